@@ -1,0 +1,2 @@
+//! The `arb` program.
+fn main() {}
