@@ -1,0 +1,385 @@
+//! Commitment transactions, built from the terms both sides agreed on (BOLT 3, "Commitment Transaction Construction").
+//!
+//! The build is a pure function: the same terms give the same txid, and the map from HTLC to output is fixed while the
+//! outputs are laid out. Nobody has to find an HTLC's output by its script afterwards, which cannot be done: two offered
+//! HTLCs with one hash and one amount have identical outputs even when their expiries differ.
+
+use alloc::vec;
+use alloc::vec::Vec;
+
+use bitcoin::transaction::Version;
+use bitcoin::{
+    Amount, EcdsaSighashType, OutPoint, ScriptBuf, Transaction, TxIn, TxOut, Txid, Witness,
+    secp256k1::{Secp256k1, Verification},
+};
+use serde::{Deserialize, Serialize};
+
+use super::keys::{Basepoints, CommitmentKeys, KeyError};
+use super::number::{COMMITMENT_NUMBER_MAX, ObscureFactor};
+use super::scripts::{
+    ANCHOR_SAT, anchor_script, delayed_script, funding_redeem_script, to_remote_script, to_remote_script_pubkey,
+};
+use super::second_level::{htlc_script, second_level_fee_sat};
+use super::types::{ChannelType, PaymentHash, Point};
+use super::witness::sighash_p2wsh;
+
+/// Expiries from here on are read as times, not as heights (BIP 65, BOLT 2 `update_add_htlc`).
+pub const HTLC_EXPIRY_LIMIT: u32 = 500_000_000;
+
+/// Why no commitment or second-level transaction follows from the terms.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CommitmentError {
+    /// A basepoint, funding key or per-commitment point is no key.
+    #[error("a key of the channel is not usable: {0}")]
+    Key(#[from] KeyError),
+    /// A delay of zero would make the penalty a race.
+    #[error("the owner's delay is zero")]
+    ZeroDelay,
+    /// The commitment number does not fit into 48 bits.
+    #[error("commitment number {0} needs more than 48 bits")]
+    NumberOutOfRange(u64),
+    /// An HTLC's expiry is a time, not a block height.
+    #[error("expiry {cltv_expiry} is not a block height")]
+    ExpiryNotAHeight {
+        /// The expiry as agreed.
+        cltv_expiry: u32,
+    },
+    /// Balances and HTLCs together are more than the channel holds (or overflow).
+    #[error("balances and HTLCs exceed the funding output")]
+    BalancesExceedFunding,
+    /// The outputs would create money: the opener cannot pay for the anchors.
+    #[error("the outputs exceed the funding output")]
+    OutputsExceedFunding,
+    /// The second-level fee is more than the HTLC; such an HTLC is trimmed and has no second level.
+    #[error("the second-level fee of {fee_sat} sat exceeds the HTLC")]
+    FeeAboveAmount {
+        /// The fee in satoshis.
+        fee_sat: u64,
+    },
+    /// More outputs than a transaction can number.
+    #[error("too many outputs")]
+    TooManyOutputs,
+}
+
+/// One HTLC as a commitment transaction sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct CommitmentHtlc {
+    /// Whether the owner of the commitment offered it (else the owner received it).
+    pub offered_by_owner: bool,
+    /// Amount in millisatoshis.
+    pub amount_msat: u64,
+    /// Hash that the preimage must match.
+    pub payment_hash: PaymentHash,
+    /// Height from which on it can be taken back.
+    pub cltv_expiry: u32,
+}
+
+/// All that determines one commitment transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CommitmentTerms<'a> {
+    /// Format of the channel.
+    pub channel_type: ChannelType,
+    /// The output that is spent.
+    pub funding: OutPoint,
+    /// Its value in satoshis.
+    pub funding_value_sat: u64,
+    /// The owner's funding key.
+    pub owner_funding: Point,
+    /// The other side's funding key.
+    pub other_funding: Point,
+    /// The owner's basepoints.
+    pub owner: &'a Basepoints,
+    /// The other side's basepoints.
+    pub other: &'a Basepoints,
+    /// Whether the owner opened the channel, and so pays fee and anchors.
+    pub owner_is_opener: bool,
+    /// CSV delay on the owner's own outputs, in blocks (the `to_self_delay` that the other side asked for).
+    pub owner_delay_blocks: u16,
+    /// The owner's `dust_limit_satoshis`.
+    pub owner_dust_limit_sat: u64,
+    /// Commitment number, from 0.
+    pub number: u64,
+    /// The owner's per-commitment point for that number.
+    pub point: Point,
+    /// Feerate in satoshis per 1000 weight units.
+    pub feerate_sat_per_kw: u32,
+    /// The owner's balance in millisatoshis, before fees.
+    pub owner_msat: u64,
+    /// The other side's balance in millisatoshis, before fees.
+    pub other_msat: u64,
+    /// The HTLCs of this commitment, trimmed ones included, in an order of the caller's choice.
+    pub htlcs: &'a [CommitmentHtlc],
+}
+
+/// What an output of a commitment transaction is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum OutputKind {
+    /// The owner's delayed balance (`to_local`).
+    ToOwner,
+    /// The other side's balance (`to_remote`).
+    ToOther,
+    /// The anchor under the owner's funding key.
+    OwnerAnchor,
+    /// The anchor under the other side's funding key.
+    OtherAnchor,
+    /// An HTLC, by its index in [`CommitmentTerms::htlcs`].
+    Htlc(usize),
+}
+
+/// A commitment transaction and the meaning of its outputs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BuiltCommitment {
+    /// The transaction, unsigned.
+    pub tx: Transaction,
+    /// Its id; signing does not change it.
+    pub txid: Txid,
+    /// The keys in its scripts.
+    pub keys: CommitmentKeys,
+    /// What each output is, one entry per vout.
+    pub outputs: Vec<OutputKind>,
+    /// The vout of each entry of the terms' HTLCs, `None` where it was trimmed.
+    pub htlc_vouts: Vec<Option<u32>>,
+    /// Funding value minus all outputs, in satoshis: base fee, trimmed HTLCs, dust and fractions of satoshis.
+    pub fee_sat: u64,
+    /// Witness script of the funding output.
+    pub funding_script: ScriptBuf,
+}
+
+impl CommitmentHtlc {
+    /// The amount in whole satoshis, rounded down.
+    #[must_use]
+    pub fn amount_sat(&self) -> u64 {
+        whole_sat(self.amount_msat)
+    }
+}
+
+/// Whether an HTLC has no output of its own: what is left after its second-level fee is below the owner's dust limit.
+#[must_use]
+pub fn is_trimmed(
+    channel_type: ChannelType,
+    feerate_sat_per_kw: u32,
+    dust_limit_sat: u64,
+    offered_by_owner: bool,
+    amount_msat: u64,
+) -> bool {
+    let fee_sat = second_level_fee_sat(channel_type, feerate_sat_per_kw, offered_by_owner);
+    // The fee goes to the limit and not from the amount: the difference may be negative.
+    whole_sat(amount_msat) < dust_limit_sat.saturating_add(fee_sat)
+}
+
+impl CommitmentTerms<'_> {
+    /// Whether this commitment has no output for `htlc`. Needs no curve arithmetic.
+    #[must_use]
+    pub fn is_trimmed(&self, htlc: &CommitmentHtlc) -> bool {
+        is_trimmed(
+            self.channel_type,
+            self.feerate_sat_per_kw,
+            self.owner_dust_limit_sat,
+            htlc.offered_by_owner,
+            htlc.amount_msat,
+        )
+    }
+
+    /// Builds the transaction and fixes which output is which.
+    pub fn build<C: Verification>(&self, secp: &Secp256k1<C>) -> Result<BuiltCommitment, CommitmentError> {
+        self.check()?;
+        let keys = CommitmentKeys::derive(secp, &self.point, self.owner, self.other)?;
+        let planned = self.plan(&keys)?;
+        let fee_sat = self.fee_left(&planned)?;
+        let mut htlc_vouts = vec![None; self.htlcs.len()];
+        for (vout, output) in planned.iter().enumerate() {
+            if let OutputKind::Htlc(htlc) = output.kind {
+                if let Some(place) = htlc_vouts.get_mut(htlc) {
+                    *place = Some(u32::try_from(vout).map_err(|_| CommitmentError::TooManyOutputs)?);
+                }
+            }
+        }
+        let outputs = planned.iter().map(|output| output.kind).collect();
+        let tx = self.transaction(planned);
+        let funding_script = funding_redeem_script(&self.owner_funding, &self.other_funding);
+        Ok(BuiltCommitment { txid: tx.compute_txid(), tx, keys, outputs, htlc_vouts, fee_sat, funding_script })
+    }
+
+    /// Refuses terms that no honest pair of peers agrees on.
+    fn check(&self) -> Result<(), CommitmentError> {
+        if self.owner_delay_blocks == 0 {
+            return Err(CommitmentError::ZeroDelay);
+        }
+        if self.number > COMMITMENT_NUMBER_MAX {
+            return Err(CommitmentError::NumberOutOfRange(self.number));
+        }
+        self.owner_funding.parse()?;
+        self.other_funding.parse()?;
+        // The obscuring factor hashes it, and `derive` has no other use for it.
+        self.owner.payment.parse()?;
+        if let Some(htlc) = self.htlcs.iter().find(|htlc| htlc.cltv_expiry >= HTLC_EXPIRY_LIMIT) {
+            return Err(CommitmentError::ExpiryNotAHeight { cltv_expiry: htlc.cltv_expiry });
+        }
+        let balances = self.owner_msat.checked_add(self.other_msat);
+        let total = self.htlcs.iter().try_fold(balances, |sum, htlc| Some(sum?.checked_add(htlc.amount_msat)));
+        let held = self.funding_value_sat.checked_mul(1000);
+        match (total.flatten(), held) {
+            (Some(total), Some(held)) if total <= held => Ok(()),
+            _ => Err(CommitmentError::BalancesExceedFunding),
+        }
+    }
+
+    /// All outputs in their final order.
+    fn plan(&self, keys: &CommitmentKeys) -> Result<Vec<Planned>, CommitmentError> {
+        let mut planned = Vec::new();
+        for (index, htlc) in self.htlcs.iter().enumerate().filter(|(_, htlc)| !self.is_trimmed(htlc)) {
+            planned.push(Planned {
+                value_sat: htlc.amount_sat(),
+                script_pubkey: htlc_script(self.channel_type, htlc, keys).to_p2wsh(),
+                cltv_expiry: htlc.cltv_expiry,
+                kind: OutputKind::Htlc(index),
+            });
+        }
+        let any_htlc = !planned.is_empty();
+        let (owner_sat, other_sat) = self.balances_sat(planned.len())?;
+        let has_owner = owner_sat >= self.owner_dust_limit_sat && owner_sat > 0;
+        let has_other = other_sat >= self.owner_dust_limit_sat && other_sat > 0;
+        if has_owner {
+            let script = delayed_script(&keys.revocation, self.owner_delay_blocks, &keys.owner_delayed);
+            planned.push(Planned::plain(owner_sat, script.to_p2wsh(), OutputKind::ToOwner));
+        }
+        if has_other {
+            let script_pubkey = to_remote_script_pubkey(self.channel_type, &keys.other_payment);
+            planned.push(Planned::plain(other_sat, script_pubkey, OutputKind::ToOther));
+        }
+        match self.channel_type {
+            ChannelType::StaticRemotekey => {}
+            ChannelType::AnchorsZeroFeeHtlcTx => {
+                if has_owner || any_htlc {
+                    planned.push(Planned::anchor(&self.owner_funding, OutputKind::OwnerAnchor));
+                }
+                if has_other || any_htlc {
+                    planned.push(Planned::anchor(&self.other_funding, OutputKind::OtherAnchor));
+                }
+            }
+        }
+        // Stable: outputs that are equal in everything keep the order of the terms' HTLCs.
+        planned.sort_by(|a, b| a.order().cmp(&b.order()));
+        Ok(planned)
+    }
+
+    /// Both balances in satoshis after the opener has paid; an opener that cannot pay is left with nothing.
+    fn balances_sat(&self, untrimmed: usize) -> Result<(u64, u64), CommitmentError> {
+        let (base, anchors_sat) = match self.channel_type {
+            ChannelType::StaticRemotekey => (724u64, 0),
+            // Both anchors, even if one of them is left out.
+            ChannelType::AnchorsZeroFeeHtlcTx => (1124u64, ANCHOR_SAT.saturating_mul(2)),
+        };
+        let cost_sat = u64::try_from(untrimmed)
+            .ok()
+            .and_then(|htlcs| htlcs.checked_mul(172)?.checked_add(base))
+            .and_then(|weight| weight.checked_mul(u64::from(self.feerate_sat_per_kw))?.checked_div(1000))
+            .and_then(|fee_sat| fee_sat.checked_add(anchors_sat))
+            .ok_or(CommitmentError::TooManyOutputs)?;
+        let (owner_sat, other_sat) = (whole_sat(self.owner_msat), whole_sat(self.other_msat));
+        Ok(if self.owner_is_opener {
+            (owner_sat.saturating_sub(cost_sat), other_sat)
+        } else {
+            (owner_sat, other_sat.saturating_sub(cost_sat))
+        })
+    }
+
+    /// What the outputs leave of the funding output.
+    fn fee_left(&self, planned: &[Planned]) -> Result<u64, CommitmentError> {
+        planned
+            .iter()
+            .try_fold(self.funding_value_sat, |left, output| left.checked_sub(output.value_sat))
+            .ok_or(CommitmentError::OutputsExceedFunding)
+    }
+
+    /// The unsigned transaction with these outputs.
+    fn transaction(&self, planned: Vec<Planned>) -> Transaction {
+        let (opener, accepter) = if self.owner_is_opener { (self.owner, self.other) } else { (self.other, self.owner) };
+        let factor = ObscureFactor::new(&opener.payment, &accepter.payment);
+        Transaction {
+            version: Version::TWO,
+            lock_time: factor.lock_time(self.number),
+            input: vec![TxIn {
+                previous_output: self.funding,
+                script_sig: ScriptBuf::new(),
+                sequence: factor.sequence(self.number),
+                witness: Witness::new(),
+            }],
+            output: planned.into_iter().map(Planned::into_output).collect(),
+        }
+    }
+}
+
+impl BuiltCommitment {
+    /// The witness script of an output; `None` for a P2WPKH output or a vout that does not exist.
+    ///
+    /// `terms` are those that this commitment was built from.
+    #[must_use]
+    pub fn output_script(&self, terms: &CommitmentTerms<'_>, vout: u32) -> Option<ScriptBuf> {
+        match *self.outputs.get(usize::try_from(vout).ok()?)? {
+            OutputKind::ToOwner => {
+                Some(delayed_script(&self.keys.revocation, terms.owner_delay_blocks, &self.keys.owner_delayed))
+            }
+            OutputKind::ToOther => to_remote_script(terms.channel_type, &self.keys.other_payment),
+            OutputKind::OwnerAnchor => Some(anchor_script(&terms.owner_funding)),
+            OutputKind::OtherAnchor => Some(anchor_script(&terms.other_funding)),
+            OutputKind::Htlc(index) => Some(htlc_script(terms.channel_type, terms.htlcs.get(index)?, &self.keys)),
+        }
+    }
+
+    /// The message that both funding keys sign (SIGHASH_ALL); `funding_value_sat` is the value of the spent output.
+    ///
+    /// # Panics
+    ///
+    /// Only if a caller has taken the input out of `tx`.
+    #[must_use]
+    pub fn sighash(&self, funding_value_sat: u64) -> [u8; 32] {
+        sighash_p2wsh(&self.tx, 0, &self.funding_script, funding_value_sat, EcdsaSighashType::All)
+            .expect("a built commitment has its funding input")
+    }
+
+    /// Indexes of the untrimmed HTLCs in output order: the order of `htlc_signature`s in `commitment_signed` (BOLT 2).
+    #[must_use]
+    pub fn htlcs_in_output_order(&self) -> Vec<usize> {
+        self.outputs
+            .iter()
+            .filter_map(|kind| match *kind {
+                OutputKind::Htlc(index) => Some(index),
+                OutputKind::ToOwner | OutputKind::ToOther | OutputKind::OwnerAnchor | OutputKind::OtherAnchor => None,
+            })
+            .collect()
+    }
+}
+
+/// An output before it has a place.
+struct Planned {
+    value_sat: u64,
+    script_pubkey: ScriptBuf,
+    cltv_expiry: u32,
+    kind: OutputKind,
+}
+
+impl Planned {
+    fn plain(value_sat: u64, script_pubkey: ScriptBuf, kind: OutputKind) -> Self {
+        Self { value_sat, script_pubkey, cltv_expiry: 0, kind }
+    }
+
+    fn anchor(funding: &Point, kind: OutputKind) -> Self {
+        Self::plain(ANCHOR_SAT, anchor_script(funding).to_p2wsh(), kind)
+    }
+
+    /// BOLT 3's order: BIP 69, then expiry.
+    fn order(&self) -> (u64, &[u8], u32) {
+        (self.value_sat, self.script_pubkey.as_bytes(), self.cltv_expiry)
+    }
+
+    fn into_output(self) -> TxOut {
+        TxOut { value: Amount::from_sat(self.value_sat), script_pubkey: self.script_pubkey }
+    }
+}
+
+/// Millisatoshis as whole satoshis, rounded down (BOLT 3, "Commitment Transaction Construction").
+fn whole_sat(msat: u64) -> u64 {
+    msat.checked_div(1000).unwrap_or(0)
+}

@@ -1,0 +1,40 @@
+//! The transactions and scripts of BOLT 3, built and read back.
+//!
+//! Two channel types: `option_static_remotekey` and `option_anchors` (zero-fee HTLC transactions). Everything is a pure
+//! function of its arguments: no randomness, no chain, no signing. What is built here is rebuilt byte for byte from the same
+//! terms, which is what lets the court prove whose commitment confirmed.
+//!
+//! Words: the *owner* holds and broadcasts a commitment transaction, the *other* is its counterparty. BOLT 3 says "local"
+//! and "remote" for them, which changes meaning with the reader; these two words do not.
+//!
+//! Not here: taproot channels, version 3 (zero-fee) commitments, closing transactions, and any policy on fees.
+
+mod commitment;
+mod keys;
+mod number;
+mod scripts;
+mod second_level;
+mod secrets;
+mod spend;
+mod types;
+mod weight;
+pub mod witness;
+
+pub use commitment::{
+    BuiltCommitment, CommitmentError, CommitmentHtlc, CommitmentTerms, HTLC_EXPIRY_LIMIT, OutputKind, is_trimmed,
+};
+pub use keys::{
+    Basepoints, CommitmentKeys, KeyError, derive_private_key, derive_public_key, point_of_secret,
+    revocation_private_key, revocation_public_key,
+};
+pub use number::{COMMITMENT_NUMBER_MAX, ObscureFactor};
+pub use scripts::{
+    ANCHOR_SAT, anchor_script, delayed_script, funding_redeem_script, offered_htlc_script, received_htlc_script,
+    to_remote_script, to_remote_script_pubkey,
+};
+pub use second_level::{counterparty_sighash_type, htlc_script, second_level_fee_sat, second_level_tx};
+pub use secrets::{SecretError, SecretStore, commitment_secret};
+pub use spend::{ScriptTemplate, SpendPath, classify_spend, parse_script, preimages_in};
+pub use types::{ChannelType, CompactSig, PaymentHash, Point, Preimage, Secret};
+pub use weight::{ClaimKind, INPUT_BASE_WEIGHT, SIGNATURE_SIZE_MAX, claim_witness_weight, widest_script_len};
+pub use witness::{SighashError, sighash_p2wpkh, sighash_p2wsh, verify_sig};

@@ -1,0 +1,198 @@
+//! Witnesses for every claim of BOLT 3 and BOLT 5, the messages they sign, and the check of a peer's signature.
+//!
+//! Each builder puts items in script order, the witness script last. Signatures are given as r and s and become DER with
+//! their sighash byte here. The owner of an output signs ALL. Nothing is verified: a wrong signature makes a wrong witness.
+
+use alloc::vec::Vec;
+
+use bitcoin::secp256k1::{Message, Secp256k1, Verification, ecdsa};
+use bitcoin::sighash::SighashCache;
+use bitcoin::{Amount, EcdsaSighashType, Script, Transaction, Witness, hashes::Hash};
+
+use super::keys::KeyError;
+use super::scripts::{funding_redeem_script, p2wpkh};
+use super::types::{CompactSig, Point, Preimage};
+
+/// Why there is no message to sign.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SighashError {
+    /// The transaction has no such input.
+    #[error("the transaction has no input {0}")]
+    NoSuchInput(usize),
+}
+
+/// The message for input `index` of `tx`, which spends a P2WSH output of `value_sat` satoshis with this witness script.
+pub fn sighash_p2wsh(
+    tx: &Transaction,
+    index: usize,
+    script: &Script,
+    value_sat: u64,
+    sighash_type: EcdsaSighashType,
+) -> Result<[u8; 32], SighashError> {
+    SighashCache::new(tx)
+        .p2wsh_signature_hash(index, script, Amount::from_sat(value_sat), sighash_type)
+        .map(|hash| hash.to_byte_array())
+        .map_err(|_| SighashError::NoSuchInput(index))
+}
+
+/// The message for input `index` of `tx`, which spends the P2WPKH output of `key`, `value_sat` satoshis.
+pub fn sighash_p2wpkh(
+    tx: &Transaction,
+    index: usize,
+    key: &Point,
+    value_sat: u64,
+    sighash_type: EcdsaSighashType,
+) -> Result<[u8; 32], SighashError> {
+    SighashCache::new(tx)
+        .p2wpkh_signature_hash(index, &p2wpkh(key), Amount::from_sat(value_sat), sighash_type)
+        .map(|hash| hash.to_byte_array())
+        .map_err(|_| SighashError::NoSuchInput(index))
+}
+
+/// Checks a peer's signature, and that nodes would relay it: a high s is refused although consensus takes it.
+pub fn verify_sig<C: Verification>(
+    secp: &Secp256k1<C>,
+    sighash: &[u8; 32],
+    sig: &CompactSig,
+    key: &Point,
+) -> Result<(), KeyError> {
+    let key = key.parse()?;
+    let parsed = ecdsa::Signature::from_compact(&sig.0).map_err(|_| KeyError::MalformedSignature)?;
+    let mut low = parsed;
+    low.normalize_s();
+    if low != parsed {
+        return Err(KeyError::HighS);
+    }
+    secp.verify_ecdsa(&Message::from_digest(*sighash), &parsed, &key).map_err(|_| KeyError::WrongSignature)
+}
+
+/// The spend of the funding output: both signatures in the order of their keys.
+#[must_use]
+pub fn commitment(
+    owner_funding: &Point,
+    owner_sig: &CompactSig,
+    other_funding: &Point,
+    other_sig: &CompactSig,
+) -> Witness {
+    let (first, second) = if owner_funding <= other_funding { (owner_sig, other_sig) } else { (other_sig, owner_sig) };
+    let script = funding_redeem_script(owner_funding, other_funding);
+    stack(&[&[], &all(first), &all(second), script.as_bytes()])
+}
+
+/// HTLC-timeout: the owner takes back an HTLC that it offered.
+#[must_use]
+pub fn htlc_timeout(
+    other_sig: &CompactSig,
+    other_type: EcdsaSighashType,
+    owner_sig: &CompactSig,
+    script: &Script,
+) -> Witness {
+    stack(&[&[], &der(other_sig, other_type), &all(owner_sig), &[], script.as_bytes()])
+}
+
+/// HTLC-success: the owner takes an HTLC that it received.
+#[must_use]
+pub fn htlc_success(
+    other_sig: &CompactSig,
+    other_type: EcdsaSighashType,
+    owner_sig: &CompactSig,
+    preimage: &Preimage,
+    script: &Script,
+) -> Witness {
+    stack(&[&[], &der(other_sig, other_type), &all(owner_sig), &preimage.0, script.as_bytes()])
+}
+
+/// The owner's spend of a delayed output, once the delay is over.
+#[must_use]
+pub fn delayed(sig: &CompactSig, script: &Script) -> Witness {
+    stack(&[&all(sig), &[], script.as_bytes()])
+}
+
+/// The punisher's spend of a delayed output, with the revocation key.
+#[must_use]
+pub fn penalty(sig: &CompactSig, script: &Script) -> Witness {
+    // Exactly one byte 01: nodes do not relay any other truth (MINIMALIF).
+    stack(&[&all(sig), &[1], script.as_bytes()])
+}
+
+/// The other side's spend of its `to_remote`: the key itself without anchors (P2WPKH), the witness script with them.
+#[must_use]
+pub fn to_remote(sig: &CompactSig, key: &Point, script: Option<&Script>) -> Witness {
+    match script {
+        None => stack(&[&all(sig), &key.0]),
+        Some(script) => stack(&[&all(sig), script.as_bytes()]),
+    }
+}
+
+/// The spend of an anchor by the funding key in it.
+#[must_use]
+pub fn anchor_by_key(sig: &CompactSig, script: &Script) -> Witness {
+    stack(&[&all(sig), script.as_bytes()])
+}
+
+/// The spend of an anchor by anybody, sixteen blocks after its confirmation.
+#[must_use]
+pub fn anchor_by_anyone(script: &Script) -> Witness {
+    stack(&[&[], script.as_bytes()])
+}
+
+/// The other side's spend of an HTLC that the owner offered, with the preimage.
+#[must_use]
+pub fn direct_preimage(sig: &CompactSig, preimage: &Preimage, script: &Script) -> Witness {
+    stack(&[&all(sig), &preimage.0, script.as_bytes()])
+}
+
+/// The other side's spend of an HTLC that the owner received, after its expiry.
+#[must_use]
+pub fn direct_timeout(sig: &CompactSig, script: &Script) -> Witness {
+    stack(&[&all(sig), &[], script.as_bytes()])
+}
+
+/// The punisher's spend of an HTLC output of a revoked commitment.
+#[must_use]
+pub fn htlc_penalty(sig: &CompactSig, revocation: &Point, script: &Script) -> Witness {
+    stack(&[&all(sig), &revocation.0, script.as_bytes()])
+}
+
+fn stack(items: &[&[u8]]) -> Witness {
+    Witness::from_slice(items)
+}
+
+fn all(sig: &CompactSig) -> Vec<u8> {
+    der(sig, EcdsaSighashType::All)
+}
+
+/// DER and the sighash byte. Written out because the library's encoder takes a checked signature, and a builder of
+/// witnesses should not fail on bytes that the interpreter refuses anyway.
+fn der(sig: &CompactSig, sighash_type: EcdsaSighashType) -> Vec<u8> {
+    let (r, s) = sig.halves();
+    let (r, s) = (der_integer(&r), der_integer(&s));
+    let mut out = Vec::with_capacity(73);
+    out.push(0x30);
+    out.push(byte_len(&r).saturating_add(byte_len(&s)));
+    out.extend_from_slice(&r);
+    out.extend_from_slice(&s);
+    let [.., sighash_byte] = sighash_type.to_u32().to_be_bytes();
+    out.push(sighash_byte);
+    out
+}
+
+/// Tag, length, and the shortest form of a positive number.
+fn der_integer(number: &[u8; 32]) -> Vec<u8> {
+    let mut body: Vec<u8> = number.iter().copied().skip_while(|byte| *byte == 0).collect();
+    // Zero needs one byte, and a leading bit would read as a minus sign.
+    if body.first().is_none_or(|first| *first >= 0x80) {
+        body.insert(0, 0);
+    }
+    let mut out = Vec::with_capacity(35);
+    out.push(0x02);
+    out.push(byte_len(&body));
+    out.append(&mut body);
+    out
+}
+
+/// Length of a part of a signature, which is at most 35.
+fn byte_len(part: &[u8]) -> u8 {
+    u8::try_from(part.len()).unwrap_or(u8::MAX)
+}
