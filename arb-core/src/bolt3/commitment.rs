@@ -238,6 +238,7 @@ impl CommitmentTerms<'_> {
         }
         let any_htlc = !planned.is_empty();
         let (owner_sat, other_sat) = self.balances_sat(planned.len())?;
+        // No peer may set a dust limit of zero (BOLT 2), but an output of nothing must not follow if one did.
         let has_owner = owner_sat >= self.owner_dust_limit_sat && owner_sat > 0;
         let has_other = other_sat >= self.owner_dust_limit_sat && other_sat > 0;
         if has_owner {

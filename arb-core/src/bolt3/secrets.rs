@@ -181,3 +181,22 @@ fn flip(value: &mut [u8; 32], bit: u32) {
         *byte ^= mask;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn decoding_refuses_entries_that_insertion_never_leaves() {
+        let entry = |index| Entry { index, secret: Secret([1; 32]) };
+        let decodes = |entries: &[Entry]| {
+            let bytes = postcard::to_allocvec(entries).unwrap();
+            postcard::from_bytes::<SecretStore>(&bytes).is_ok()
+        };
+        assert!(decodes(&[]));
+        assert!(decodes(&[entry(1), entry(2), entry(0)]));
+        assert!(!decodes(&[entry(2), entry(1)]), "slots out of order");
+        assert!(!decodes(&[entry(1), entry(3)]), "two entries for slot 0");
+        assert!(!decodes(&[entry(COMMITMENT_NUMBER_MAX + 1)]), "more than 48 bits");
+    }
+}

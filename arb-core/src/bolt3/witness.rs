@@ -196,3 +196,24 @@ fn der_integer(number: &[u8; 32]) -> Vec<u8> {
 fn byte_len(part: &[u8]) -> u8 {
     u8::try_from(part.len()).unwrap_or(u8::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn der_is_the_library_s_for_every_length_of_number() {
+        for r_zeros in 0..=32 {
+            for (s_zeros, fill) in [(0, 0x01), (0, 0x7f), (1, 0x80), (31, 0xfe), (32, 0x01), (5, 0x55)] {
+                let number = |zeros| core::array::from_fn(|place| if place < zeros { 0 } else { fill });
+                let sig = CompactSig::from((number(r_zeros), number(s_zeros)));
+                let library = ecdsa::Signature::from_compact(&sig.0).unwrap().serialize_der();
+                let mut expected = library.to_vec();
+                expected.push(0x83);
+                assert_eq!(der(&sig, EcdsaSighashType::SinglePlusAnyoneCanPay), expected, "{sig:?}");
+            }
+        }
+        // Out of range for the library; here still 73 bytes at most, and the interpreter's to refuse.
+        assert_eq!(all(&CompactSig([0xff; 64])).len(), 73);
+    }
+}
