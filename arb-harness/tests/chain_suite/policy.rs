@@ -204,3 +204,89 @@ fn what_fits_is_mined_and_the_rest_waits() {
     assert_eq!(chain.mine().txs, [txs[1].clone()], "437 of 500");
     assert_eq!(chain.mempool().count(), 2);
 }
+
+#[test]
+fn a_line_too_heavy_for_the_block_gives_way_to_its_parent() {
+    let config = arb_harness::chain::ChainConfig { max_block_weight: 500, ..Default::default() };
+    let mut chain = Chain::new(config);
+    let coin = chain.mint(p2wpkh(1), COIN);
+    let parent = pay(coin, COIN, 1, p2wpkh(2), 500);
+    let child = pay(outpoint(&parent, 0), COIN - 500, 2, p2wpkh(3), 5000);
+    chain.submit_package(&[parent.clone(), child.clone()]).unwrap();
+    assert_eq!(chain.mine().txs, [parent]);
+    assert_eq!(chain.mine().txs, [child]);
+}
+
+#[test]
+fn a_parent_with_dust_pays_no_fee_of_its_own() {
+    let mut chain = chain();
+    let (funding, wallet) = (chain.mint(p2wpkh(1), COIN), chain.mint(p2wpkh(9), COIN));
+    let mut paying = unsigned(&[(funding, 0x8000_0000)], &[(p2wpkh(2), COIN - 1), (p2a(), 0)]);
+    paying.version.0 = 3;
+    let paying = sign_p2wpkh(paying, 0, COIN, 1);
+    let refused = chain.submit_package(&[paying.clone(), bump(&paying, wallet, 5000)]).unwrap_err();
+    assert!(matches!(refused, PackageReject { index: 0, reject: Reject::Dust { output: 1, .. } }), "{refused}");
+}
+
+#[test]
+fn a_package_pays_for_all_that_its_members_evict_together() {
+    let mut chain = chain();
+    let (funding, wallet) = (chain.mint(p2wpkh(1), COIN), chain.mint(p2wpkh(9), COIN));
+    for (coin, key) in [(funding, 1), (wallet, 9)] {
+        let outputs: Vec<_> = (0..20).map(|_| (p2wpkh(3), (COIN - 2000) / 20)).collect(); // large: a low rate
+        chain.submit(sign_p2wpkh(unsigned(&[(coin, 0)], &outputs), 0, COIN, key)).unwrap();
+    }
+    let parent = commitment(funding, 2, 240);
+    let short = chain.submit_package(&[parent.clone(), bump(&parent, wallet, 4100)]).unwrap_err();
+    assert!(
+        matches!(short, PackageReject { index: 1, reject: Reject::ReplacementTooCheap { fee: 4100, .. } }),
+        "{short}"
+    );
+    assert_eq!(chain.mempool().count(), 2);
+    let package = [parent.clone(), bump(&parent, wallet, 8000)];
+    assert_eq!(chain.submit_package(&package), Ok(vec![Submitted::Accepted; 2]));
+    assert_eq!(chain.mempool().count(), 2);
+}
+
+#[test]
+fn eviction_takes_the_line_and_returns_it_parents_first() {
+    let mut chain = chain();
+    let coin = chain.mint(p2wpkh(1), COIN);
+    let parent = pay(coin, COIN, 1, p2wpkh(2), 500);
+    let child = pay(outpoint(&parent, 0), COIN - 500, 2, p2wpkh(3), 500);
+    let grandchild = pay(outpoint(&child, 0), COIN - 1000, 3, p2wpkh(4), 500);
+    let line = [parent.clone(), child, grandchild];
+    for tx in &line {
+        chain.submit(tx.clone()).unwrap();
+    }
+    let evicted = chain.evict(&parent.compute_txid());
+    assert_eq!(evicted, line);
+    assert_eq!(chain.evict(&parent.compute_txid()), []);
+    assert_eq!(chain.submit_package(&evicted), Ok(vec![Submitted::Accepted; 3]));
+    chain.mint_transaction(pay(OutPoint::new(parent.compute_txid(), 9), COIN, 1, p2wpkh(2), 500)).unwrap();
+    assert_eq!(chain.mempool().count(), 3);
+}
+
+/// Not a benchmark: a bound that a quadratic slip would break.
+#[test]
+fn a_large_mempool_and_a_long_returned_line_are_mined_in_good_time() {
+    let mut chain = chain();
+    let fan = chain.mint(anyone(1).to_p2wsh(), 3_000_000);
+    let fan = split(fan, 3_000_000, 1, 1500, 100_000);
+    chain.mine_txs(vec![fan.clone()]).unwrap();
+    for vout in 0..1500 {
+        let fee = 200 + u64::from(vout % 7);
+        chain.submit(split(outpoint(&fan, vout), fan.output[0].value.to_sat(), 1, 1, fee)).unwrap();
+    }
+    assert_eq!(chain.mine().txs.len(), 1500);
+    let mut coin = (chain.mint(anyone(2).to_p2wsh(), 1_000_000), 1_000_000);
+    let mut line = Vec::new();
+    for _ in 0..300 {
+        let tx = split(coin.0, coin.1, 2, 1, 500);
+        coin = (outpoint(&tx, 0), coin.1 - 500);
+        line.push(tx);
+    }
+    chain.mine_txs(line.clone()).unwrap();
+    chain.disconnect_tip().unwrap();
+    assert_eq!(chain.mine().txs, line);
+}
