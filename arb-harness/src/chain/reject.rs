@@ -1,0 +1,187 @@
+//! Why the chain or its mempool refuses a transaction, and what it says when it does not.
+//!
+//! One typed enum for consensus and policy. Every variant carries what was expected beside what was found, so that a
+//! test can assert the boundary and an operator can read the cause. Consensus reasons also refuse a block
+//! ([`mine_txs`](super::Chain::mine_txs)); the policy reasons are marked and concern only the mempool.
+
+use bitcoin::{OutPoint, Txid};
+
+/// What became of a transaction that was not refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Submitted {
+    /// It is in the mempool now and was not before.
+    Accepted,
+    /// The very same transaction, witness included, was in the mempool already.
+    AlreadyInMempool,
+    /// A transaction of this id is confirmed.
+    AlreadyConfirmed,
+}
+
+/// Why a transaction was refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Reject {
+    /// A transaction has at least one input and one output.
+    #[error("a transaction needs inputs and outputs, this one has {inputs} and {outputs}")]
+    Empty {
+        /// How many inputs it has.
+        inputs: usize,
+        /// How many outputs it has.
+        outputs: usize,
+    },
+    /// Coinbase transactions are not taken: coins are minted instead.
+    #[error("a coinbase transaction; coins of this chain are minted")]
+    Coinbase,
+    /// The same outpoint appears twice among the inputs.
+    #[error("{outpoint} is spent twice by the same transaction")]
+    DuplicateInput {
+        /// The outpoint named twice.
+        outpoint: OutPoint,
+    },
+    /// An input does not exist, or a confirmed transaction has spent it.
+    #[error("input {outpoint} is missing (confirmed spender: {spent_by:?})")]
+    MissingInputs {
+        /// The first input that is not there.
+        outpoint: OutPoint,
+        /// The confirmed transaction that took it, if it ever existed.
+        spent_by: Option<Txid>,
+    },
+    /// The transaction spends what another of the same block spends, or would replace its own ancestor.
+    #[error("conflicts with {with}, which it cannot replace")]
+    Conflict {
+        /// The transaction it conflicts with.
+        with: Txid,
+    },
+    /// Policy: the transaction conflicts with the mempool and does not pay enough to replace what is there.
+    #[error("replacing {with} takes a fee of {needed} sat and a higher feerate; this pays {fee} sat")]
+    ReplacementTooCheap {
+        /// A conflicting transaction that is not beaten.
+        with: Txid,
+        /// The fee offered (of the whole package, if it came as one).
+        fee: u64,
+        /// The least absolute fee that could replace; the feerate must be higher as well.
+        needed: u64,
+    },
+    /// Policy: the replacement would evict too many transactions.
+    #[error("replaces {count} transactions, at most {limit} may be")]
+    TooManyReplaced {
+        /// How many would leave.
+        count: usize,
+        /// How many may.
+        limit: usize,
+    },
+    /// The outputs are worth more than the inputs.
+    #[error("outputs of {value_out} sat from inputs of {value_in} sat")]
+    OutputsExceedInputs {
+        /// The sum of the inputs.
+        value_in: u64,
+        /// The sum of the outputs, saturating.
+        value_out: u64,
+    },
+    /// The absolute lock time has not passed.
+    #[error("lock time {lock_time} is not below the next height {next_height}")]
+    NonFinal {
+        /// The transaction's nLockTime.
+        lock_time: u32,
+        /// The height of the block it would be in; nLockTime must be lower.
+        next_height: u32,
+    },
+    /// A relative lock (BIP 68) has not passed.
+    #[error("input {input} may be spent in block {spendable_at}, the next is {next_height}")]
+    NonBip68Final {
+        /// The input whose sequence says so.
+        input: usize,
+        /// The first block that may hold the transaction.
+        spendable_at: u32,
+        /// The height of the block it would be in.
+        next_height: u32,
+    },
+    /// The script interpreter refused an input. Its message is often just `ERR_SCRIPT`.
+    #[error("script of input {input} fails: {error:?}")]
+    Script {
+        /// The input refused.
+        input: usize,
+        /// The interpreter's own answer.
+        error: bitcoinconsensus::Error,
+    },
+    /// A confirmed transaction of this id exists (said when mining; `submit` answers [`Submitted::AlreadyConfirmed`]).
+    #[error("already confirmed at height {height}")]
+    AlreadyConfirmed {
+        /// Where it is confirmed.
+        height: u32,
+    },
+    /// An output that the transaction would create exists or has existed: it was planted.
+    #[error("output {outpoint} exists already")]
+    OutputExists {
+        /// The outpoint that is taken.
+        outpoint: OutPoint,
+    },
+    /// A transaction to be planted spends a coin of this chain: it must be mined instead.
+    #[error("{outpoint} is a coin of this chain; mine its spender instead of planting it")]
+    InputExists {
+        /// The existing coin.
+        outpoint: OutPoint,
+    },
+    /// The block would exceed the weight limit.
+    #[error("block of weight {weight}, the limit is {limit}")]
+    BlockTooHeavy {
+        /// The block's weight with this transaction.
+        weight: u64,
+        /// The chain's limit.
+        limit: u64,
+    },
+    /// The mempool holds the same transaction with another witness; the first stays.
+    #[error("the mempool holds this transaction with another witness")]
+    WitnessDiffers,
+    /// Policy: an output is too small to be worth spending.
+    #[error("output {output} of {value} sat is dust, {minimum} sat is not")]
+    Dust {
+        /// The output.
+        output: usize,
+        /// Its value.
+        value: u64,
+        /// The least value that is relayed.
+        minimum: u64,
+    },
+    /// Policy: the fee is below the relay floor.
+    #[error("fee of {fee} sat is below the floor of {needed} sat")]
+    BelowFloor {
+        /// The fee offered (of the whole package, if it came as one).
+        fee: u64,
+        /// The least fee that is relayed.
+        needed: u64,
+    },
+    /// Policy: only versions 1 to 3 are relayed.
+    #[error("version {got} is not relayed, 1 to 3 are")]
+    Version {
+        /// The transaction's version.
+        got: i32,
+    },
+    /// Policy: the transaction is too heavy.
+    #[error("weight {weight} exceeds {limit}")]
+    TooHeavy {
+        /// Its weight.
+        weight: u64,
+        /// The heaviest that is relayed.
+        limit: u64,
+    },
+    /// Policy: too many unconfirmed ancestors.
+    #[error("{count} unconfirmed transactions in line, itself included; at most {limit} may be")]
+    TooManyAncestors {
+        /// How many there would be, with the transaction itself.
+        count: usize,
+        /// How many there may be.
+        limit: usize,
+    },
+}
+
+/// Which transaction of a package was refused, and why.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("transaction {index} of the package: {reject}")]
+pub struct PackageReject {
+    /// The position within the package.
+    pub index: usize,
+    /// The reason.
+    #[source]
+    pub reject: Reject,
+}
