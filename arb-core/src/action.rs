@@ -1,0 +1,208 @@
+//! What the court wants done: level-triggered, idempotent, due until an event says it is done (R4).
+
+use crate::bolt3::{Point, Preimage};
+use crate::ids::{ActionId, ChannelId, HtlcKey};
+use crate::notice::{Alert, ContractReport, FreezeReason};
+use crate::outcome::FailReason;
+use crate::sheet::Sheet;
+use crate::units::Height;
+use alloc::vec::Vec;
+use bitcoin::sighash::EcdsaSighashType;
+use bitcoin::{OutPoint, ScriptBuf, Transaction, TxOut, Txid};
+
+/// One thing to do. Exhaustive on purpose: a new action must break an embedder's build.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Search the chain for spends of these outputs; answer with `Scanned`.
+    Watch {
+        /// Stable identity.
+        id: ActionId,
+        /// The channel.
+        channel: ChannelId,
+        /// The transaction whose outputs these are.
+        parent: Txid,
+        /// The outputs.
+        outpoints: Vec<OutPoint>,
+        /// Their scripts, as far as the court knows them.
+        scripts: Vec<ScriptBuf>,
+        /// From which height.
+        from: Height,
+    },
+    /// Give this transaction to the network, in every block until it is confirmed; answer with `BroadcastAnswered`.
+    Broadcast {
+        /// Contains the height: the next block's repetition is another action.
+        id: ActionId,
+        /// The channel.
+        channel: ChannelId,
+        /// The signed transaction.
+        tx: Transaction,
+        /// The greatest feerate that is meant; a node's "absurd fee" guard may be set above it.
+        max_feerate_sat_per_kw: u32,
+    },
+    /// Sign; answer with `Signed` or `SigningRefused`.
+    Sign(SignRequest),
+    /// Offer one fresh script for this close; answer with `ScriptsOffered`.
+    RequestScripts {
+        /// Stable identity; the answer names it.
+        id: ActionId,
+        /// The channel.
+        channel: ChannelId,
+    },
+    /// Offer a confirmed coin; answer with `FeeInputsOffered` or `FeeInputsRefused`.
+    RequestFeeInputs {
+        /// Stable identity; the answer names it.
+        id: ActionId,
+        /// The channel.
+        channel: ChannelId,
+        /// The claim that owns what is offered.
+        owner: OutPoint,
+        /// The least value: the fee and a change output that is not dust.
+        amount_sat: u64,
+        /// The feerate that the coin's own input is counted with.
+        feerate_sat_per_kw: u32,
+    },
+    /// These coins belong to a live sweep: keep them reserved.
+    HoldFeeInputs {
+        /// Stable identity.
+        id: ActionId,
+        /// The channel.
+        channel: ChannelId,
+        /// The claim that owns them.
+        owner: OutPoint,
+        /// The coins.
+        coins: Vec<OutPoint>,
+    },
+    /// These coins are free again; answer with `Performed`.
+    ReleaseFeeInputs {
+        /// Stable identity.
+        id: ActionId,
+        /// The channel.
+        channel: ChannelId,
+        /// The claim that owned them.
+        owner: OutPoint,
+        /// The coins.
+        coins: Vec<OutPoint>,
+    },
+    /// No more updates: the channel is going to chain; answer with `Performed`.
+    FreezeChannel {
+        /// Stable identity.
+        id: ActionId,
+        /// The channel.
+        channel: ChannelId,
+        /// Why.
+        why: FreezeReason,
+    },
+    /// Settle this HTLC's origin; answer with `UpstreamAcknowledged`.
+    SettleUpstream {
+        /// Stable identity.
+        id: ActionId,
+        /// The HTLC that we sent.
+        htlc: HtlcKey,
+        /// Its preimage.
+        preimage: Preimage,
+        /// The HTLC's opaque tag.
+        tag: Vec<u8>,
+    },
+    /// Fail this HTLC's origin; answer with `UpstreamAcknowledged`.
+    FailUpstream {
+        /// Stable identity.
+        id: ActionId,
+        /// The HTLC that we sent.
+        htlc: HtlcKey,
+        /// By which rule.
+        why: FailReason,
+        /// The HTLC's opaque tag.
+        tag: Vec<u8>,
+    },
+    /// A received HTLC's output is live: a preimage before this height would claim it.
+    AskForPreimage {
+        /// Stable identity.
+        id: ActionId,
+        /// The HTLC.
+        htlc: HtlcKey,
+        /// The last height at which a preimage is of use.
+        until: Height,
+        /// The HTLC's opaque tag.
+        tag: Vec<u8>,
+    },
+    /// Load a revoked commitment's HTLCs; comes with breach claims.
+    LoadRevoked {
+        /// Stable identity.
+        id: ActionId,
+        /// The channel.
+        channel: ChannelId,
+        /// The commitment.
+        number: u64,
+    },
+    /// Something that a person should know; answer with `Performed`.
+    Alert {
+        /// Stable identity.
+        id: ActionId,
+        /// The channel.
+        channel: ChannelId,
+        /// What.
+        alert: Alert,
+    },
+    /// A contract is over; answer with `Performed`.
+    ReportOutcome {
+        /// Stable identity.
+        id: ActionId,
+        /// The channel.
+        channel: ChannelId,
+        /// What became of it.
+        report: ContractReport,
+    },
+    /// Every contract is irrevocable and every outcome acknowledged; answer with `Performed`. Only then may the
+    /// channel's rows go.
+    ChannelResolved {
+        /// Stable identity.
+        id: ActionId,
+        /// The channel.
+        channel: ChannelId,
+        /// Where every satoshi went (I11).
+        sheet: Sheet,
+    },
+}
+
+/// A request to sign one transaction.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SignRequest {
+    /// Hash of the unsigned transaction and its keys; the answer names it.
+    pub id: ActionId,
+    /// The channel.
+    pub channel: ChannelId,
+    /// The unsigned transaction.
+    pub tx: Transaction,
+    /// What its inputs spend, input by input.
+    pub prevouts: Vec<TxOut>,
+    /// The signatures wanted, in the order in which they are answered.
+    pub inputs: Vec<InputToSign>,
+}
+
+/// One signature that is wanted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InputToSign {
+    /// Which input.
+    pub index: u32,
+    /// With which key.
+    pub key: SigningKey,
+    /// The witness script (P2WSH), or the script that is spent (P2WPKH).
+    pub script: ScriptBuf,
+    /// The sighash type.
+    pub sighash: EcdsaSighashType,
+}
+
+/// A key by its role: basepoint and tweak (BOLT 3, Key Derivation).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SigningKey {
+    /// Our funding key of this funding output.
+    Funding(OutPoint),
+    /// Our payment basepoint, untweaked.
+    Payment,
+    /// Our HTLC basepoint, tweaked with this per-commitment point.
+    Htlc(Point),
+    /// Our delayed payment basepoint, tweaked with this per-commitment point.
+    DelayedPayment(Point),
+    /// The wallet's key of this coin.
+    Wallet(OutPoint),
+}

@@ -1,0 +1,97 @@
+//! Blocks follow each other (R5): a gap, an unknown parent, a block that is not the tip are refused by name.
+
+use super::{Admission, channel};
+use crate::bolt3::preimages_in;
+use crate::channel::Level;
+use crate::court::View;
+use crate::event::{Block, Disconnected, Fees, Scanned};
+use crate::reject::Rejected;
+use bitcoin::Transaction;
+
+pub(super) fn connected(view: View<'_>, block: &Block) -> Result<Admission, Rejected> {
+    let tip = view.court().tip;
+    if block.height == tip.height && block.hash == tip.hash {
+        return Ok(Admission::Duplicate);
+    }
+    if block.height != tip.height.next() {
+        return Err(Rejected::HeightGap { tip, got: block.height });
+    }
+    if block.parent != tip.hash {
+        return Err(Rejected::UnknownParent { tip, got: block.parent });
+    }
+    if block.best_height < block.height {
+        return Err(Rejected::BadBestHeight { height: block.height, best: block.best_height });
+    }
+    Ok(Admission::New)
+}
+
+pub(super) fn disconnected(view: View<'_>, block: &Disconnected) -> Result<Admission, Rejected> {
+    let tip = view.court().tip;
+    if block.height == tip.height.next() && block.parent == tip.hash {
+        return Ok(Admission::Duplicate);
+    }
+    if block.height != tip.height || block.hash != tip.hash || block.height.get() == 0 {
+        return Err(Rejected::NotTheTip { tip });
+    }
+    Ok(Admission::New)
+}
+
+pub(super) fn scanned(view: View<'_>, scanned: &Scanned) -> Result<Admission, Rejected> {
+    let channel = channel(view, &scanned.channel)?;
+    let tip = view.court().tip;
+    if let Some(spend) = scanned.spends.iter().find(|spend| spend.height > tip.height) {
+        return Err(Rejected::HeightGap { tip, got: spend.height });
+    }
+    let kept = channel.chain.kept.get(&scanned.parent).is_some_and(|kept| !kept.scanned);
+    let fundings = channel.facts.fundings.iter().zip(&channel.chain.fundings);
+    let mut fundings = fundings.filter(|(funding, _)| funding.outpoint.txid == scanned.parent);
+    Ok(Admission::new_if(kept || fundings.any(|(_, facts)| !facts.scanned)))
+}
+
+/// An unconfirmed transaction is news if it reveals a preimage, or is the first sight of a close.
+pub(super) fn mempool(view: View<'_>, tx: &Transaction) -> Admission {
+    let watched = tx.input.iter().any(|input| {
+        view.watchers(&input.previous_output).into_iter().any(|index| {
+            view.channel(index).is_some_and(|channel| {
+                let first = !channel.ratchet.peer_on_chain && channel.chain.kept.is_empty();
+                let closing = channel.ratchet.closings.contains_key(&tx.compute_txid());
+                first && !closing && channel.level_of(tx) == Some(Level::Funding)
+            })
+        })
+    });
+    let concerns = || tx.input.iter().any(|input| !view.watchers(&input.previous_output).is_empty());
+    let reveals = || {
+        preimages_in(tx).any(|(_, preimage)| {
+            view.offered_with(&preimage.hash())
+                .into_iter()
+                .any(|(index, htlc)| view.channel(index).is_some_and(|channel| channel.usable(htlc).is_none()))
+        })
+    };
+    Admission::new_if(watched || (concerns() && reveals()))
+}
+
+pub(super) fn fees(view: View<'_>, fees: &Fees) -> Result<Admission, Rejected> {
+    let rising = fees.by_target.windows(2).all(|pair| matches!(pair, [(a, _), (b, _)] if a < b));
+    let valued = fees.by_target.iter().all(|(_, feerate)| *feerate > 0);
+    if !rising || !valued || fees.by_target.is_empty() {
+        return Err(Rejected::BadFees);
+    }
+    let court = view.court();
+    let Some((known, at)) = &court.fees else { return Ok(Admission::New) };
+    // The same bucket is no news, except that an estimate grows old.
+    let half_stale = court.policy.fee_stale.get() / 2;
+    let aging = court.tip.height.since(*at).is_none_or(|age| age.get() > half_stale);
+    Ok(Admission::new_if(aging || bucketed(known) != bucketed(fees)))
+}
+
+/// Feerates in buckets of about a tenth: the four leading bits count, steps of a sixteenth to an eighth.
+fn bucketed(fees: &Fees) -> Fees {
+    let bucket = |feerate: u32| {
+        let shift = u32::BITS.saturating_sub(feerate.leading_zeros()).saturating_sub(4);
+        feerate.checked_shr(shift).unwrap_or(0).checked_shl(shift).unwrap_or(0)
+    };
+    Fees {
+        by_target: fees.by_target.iter().map(|(target, feerate)| (*target, bucket(*feerate))).collect(),
+        relay_floor_sat_per_kw: bucket(fees.relay_floor_sat_per_kw),
+    }
+}

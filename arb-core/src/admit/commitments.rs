@@ -1,0 +1,192 @@
+//! What a commitment may be (R14): numbers in order, HTLC ids used once, sums within the funding, points as announced,
+//! secrets that fit.
+
+use super::{Admission, channel};
+use crate::bolt3::{HTLC_EXPIRY_LIMIT, point_of_secret};
+use crate::channel::{ChannelArbitrator, Commitment};
+use crate::court::View;
+use crate::event::{CommitmentUpdate, LocalCommitmentSigned, RemoteCommitmentSigned, RemoteRevoked};
+use crate::facts::{Htlc, Link, Side, TAG_MAX};
+use crate::ids::{Direction, HtlcRef};
+use crate::reject::Rejected;
+use alloc::collections::BTreeSet;
+use bitcoin::secp256k1::Secp256k1;
+
+/// BOLT 2 `max_accepted_htlcs`, each way.
+const HTLCS_MAX: usize = 483;
+/// Candidates for one remote commitment number: each needs a reconnection of its own.
+const CANDIDATES_MAX: usize = 8;
+
+pub(super) fn local(view: View<'_>, heard: &LocalCommitmentSigned) -> Result<Admission, Rejected> {
+    let update = &heard.update;
+    let channel = channel(view, &update.channel)?;
+    if let Some(current) = &channel.set.local {
+        if is_again(update, &current.commitment) && current.signatures == heard.signatures {
+            return Ok(Admission::Duplicate);
+        }
+    }
+    may_change(channel)?;
+    if update.number != channel.set.next_local {
+        return Err(Rejected::WrongNumber { expected: channel.set.next_local, got: update.number });
+    }
+    let expected = channel.facts.fundings.len();
+    if heard.signatures.len() != expected {
+        return Err(Rejected::SignatureCount { expected, got: heard.signatures.len() });
+    }
+    content(view, channel, Side::Local, update)?;
+    Ok(Admission::New)
+}
+
+pub(super) fn remote(view: View<'_>, heard: &RemoteCommitmentSigned) -> Result<Admission, Rejected> {
+    let update = &heard.update;
+    let channel = channel(view, &update.channel)?;
+    let set = &channel.set;
+    if set.remotes.iter().any(|known| is_again(update, known)) {
+        return Ok(Admission::Duplicate);
+    }
+    may_change(channel)?;
+    let newest = set.newest_remote();
+    let next = newest.map_or(set.first_remote, |newest| newest.saturating_add(1));
+    let candidate = newest == Some(update.number) && update.number > set.next_revoked;
+    if update.number != next && !candidate {
+        return Err(Rejected::WrongNumber { expected: next, got: update.number });
+    }
+    // One unrevoked commitment and one to follow it: a third would be one too many (BOLT 2).
+    if let (Some(pending), false) = (newest.filter(|newest| *newest > set.next_revoked), candidate) {
+        return Err(Rejected::RevocationMissing { pending });
+    }
+    if set.remotes.iter().filter(|known| known.number == update.number).count() >= CANDIDATES_MAX {
+        return Err(Rejected::RevocationMissing { pending: update.number });
+    }
+    let announced = set.announced.filter(|(number, _)| *number == update.number);
+    if announced.is_some_and(|(_, point)| point != update.point) {
+        return Err(Rejected::WrongPoint { number: update.number });
+    }
+    content(view, channel, Side::Remote, update)?;
+    Ok(Admission::New)
+}
+
+pub(super) fn revoked(view: View<'_>, heard: &RemoteRevoked) -> Result<Admission, Rejected> {
+    let set = &channel(view, &heard.channel)?.set;
+    if heard.number < set.next_revoked {
+        let same = set.secrets.get(heard.number) == Some(heard.secret);
+        return if same { Ok(Admission::Duplicate) } else { Err(Rejected::SecretContradicts { number: heard.number }) };
+    }
+    // Only the oldest is revoked, and only once there is one to follow it.
+    let followed = set.remotes.iter().any(|remote| remote.number > set.next_revoked);
+    if heard.number != set.next_revoked || !followed {
+        return Err(Rejected::WrongNumber { expected: set.next_revoked, got: heard.number });
+    }
+    let point = point_of_secret(&Secp256k1::new(), &heard.secret).ok();
+    let expected = set.remotes.iter().find(|remote| remote.number == heard.number).map(|remote| remote.point);
+    if point.is_none() || expected != point {
+        return Err(Rejected::SecretNotOfPoint { number: heard.number });
+    }
+    if heard.next_point.parse().is_err() {
+        return Err(Rejected::BadKey);
+    }
+    if set.secrets.clone().insert(heard.number, heard.secret).is_err() {
+        return Err(Rejected::SecretContradicts { number: heard.number });
+    }
+    Ok(Admission::New)
+}
+
+fn may_change(channel: &ChannelArbitrator) -> Result<(), Rejected> {
+    if channel.ratchet.outdated {
+        return Err(Rejected::Outdated(channel.facts.id));
+    }
+    if channel.ratchet.frozen.is_some() {
+        return Err(Rejected::Frozen(channel.facts.id));
+    }
+    Ok(())
+}
+
+/// Whether an update describes a commitment that is known: everybody is at-least-once.
+fn is_again(update: &CommitmentUpdate, known: &Commitment) -> bool {
+    known.number == update.number
+        && known.point == update.point
+        && known.feerate_sat_per_kw == update.feerate_sat_per_kw
+        && known.local_msat == update.local_msat
+        && known.remote_msat == update.remote_msat
+        && update.added.iter().all(|htlc| known.position(htlc.key).is_some())
+        && update.removed.iter().all(|htlc| known.position(*htlc).is_none())
+}
+
+fn content(view: View<'_>, channel: &ChannelArbitrator, side: Side, update: &CommitmentUpdate) -> Result<(), Rejected> {
+    if update.point.parse().is_err() {
+        return Err(Rejected::BadKey);
+    }
+    let base = channel.set.base(side, update.number);
+    let in_base = |htlc: &HtlcRef| base.is_some_and(|base| base.position(*htlc).is_some());
+    if let Some(unknown) = update.removed.iter().find(|htlc| !in_base(htlc)) {
+        return Err(Rejected::UnknownHtlc(*unknown));
+    }
+    let mut added = BTreeSet::new();
+    for htlc in &update.added {
+        if in_base(&htlc.key) || !added.insert(htlc.key) {
+            return Err(Rejected::HtlcTwice(htlc.key));
+        }
+        one_htlc(view, channel, htlc)?;
+    }
+    let commitment = Commitment::updated(base, update);
+    for direction in [Direction::Offered, Direction::Received] {
+        let got = commitment.htlcs.iter().filter(|htlc| htlc.direction == direction).count();
+        if got > HTLCS_MAX {
+            return Err(Rejected::TooManyHtlcs { got });
+        }
+    }
+    sums(channel, &commitment, update)
+}
+
+fn one_htlc(view: View<'_>, channel: &ChannelArbitrator, htlc: &Htlc) -> Result<(), Rejected> {
+    if let Some(known) = channel.htlcs.get(&htlc.key) {
+        // The other side's commitment has it already: it must be the same HTLC.
+        return if known.htlc == *htlc { Ok(()) } else { Err(Rejected::HtlcTwice(htlc.key)) };
+    }
+    let next = if htlc.key.is_offered() { channel.next_htlc.0 } else { channel.next_htlc.1 };
+    if htlc.key.id < next {
+        return Err(Rejected::HtlcTwice(htlc.key));
+    }
+    let bad = |why| Err(Rejected::BadHtlc { htlc: htlc.key, why });
+    match (htlc.key.direction, htlc.link) {
+        (Direction::Offered, Link::Own | Link::Relay { .. }) | (Direction::Received, Link::Received) => {}
+        (Direction::Offered, Link::Forward(upstream)) => {
+            let known = super::htlc(view, &upstream).is_ok();
+            if upstream.htlc.is_offered() || !known {
+                return Err(Rejected::UnknownUpstream(upstream));
+            }
+        }
+        (Direction::Offered, Link::Received) => return bad("an offered HTLC has an origin"),
+        (Direction::Received, Link::Own | Link::Relay { .. } | Link::Forward(_)) => {
+            return bad("a received HTLC has no origin here");
+        }
+    }
+    if htlc.amount_msat == 0 {
+        return bad("it has no amount");
+    }
+    if htlc.cltv_expiry.get() >= HTLC_EXPIRY_LIMIT {
+        return bad("its expiry is a time, not a height");
+    }
+    if htlc.tag.len() > TAG_MAX {
+        return Err(Rejected::TooLong { what: "tag", got: htlc.tag.len(), max: TAG_MAX });
+    }
+    Ok(())
+}
+
+/// Balances and HTLCs fit into every funding.
+fn sums(channel: &ChannelArbitrator, commitment: &Commitment, update: &CommitmentUpdate) -> Result<(), Rejected> {
+    let amount = |htlc: &HtlcRef| {
+        let known = channel.htlcs.get(htlc).map(|state| state.htlc.amount_msat);
+        known.or_else(|| update.added.iter().find(|added| added.key == *htlc).map(|added| added.amount_msat))
+    };
+    let amounts = commitment.htlcs.iter().map(|htlc| amount(htlc).unwrap_or(0));
+    let sum_msat =
+        amounts.chain([update.local_msat, update.remote_msat]).try_fold(0_u64, u64::checked_add).unwrap_or(u64::MAX);
+    for funding in &channel.facts.fundings {
+        let capacity_msat = funding.value_sat.saturating_mul(1000);
+        if sum_msat > capacity_msat {
+            return Err(Rejected::AboveCapacity { sum_msat, capacity_msat });
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,212 @@
+//! Admission (R1): every refusal, first. What passes is applied and judged; what does not leaves the step as it was.
+//!
+//! Pure: reads the court and the step's draft, changes nothing. Signatures are checked in [`crate::check`].
+
+mod answers;
+mod chain;
+mod commitments;
+mod opening;
+
+use crate::channel::ChannelArbitrator;
+use crate::court::View;
+use crate::event::{Acknowledged, ClosingSigned, Event, PeerState};
+use crate::ids::{ChannelId, HtlcKey, HtlcRef};
+use crate::outcome::Upstream;
+use crate::reject::Rejected;
+
+/// What an event that is not refused is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Admission {
+    /// New: it will be applied.
+    New,
+    /// It says nothing new.
+    Duplicate,
+}
+
+impl Admission {
+    /// New, if that is so.
+    pub(crate) const fn new_if(new: bool) -> Self {
+        if new { Self::New } else { Self::Duplicate }
+    }
+}
+
+/// The longest text that is kept.
+const TEXT_MAX: usize = 256;
+
+/// Whether an event may be heard.
+pub(crate) fn admit(view: View<'_>, event: &Event) -> Result<Admission, Rejected> {
+    if let Event::Genesis(genesis) = event {
+        return opening::genesis(view, genesis);
+    }
+    if view.court().genesis.is_none() {
+        return Err(Rejected::NoGenesis);
+    }
+    match event {
+        Event::Genesis(_) => Err(Rejected::OtherGenesis),
+        Event::PolicySet(policy) if !policy.is_sound() => Err(Rejected::UnsoundPolicy),
+        Event::PolicySet(policy) => Ok(Admission::new_if(view.court().policy != *policy)),
+        Event::Started(started) => {
+            text("build", &started.build)?;
+            Ok(Admission::new_if(view.court().started.as_ref() != Some(started)))
+        }
+        Event::ChannelOpened(opened) => opening::opened(view, opened),
+        Event::ChannelRestored(facts) => opening::restored(view, facts),
+        Event::LocalCommitmentSigned(heard) => commitments::local(view, heard),
+        Event::RemoteCommitmentSigned(heard) => commitments::remote(view, heard),
+        Event::RemoteRevoked(heard) => commitments::revoked(view, heard),
+        Event::BlockConnected(block) => chain::connected(view, block),
+        Event::BlockDisconnected(block) => chain::disconnected(view, block),
+        Event::Scanned(scanned) => chain::scanned(view, scanned),
+        Event::MempoolSeen { tx } => Ok(chain::mempool(view, tx)),
+        Event::FeesEstimated(fees) => chain::fees(view, fees),
+        Event::BroadcastAnswered { channel, txid, answer } => answers::broadcast(view, channel, txid, *answer),
+        Event::Signed(signed) => answers::signed(view, signed),
+        Event::SigningRefused { channel, request, why } => {
+            text("reason", why)?;
+            answers::signing_refused(view, channel, request)
+        }
+        Event::ScriptsOffered { channel, request, script } => answers::scripts(view, channel, request, script),
+        Event::FeeInputsOffered(offered) => answers::fee_inputs(view, offered),
+        Event::FeeInputsRefused { channel, request, missing_sat } => {
+            answers::fee_inputs_refused(view, channel, request, *missing_sat)
+        }
+        Event::Performed { channel, id } => {
+            // A resolved channel is gone once that was performed: said again, it is no news.
+            let known = view.index_of(channel).and_then(|index| view.channel(index));
+            Ok(Admission::new_if(known.is_some_and(|channel| channel.outbox.contains_key(id))))
+        }
+        // It stays due: nothing to keep.
+        Event::Failed { why, .. } => text("reason", why).map(|()| Admission::Duplicate),
+        Event::ChannelSignals { .. }
+        | Event::PreimageLearned { .. }
+        | Event::HtlcGivenUp { .. }
+        | Event::UpstreamAcknowledged { .. }
+        | Event::PeerStateSeen { .. }
+        | Event::CloseRequested { .. }
+        | Event::ClosingSigned(_)
+        | Event::ChannelForgotten { .. } => of_channel(view, event),
+        Event::BumpRequested { .. } => Err(Rejected::NotSupported("BumpRequested: transactions are not replaced yet")),
+        Event::RevokedLoaded { .. } => Err(Rejected::NotSupported("RevokedLoaded: breach claims do not exist yet")),
+    }
+}
+
+/// The events about one channel that need little more than the channel.
+fn of_channel(view: View<'_>, event: &Event) -> Result<Admission, Rejected> {
+    match event {
+        Event::ChannelSignals { channel: id, short_channel_id } => {
+            Ok(Admission::new_if(channel(view, id)?.short_channel_id != Some(*short_channel_id)))
+        }
+        Event::PreimageLearned { preimage, usable_for } => {
+            let mut new = false;
+            for key in usable_for {
+                let (channel, state) = htlc(view, key)?;
+                if state.htlc.payment_hash != preimage.hash() {
+                    return Err(Rejected::WrongPreimage(*key));
+                }
+                new |= channel.usable(key.htlc).is_none();
+            }
+            Ok(Admission::new_if(new))
+        }
+        Event::HtlcGivenUp { htlc: key } => {
+            let (channel, _) = htlc(view, key)?;
+            let received = !key.htlc.is_offered();
+            if received {
+                Ok(Admission::new_if(!channel.ratchet.given_up.contains(&key.htlc)))
+            } else {
+                Err(not_received(key.htlc))
+            }
+        }
+        Event::UpstreamAcknowledged { htlc: key, outcome } => acknowledged(view, key, *outcome),
+        Event::PeerStateSeen { channel: id, peer } => {
+            let channel = channel(view, id)?;
+            Ok(Admission::new_if(match peer {
+                PeerState::WeAreBehind => !channel.ratchet.outdated,
+                PeerState::Current => view.court().suspects(channel),
+            }))
+        }
+        Event::CloseRequested { channel: id, .. } => {
+            Ok(Admission::new_if(channel(view, id)?.ratchet.close_requested.is_none()))
+        }
+        Event::ClosingSigned(closing) => self::closing(view, closing),
+        Event::ChannelForgotten { channel: id } => {
+            let channel = channel(view, id)?;
+            let held = channel.ratchet.held_htlc || !channel.chain.kept.is_empty();
+            if held || (channel.ratchet.frozen.is_some() && !channel.ratchet.forgotten) {
+                return Err(Rejected::CannotForget(*id));
+            }
+            Ok(Admission::new_if(!channel.ratchet.forgotten))
+        }
+        Event::BumpRequested { .. }
+        | Event::RevokedLoaded { .. }
+        | Event::Genesis(_)
+        | Event::PolicySet(_)
+        | Event::Started(_)
+        | Event::ChannelOpened(_)
+        | Event::ChannelRestored(_)
+        | Event::LocalCommitmentSigned(_)
+        | Event::RemoteCommitmentSigned(_)
+        | Event::RemoteRevoked(_)
+        | Event::BlockConnected(_)
+        | Event::BlockDisconnected(_)
+        | Event::Scanned(_)
+        | Event::MempoolSeen { .. }
+        | Event::FeesEstimated(_)
+        | Event::BroadcastAnswered { .. }
+        | Event::Signed(_)
+        | Event::SigningRefused { .. }
+        | Event::ScriptsOffered { .. }
+        | Event::FeeInputsOffered(_)
+        | Event::FeeInputsRefused { .. }
+        | Event::Performed { .. }
+        | Event::Failed { .. } => Ok(Admission::Duplicate),
+    }
+}
+
+fn closing(view: View<'_>, closing: &ClosingSigned) -> Result<Admission, Rejected> {
+    let channel = channel(view, &closing.channel)?;
+    let spends = channel
+        .facts
+        .fundings
+        .iter()
+        .any(|funding| closing.tx.input.iter().any(|input| input.previous_output == funding.outpoint));
+    let outputs = closing.tx.output.len();
+    let in_range = closing.local_output.is_none_or(|vout| usize::try_from(vout).is_ok_and(|vout| vout < outputs));
+    if !spends || !in_range {
+        return Err(Rejected::NotAClosing);
+    }
+    Ok(Admission::new_if(!channel.ratchet.closings.contains_key(&closing.tx.compute_txid())))
+}
+
+fn acknowledged(view: View<'_>, key: &HtlcKey, outcome: Acknowledged) -> Result<Admission, Rejected> {
+    let (channel, _) = htlc(view, key)?;
+    let released = channel.ratchet.released.get(&key.htlc).ok_or(Rejected::NoSuchOutcome(*key))?;
+    match (released.outcome, released.acknowledged, outcome) {
+        (_, Some(before), now) if before == now => Ok(Admission::Duplicate),
+        (Upstream::Settled(_), None, Acknowledged::Settled)
+        // The node may have failed the origin while the settlement that overrides it was on its way.
+        | (Upstream::Failed(_) | Upstream::Settled(_), None, Acknowledged::Failed) => Ok(Admission::New),
+        (Upstream::Failed(_), None, Acknowledged::Settled) | (_, Some(_), _) => Err(Rejected::NoSuchOutcome(*key)),
+    }
+}
+
+/// A channel by its outside identity.
+pub(crate) fn channel<'a>(view: View<'a>, id: &ChannelId) -> Result<&'a ChannelArbitrator, Rejected> {
+    view.index_of(id).and_then(|index| view.channel(index)).ok_or(Rejected::UnknownChannel(*id))
+}
+
+fn htlc<'a>(view: View<'a>, key: &HtlcKey) -> Result<(&'a ChannelArbitrator, &'a crate::channel::HtlcState), Rejected> {
+    let channel = channel(view, &key.channel)?;
+    let state = channel.htlcs.get(&key.htlc).ok_or(Rejected::UnknownHtlc(key.htlc))?;
+    Ok((channel, state))
+}
+
+fn not_received(htlc: HtlcRef) -> Rejected {
+    Rejected::BadHtlc { htlc, why: "only a received HTLC is given up" }
+}
+
+fn text(what: &'static str, text: &str) -> Result<(), Rejected> {
+    if text.len() > TEXT_MAX {
+        return Err(Rejected::TooLong { what, got: text.len(), max: TEXT_MAX });
+    }
+    Ok(())
+}

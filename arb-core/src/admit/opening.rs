@@ -1,0 +1,85 @@
+//! How journals and channels begin.
+
+use super::Admission;
+use crate::bolt3::Point;
+use crate::court::View;
+use crate::event::{ChannelOpened, Genesis};
+use crate::facts::{ChannelFacts, SideFacts, Standing};
+use crate::reject::Rejected;
+use alloc::collections::BTreeSet;
+
+pub(super) fn genesis(view: View<'_>, genesis: &Genesis) -> Result<Admission, Rejected> {
+    match &view.court().genesis {
+        None if genesis.policy.is_sound() => Ok(Admission::New),
+        None => Err(Rejected::UnsoundPolicy),
+        Some(known) if known == genesis => Ok(Admission::Duplicate),
+        Some(_) => Err(Rejected::OtherGenesis),
+    }
+}
+
+pub(super) fn opened(view: View<'_>, opened: &ChannelOpened) -> Result<Admission, Rejected> {
+    standing(&opened.standing)?;
+    facts(view, &opened.facts)
+}
+
+pub(super) fn restored(view: View<'_>, restored: &ChannelFacts) -> Result<Admission, Rejected> {
+    facts(view, restored)
+}
+
+fn facts(view: View<'_>, facts: &ChannelFacts) -> Result<Admission, Rejected> {
+    if let Some(known) = view.index_of(&facts.id).and_then(|index| view.channel(index)) {
+        return if known.facts == *facts { Ok(Admission::Duplicate) } else { Err(Rejected::OtherFacts(facts.id)) };
+    }
+    let outpoints: BTreeSet<_> = facts.fundings.iter().map(|funding| funding.outpoint).collect();
+    let valued = facts.fundings.iter().all(|funding| funding.value_sat > 0 && funding.value_sat <= MAX_SAT);
+    if outpoints.is_empty() || outpoints.len() != facts.fundings.len() || !valued {
+        return Err(Rejected::BadFundings);
+    }
+    for outpoint in outpoints {
+        for index in view.watchers(&outpoint) {
+            if let Some(channel) = view.channel(index) {
+                return Err(Rejected::FundingTaken { outpoint, channel: channel.facts.id });
+            }
+        }
+    }
+    if facts.fallback_script.is_empty() {
+        return Err(Rejected::BadScript);
+    }
+    for side in [&facts.local, &facts.remote] {
+        keys(side)?;
+    }
+    let funding_keys = facts.fundings.iter().flat_map(|funding| [&funding.local_key, &funding.remote_key]);
+    if !funding_keys.into_iter().all(is_key) {
+        return Err(Rejected::BadKey);
+    }
+    Ok(Admission::New)
+}
+
+/// All the bitcoin there can be.
+const MAX_SAT: u64 = 21_000_000 * 100_000_000;
+
+fn keys(side: &SideFacts) -> Result<(), Rejected> {
+    if side.delay_blocks == 0 {
+        return Err(Rejected::BadDelay(side.delay_blocks));
+    }
+    let points = &side.basepoints;
+    let all = [&points.revocation, &points.payment, &points.delayed_payment, &points.htlc];
+    if all.into_iter().all(is_key) { Ok(()) } else { Err(Rejected::BadKey) }
+}
+
+fn is_key(point: &Point) -> bool {
+    point.parse().is_ok()
+}
+
+/// The secrets of all remote commitments below the next are there.
+fn standing(standing: &Standing) -> Result<(), Rejected> {
+    let Standing { next_remote, secrets, .. } = standing;
+    let newest = secrets.newest_number();
+    let fits = match (next_remote.checked_sub(1), newest) {
+        (None, None) => true,
+        (Some(last), Some(newest)) => newest == last && secrets.get(0).is_some(),
+        (None, Some(_)) | (Some(_), None) => false,
+    };
+    let missing = newest.map_or(0, |newest| newest.saturating_add(1));
+    if fits { Ok(()) } else { Err(Rejected::BadStanding { next_remote: *next_remote, missing }) }
+}

@@ -1,0 +1,257 @@
+//! The only mutator of a channel, live and on recovery. It judges nothing: what was heard was admitted, what was
+//! concluded was decided. What cannot have happened is refused, because then the log does not fit.
+
+use super::{
+    ChannelArbitrator, FeeInputsRequest, HtlcState, LocalCommitment, Released, ScriptsRequest, SignedTx, SweepState,
+    Usable,
+};
+use crate::bolt3::{CompactSig, Preimage};
+use crate::channel::Commitment;
+use crate::event::{
+    Acknowledged, BroadcastAnswer, ClosingSigned, CommitmentUpdate, FeeInputsOffered, LocalCommitmentSigned,
+    RemoteCommitmentSigned, RemoteRevoked, Scanned,
+};
+use crate::facts::Link;
+use crate::ids::{ActionId, Direction, HtlcRef};
+use crate::outcome::Upstream;
+use crate::record::Conclusion;
+use crate::units::Height;
+use alloc::vec::Vec;
+use bitcoin::{OutPoint, ScriptBuf, Transaction, Txid};
+
+impl ChannelArbitrator {
+    pub(crate) fn hear_local_signed(&mut self, heard: &LocalCommitmentSigned) {
+        let commitment =
+            Commitment::updated(self.set.base(crate::facts::Side::Local, heard.update.number), &heard.update);
+        self.add_htlcs(&heard.update);
+        self.set.next_local = heard.update.number.saturating_add(1);
+        // From here on the commitment before is never chosen, signed or sent (R10): it is gone.
+        self.set.local = Some(LocalCommitment { commitment, signatures: heard.signatures.clone() });
+        self.ratchet.commitment_signed.clear();
+        self.settle_set();
+    }
+
+    pub(crate) fn hear_remote_signed(&mut self, heard: &RemoteCommitmentSigned) {
+        let commitment =
+            Commitment::updated(self.set.base(crate::facts::Side::Remote, heard.update.number), &heard.update);
+        self.add_htlcs(&heard.update);
+        self.set.remotes.push(commitment);
+        self.settle_set();
+    }
+
+    pub(crate) fn hear_revoked(&mut self, heard: &RemoteRevoked) {
+        // Admission checked the secret against the store: inserting it cannot fail.
+        if self.set.secrets.insert(heard.number, heard.secret).is_ok() {
+            self.set.remotes.retain(|remote| remote.number > heard.number);
+            self.set.next_revoked = heard.number.saturating_add(1);
+            self.set.announced = Some((heard.number.saturating_add(2), heard.next_point));
+            self.settle_set();
+        }
+    }
+
+    fn add_htlcs(&mut self, update: &CommitmentUpdate) {
+        for htlc in &update.added {
+            self.ratchet.held_htlc = true;
+            let next = match htlc.key.direction {
+                Direction::Offered => &mut self.next_htlc.0,
+                Direction::Received => &mut self.next_htlc.1,
+            };
+            *next = (*next).max(htlc.key.id.saturating_add(1));
+            self.htlcs.entry(htlc.key).or_insert_with(|| HtlcState {
+                htlc: htlc.clone(),
+                upstream_expiry: match htlc.link {
+                    Link::Relay { deadline } => Some(deadline),
+                    Link::Own | Link::Forward(_) | Link::Received => None,
+                },
+                irrevocable: false,
+            });
+        }
+    }
+
+    /// After the set changed: flags that stick are set, and HTLCs that are on no commitment any more are dropped.
+    fn settle_set(&mut self) {
+        let in_local =
+            |key: &HtlcRef| self.set.local.as_ref().is_some_and(|local| local.commitment.position(*key).is_some());
+        let in_oldest_remote =
+            |key: &HtlcRef| self.set.remotes.first().is_some_and(|remote| remote.position(*key).is_some());
+        let both: Vec<HtlcRef> =
+            self.htlcs.keys().filter(|key| in_local(key) && in_oldest_remote(key)).copied().collect();
+        for key in both {
+            if let Some(state) = self.htlcs.get_mut(&key) {
+                state.irrevocable = true;
+            }
+        }
+        // Frozen: the union of the set as it was owes every HTLC an outcome (I4), so nothing leaves any more.
+        if self.ratchet.frozen.is_none() {
+            let set = &self.set;
+            self.htlcs.retain(|key, _| set.all().any(|(_, commitment)| commitment.position(*key).is_some()));
+            let htlcs = &self.htlcs;
+            self.ratchet.usable.retain(|key, _| htlcs.contains_key(key));
+            self.ratchet.given_up.retain(|key| htlcs.contains_key(key));
+        }
+    }
+
+    pub(crate) fn hear_usable(&mut self, htlc: HtlcRef, preimage: Preimage, since: Height) {
+        self.ratchet.usable.entry(htlc).or_insert(Usable { preimage, since });
+    }
+
+    pub(crate) fn hear_acknowledged(&mut self, htlc: HtlcRef, outcome: Acknowledged) {
+        if let Some(released) = self.ratchet.released.get_mut(&htlc) {
+            released.acknowledged = Some(outcome);
+        }
+    }
+
+    pub(crate) fn hear_closing(&mut self, heard: &ClosingSigned) {
+        self.ratchet.closings.insert(heard.tx.compute_txid(), heard.local_output);
+    }
+
+    pub(crate) fn hear_tx(&mut self, height: Height, tx: &Transaction) {
+        let txid = tx.compute_txid();
+        if let Some(level) = self.level_of(tx) {
+            self.chain.keep(txid, height, level, tx.clone());
+        }
+        for (funding, facts) in self.facts.fundings.iter().zip(&mut self.chain.fundings) {
+            if funding.outpoint.txid == txid {
+                facts.confirmed.get_or_insert(height);
+            }
+        }
+    }
+
+    pub(crate) fn hear_scanned(&mut self, heard: &Scanned) {
+        for spend in &heard.spends {
+            if self.level_of(&spend.tx).is_some() {
+                self.hear_tx(spend.height, &spend.tx);
+            }
+        }
+        if let Some(kept) = self.chain.kept.get_mut(&heard.parent) {
+            kept.scanned = true;
+        }
+        for (funding, facts) in self.facts.fundings.iter().zip(&mut self.chain.fundings) {
+            if funding.outpoint.txid == heard.parent {
+                facts.scanned = true;
+            }
+        }
+    }
+
+    pub(crate) fn hear_broadcast(&mut self, txid: &Txid, answer: BroadcastAnswer) {
+        let mut ours = false;
+        for state in self.requests.sweeps.values_mut() {
+            if state.sweep.tx.compute_txid() == *txid {
+                ours = true;
+                state.rejected = match answer {
+                    BroadcastAnswer::Accepted | BroadcastAnswer::Known => None,
+                    BroadcastAnswer::Rejected(why) => Some(why),
+                };
+            }
+        }
+        if !ours {
+            self.requests.commitment_rejected = match answer {
+                BroadcastAnswer::Accepted | BroadcastAnswer::Known => None,
+                BroadcastAnswer::Rejected(why) => Some((*txid, why)),
+            };
+        }
+    }
+
+    pub(crate) fn hear_commitment_signature(&mut self, funding: OutPoint, signature: CompactSig) {
+        self.ratchet.commitment_signed.entry(funding).or_insert(signature);
+    }
+
+    pub(crate) fn hear_sweep_signed(&mut self, claim: &OutPoint, tx: Transaction) {
+        if let Some(state) = self.requests.sweeps.get_mut(claim) {
+            state.signed.get_or_insert(SignedTx(tx));
+        }
+    }
+
+    pub(crate) fn hear_script(&mut self, script: &ScriptBuf) {
+        self.requests.scripts = ScriptsRequest::Offered(script.clone());
+    }
+
+    pub(crate) fn hear_fee_inputs(&mut self, heard: &FeeInputsOffered) {
+        for asked in self.requests.fee_inputs.values_mut() {
+            if asked.request.id == heard.request {
+                asked.offered.get_or_insert_with(|| heard.clone());
+                self.requests.missing.remove(&asked.request.owner);
+            }
+        }
+    }
+
+    pub(crate) fn hear_fee_inputs_refused(&mut self, request: &ActionId, missing_sat: u64) {
+        let asked = self.requests.fee_inputs.values().find(|asked| asked.request.id == *request);
+        if let Some(owner) = asked.map(|asked| asked.request.owner) {
+            self.requests.missing.insert(owner, missing_sat);
+        }
+    }
+
+    pub(crate) fn hear_performed(&mut self, id: &ActionId) {
+        self.outbox.remove(id);
+    }
+
+    /// Applies one conclusion; `Err` says what cannot have happened.
+    pub(crate) fn conclude(&mut self, conclusion: &Conclusion, tip: Height) -> Result<(), &'static str> {
+        match conclusion {
+            Conclusion::UpstreamLinked { htlc, expiry } => {
+                let state = self.htlcs.get_mut(htlc).ok_or("an upstream for an HTLC that is not there")?;
+                state.upstream_expiry = Some(*expiry);
+            }
+            Conclusion::PreimageUsable { htlc, preimage } => self.hear_usable(*htlc, *preimage, tip),
+            Conclusion::GaveUp { htlc } => {
+                self.ratchet.given_up.insert(*htlc);
+            }
+            Conclusion::Frozen(why) => {
+                self.ratchet.frozen.get_or_insert(*why);
+            }
+            Conclusion::WentToChain => self.ratchet.went_to_chain = true,
+            Conclusion::Released { htlc, outcome } => self.release(*htlc, *outcome)?,
+            Conclusion::ScriptsRequested => {
+                if self.requests.scripts == ScriptsRequest::NotAsked {
+                    self.requests.scripts = ScriptsRequest::Asked { at: tip };
+                }
+            }
+            Conclusion::FeeInputsRequested(request) => {
+                self.requests.fee_inputs.insert(request.owner, FeeInputsRequest { request: *request, offered: None });
+            }
+            Conclusion::SweepPlanned(sweep) => {
+                self.requests.uneconomic.remove(&sweep.outpoint);
+                self.requests.fee_inputs.remove(&sweep.outpoint);
+                let coin = sweep.fee_input.iter().map(|coin| (coin.outpoint, coin.value_sat));
+                self.requests.coins.extend(coin);
+                let state = SweepState { sweep: (**sweep).clone(), signed: None, rejected: None };
+                self.requests.sweeps.insert(sweep.outpoint, state);
+            }
+            Conclusion::SweepDropped { outpoint, .. } => {
+                self.requests.sweeps.remove(outpoint).ok_or("a sweep dropped that was never planned")?;
+            }
+            Conclusion::Uneconomic { outpoint } => {
+                self.requests.uneconomic.insert(*outpoint);
+            }
+            Conclusion::Noticed(notice) => {
+                let id = notice.id(&self.facts.id);
+                if !self.raised.insert(id) {
+                    return Err("a notice raised twice");
+                }
+                self.outbox.insert(id, (**notice).clone());
+            }
+            // They explain; replay compares them (R9).
+            Conclusion::Classified { .. } | Conclusion::HandedOff { .. } | Conclusion::Staged { .. } => {}
+        }
+        Ok(())
+    }
+
+    /// Outcomes only rise (R8).
+    fn release(&mut self, htlc: HtlcRef, outcome: Upstream) -> Result<(), &'static str> {
+        let state = Released { outcome, acknowledged: None };
+        match (self.ratchet.released.get(&htlc).map(|released| released.outcome), outcome) {
+            (None, Upstream::Failed(_) | Upstream::Settled(_)) | (Some(Upstream::Failed(_)), Upstream::Settled(_)) => {
+                self.ratchet.released.insert(htlc, state);
+                Ok(())
+            }
+            (Some(Upstream::Failed(_) | Upstream::Settled(_)), Upstream::Failed(_))
+            | (Some(Upstream::Settled(_)), Upstream::Settled(_)) => Err("an outcome that does not rise"),
+        }
+    }
+
+    /// Forgets the chain's facts at this height and above.
+    pub(crate) fn disconnect(&mut self, height: Height) {
+        self.chain.disconnect(height);
+    }
+}

@@ -1,0 +1,84 @@
+//! What the chain said about one channel, with heights: a disconnected block removes the facts at its height and
+//! nothing else (R9).
+
+use crate::facts::ChannelFacts;
+use crate::units::Height;
+use crate::wire;
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+use bitcoin::{OutPoint, Transaction, TxOut, Txid};
+use serde::{Deserialize, Serialize};
+
+/// How far below the funding output a transaction is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(crate) enum Level {
+    /// Spends a funding output.
+    Funding,
+    /// Spends an output of such a transaction, or a wallet coin that a sweep of ours uses.
+    Commitment,
+    /// Spends an output of those.
+    Second,
+}
+
+/// A confirmed transaction that matters to the channel.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct KeptTx {
+    pub(crate) height: Height,
+    pub(crate) level: Level,
+    /// The chain was searched for spends of its outputs.
+    pub(crate) scanned: bool,
+    #[serde(with = "wire::tx")]
+    pub(crate) tx: Transaction,
+}
+
+/// The chain's facts about one channel.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ChainFacts {
+    /// Where each funding confirmed, and whether the chain was searched for its spends.
+    pub(crate) fundings: Vec<FundingFacts>,
+    pub(crate) kept: BTreeMap<Txid, KeptTx>,
+}
+
+/// The chain's facts about one funding output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct FundingFacts {
+    pub(crate) confirmed: Option<Height>,
+    pub(crate) scanned: bool,
+}
+
+impl ChainFacts {
+    pub(crate) fn new(facts: &ChannelFacts) -> Self {
+        let fundings =
+            facts.fundings.iter().map(|funding| FundingFacts { confirmed: funding.confirmed, scanned: false });
+        Self { fundings: fundings.collect(), kept: BTreeMap::new() }
+    }
+
+    /// The output at an outpoint, if the transaction that has it is kept: verified to exist (R6).
+    pub(crate) fn output(&self, outpoint: &OutPoint) -> Option<&TxOut> {
+        let kept = self.kept.get(&outpoint.txid)?;
+        kept.tx.output.get(usize::try_from(outpoint.vout).ok()?)
+    }
+
+    /// Keeps a transaction; the lowest level at which it matters counts.
+    pub(crate) fn keep(&mut self, txid: Txid, height: Height, level: Level, tx: Transaction) {
+        match self.kept.get_mut(&txid) {
+            Some(kept) => {
+                kept.level = kept.level.min(level);
+                kept.height = height;
+            }
+            None => {
+                self.kept.insert(txid, KeptTx { height, level, scanned: false, tx });
+            }
+        }
+    }
+
+    /// Forgets everything that happened at this height or above.
+    pub(crate) fn disconnect(&mut self, height: Height) {
+        self.kept.retain(|_, kept| kept.height < height);
+        for funding in &mut self.fundings {
+            if funding.confirmed.is_some_and(|confirmed| confirmed >= height) {
+                funding.confirmed = None;
+            }
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! Signature checks (R14): the rebuilt commitment must carry the counterparty's signatures before an event is heard.
+//!
+//! Pure in (channel, event): [`ChainArbitrator::check`] may run on many threads; its result holds only for the
+//! commitment that it was made for.
+
+use crate::bolt3::{counterparty_sighash_type, htlc_script, second_level_tx, sighash_p2wsh, verify_sig};
+use crate::channel::{ChannelArbitrator, Commitment, HtlcState, Rebuilt};
+use crate::court::{ChainArbitrator, View};
+use crate::draft::Draft;
+use crate::event::{CommitmentSignatures, Event, LocalCommitmentSigned, Signed};
+use crate::facts::{Funding, Side};
+use crate::reject::Rejected;
+use crate::sweep::{Refusal, complete_commitment, complete_sweep, sweep_id};
+use alloc::borrow::Cow;
+use alloc::vec::Vec;
+use bitcoin::Txid;
+use bitcoin::secp256k1::{All, Secp256k1};
+
+/// Proof that signatures were checked, for exactly these commitments and signatures.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Checked {
+    txids: Vec<Txid>,
+    signatures: Vec<CommitmentSignatures>,
+}
+
+impl ChainArbitrator {
+    /// Checks an event's signatures ahead of [`Step::hear_checked`](crate::Step::hear_checked). `None`: the event has
+    /// none that can be checked ahead.
+    ///
+    /// # Errors
+    /// The refusal that `hear` would answer.
+    pub fn check(&self, event: &Event) -> Result<Option<Checked>, Rejected> {
+        let Event::LocalCommitmentSigned(heard) = event else { return Ok(None) };
+        let draft = Draft::new(self, false);
+        let view = View::new(self, &draft);
+        if crate::admit::admit(view, event)? == crate::admit::Admission::Duplicate {
+            return Ok(None);
+        }
+        let Some(channel) = channel(view, heard) else { return Ok(None) };
+        let secp = Secp256k1::new();
+        let rebuilt = rebuild(&secp, channel, heard)?;
+        signatures(&secp, channel, heard, &rebuilt)?;
+        Ok(Some(Checked {
+            txids: rebuilt.iter().map(|(_, rebuilt)| rebuilt.built.txid).collect(),
+            signatures: heard.signatures.clone(),
+        }))
+    }
+}
+
+/// Verifies whatever an admitted event has to prove.
+pub(crate) fn verify(view: View<'_>, event: &Event, checked: Option<&Checked>) -> Result<(), Rejected> {
+    if let Event::LocalCommitmentSigned(heard) = event {
+        let Some(channel) = channel(view, heard) else { return Ok(()) };
+        let secp = Secp256k1::new();
+        let rebuilt = rebuild(&secp, channel, heard)?;
+        let txids = rebuilt.iter().map(|(_, rebuilt)| &rebuilt.built.txid);
+        let known =
+            checked.is_some_and(|checked| checked.signatures == heard.signatures && checked.txids.iter().eq(txids));
+        return if known { Ok(()) } else { signatures(&secp, channel, heard, &rebuilt) };
+    }
+    if let Event::RemoteCommitmentSigned(heard) = event {
+        // What we are about to sign must at least exist.
+        let index = view.index_of(&heard.update.channel);
+        let Some(channel) = index.and_then(|index| view.channel(index)) else { return Ok(()) };
+        let commitment = Commitment::updated(channel.set.base(Side::Remote, heard.update.number), &heard.update);
+        let channel = with_htlcs(channel, &heard.update.added);
+        let secp = Secp256k1::new();
+        let buildable = channel
+            .facts
+            .fundings
+            .iter()
+            .all(|funding| channel.rebuild(&secp, Side::Remote, &commitment, funding).is_some());
+        return if buildable { Ok(()) } else { Err(Rejected::CannotBuild) };
+    }
+    if let Event::Signed(heard) = event {
+        return signed(view, heard);
+    }
+    Ok(())
+}
+
+fn channel<'a>(view: View<'a>, heard: &LocalCommitmentSigned) -> Option<&'a ChannelArbitrator> {
+    view.index_of(&heard.update.channel).and_then(|index| view.channel(index))
+}
+
+/// The commitment of each funding, as the event describes it.
+fn rebuild<'a>(
+    secp: &Secp256k1<All>,
+    channel: &'a ChannelArbitrator,
+    heard: &LocalCommitmentSigned,
+) -> Result<Vec<(&'a Funding, Rebuilt)>, Rejected> {
+    let commitment = Commitment::updated(channel.set.base(Side::Local, heard.update.number), &heard.update);
+    let facts = &channel.facts;
+    let channel = with_htlcs(channel, &heard.update.added);
+    let build = |funding: &'a Funding| {
+        let rebuilt = channel.rebuild(secp, Side::Local, &commitment, funding).ok_or(Rejected::CannotBuild)?;
+        Ok((funding, rebuilt))
+    };
+    facts.fundings.iter().map(build).collect()
+}
+
+/// The channel with an update's HTLCs in its table.
+fn with_htlcs<'a>(channel: &'a ChannelArbitrator, added: &[crate::facts::Htlc]) -> Cow<'a, ChannelArbitrator> {
+    let mut channel = Cow::Borrowed(channel);
+    for htlc in added {
+        if !channel.htlcs.contains_key(&htlc.key) {
+            let state = HtlcState { htlc: htlc.clone(), upstream_expiry: None, irrevocable: false };
+            channel.to_mut().htlcs.insert(htlc.key, state);
+        }
+    }
+    channel
+}
+
+fn signatures(
+    secp: &Secp256k1<All>,
+    channel: &ChannelArbitrator,
+    heard: &LocalCommitmentSigned,
+    rebuilt: &[(&Funding, Rebuilt)],
+) -> Result<(), Rejected> {
+    for ((funding, rebuilt), given) in rebuilt.iter().zip(&heard.signatures) {
+        let txid = rebuilt.built.txid;
+        let sighash = rebuilt.built.sighash(funding.value_sat);
+        verify_sig(secp, &sighash, &given.commitment, &funding.remote_key)
+            .map_err(|_| Rejected::WrongCommitmentSignature { txid })?;
+        let order = rebuilt.built.htlcs_in_output_order();
+        if order.len() != given.htlcs.len() {
+            return Err(Rejected::SignatureCount { expected: order.len(), got: given.htlcs.len() });
+        }
+        for (position, signature) in order.iter().zip(&given.htlcs) {
+            let vout = rebuilt.built.htlc_vouts.get(*position).copied().flatten().ok_or(Rejected::CannotBuild)?;
+            htlc_signature(secp, channel, heard, rebuilt, *position, vout, signature)
+                .ok_or(Rejected::WrongHtlcSignature { txid, vout })?;
+        }
+    }
+    Ok(())
+}
+
+/// Checks one HTLC signature: over the second-level transaction, with the counterparty's tweaked HTLC key.
+fn htlc_signature(
+    secp: &Secp256k1<All>,
+    channel: &ChannelArbitrator,
+    heard: &LocalCommitmentSigned,
+    rebuilt: &Rebuilt,
+    position: usize,
+    vout: u32,
+    signature: &crate::bolt3::CompactSig,
+) -> Option<()> {
+    let facts = &channel.facts;
+    let htlc = rebuilt.htlcs.get(position)?;
+    let keys = &rebuilt.built.keys;
+    let feerate = heard.update.feerate_sat_per_kw;
+    let delay = facts.local.delay_blocks;
+    let tx = second_level_tx(facts.channel_type, rebuilt.built.txid, vout, htlc, feerate, keys, delay).ok()?;
+    let script = htlc_script(facts.channel_type, htlc, keys);
+    let sighash_type = counterparty_sighash_type(facts.channel_type);
+    let sighash = sighash_p2wsh(&tx, 0, &script, htlc.amount_sat(), sighash_type).ok()?;
+    verify_sig(secp, &sighash, signature, &keys.other_htlc).ok()
+}
+
+/// The signer's answer fits the transaction that was to be signed.
+fn signed(view: View<'_>, heard: &Signed) -> Result<(), Rejected> {
+    let Some(channel) = view.index_of(&heard.channel).and_then(|index| view.channel(index)) else { return Ok(()) };
+    let secp = Secp256k1::new();
+    let sweep = channel.requests.sweeps.values().find(|state| sweep_id(channel, &state.sweep) == heard.request);
+    let answer = match sweep {
+        Some(state) => complete_sweep(&secp, channel, &state.sweep, &heard.signatures).map(|_| ()),
+        None => match channel.commitment_asked(&secp, &heard.request) {
+            Some((funding, rebuilt)) => complete_commitment(&secp, &funding, &rebuilt, &heard.signatures).map(|_| ()),
+            None => return Err(Rejected::UnknownRequest(heard.request)),
+        },
+    };
+    answer.map_err(|refusal| match refusal {
+        Refusal::Count { expected } => Rejected::SignatureCount { expected, got: heard.signatures.len() },
+        Refusal::Wrong { input } => Rejected::WrongSignature { request: heard.request, input },
+    })
+}

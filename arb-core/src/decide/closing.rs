@@ -1,0 +1,108 @@
+//! Going to chain (section 6): when, why, and whether our commitment may be sent at all.
+
+use super::Bench;
+use crate::channel::CloseKind;
+use crate::event::CloseReason;
+use crate::facts::Link;
+use crate::ids::HtlcRef;
+use crate::notice::{Alert, FreezeReason, Notice};
+use crate::record::Conclusion;
+use crate::view::{ChannelView, chain_height};
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+pub(super) fn judge(bench: &Bench<'_>, docket: &ChannelView<'_>, out: &mut Vec<Conclusion>) {
+    let ratchet = &docket.channel.ratchet;
+    alerts(docket, out);
+    let reason = reason(bench, docket);
+    if let (Some(why), None) = (reason, ratchet.frozen) {
+        out.push(Conclusion::Frozen(why));
+        out.push(Conclusion::Noticed(Box::new(Notice::Freeze(why))));
+    }
+    // Frozen for whatever reason: ours goes to chain too, unless something of ours must not, or the funding is spent.
+    let frozen = ratchet.frozen.or(reason);
+    let wanted = frozen.is_some_and(|why| !matches!(why, FreezeReason::Outdated | FreezeReason::Forgotten));
+    if wanted && !ratchet.went_to_chain && !ratchet.outdated && docket.close.is_none() {
+        out.push(Conclusion::WentToChain);
+    }
+}
+
+fn alerts(docket: &ChannelView<'_>, out: &mut Vec<Conclusion>) {
+    let mut raise = |alert: Alert| {
+        let notice = Notice::Alert(alert);
+        if !docket.channel.raised.contains(&notice.id(&docket.channel.facts.id)) {
+            out.push(Conclusion::Noticed(Box::new(notice)));
+        }
+    };
+    if docket.channel.ratchet.outdated {
+        raise(Alert::Outdated);
+    }
+    if let Some(close) = &docket.close {
+        match close.kind {
+            CloseKind::Unknown => raise(Alert::UnknownCommitment { txid: close.txid }),
+            CloseKind::Revoked => {
+                raise(Alert::RevokedCommitment { number: close.number.unwrap_or(0), txid: close.txid });
+            }
+            CloseKind::Local | CloseKind::Remote | CloseKind::RemotePending | CloseKind::Mutual => {}
+        }
+    }
+}
+
+/// Why the channel has to be frozen, by falling certainty.
+fn reason(bench: &Bench<'_>, docket: &ChannelView<'_>) -> Option<FreezeReason> {
+    let ratchet = &docket.channel.ratchet;
+    if docket.close.is_some() {
+        return Some(FreezeReason::FundingSpent);
+    }
+    if ratchet.outdated {
+        return Some(FreezeReason::Outdated);
+    }
+    if ratchet.forgotten {
+        return Some(FreezeReason::Forgotten);
+    }
+    match ratchet.close_requested {
+        Some(CloseReason::Operator) => return Some(FreezeReason::Operator),
+        Some(CloseReason::PeerError) => return Some(FreezeReason::PeerError),
+        None => {}
+    }
+    if ratchet.peer_on_chain {
+        return Some(FreezeReason::PeerOnChain);
+    }
+    // Rests on the funding being unspent: only at the best known block (R11).
+    if bench.caught_up { deadline(bench, docket) } else { None }
+}
+
+/// An HTLC asks for the chain. Dust never does; small ones do together, or when long overdue.
+fn deadline(bench: &Bench<'_>, docket: &ChannelView<'_>) -> Option<FreezeReason> {
+    let channel = docket.channel;
+    let close_cost_sat = close_cost_sat(bench, docket);
+    let mut small_sat: u64 = 0;
+    for (htlc, state) in &channel.htlcs {
+        let usable = channel.ratchet.usable.contains_key(htlc);
+        let Some(due) = chain_height(state, usable, docket.policy).filter(|due| docket.tip >= *due) else { continue };
+        if answered(docket, *htlc) || !channel.has_output_somewhere(*htlc) {
+            continue;
+        }
+        let amount_sat = state.htlc.amount_sat();
+        if amount_sat >= close_cost_sat || docket.tip >= due.after(docket.policy.overdue_max) {
+            return Some(FreezeReason::Deadline(*htlc));
+        }
+        small_sat = small_sat.saturating_add(amount_sat);
+    }
+    (small_sat > close_cost_sat).then_some(FreezeReason::OverdueSum)
+}
+
+/// An HTLC that we sent and whose preimage is known costs nobody anything: its origin can be settled off chain.
+fn answered(docket: &ChannelView<'_>, htlc: HtlcRef) -> bool {
+    let Some(state) = docket.channel.htlcs.get(&htlc) else { return true };
+    state.htlc.link != Link::Received && docket.channel.ratchet.usable.contains_key(&htlc)
+}
+
+/// Weight of a commitment without HTLCs and of one sweep: what going to chain costs at least (BOLT 3 Expected Weights).
+const CLOSE_WEIGHT: u64 = 1_124 + 600;
+
+/// The policy's `close_cost`: commitment and sweep at the current estimate, in satoshi.
+pub(crate) fn close_cost_sat(bench: &Bench<'_>, docket: &ChannelView<'_>) -> u64 {
+    let feerate = bench.view.court().feerate(Some(docket.policy.lazy_target));
+    u64::from(feerate).saturating_mul(CLOSE_WEIGHT).div_ceil(1000)
+}

@@ -1,0 +1,137 @@
+//! Judgement (R1): what follows from the state, asked per cause, until nothing more follows.
+//!
+//! Nothing here can fail and nothing here changes anything: every function reads a [`View`] of the court and the step's
+//! draft, and answers with conclusions that `apply` then carries out.
+
+mod closing;
+mod explain;
+mod notices;
+mod upstream;
+
+pub(crate) use explain::Explained;
+
+use crate::bolt3::preimages_in;
+use crate::court::View;
+use crate::event::Event;
+use crate::facts::Link;
+use crate::ids::{ChannelIndex, HtlcKey, HtlcRef};
+use crate::record::{Conclusion, Record};
+use crate::sweep;
+use crate::view::ChannelView;
+use alloc::vec::Vec;
+use bitcoin::Transaction;
+
+/// What the court-wide state allows a channel's judgement to conclude.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bench<'a> {
+    pub(crate) view: View<'a>,
+    /// The tip is the best known block: conclusions from absence are allowed (R11).
+    pub(crate) caught_up: bool,
+}
+
+/// What follows for one channel as it stands now. Applied and asked again until nothing follows.
+pub(crate) fn judge(view: View<'_>, index: ChannelIndex) -> Vec<Record> {
+    let Some(channel) = view.channel(index) else { return Vec::new() };
+    let court = view.court();
+    let bench = Bench { view, caught_up: court.is_caught_up() };
+    let docket = ChannelView::new(channel, court.tip.height, &court.policy);
+    let mut out = Vec::new();
+    link_upstream(&bench, &docket, &mut out);
+    closing::judge(&bench, &docket, &mut out);
+    upstream::judge(&bench, &docket, &mut out);
+    sweep::judge(&bench, &docket, &mut out);
+    notices::judge(&bench, &docket, &mut out);
+    out.into_iter().map(|what| Record { channel: index, what }).collect()
+}
+
+/// What an event's transactions reveal: every HTLC that we sent with that hash, in any channel, and its upstream, and
+/// nothing else (R8).
+pub(crate) fn revealed(view: View<'_>, event: &Event) -> Vec<Record> {
+    let mut out: Vec<Record> = Vec::new();
+    let mut conclude = |channel: ChannelIndex, what: Conclusion| {
+        let record = Record { channel, what };
+        if !out.contains(&record) {
+            out.push(record);
+        }
+    };
+    for tx in transactions(event) {
+        for (_, preimage) in preimages_in(tx) {
+            for (channel, htlc) in view.offered_with(&preimage.hash()) {
+                for (channel, htlc) in [Some((channel, htlc)), upstream_of(view, channel, htlc)].into_iter().flatten() {
+                    let known = view.channel(channel).is_none_or(|channel| channel.usable(htlc).is_some());
+                    if !known {
+                        conclude(channel, Conclusion::PreimageUsable { htlc, preimage });
+                    }
+                }
+            }
+        }
+    }
+    out
+}
+
+/// What a conclusion or an acknowledgement about one channel means for another.
+pub(crate) fn consequences(view: View<'_>, event: &Event) -> Vec<Record> {
+    // The downstream HTLC failed for good: the received one will never have a preimage.
+    let Event::UpstreamAcknowledged { htlc: HtlcKey { channel, htlc }, outcome } = event else { return Vec::new() };
+    if *outcome != crate::event::Acknowledged::Failed {
+        return Vec::new();
+    }
+    let upstream = view.index_of(channel).and_then(|index| upstream_of(view, index, *htlc));
+    let Some((channel, htlc)) = upstream else { return Vec::new() };
+    let news = view.channel(channel).is_some_and(|channel| !channel.ratchet.given_up.contains(&htlc));
+    if news { [Record { channel, what: Conclusion::GaveUp { htlc } }].into() } else { Vec::new() }
+}
+
+/// The received HTLC that an HTLC which we sent was forwarded for.
+pub(crate) fn upstream_of(view: View<'_>, channel: ChannelIndex, htlc: HtlcRef) -> Option<(ChannelIndex, HtlcRef)> {
+    let Link::Forward(key) = view.channel(channel)?.htlcs.get(&htlc)?.htlc.link else { return None };
+    let upstream = view.index_of(&key.channel)?;
+    view.channel(upstream)?.htlcs.contains_key(&key.htlc).then_some((upstream, key.htlc))
+}
+
+fn link_upstream(bench: &Bench<'_>, docket: &ChannelView<'_>, out: &mut Vec<Conclusion>) {
+    for (htlc, state) in &docket.channel.htlcs {
+        let (Link::Forward(key), None) = (state.htlc.link, state.upstream_expiry) else { continue };
+        let upstream = bench.view.index_of(&key.channel).and_then(|index| bench.view.channel(index));
+        if let Some(upstream) = upstream.and_then(|upstream| upstream.htlcs.get(&key.htlc)) {
+            out.push(Conclusion::UpstreamLinked { htlc: *htlc, expiry: upstream.htlc.cltv_expiry });
+        }
+    }
+}
+
+/// The transactions that an event brings.
+fn transactions(event: &Event) -> Vec<&Transaction> {
+    match event {
+        Event::BlockConnected(block) => block.txs.iter().collect(),
+        Event::MempoolSeen { tx } => [tx].into(),
+        Event::Scanned(scanned) => scanned.spends.iter().map(|spend| &spend.tx).collect(),
+        Event::Genesis(_)
+        | Event::PolicySet(_)
+        | Event::Started(_)
+        | Event::ChannelOpened(_)
+        | Event::ChannelRestored(_)
+        | Event::ChannelSignals { .. }
+        | Event::LocalCommitmentSigned(_)
+        | Event::RemoteCommitmentSigned(_)
+        | Event::RemoteRevoked(_)
+        | Event::PreimageLearned { .. }
+        | Event::HtlcGivenUp { .. }
+        | Event::UpstreamAcknowledged { .. }
+        | Event::PeerStateSeen { .. }
+        | Event::CloseRequested { .. }
+        | Event::ClosingSigned(_)
+        | Event::ChannelForgotten { .. }
+        | Event::BumpRequested { .. }
+        | Event::BlockDisconnected(_)
+        | Event::FeesEstimated(_)
+        | Event::BroadcastAnswered { .. }
+        | Event::Signed(_)
+        | Event::SigningRefused { .. }
+        | Event::ScriptsOffered { .. }
+        | Event::FeeInputsOffered(_)
+        | Event::FeeInputsRefused { .. }
+        | Event::RevokedLoaded { .. }
+        | Event::Performed { .. }
+        | Event::Failed { .. } => Vec::new(),
+    }
+}

@@ -1,0 +1,112 @@
+//! What goes to the outside once: reports, alerts about what cannot be helped, and the end of the channel.
+
+use super::Bench;
+use crate::event::BroadcastRejection;
+use crate::ids::ContractId;
+use crate::notice::{self, Alert, ContractReport, Notice};
+use crate::outcome::ContractOutcome;
+use crate::record::Conclusion;
+use crate::resolver::Stage;
+use crate::sheet::{self, Sheet};
+use crate::view::{ChannelView, Close, Contract, ContractState};
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+pub(super) fn judge(bench: &Bench<'_>, docket: &ChannelView<'_>, out: &mut Vec<Conclusion>) {
+    let channel = docket.channel;
+    let mut notices = Vec::new();
+    requests(docket, &mut notices);
+    if let Some(close) = &docket.close {
+        for contract in &docket.contracts {
+            of_contract(bench, docket, close, contract, &mut notices);
+        }
+    }
+    if let Some(sheet) = resolved(docket) {
+        notices.push(Notice::Resolved(sheet));
+    }
+    for notice in notices {
+        let conclusion = Conclusion::Noticed(Box::new(notice));
+        let Conclusion::Noticed(notice) = &conclusion else { continue };
+        if !channel.raised.contains(&notice.id(&channel.facts.id)) && !out.contains(&conclusion) {
+            out.push(conclusion);
+        }
+    }
+}
+
+/// What signer, wallet and network cannot do.
+fn requests(docket: &ChannelView<'_>, notices: &mut Vec<Notice>) {
+    let requests = &docket.channel.requests;
+    let refused = requests.refused.iter().map(|request| Alert::SigningRefused { request: *request });
+    let missing = requests.missing.iter();
+    let missing =
+        missing.map(|(owner, missing_sat)| Alert::FeeInputsMissing { owner: *owner, missing_sat: *missing_sat });
+    notices.extend(refused.chain(missing).map(Notice::Alert));
+    let sweeps = requests.sweeps.values().filter_map(|state| Some((state.sweep.tx.compute_txid(), state.rejected?)));
+    for (txid, why) in sweeps.chain(requests.commitment_rejected) {
+        match why {
+            BroadcastRejection::ScriptFailure => notices.push(Notice::Alert(Alert::ScriptFailure { txid })),
+            BroadcastRejection::FeeTooLow => notices.push(Notice::Alert(Alert::FeeTooLow { txid })),
+            BroadcastRejection::MissingInputs
+            | BroadcastRejection::ConflictInMempool
+            | BroadcastRejection::NonFinal
+            | BroadcastRejection::TooLongChain
+            | BroadcastRejection::Unknown => {}
+        }
+    }
+}
+
+fn of_contract(
+    bench: &Bench<'_>,
+    docket: &ChannelView<'_>,
+    close: &Close,
+    contract: &Contract,
+    notices: &mut Vec<Notice>,
+) {
+    match &contract.state {
+        ContractState::Done(outcome) => {
+            let txids = sheet::spenders(docket, contract);
+            if let (ContractOutcome::Lost, ContractId::Output(outpoint), Some(by)) =
+                (outcome, contract.id, txids.last().copied())
+            {
+                notices.push(Notice::Alert(Alert::OutputLost { outpoint, amount_sat: contract.amount_sat, by }));
+            }
+            // A contract that ended without a spend can still change its mind; it is reported when the close is
+            // irrevocable.
+            if docket.tip.buries(close.height, docket.policy.forget_depth) {
+                notices.push(Notice::Report(ContractReport {
+                    id: contract.id,
+                    htlc: contract.htlc,
+                    kind: contract.kind,
+                    close: close.kind,
+                    amount_sat: contract.amount_sat,
+                    resolvers: contract.resolvers.clone(),
+                    outcome: *outcome,
+                    fee_sat: sheet::fees_of(docket, contract),
+                    txids,
+                }));
+            }
+        }
+        ContractState::Live(Stage::ClaimWanted(claim)) => {
+            if let Some(deadline) = claim.deadline.filter(|deadline| bench.caught_up && docket.tip > *deadline) {
+                let (outpoint, amount_sat) = (claim.outpoint, claim.amount_sat);
+                notices.push(Notice::Alert(Alert::DeadlineMissed { outpoint, deadline, amount_sat }));
+            }
+        }
+        ContractState::Live(Stage::Waiting { .. } | Stage::Contested { .. } | Stage::Spent { .. }) => {}
+    }
+}
+
+/// The balance sheet, once nothing is open and the outside has carried out everything.
+fn resolved(docket: &ChannelView<'_>) -> Option<Sheet> {
+    let channel = docket.channel;
+    if !channel.outbox.is_empty() {
+        return None;
+    }
+    let Some(close) = &docket.close else {
+        return (channel.ratchet.forgotten && channel.ratchet.frozen.is_some()).then(Sheet::default);
+    };
+    let id = &channel.facts.id;
+    let reported =
+        docket.contracts.iter().all(|contract| channel.raised.contains(&notice::report_id(id, &contract.id)));
+    (docket.is_resolved(close) && reported).then(|| sheet::sheet(docket, close))
+}

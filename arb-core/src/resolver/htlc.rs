@@ -1,0 +1,185 @@
+//! What the four HTLC resolvers share: the second level and the end of an HTLC output that was spent, by whomever.
+//!
+//! ```text
+//! spent by us on our commitment ──► second-level output: Waiting ──mature──► ClaimWanted ──spent──► Spent ──► Done
+//! spent by us on theirs, or by the peer on either ──► Spent ──irrevocable──► Done(Claimed | TakenByPeer | Lost)
+//! ```
+
+use super::{Claim, Next, ResolverKit};
+use crate::bolt3::{CompactSig, SpendPath, delayed_script, htlc_script};
+use crate::facts::Side;
+use crate::ids::HtlcRef;
+use crate::outcome::ContractOutcome;
+use crate::record::ClaimPath;
+use crate::units::Height;
+use crate::view::SpendOf;
+use bitcoin::{OutPoint, TxOut};
+
+/// Who spent an HTLC output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Taker {
+    /// We, and the transaction's output of the same index is a delayed one of ours.
+    UsSecondLevel,
+    /// We, straight to our wallet.
+    UsDirect,
+    /// The counterparty, by a path that shows the preimage.
+    PeerWithPreimage,
+    /// The counterparty, by the timeout path.
+    PeerTimeout,
+    /// Somebody, by a path that no honest spender has.
+    Unknown,
+}
+
+/// Whose spend this is: an owner's path is second-level, the other side's is direct. Both need that side's key.
+pub(crate) const fn taker(owner: Side, path: &SpendPath) -> Taker {
+    match (owner, path) {
+        (Side::Local, SpendPath::SecondLevelSuccess(_) | SpendPath::SecondLevelTimeout) => Taker::UsSecondLevel,
+        (Side::Remote, SpendPath::Preimage(_) | SpendPath::Timeout) => Taker::UsDirect,
+        (Side::Local, SpendPath::Preimage(_)) | (Side::Remote, SpendPath::SecondLevelSuccess(_)) => {
+            Taker::PeerWithPreimage
+        }
+        (Side::Local, SpendPath::Timeout) | (Side::Remote, SpendPath::SecondLevelTimeout) => Taker::PeerTimeout,
+        (
+            Side::Local | Side::Remote,
+            SpendPath::Revocation
+            | SpendPath::Delayed
+            | SpendPath::Funding
+            | SpendPath::ToRemote
+            | SpendPath::AnchorKey
+            | SpendPath::AnchorAnyone
+            | SpendPath::Unknown,
+        ) => Taker::Unknown,
+    }
+}
+
+impl ResolverKit<'_> {
+    /// Follows an HTLC output that was spent to its end.
+    pub(crate) fn follow_htlc(&self, htlc: HtlcRef, spend: &SpendOf) -> Next {
+        match taker(self.owner(), &spend.path) {
+            Taker::UsSecondLevel => self.follow_second_level(htlc, spend),
+            Taker::UsDirect => self.follow(spend, ContractOutcome::Claimed),
+            Taker::PeerWithPreimage | Taker::PeerTimeout | Taker::Unknown => {
+                self.follow(spend, self.taken_by_peer(htlc, spend))
+            }
+        }
+    }
+
+    /// Whether the counterparty took what is theirs: ours with a preimage; theirs, unless we could have claimed it.
+    pub(crate) fn taken_by_peer(&self, htlc: HtlcRef, spend: &SpendOf) -> ContractOutcome {
+        let rightly = match taker(self.owner(), &spend.path) {
+            Taker::PeerWithPreimage => htlc.is_offered(),
+            Taker::PeerTimeout => !htlc.is_offered() && !self.could_have_claimed(htlc, spend.height),
+            Taker::Unknown | Taker::UsDirect | Taker::UsSecondLevel => false,
+        };
+        if rightly { ContractOutcome::TakenByPeer } else { ContractOutcome::Lost }
+    }
+
+    /// Whether a received HTLC had a usable preimage before the block in which it was taken.
+    pub(crate) fn could_have_claimed(&self, htlc: HtlcRef, taken: Height) -> bool {
+        let irrevocable = self.htlc(htlc).is_some_and(|state| state.irrevocable);
+        irrevocable && self.channel.ratchet.usable.get(&htlc).is_some_and(|known| known.since < taken)
+    }
+
+    /// Our second-level transaction confirmed: its output is ours after the delay, if it is really there (B19, L10).
+    fn follow_second_level(&self, htlc: HtlcRef, spend: &SpendOf) -> Next {
+        let Some((outpoint, output)) = self.second_level_output(spend) else {
+            return self.follow(spend, ContractOutcome::Lost);
+        };
+        match self.spend_of(&outpoint) {
+            Some(last) if last.path == SpendPath::Delayed => self.follow(last, ContractOutcome::Claimed),
+            Some(last) => self.follow(last, ContractOutcome::Lost),
+            None => match self.second_level_claim(htlc, outpoint, output, spend.height) {
+                Some(claim) => self.claim(claim),
+                None => Next::Done(ContractOutcome::Lost),
+            },
+        }
+    }
+
+    /// The output of the input's own index, verified to exist and to pay our delayed script.
+    pub(crate) fn second_level_output(&self, spend: &SpendOf) -> Option<(OutPoint, &TxOut)> {
+        let (outpoint, output) = self.child(spend.txid, spend.input)?;
+        let keys = &self.close.rebuilt.as_ref()?.built.keys;
+        let script = delayed_script(&keys.revocation, self.channel.facts.local.delay_blocks, &keys.owner_delayed);
+        (output.script_pubkey == script.to_p2wsh()).then_some((outpoint, output))
+    }
+
+    fn second_level_claim(
+        &self,
+        htlc: HtlcRef,
+        outpoint: OutPoint,
+        output: &TxOut,
+        confirmed: Height,
+    ) -> Option<Claim> {
+        let keys = &self.close.rebuilt.as_ref()?.built.keys;
+        let delay = self.channel.facts.local.delay_blocks;
+        Some(Claim {
+            outpoint,
+            path: ClaimPath::SecondLevelOutput,
+            amount_sat: output.value.to_sat(),
+            script_pubkey: output.script_pubkey.clone(),
+            witness_script: Some(delayed_script(&keys.revocation, delay, &keys.owner_delayed)),
+            point: keys.per_commitment_point,
+            preimage: None,
+            peer_signature: None,
+            sequence: u32::from(delay),
+            lock_time: Height::new(0),
+            since: Self::matures(confirmed, delay),
+            deadline: None,
+            htlc: Some(htlc),
+        })
+    }
+
+    /// The claim of an HTLC output itself: through our second-level transaction, or straight on their commitment.
+    pub(crate) fn htlc_claim(&self, htlc: HtlcRef, outpoint: OutPoint, deadline: Height) -> Option<Claim> {
+        let rebuilt = self.close.rebuilt.as_ref()?;
+        let commitment = self.close.commitment(self.channel)?;
+        let position = commitment.position(htlc)?;
+        let terms = rebuilt.htlcs.get(position)?;
+        let output = self.output(&outpoint)?;
+        let state = self.htlc(htlc)?;
+        let path = match (self.owner(), htlc.is_offered()) {
+            (Side::Local, true) => ClaimPath::HtlcTimeout,
+            (Side::Local, false) => ClaimPath::HtlcSuccess,
+            (Side::Remote, true) => ClaimPath::DirectTimeout,
+            (Side::Remote, false) => ClaimPath::DirectPreimage,
+        };
+        let anchors = match self.channel.facts.channel_type {
+            crate::bolt3::ChannelType::StaticRemotekey => false,
+            crate::bolt3::ChannelType::AnchorsZeroFeeHtlcTx => true,
+        };
+        let sequence = match (anchors, self.owner()) {
+            (true, Side::Local | Side::Remote) => 1,
+            (false, Side::Local) => 0,
+            // Replaceable, and not final: a final sequence would switch the locktime off (BIP 65).
+            (false, Side::Remote) => 0xffff_fffd,
+        };
+        let expiry = state.htlc.cltv_expiry;
+        let (lock_time, since) = if htlc.is_offered() { (expiry, expiry) } else { (Height::new(0), self.close.height) };
+        Some(Claim {
+            outpoint,
+            path,
+            amount_sat: output.value.to_sat(),
+            script_pubkey: output.script_pubkey.clone(),
+            witness_script: Some(htlc_script(self.channel.facts.channel_type, terms, &rebuilt.built.keys)),
+            point: rebuilt.built.keys.per_commitment_point,
+            preimage: if htlc.is_offered() { None } else { self.channel.usable(htlc) },
+            peer_signature: match self.owner() {
+                Side::Local => Some(self.peer_signature(position)?),
+                Side::Remote => None,
+            },
+            sequence,
+            lock_time,
+            since: since.max(self.close.height),
+            deadline: Some(deadline),
+            htlc: Some(htlc),
+        })
+    }
+
+    /// The counterparty's signature for the HTLC at this position of our commitment: they come in output order (B40).
+    fn peer_signature(&self, position: usize) -> Option<CompactSig> {
+        let rebuilt = self.close.rebuilt.as_ref()?;
+        let local = self.channel.set.local.as_ref()?;
+        let rank = rebuilt.built.htlcs_in_output_order().iter().position(|index| *index == position)?;
+        local.signatures.get(self.close.funding)?.htlcs.get(rank).copied()
+    }
+}

@@ -1,0 +1,35 @@
+//! An HTLC that we sent, not expired: the counterparty may claim it with the preimage (BOLT 5 LL1, RL1).
+//!
+//! ```text
+//! Waiting ──expiry──► OutgoingTimeout
+//!    └──spent──► Spent ──irrevocable──► Done
+//! ```
+
+use super::{Next, OutgoingTimeout, Resolver, ResolverKit, Stage};
+use crate::ids::HtlcRef;
+use crate::outcome::ContractOutcome;
+use bitcoin::OutPoint;
+
+/// Owns the output of an HTLC that we sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct OutgoingContest {
+    pub(crate) outpoint: OutPoint,
+    pub(crate) htlc: HtlcRef,
+}
+
+impl OutgoingContest {
+    pub(crate) fn next(&self, kit: &ResolverKit<'_>) -> Next {
+        let Some(state) = kit.htlc(self.htlc) else { return Next::Done(ContractOutcome::Unclaimed) };
+        let expiry = state.htlc.cltv_expiry;
+        match kit.spend_of(&self.outpoint) {
+            // Spent while it could only be contested: it never was the next resolver's.
+            Some(spend) if spend.height <= expiry => kit.follow_htlc(self.htlc, spend),
+            _ if kit.tip >= expiry => {
+                let next = OutgoingTimeout { outpoint: self.outpoint, htlc: self.htlc };
+                Next::HandOff(Resolver::OutgoingTimeout(next))
+            }
+            Some(spend) => kit.follow_htlc(self.htlc, spend),
+            None => Next::Stay(Stage::Waiting { until: expiry }),
+        }
+    }
+}

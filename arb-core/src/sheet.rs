@@ -1,0 +1,231 @@
+//! The balance sheet of a closed channel (I11): every term is computed on its own, none as a remainder.
+
+use crate::bolt3::{ScriptTemplate, SpendPath, anchor_script, parse_script};
+use crate::channel::CloseKind;
+use crate::ids::ContractId;
+use crate::notice::ContractKind;
+use crate::outcome::ContractOutcome;
+use crate::resolver::{Taker, taker};
+use crate::view::{ChannelView, Close, Contract, ContractState, SpendOf};
+use alloc::vec::Vec;
+use bitcoin::{OutPoint, Script, Txid};
+use serde::{Deserialize, Serialize};
+
+/// Where every satoshi of a channel went: capacity + wallet_in = the sum of all the other terms.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sheet {
+    /// The funding output that was spent.
+    pub capacity_sat: u64,
+    /// What the wallet's coins brought to our transactions.
+    pub wallet_in_sat: u64,
+    /// What reached our wallet's scripts.
+    pub swept_sat: u64,
+    /// What of the wallet's coins came back.
+    pub wallet_change_sat: u64,
+    /// Fees, trimmed HTLCs and rounded millisatoshis.
+    pub fees_sat: u64,
+    /// What is rightly the counterparty's.
+    pub peer_sat: u64,
+    /// HTLC outputs that nobody took.
+    pub contested_unclaimed_sat: u64,
+    /// Outputs of ours that cost more than they are worth.
+    pub uneconomic_sat: u64,
+    /// Outputs of ours that somebody else took.
+    pub lost_sat: u64,
+}
+
+impl Sheet {
+    /// Whether the two sides are equal.
+    pub fn balances(&self) -> bool {
+        let left = self.capacity_sat.checked_add(self.wallet_in_sat);
+        let right = [
+            self.swept_sat,
+            self.wallet_change_sat,
+            self.fees_sat,
+            self.peer_sat,
+            self.contested_unclaimed_sat,
+            self.uneconomic_sat,
+            self.lost_sat,
+        ]
+        .into_iter()
+        .try_fold(0_u64, u64::checked_add);
+        left.is_some() && left == right
+    }
+}
+
+/// The transactions that spent a contract, in order: its output's spender, then the second level's.
+pub(crate) fn spenders(view: &ChannelView<'_>, contract: &Contract) -> Vec<Txid> {
+    let ContractId::Output(outpoint) = contract.id else { return Vec::new() };
+    let Some(first) = view.spends.get(&outpoint) else { return Vec::new() };
+    let second = second_level(view, contract, first).and_then(|outpoint| view.spends.get(&outpoint));
+    [Some(first), second].into_iter().flatten().map(|spend| spend.txid).collect()
+}
+
+/// What our transactions for a contract paid in fees.
+pub(crate) fn fees_of(view: &ChannelView<'_>, contract: &Contract) -> u64 {
+    let mut sheet = Sheet::default();
+    if let (Some(close), ContractId::Output(outpoint)) = (&view.close, contract.id) {
+        if contract.state == ContractState::Done(ContractOutcome::Claimed) {
+            of_output(view, close, contract, outpoint, &mut sheet);
+        }
+    }
+    sheet.fees_sat
+}
+
+/// The balance sheet of a close whose contracts are all over.
+pub(crate) fn sheet(view: &ChannelView<'_>, close: &Close) -> Sheet {
+    let facts = &view.channel.facts;
+    let mut sheet =
+        Sheet { capacity_sat: close.funding(facts).map_or(0, |funding| funding.value_sat), ..Sheet::default() };
+    let Some(kept) = view.channel.chain.kept.get(&close.txid) else { return sheet };
+    let outputs: u64 = sum(kept.tx.output.iter().map(|output| output.value.to_sat()));
+    sheet.fees_sat = sheet.capacity_sat.saturating_sub(outputs);
+    for (vout, output) in (0..).zip(&kept.tx.output) {
+        let outpoint = OutPoint { txid: close.txid, vout };
+        let contract = view.contracts.iter().find(|contract| contract.id == ContractId::Output(outpoint));
+        match contract {
+            Some(contract) => of_output(view, close, contract, outpoint, &mut sheet),
+            None => of_foreign(view, close, outpoint, output.value.to_sat(), &mut sheet),
+        }
+    }
+    sheet
+}
+
+/// An output that a resolver owned.
+fn of_output(view: &ChannelView<'_>, close: &Close, contract: &Contract, outpoint: OutPoint, sheet: &mut Sheet) {
+    let amount_sat = contract.amount_sat;
+    let ContractState::Done(outcome) = contract.state else { return };
+    let Some(spend) = view.spends.get(&outpoint) else {
+        match outcome {
+            ContractOutcome::Uneconomic => add(&mut sheet.uneconomic_sat, amount_sat),
+            ContractOutcome::Claimed
+            | ContractOutcome::TakenByPeer
+            | ContractOutcome::Lost
+            | ContractOutcome::Unclaimed
+            | ContractOutcome::NoOutput => add(&mut sheet.contested_unclaimed_sat, amount_sat),
+        }
+        return;
+    };
+    let ours = contract.kind != ContractKind::Htlc || taker(close.owner, &spend.path) == Taker::UsDirect;
+    match (outcome, second_level(view, contract, spend)) {
+        (ContractOutcome::Claimed, None) if ours => swept(view, spend, amount_sat, sheet),
+        (_, Some(second)) => of_second_level(view, contract, spend, second, sheet),
+        (ContractOutcome::TakenByPeer, None) => left(view, spend, amount_sat, &mut sheet.fees_sat, &mut sheet.peer_sat),
+        (
+            ContractOutcome::Claimed
+            | ContractOutcome::Lost
+            | ContractOutcome::Unclaimed
+            | ContractOutcome::Uneconomic
+            | ContractOutcome::NoOutput,
+            None,
+        ) => left(view, spend, amount_sat, &mut sheet.fees_sat, &mut sheet.lost_sat),
+    }
+}
+
+/// Our second-level transaction: the wallet's coin goes in, change and a delayed output come out.
+fn of_second_level(view: &ChannelView<'_>, contract: &Contract, spend: &SpendOf, second: OutPoint, sheet: &mut Sheet) {
+    let channel = view.channel;
+    let Some(kept) = channel.chain.kept.get(&spend.txid) else { return };
+    let outputs = sum(kept.tx.output.iter().map(|output| output.value.to_sat()));
+    let delayed_sat = channel.chain.output(&second).map_or(0, |output| output.value.to_sat());
+    let coin_sat = kept.tx.input.iter().filter_map(|input| channel.coin_value_sat(&input.previous_output));
+    let coin_sat = sum(coin_sat);
+    add(&mut sheet.wallet_in_sat, coin_sat);
+    add(&mut sheet.wallet_change_sat, outputs.saturating_sub(delayed_sat));
+    add(&mut sheet.fees_sat, contract.amount_sat.saturating_add(coin_sat).saturating_sub(outputs));
+    match view.spends.get(&second) {
+        Some(last) if last.path == SpendPath::Delayed => swept(view, last, delayed_sat, sheet),
+        Some(_) => add(&mut sheet.lost_sat, delayed_sat),
+        None => add(&mut sheet.uneconomic_sat, delayed_sat),
+    }
+}
+
+/// An output that no resolver owned: the counterparty's, except where a commitment that we cannot rebuild shows ours.
+fn of_foreign(view: &ChannelView<'_>, close: &Close, outpoint: OutPoint, amount_sat: u64, sheet: &mut Sheet) {
+    match close.kind {
+        CloseKind::Local | CloseKind::Remote | CloseKind::RemotePending => add(&mut sheet.peer_sat, amount_sat),
+        CloseKind::Mutual => {
+            let ours = view.channel.ratchet.closings.get(&close.txid).copied().flatten();
+            let term = if ours == Some(outpoint.vout) { &mut sheet.swept_sat } else { &mut sheet.peer_sat };
+            add(term, amount_sat);
+        }
+        CloseKind::Revoked | CloseKind::Unknown => of_unknown(view, close, outpoint, amount_sat, sheet),
+    }
+}
+
+/// An output whose meaning only its spend can tell.
+fn of_unknown(view: &ChannelView<'_>, close: &Close, outpoint: OutPoint, amount_sat: u64, sheet: &mut Sheet) {
+    let facts = &view.channel.facts;
+    let remote_anchor = close.funding(facts).map(|funding| anchor_script(&funding.remote_key).to_p2wsh());
+    let script = view.channel.chain.output(&outpoint).map(|output| &output.script_pubkey);
+    if script.is_some_and(|script| !script.is_p2wsh()) || script == remote_anchor.as_ref() {
+        return add(&mut sheet.peer_sat, amount_sat);
+    }
+    let Some(spend) = view.spends.get(&outpoint) else {
+        return add(&mut sheet.contested_unclaimed_sat, amount_sat);
+    };
+    let ours = close.kind == CloseKind::Revoked || could_have_been_ours(view, spend, outpoint);
+    let term = if ours { &mut sheet.lost_sat } else { &mut sheet.peer_sat };
+    left(view, spend, amount_sat, &mut sheet.fees_sat, term);
+}
+
+/// Whether the script that a spend revealed is an HTLC which we could have claimed with a preimage.
+fn could_have_been_ours(view: &ChannelView<'_>, spend: &SpendOf, outpoint: OutPoint) -> bool {
+    let kept = view.channel.chain.kept.get(&spend.txid);
+    let input = kept.and_then(|kept| kept.tx.input.iter().find(|input| input.previous_output == outpoint));
+    let script = input.and_then(|input| input.witness.last()).map(Script::from_bytes);
+    let Some(ScriptTemplate::Offered { payment_hash160, .. }) = script.and_then(parse_script) else { return false };
+    view.channel.htlcs.iter().any(|(htlc, state)| {
+        !htlc.is_offered()
+            && state.irrevocable
+            && state.htlc.payment_hash.script_hash() == payment_hash160
+            && view.channel.ratchet.usable.get(htlc).is_some_and(|known| known.since < spend.height)
+    })
+}
+
+/// A claim of ours: what it pays out is swept, the rest is fee.
+fn swept(view: &ChannelView<'_>, spend: &SpendOf, amount_sat: u64, sheet: &mut Sheet) {
+    let kept = view.channel.chain.kept.get(&spend.txid);
+    let outputs = kept.map_or(0, |kept| sum(kept.tx.output.iter().map(|output| output.value.to_sat())));
+    add(&mut sheet.swept_sat, outputs.min(amount_sat));
+    add(&mut sheet.fees_sat, amount_sat.saturating_sub(outputs));
+}
+
+/// An output that leaves to somebody else: through a second-level transaction, that one's fee is inside.
+fn left(view: &ChannelView<'_>, spend: &SpendOf, amount_sat: u64, fees: &mut u64, term: &mut u64) {
+    let second = match &spend.path {
+        SpendPath::SecondLevelSuccess(_) | SpendPath::SecondLevelTimeout => {
+            let vout = u32::try_from(spend.input).ok().map(|vout| OutPoint { txid: spend.txid, vout });
+            vout.and_then(|outpoint| view.channel.chain.output(&outpoint)).map(|output| output.value.to_sat())
+        }
+        SpendPath::Revocation
+        | SpendPath::Delayed
+        | SpendPath::Preimage(_)
+        | SpendPath::Timeout
+        | SpendPath::Funding
+        | SpendPath::ToRemote
+        | SpendPath::AnchorKey
+        | SpendPath::AnchorAnyone
+        | SpendPath::Unknown => None,
+    };
+    let gone = second.map_or(amount_sat, |second| second.min(amount_sat));
+    add(term, gone);
+    add(fees, amount_sat.saturating_sub(gone));
+}
+
+/// The delayed output of our own second-level transaction.
+fn second_level(view: &ChannelView<'_>, contract: &Contract, spend: &SpendOf) -> Option<OutPoint> {
+    let close = view.close.as_ref()?;
+    if contract.kind != ContractKind::Htlc || taker(close.owner, &spend.path) != Taker::UsSecondLevel {
+        return None;
+    }
+    view.kit(close).second_level_output(spend).map(|(outpoint, _)| outpoint)
+}
+
+fn add(term: &mut u64, amount_sat: u64) {
+    *term = term.saturating_add(amount_sat);
+}
+
+fn sum(values: impl Iterator<Item = u64>) -> u64 {
+    values.fold(0, u64::saturating_add)
+}

@@ -1,0 +1,292 @@
+//! A step: events in, one frame, actions out, in that order and in types (R1, R2, R3).
+
+use crate::action::Action;
+use crate::admit::{self, Admission};
+use crate::check::{self, Checked};
+use crate::court::{ChainArbitrator, View};
+use crate::decide;
+use crate::draft::Draft;
+use crate::due;
+use crate::event::Event;
+use crate::ids::ChannelIndex;
+use crate::notice::{Alert, Notice};
+use crate::record::{Conclusion, Entry, Frame, Record};
+use crate::reject::{Mismatch, Rejected};
+use crate::view::ChannelView;
+use alloc::boxed::Box;
+use alloc::collections::BTreeSet;
+use alloc::vec::Vec;
+
+/// What became of an event that was not refused. It counts only once the step is committed: then an accepted event is a
+/// *permission* (to send the message that it reported, to act on a revocation), and a duplicate is the same permission.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Heard {
+    /// It is new.
+    Accepted,
+    /// It says nothing new: it was heard before, or changes nothing.
+    Duplicate,
+}
+
+/// The log that a step is appended to.
+pub trait Log {
+    /// Why an append failed. Whether it is durable all the same is then unknown.
+    type Error;
+
+    /// Makes one frame durable, all or nothing.
+    ///
+    /// # Errors
+    /// If that failed, or if it cannot be known whether it did.
+    fn append(&mut self, pending: &Pending<'_>) -> Result<(), Self::Error>;
+}
+
+/// A decision that has not happened yet. Dropping it changes nothing.
+///
+/// There is no way from a step to an action but through the log, and no second step beside it:
+///
+/// ```compile_fail,E0499
+/// let mut court = arb_core::ChainArbitrator::new();
+/// let first = court.step();
+/// let second = court.step(); // the first is neither committed nor dropped
+/// drop(first);
+/// # drop(second);
+/// ```
+#[must_use = "nothing happens until the frame is appended"]
+#[derive(Debug)]
+pub struct Step<'a> {
+    court: &'a mut ChainArbitrator,
+    draft: Draft,
+    entries: Vec<Entry>,
+    verify: bool,
+}
+
+/// A step whose frame is on its way to the log.
+#[must_use = "nothing happens until the frame is attested durable"]
+#[derive(Debug)]
+pub struct Pending<'a> {
+    court: &'a mut ChainArbitrator,
+    draft: Draft,
+    frame: Frame,
+}
+
+/// How many rounds of judgement one entry may take for each channel that it touches, and at least. Conclusions only ever
+/// rise, so a few suffice; at the bound the court says `Stuck` (R1).
+const ROUNDS: usize = 64;
+
+impl<'a> Step<'a> {
+    pub(crate) fn new(court: &'a mut ChainArbitrator) -> Self {
+        let draft = Draft::new(court, true);
+        Self { court, draft, entries: Vec::new(), verify: true }
+    }
+
+    /// The same without checking signatures again: for replay.
+    pub(crate) fn unverified(court: &'a mut ChainArbitrator) -> Self {
+        Self { verify: false, ..Self::new(court) }
+    }
+
+    /// Adds one event to the step.
+    ///
+    /// # Errors
+    /// Refused: the step is as it was, and other events go on.
+    pub fn hear(&mut self, event: &Event) -> Result<Heard, Rejected> {
+        self.hear_with(event, None)
+    }
+
+    /// The same with signatures that were checked before, by [`ChainArbitrator::check`], perhaps on another thread. A
+    /// check that was made for another commitment is made again.
+    ///
+    /// # Errors
+    /// As [`hear`](Self::hear).
+    pub fn hear_checked(&mut self, event: &Event, checked: &Checked) -> Result<Heard, Rejected> {
+        self.hear_with(event, Some(checked))
+    }
+
+    fn hear_with(&mut self, event: &Event, checked: Option<&Checked>) -> Result<Heard, Rejected> {
+        let view = View::new(self.court, &self.draft);
+        if admit::admit(view, event)? == Admission::Duplicate {
+            return Ok(Heard::Duplicate);
+        }
+        if self.verify {
+            check::verify(view, event, checked)?;
+        }
+        let heard = self.draft.apply_heard(self.court, event);
+        let mut entry = Entry { heard, concluded: Vec::new() };
+        self.decide(&mut entry);
+        self.explain(&mut entry);
+        self.entries.push(entry);
+        Ok(Heard::Accepted)
+    }
+
+    /// Judges every channel that was touched, lowest number first, until nothing more follows.
+    fn decide(&mut self, entry: &mut Entry) {
+        let view = View::new(self.court, &self.draft);
+        let mut first = decide::revealed(view, &entry.heard);
+        first.append(&mut decide::consequences(view, &entry.heard));
+        self.conclude(first, entry);
+        let mut waiting: BTreeSet<ChannelIndex> = self.draft.touched().into_iter().collect();
+        let mut rounds = waiting.len().saturating_add(1).saturating_mul(ROUNDS);
+        while let Some(index) = waiting.pop_first() {
+            let records = decide::judge(View::new(self.court, &self.draft), index);
+            if records.is_empty() {
+                continue;
+            }
+            rounds = rounds.saturating_sub(1);
+            if rounds == 0 {
+                self.stuck(index, entry);
+                return;
+            }
+            waiting.extend(records.iter().map(|record| record.channel));
+            self.conclude(records, entry);
+        }
+    }
+
+    /// Applies conclusions. One that cannot be applied is a contradiction between `decide` and `apply`: it is left out,
+    /// so that the log only holds what happened, and the channel says so.
+    fn conclude(&mut self, records: Vec<Record>, entry: &mut Entry) {
+        for record in records {
+            match self.draft.apply(self.court, &record) {
+                Ok(()) => entry.concluded.push(record),
+                Err(mismatch) => {
+                    debug_assert!(false, "decide and apply disagree: {mismatch} at {record:?}");
+                    self.stuck(record.channel, entry);
+                }
+            }
+        }
+    }
+
+    fn stuck(&mut self, channel: ChannelIndex, entry: &mut Entry) {
+        let record = Record { channel, what: Conclusion::Noticed(Box::new(Notice::Alert(Alert::Stuck))) };
+        if self.draft.apply(self.court, &record).is_ok() {
+            entry.concluded.push(record);
+        }
+    }
+
+    /// Writes down the stages and hand-offs that this entry brought about.
+    fn explain(&mut self, entry: &mut Entry) {
+        for (index, before) in self.draft.take_touched() {
+            let view = View::new(self.court, &self.draft);
+            let Some(channel) = view.channel(index) else { continue };
+            if channel.chain.kept.is_empty() && before == decide::Explained::default() {
+                continue;
+            }
+            let after = decide::Explained::of(&ChannelView::new(channel, channel.seen, &view.court().policy));
+            let explained = after.since(&before).into_iter().map(|what| Record { channel: index, what });
+            entry.concluded.extend(explained);
+        }
+    }
+
+    /// Makes the frame durable, moves to the new state, then names the actions now due for the channels it touched. A
+    /// step that accepted nothing writes nothing.
+    ///
+    /// # Errors
+    /// The append's: nothing changed in memory and nothing is released, but the frame may be durable all the same.
+    pub fn commit<L: Log>(self, log: &mut L) -> Result<Vec<Action>, L::Error> {
+        let pending = self.detach();
+        if pending.frame.entries.is_empty() {
+            return Ok(Vec::new());
+        }
+        log.append(&pending)?;
+        Ok(pending.attest_durable())
+    }
+
+    /// The first half of [`commit`](Self::commit), for an embedder that writes on another task.
+    pub fn detach(self) -> Pending<'a> {
+        let frame = Frame { sequence: self.draft.state.sequence, entries: self.entries };
+        Pending { court: self.court, draft: self.draft, frame }
+    }
+
+    pub(crate) fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+}
+
+impl Pending<'_> {
+    /// The frame to make durable.
+    pub const fn frame(&self) -> &Frame {
+        &self.frame
+    }
+
+    /// The second half of [`Step::commit`]: the caller says that the frame is durable. The one greppable way round the
+    /// log.
+    pub fn attest_durable(self) -> Vec<Action> {
+        if self.frame.entries.is_empty() {
+            return Vec::new();
+        }
+        let touched: Vec<ChannelIndex> = self.draft.channels.keys().copied().collect();
+        self.court.absorb(self.draft);
+        let mut out = Vec::new();
+        for channel in touched.iter().filter_map(|index| self.court.channel(*index)) {
+            due::actions(&self.court.state, channel, &mut out);
+        }
+        out
+    }
+}
+
+/// The first place where what was recorded and what is decided now differ.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// The frame.
+    pub sequence: u64,
+    /// Which of its entries.
+    pub entry: usize,
+    /// The event.
+    pub heard: Event,
+    /// What the log says was concluded.
+    pub recorded: Vec<Record>,
+    /// What is concluded now; `Err` if the event is not even heard now.
+    pub decided: Result<Vec<Record>, Rejected>,
+}
+
+impl ChainArbitrator {
+    /// Folds one frame into the court: what was heard and what was concluded is applied, nothing is judged.
+    ///
+    /// # Errors
+    /// If the frame does not follow, or says something that cannot have happened; the court is then as it was.
+    pub fn fold(&mut self, frame: &Frame) -> Result<(), Mismatch> {
+        let expected = self.state.sequence.saturating_add(1);
+        if frame.sequence != expected {
+            return Err(Mismatch::Sequence { have: self.state.sequence, got: frame.sequence });
+        }
+        let mut draft = Draft::new(self, false);
+        for entry in &frame.entries {
+            draft.apply_heard(self, &entry.heard);
+            for record in &entry.concluded {
+                draft.apply(self, record)?;
+            }
+            draft.take_touched();
+        }
+        self.absorb(draft);
+        Ok(())
+    }
+
+    /// Decides a frame again from what was heard alone, compares, and folds what was recorded.
+    ///
+    /// # Errors
+    /// As [`fold`](Self::fold).
+    pub fn replay(&mut self, frame: &Frame) -> Result<Option<Difference>, Mismatch> {
+        let mut step = Step::unverified(self);
+        let mut difference = None;
+        for (index, entry) in frame.entries.iter().enumerate() {
+            let answer = step.hear(&entry.heard);
+            let decided = match answer {
+                Ok(Heard::Accepted) => {
+                    Ok(step.entries().last().map(|entry| entry.concluded.clone()).unwrap_or_default())
+                }
+                Ok(Heard::Duplicate) => Ok(Vec::new()),
+                Err(rejected) => Err(rejected),
+            };
+            if decided.as_ref() != Ok(&entry.concluded) {
+                difference = Some(Difference {
+                    sequence: frame.sequence,
+                    entry: index,
+                    heard: entry.heard.clone(),
+                    recorded: entry.concluded.clone(),
+                    decided,
+                });
+                break;
+            }
+        }
+        drop(step);
+        self.fold(frame)?;
+        Ok(difference)
+    }
+}

@@ -1,0 +1,265 @@
+//! What follows from one channel's facts and ratchets: its close, every contract's resolver and stage, what it waits for.
+//!
+//! Derived by pure functions whenever a channel is touched, never stored (R9).
+
+mod close;
+mod wake;
+
+pub(crate) use close::{Close, classify};
+pub(crate) use wake::{chain_height, forget_height, give_up_height};
+
+use crate::bolt3::{OutputKind, SpendPath, anchor_script, classify_spend, to_remote_script_pubkey};
+use crate::channel::{ChannelArbitrator, CloseKind, Level, Stage as ChannelStage};
+use crate::facts::Side;
+use crate::ids::{ContractId, HtlcRef};
+use crate::notice::ContractKind;
+use crate::outcome::ContractOutcome;
+use crate::policy::Policy;
+use crate::record::StageRecord;
+use crate::resolver::{
+    Anchor, CommitSweep, IncomingContest, OutgoingContest, Resolver, ResolverKind, ResolverKit, Stage,
+};
+use crate::units::{Blocks, Height};
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+use bitcoin::secp256k1::Secp256k1;
+use bitcoin::{OutPoint, Txid};
+
+/// How an outpoint was spent by a confirmed transaction.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SpendOf {
+    pub(crate) txid: Txid,
+    pub(crate) input: usize,
+    pub(crate) height: Height,
+    pub(crate) path: SpendPath,
+}
+
+/// One output, or one HTLC without an output, and where it stands.
+#[derive(Clone, Debug)]
+pub(crate) struct Contract {
+    pub(crate) id: ContractId,
+    pub(crate) kind: ContractKind,
+    pub(crate) htlc: Option<HtlcRef>,
+    pub(crate) amount_sat: u64,
+    pub(crate) resolvers: Vec<ResolverKind>,
+    pub(crate) state: ContractState,
+}
+
+/// Where a contract stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum ContractState {
+    Live(Stage),
+    Done(ContractOutcome),
+}
+
+/// Everything that follows from one channel at one tip.
+#[derive(Clone, Debug)]
+pub(crate) struct ChannelView<'a> {
+    pub(crate) channel: &'a ChannelArbitrator,
+    pub(crate) tip: Height,
+    pub(crate) policy: &'a Policy,
+    pub(crate) close: Option<Close>,
+    pub(crate) spends: BTreeMap<OutPoint, SpendOf>,
+    pub(crate) contracts: Vec<Contract>,
+    /// Confirmations at which this channel gives up rights.
+    pub(crate) fail_depth: Blocks,
+}
+
+impl<'a> ChannelView<'a> {
+    /// Derives everything about a channel at a tip.
+    pub(crate) fn new(channel: &'a ChannelArbitrator, tip: Height, policy: &'a Policy) -> Self {
+        let capacity = channel.facts.fundings.iter().map(|funding| funding.value_sat).max().unwrap_or(0);
+        let mut view = Self {
+            channel,
+            tip,
+            policy,
+            close: None,
+            spends: BTreeMap::new(),
+            contracts: Vec::new(),
+            fail_depth: policy.fail_depth(capacity),
+        };
+        // An open channel costs nothing here: no key is derived before something spends a funding.
+        if channel.chain.kept.values().any(|kept| kept.level == Level::Funding) {
+            view.close = classify(channel, &Secp256k1::new());
+            view.spends = spends(channel);
+            view.contracts = view.contracts();
+        }
+        view
+    }
+
+    /// The stage of the channel.
+    pub(crate) fn stage(&self) -> ChannelStage {
+        match (&self.close, self.channel.ratchet.frozen) {
+            (Some(close), _) if self.is_resolved(close) => ChannelStage::Resolved,
+            (Some(close), _) => ChannelStage::Resolving(close.kind),
+            (None, None) => ChannelStage::Open,
+            (None, Some(_)) if self.channel.ratchet.commitment_signed.is_empty() => ChannelStage::GoingToChain,
+            (None, Some(_)) => ChannelStage::AwaitingCommitment,
+        }
+    }
+
+    /// Whether every contract is irrevocable and every origin has an outcome that the node acknowledged.
+    pub(crate) fn is_resolved(&self, close: &Close) -> bool {
+        self.tip.buries(close.height, self.policy.forget_depth)
+            && self.contracts.iter().all(|contract| matches!(contract.state, ContractState::Done(_)))
+            && self.channel.htlcs.keys().filter(|htlc| htlc.is_offered()).all(|htlc| {
+                self.channel.ratchet.released.get(htlc).is_some_and(|released| released.acknowledged.is_some())
+            })
+    }
+
+    /// Whether the chain was searched for spends of everything that a failure could rest on.
+    pub(crate) fn is_scanned(&self) -> bool {
+        self.channel.chain.fundings.iter().all(|funding| funding.scanned)
+            && self.channel.chain.kept.values().all(|kept| kept.scanned || kept.level != Level::Funding)
+    }
+
+    /// The kit that this view's resolvers are handed.
+    pub(crate) fn kit<'b>(&'b self, close: &'b Close) -> ResolverKit<'b> {
+        ResolverKit { channel: self.channel, close, spends: &self.spends, tip: self.tip, policy: self.policy }
+    }
+
+    /// The output that the confirmed commitment has for an HTLC.
+    pub(crate) fn output_of(&self, htlc: HtlcRef) -> Option<OutPoint> {
+        let close = self.close.as_ref()?;
+        let rebuilt = close.rebuilt.as_ref()?;
+        let position = close.commitment(self.channel)?.position(htlc)?;
+        let vout = (*rebuilt.built.htlc_vouts.get(position)?)?;
+        Some(OutPoint { txid: close.txid, vout })
+    }
+
+    fn contracts(&self) -> Vec<Contract> {
+        let Some(close) = &self.close else { return Vec::new() };
+        let mut contracts = match close.kind {
+            CloseKind::Local | CloseKind::Remote | CloseKind::RemotePending => self.known_outputs(close),
+            CloseKind::Revoked | CloseKind::Unknown => self.outputs_by_script(close),
+            CloseKind::Mutual => Vec::new(),
+        };
+        let without = self.channel.htlcs.values().filter(|state| self.output_of(state.htlc.key).is_none());
+        contracts.extend(without.map(|state| Contract {
+            id: ContractId::NoOutput(state.htlc.key),
+            kind: ContractKind::Htlc,
+            htlc: Some(state.htlc.key),
+            amount_sat: state.htlc.amount_sat(),
+            resolvers: Vec::new(),
+            state: self.without_output(close, state.htlc.key),
+        }));
+        contracts
+    }
+
+    /// The outputs of a commitment that we rebuilt: identity was fixed when it was built (R7, B8).
+    fn known_outputs(&self, close: &Close) -> Vec<Contract> {
+        let (Some(rebuilt), Some(commitment)) = (&close.rebuilt, close.commitment(self.channel)) else {
+            return Vec::new();
+        };
+        let kit = self.kit(close);
+        let mut contracts = Vec::new();
+        for (vout, kind) in (0..).zip(&rebuilt.built.outputs) {
+            let outpoint = OutPoint { txid: close.txid, vout };
+            let ours = match (kind, close.owner) {
+                (OutputKind::ToOwner, Side::Local) => Some((ContractKind::ToLocal, None)),
+                (OutputKind::ToOther, Side::Remote) => Some((ContractKind::ToRemote, None)),
+                (OutputKind::OwnerAnchor, Side::Local) | (OutputKind::OtherAnchor, Side::Remote) => {
+                    Some((ContractKind::Anchor, None))
+                }
+                (OutputKind::Htlc(position), Side::Local | Side::Remote) => {
+                    commitment.htlcs.get(*position).map(|htlc| (ContractKind::Htlc, Some(*htlc)))
+                }
+                (OutputKind::ToOwner | OutputKind::OwnerAnchor, Side::Remote)
+                | (OutputKind::ToOther | OutputKind::OtherAnchor, Side::Local) => None,
+            };
+            if let Some((kind, htlc)) = ours {
+                contracts.extend(contract(&kit, outpoint, kind, htlc));
+            }
+        }
+        contracts
+    }
+
+    /// The outputs of a commitment that we cannot rebuild: our main output and our anchor have scripts of their own,
+    /// whoever made the transaction (static_remotekey).
+    fn outputs_by_script(&self, close: &Close) -> Vec<Contract> {
+        let Some(kept) = self.channel.chain.kept.get(&close.txid) else { return Vec::new() };
+        let facts = &self.channel.facts;
+        let kit = self.kit(close);
+        let to_remote = to_remote_script_pubkey(facts.channel_type, &facts.local.basepoints.payment);
+        let anchor = match facts.channel_type {
+            crate::bolt3::ChannelType::StaticRemotekey => None,
+            crate::bolt3::ChannelType::AnchorsZeroFeeHtlcTx => {
+                close.funding(facts).map(|funding| anchor_script(&funding.local_key).to_p2wsh())
+            }
+        };
+        let mut contracts = Vec::new();
+        for (vout, output) in (0..).zip(&kept.tx.output) {
+            let outpoint = OutPoint { txid: close.txid, vout };
+            if output.script_pubkey == to_remote {
+                contracts.extend(contract(&kit, outpoint, ContractKind::ToRemote, None));
+            } else if anchor.as_ref() == Some(&output.script_pubkey) {
+                contracts.extend(contract(&kit, outpoint, ContractKind::Anchor, None));
+            }
+        }
+        contracts
+    }
+
+    /// An HTLC that the confirmed transaction has no output for: over once its origin has an outcome.
+    fn without_output(&self, close: &Close, htlc: HtlcRef) -> ContractState {
+        let over = !htlc.is_offered() || self.channel.ratchet.released.contains_key(&htlc);
+        if over {
+            ContractState::Done(ContractOutcome::NoOutput)
+        } else {
+            let until = Height::buried_at(close.height, self.fail_depth);
+            ContractState::Live(Stage::Waiting { until: until.max(self.tip.next()) })
+        }
+    }
+}
+
+impl Contract {
+    /// The stage as the log explains it.
+    pub(crate) fn stage_record(&self) -> StageRecord {
+        match &self.state {
+            ContractState::Live(Stage::Waiting { until }) => StageRecord::Waiting { until: *until },
+            ContractState::Live(Stage::Contested { until }) => StageRecord::Contested { until: *until },
+            ContractState::Live(Stage::ClaimWanted(_)) => StageRecord::ClaimWanted,
+            ContractState::Live(Stage::Spent { until }) => StageRecord::Spent { until: *until },
+            ContractState::Done(outcome) => StageRecord::Done(*outcome),
+        }
+    }
+}
+
+/// The contract of one output, its resolver run to the fixed point.
+fn contract(kit: &ResolverKit<'_>, outpoint: OutPoint, kind: ContractKind, htlc: Option<HtlcRef>) -> Option<Contract> {
+    let resolver = match (kind, htlc) {
+        (ContractKind::ToLocal | ContractKind::ToRemote, _) => Resolver::CommitSweep(CommitSweep { outpoint }),
+        (ContractKind::Anchor, _) => Resolver::Anchor(Anchor { outpoint }),
+        (ContractKind::Htlc, Some(htlc)) if htlc.is_offered() => {
+            Resolver::OutgoingContest(OutgoingContest { outpoint, htlc })
+        }
+        (ContractKind::Htlc, Some(htlc)) => Resolver::IncomingContest(IncomingContest { outpoint, htlc }),
+        (ContractKind::Htlc, None) => return None,
+    };
+    let (resolvers, end) = resolver.run(kit);
+    Some(Contract {
+        id: ContractId::Output(outpoint),
+        kind,
+        htlc,
+        amount_sat: kit.output(&outpoint)?.value.to_sat(),
+        resolvers,
+        state: match end {
+            Ok(stage) => ContractState::Live(stage),
+            Err(outcome) => ContractState::Done(outcome),
+        },
+    })
+}
+
+/// Every spend of a kept transaction's output by a kept transaction, classified by script and witness (R6).
+fn spends(channel: &ChannelArbitrator) -> BTreeMap<OutPoint, SpendOf> {
+    let mut spends = BTreeMap::new();
+    for (txid, kept) in &channel.chain.kept {
+        for (input, txin) in kept.tx.input.iter().enumerate() {
+            if let Some(output) = channel.chain.output(&txin.previous_output) {
+                let path = classify_spend(&output.script_pubkey, &txin.witness);
+                let spend = SpendOf { txid: *txid, input, height: kept.height, path };
+                spends.insert(txin.previous_output, spend);
+            }
+        }
+    }
+    spends
+}

@@ -1,0 +1,91 @@
+//! When a channel has to be looked at again: the next height at which anything could follow that does not follow now.
+//!
+//! A superset is fine (an alarm in vain concludes nothing); a height left out would be a missed deadline. The heights
+//! come from the same expressions that judgement tests.
+
+use super::{ChannelView, ContractState};
+use crate::channel::{HtlcState, ScriptsRequest};
+use crate::facts::Link;
+use crate::outcome::Upstream;
+use crate::policy::Policy;
+use crate::resolver::Stage;
+use crate::units::Height;
+use alloc::vec::Vec;
+
+/// The tip height at which this HTLC asks for the chain; `None` while it does not.
+pub(crate) fn chain_height(state: &HtlcState, usable: bool, policy: &Policy) -> Option<Height> {
+    let expiry = state.htlc.cltv_expiry;
+    match state.htlc.link {
+        Link::Own => Some(expiry.after(policy.own_grace)),
+        Link::Forward(_) | Link::Relay { .. } => Some(expiry.after(policy.outgoing_grace)),
+        Link::Received => (usable && state.irrevocable).then(|| expiry.before(policy.incoming_margin)),
+    }
+}
+
+/// The tip height at which an unresolved HTLC's origin is given up to save the upstream.
+pub(crate) fn give_up_height(state: &HtlcState, policy: &Policy) -> Option<Height> {
+    state.upstream_expiry.map(|expiry| expiry.before(policy.upstream_giveup))
+}
+
+/// The tip height at which waiting for an HTLC that we sent ends.
+pub(crate) fn forget_height(state: &HtlcState, policy: &Policy) -> Height {
+    let expiry = state.htlc.cltv_expiry;
+    state.upstream_expiry.map_or(expiry, |upstream| upstream.max(expiry)).after(policy.forget_depth)
+}
+
+impl ChannelView<'_> {
+    /// The next height at which this channel has to be judged.
+    pub(crate) fn alarm(&self) -> Option<Height> {
+        let mut heights = Vec::new();
+        if self.channel.ratchet.frozen.is_none() {
+            self.open_wakes(&mut heights);
+        } else {
+            self.outcome_wakes(&mut heights);
+        }
+        self.closed_wakes(&mut heights);
+        heights.into_iter().filter(|height| *height > self.tip).min()
+    }
+
+    fn open_wakes(&self, heights: &mut Vec<Height>) {
+        for (key, state) in &self.channel.htlcs {
+            let usable = self.channel.ratchet.usable.contains_key(key);
+            if let Some(height) = chain_height(state, usable, self.policy) {
+                heights.push(height);
+                heights.push(height.after(self.policy.overdue_max));
+            }
+        }
+    }
+
+    fn outcome_wakes(&self, heights: &mut Vec<Height>) {
+        for (key, state) in self.channel.htlcs.iter().filter(|(key, _)| key.is_offered()) {
+            let settled = self.channel.ratchet.released.get(key).map(|released| released.outcome);
+            if matches!(settled, None | Some(Upstream::Failed(_))) {
+                heights.extend(give_up_height(state, self.policy));
+                heights.push(forget_height(state, self.policy));
+            }
+        }
+    }
+
+    fn closed_wakes(&self, heights: &mut Vec<Height>) {
+        let Some(close) = &self.close else { return };
+        heights.push(Height::buried_at(close.height, self.fail_depth));
+        heights.push(Height::buried_at(close.height, self.policy.forget_depth));
+        heights.extend(self.spends.values().map(|spend| Height::buried_at(spend.height, self.fail_depth)));
+        heights.extend(self.spends.values().map(|spend| Height::buried_at(spend.height, self.policy.forget_depth)));
+        if let ScriptsRequest::Asked { at } = self.channel.requests.scripts {
+            heights.push(at.next());
+        }
+        for contract in &self.contracts {
+            match &contract.state {
+                ContractState::Live(Stage::Waiting { until } | Stage::Contested { until } | Stage::Spent { until }) => {
+                    heights.push(*until)
+                }
+                ContractState::Live(Stage::ClaimWanted(claim)) => {
+                    heights.push(claim.since.after(self.policy.forget_depth));
+                    heights.extend(claim.deadline.map(Height::next));
+                }
+                ContractState::Done(_) => {}
+            }
+        }
+    }
+}
