@@ -15,6 +15,7 @@
 //! Frames and the rows of a checkpoint use the same form. Postcard alone would accept trailing bytes and several spellings
 //! of one number; here one value has one encoding, so equal bytes and equal values mean the same.
 
+use arb_core::{Entry, Frame};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -162,6 +163,17 @@ pub fn decode<T: Serialize + DeserializeOwned>(sequence: u64, bytes: &[u8]) -> R
         return Err(FrameError::Sequence { expected: sequence, got: raw.sequence });
     }
     raw.value()
+}
+
+/// A step's frame as bytes: its sequence is in the header only, its entries are the payload.
+pub fn encode_frame(frame: &Frame) -> Result<Vec<u8>, FrameError> {
+    encode(frame.sequence, &frame.entries)
+}
+
+/// The frame with this sequence, from the bytes that are just that.
+pub fn decode_frame(sequence: u64, bytes: &[u8]) -> Result<Frame, FrameError> {
+    let entries = decode::<Vec<Entry>>(sequence, bytes)?;
+    Ok(Frame { sequence, entries })
 }
 
 /// Puts the header before a payload.

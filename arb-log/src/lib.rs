@@ -1,9 +1,66 @@
-//! The ArbitratorLog: frames, storage, journal.
+//! `arb-log`: the ArbitratorLog of the `arb` contract court.
+//!
+//! A court decides; this crate makes sure that what it decided is still known after a crash. It turns steps into
+//! [frames](frame), keeps them in a [`Storage`] through a [`Journal`], and folds them back into the same court. It does no
+//! IO itself: a storage is a trait of four functions, [`memory::Memory`] is one that fails on demand.
+//!
+//! # What it promises
+//!
+//! - A step's actions are released only after its frame is durable, in one atomic append.
+//! - The recovered court equals the court that wrote, whatever was interrupted: an append, a checkpoint, a compaction.
+//! - Of two processes on one storage one is fenced at its next write, and told so.
+//! - A log that was damaged, cut, mixed up, written by a newer build, or that belongs to another network or node, is refused
+//!   with the place. Nothing is skipped: a court with a hole in its memory signs the wrong commitment.
+//!
+//! # What it does not
+//!
+//! - Find out about forgery: a checksum finds accidents. Who can write to the storage can write another past.
+//! - Notice a storage that went back to an earlier state as a whole (a restored disk image) by itself: that is what the
+//!   embedder says with `Started { freshness: Suspect }`.
+//! - Read what recovery does not need: frames before the checkpoint are checked by [`Journal::frames`], not at every start.
+//!
+//! # The format
+//!
+//! A frame, and in the same form a checkpoint's row, little-endian:
+//!
+//! | offset | size | field |
+//! |---|---|---|
+//! | 0 | 4 | length of the payload, at most [`frame::PAYLOAD_MAX`] |
+//! | 4 | 4 | CRC-32C over everything but itself |
+//! | 8 | 8 | sequence: frames count from 1 without gaps; a row has that of the frame it stands for |
+//! | 16 | 2 | version of the payload's format, now [`frame::VERSION`]; newer ones are refused |
+//! | 18 | … | payload: postcard, in the one encoding that a value has |
+//!
+//! | row's key: space, channel, number | payload |
+//! |---|---|
+//! | `Frame`, 0, sequence | the step's entries |
+//! | `Channel`, index, 0 | index and channel |
+//! | `Meta`, 0, 0 | the court row: the court without its channels, how many there are, below which index |
+//!
+//! The format is frozen at release 0.1; until then a change says so in its commit message.
+//!
+//! # The crash argument
+//!
+//! Memory is never ahead of the storage, because a step becomes the court's state only after the append. The storage may be
+//! ahead of memory, by the one append whose answer was lost; so a failed append *latches* the journal, and nothing more is
+//! written until [`Journal::reopen`] has made an end of what was in flight and [`Journal::catch_up`] has folded what turned
+//! out to be durable. A crash is the same with an empty memory. For checkpoints see `journal/checkpoint.rs`: channel rows
+//! may be newer than the court row, never older.
+//!
+//! # Bad last is torn, bad middle is corruption
+//!
+//! In a file ([`arb_file`]) a bad frame at the very end is a write that was cut short: it is cut off and reported. A bad frame
+//! with a good one after it, or a gap, is corruption and refuses to open. In a [`Storage`] there is no torn end, because a
+//! batch is there as a whole or not at all and the storage counts the frames that it called durable; so there every bad
+//! frame refuses to open, the last one, too.
 #![forbid(unsafe_code)]
 
+pub mod arb_file;
 pub mod frame;
+mod journal;
 pub mod memory;
 mod storage;
 
 pub use frame::FrameError;
+pub use journal::{Checkpoint, Journal, JournalError, Retention};
 pub use storage::{Batch, Condition, Key, Space, Storage, WriteError};

@@ -1,0 +1,171 @@
+//! Why a journal refused. Every refusal says where and what was expected.
+
+use crate::frame::FrameError;
+use crate::storage::{Condition, Key};
+use arb_core::{Mismatch, Rejected};
+use bitcoin::Network;
+use core::fmt;
+
+/// Why a journal did not do what it was asked to.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum JournalError<E> {
+    /// The storage could not be read or claimed. Nothing was written.
+    #[error("the storage failed")]
+    Storage(#[source] E),
+    /// A write failed: whether it is durable is unknown. The journal is latched from now on.
+    #[error("a write failed, and may be durable all the same; the journal is latched")]
+    Undecided(#[source] E),
+    /// An earlier write failed, so nothing more is written until [`reopen`](crate::Journal::reopen).
+    #[error("the journal is latched after a failed write; reopen it, then catch up")]
+    Latched,
+    /// Another owner has taken the storage over. Nothing was written, and nothing will be.
+    #[error("owner {} is fenced: owner {epoch} is at frame {next_sequence}", .ours.epoch)]
+    Fenced {
+        /// What this journal went by.
+        ours: Condition,
+        /// The epoch that holds.
+        epoch: u64,
+        /// The sequence that holds.
+        next_sequence: u64,
+    },
+    /// [`recover`](crate::Journal::recover) comes before anything is written.
+    #[error("the journal was not recovered yet")]
+    NotRecovered,
+    /// The court and the log are not at the same frame.
+    #[error("frame {got}, expected {expected}: catch up, or recover")]
+    OutOfOrder {
+        /// The sequence that the log comes to next.
+        expected: u64,
+        /// The sequence that the court comes to next.
+        got: u64,
+    },
+    /// The court has frames that the storage has lost, although it had called them durable.
+    #[error("the court is at frame {court}, but the storage ends with frame {stored}")]
+    StorageBehind {
+        /// The court's last frame.
+        court: u64,
+        /// The storage's last frame.
+        stored: u64,
+    },
+    /// A value is too large to be written; nothing was. A step that heard fewer events fits.
+    #[error("cannot be written: {0}")]
+    Unwritable(#[source] FrameError),
+    /// Frames are missing.
+    #[error("frame {expected} is missing{}", Next(*.found))]
+    Gap {
+        /// The frame that should be there.
+        expected: u64,
+        /// The next one that is.
+        found: Option<u64>,
+    },
+    /// A frame is not what was written. With good ones after it that is corruption; as the last one it is, too: a storage
+    /// never answers `Ok` for half a row, and actions may have gone out because of it.
+    #[error("frame {sequence} of {last} is bad: {why}")]
+    BadFrame {
+        /// The frame.
+        sequence: u64,
+        /// The last frame that the storage has.
+        last: u64,
+        /// What is wrong with it.
+        #[source]
+        why: FrameError,
+    },
+    /// There is a frame that the storage does not count: its rows and its owner row do not belong together.
+    #[error("frame {found} is there, but the storage says that frame {next_sequence} comes next")]
+    Uncounted {
+        /// The frame.
+        found: u64,
+        /// The sequence that the storage says comes next.
+        next_sequence: u64,
+    },
+    /// A checkpoint's row is not what was written.
+    #[error("row {key} is bad: {why}")]
+    BadRow {
+        /// The row.
+        key: Key,
+        /// What is wrong with it.
+        #[source]
+        why: FrameError,
+    },
+    /// A checkpoint's row is about another channel, or newer than itself.
+    #[error("row {key} does not belong there")]
+    Misplaced {
+        /// The row.
+        key: Key,
+    },
+    /// A checkpoint's row stands for a frame that does not exist (yet): frames were lost.
+    #[error("row {key} stands for frame {sequence}, but the storage ends with frame {last}")]
+    RowAhead {
+        /// The row.
+        key: Key,
+        /// The frame that it stands for.
+        sequence: u64,
+        /// The last frame that the storage has.
+        last: u64,
+    },
+    /// Channels' rows are missing, or there are too many.
+    #[error("{found} channel rows, expected {expected}")]
+    ChannelRows {
+        /// How many the court row counts.
+        expected: u32,
+        /// How many there are.
+        found: u32,
+    },
+    /// The journal belongs to another network.
+    #[error("the journal is for {found}, not for {expected}")]
+    OtherNetwork {
+        /// The network asked for.
+        expected: Network,
+        /// The journal's network.
+        found: Network,
+    },
+    /// It is another store's journal.
+    #[error("this is journal {}, not {}", Id(.found), Id(.expected))]
+    OtherJournal {
+        /// The journal asked for.
+        expected: [u8; 32],
+        /// The journal found.
+        found: [u8; 32],
+    },
+    /// The first frame is not a genesis.
+    #[error("the journal does not begin with a genesis")]
+    NoGenesis,
+    /// The genesis was not accepted.
+    #[error("the genesis was refused: {0}")]
+    Genesis(#[source] Rejected),
+    /// A frame says something that cannot have happened, or the rows cannot be one court.
+    #[error("the log does not fit at frame {sequence}: {why}")]
+    Mismatch {
+        /// The frame.
+        sequence: u64,
+        /// Why it does not fit.
+        #[source]
+        why: Mismatch,
+    },
+}
+
+impl<E> JournalError<E> {
+    /// Whether another owner has taken over: the one error after which there is nothing to reopen.
+    pub const fn is_fenced(&self) -> bool {
+        matches!(self, Self::Fenced { .. })
+    }
+}
+
+/// The frame after a gap, for people.
+struct Next(Option<u64>);
+
+impl fmt::Display for Next {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.map_or(Ok(()), |found| write!(f, ", frame {found} comes next"))
+    }
+}
+
+/// A journal's id, for people.
+struct Id<'a>(&'a [u8; 32]);
+
+impl fmt::Display for Id<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
