@@ -90,7 +90,11 @@ impl<S: Storage> Driver<S> {
                 self.waiting.clear();
                 // A start and a block repeat whatever is still due.
                 let all = block || core::mem::take(&mut self.fresh);
-                self.due = if all { self.court.actions_due() } else { due };
+                if all {
+                    self.due = self.court.actions_due();
+                } else {
+                    self.due.extend(due);
+                }
                 self.journal = Some(journal);
                 Ok(Turn { appended: self.court.sequence() > sequence, performed: 0 })
             }
@@ -128,6 +132,11 @@ impl<S: Storage> Driver<S> {
             }
             self.commit(outside)?;
         }
+    }
+
+    /// Whether answers wait to be heard.
+    pub fn has_waiting(&self) -> bool {
+        !self.waiting.is_empty()
     }
 
     /// The journal, for checkpoints and tools.
