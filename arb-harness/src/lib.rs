@@ -1,2 +1,6 @@
 //! The harness.
 pub mod chain;
+pub mod fixture;
+pub mod keys;
+pub mod signer;
+pub mod wallet;

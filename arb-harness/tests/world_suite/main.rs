@@ -1,0 +1,8 @@
+//! Keys, signer, wallet, fixture and peer, judged by the embedded chain.
+#![allow(clippy::unwrap_used, reason = "clippy takes the helpers of a test for something else")]
+
+mod court;
+mod fixture;
+mod signer;
+mod support;
+mod vectors;
