@@ -2,5 +2,6 @@
 pub mod chain;
 pub mod fixture;
 pub mod keys;
+pub mod peer;
 pub mod signer;
 pub mod wallet;

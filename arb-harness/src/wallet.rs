@@ -157,9 +157,14 @@ impl SmallWallet {
     }
 
     /// Reads the unspent coins from the chain, without those that a reorg could bring back.
-    fn refresh(&mut self, chain: &Chain) {
+    pub(crate) fn refresh(&mut self, chain: &Chain) {
         let ours = chain.utxos().iter().filter(|(_, coin)| self.is_ours(&coin.txout));
         self.coins = ours.map(|(outpoint, coin)| (*outpoint, coin.txout.clone())).collect();
+    }
+
+    /// Frees the coins of owners that `keep` does not know any more.
+    pub(crate) fn keep_owners(&mut self, keep: impl Fn(&OutPoint) -> bool) {
+        self.reserved.retain(|_, owner| keep(owner));
     }
 
     fn is_ours(&self, txout: &TxOut) -> bool {

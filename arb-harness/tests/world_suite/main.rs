@@ -3,6 +3,8 @@
 
 mod court;
 mod fixture;
+mod peer;
 mod signer;
 mod support;
 mod vectors;
+mod wallet;
