@@ -1,2 +1,7 @@
 //! The harness.
 pub mod chain;
+pub mod fixture;
+pub mod keys;
+pub mod peer;
+pub mod signer;
+pub mod wallet;

@@ -1,0 +1,185 @@
+//! The secrets of one side of a channel, and what BOLT 3 derives from them.
+//!
+//! Deterministic: the same seed and label give the same keys for ever, so a seed is all that a demonstration, a test or
+//! a simulation has to save. Secrets can also be given one by one, as published vectors need. Nothing here protects
+//! memory; keys that hold real money belong behind another [`Signer`](crate::signer::Signer).
+
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+use arb_core::bolt3::{
+    Basepoints, CompactSig, KeyError, Point, Secret, commitment_secret, derive_private_key, point_of_secret,
+};
+use bitcoin::hashes::{Hash, HashEngine, sha256};
+use bitcoin::secp256k1::{All, Message, Secp256k1};
+
+/// The secrets behind a side's basepoints, its funding key and its per-commitment points.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChannelSecrets {
+    /// Behind the funding key.
+    pub funding: Secret,
+    /// Behind `revocation_basepoint`.
+    pub revocation: Secret,
+    /// Behind `payment_basepoint`.
+    pub payment: Secret,
+    /// Behind `delayed_payment_basepoint`.
+    pub delayed_payment: Secret,
+    /// Behind `htlc_basepoint`.
+    pub htlc: Secret,
+    /// BOLT 3's per-commitment seed.
+    pub commitment_seed: Secret,
+}
+
+/// All keys of one side of one channel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChannelKeys {
+    secrets: ChannelSecrets,
+    basepoints: Basepoints,
+    funding_point: Point,
+    /// Per-commitment secrets that do not come from the seed.
+    given: BTreeMap<u64, Secret>,
+}
+
+impl ChannelKeys {
+    /// Keys from their secrets; refused if one of them is no private key.
+    pub fn new(secrets: ChannelSecrets) -> Result<Self, KeyError> {
+        let point = |secret: &Secret| point_of_secret(secp(), secret);
+        let basepoints = Basepoints {
+            revocation: point(&secrets.revocation)?,
+            payment: point(&secrets.payment)?,
+            delayed_payment: point(&secrets.delayed_payment)?,
+            htlc: point(&secrets.htlc)?,
+        };
+        Ok(Self { funding_point: point(&secrets.funding)?, basepoints, secrets, given: BTreeMap::new() })
+    }
+
+    /// Keys from a seed and a label that tells channels and sides apart.
+    pub fn from_seed(seed: &[u8; 32], label: &str) -> Self {
+        let secret = |role| derived_secret(seed, &[label.as_bytes(), role]);
+        let secrets = ChannelSecrets {
+            funding: secret(b"funding"),
+            revocation: secret(b"revocation"),
+            payment: secret(b"payment"),
+            delayed_payment: secret(b"delayed payment"),
+            htlc: secret(b"htlc"),
+            commitment_seed: secret(b"commitment seed"),
+        };
+        Self::new(secrets).expect("derived secrets are private keys")
+    }
+
+    /// The same keys, but with this secret for commitment `number`, whatever the seed says.
+    #[must_use]
+    pub fn with_commitment_secret(mut self, number: u64, secret: Secret) -> Self {
+        self.given.insert(number, secret);
+        self
+    }
+
+    /// The four basepoints.
+    pub fn basepoints(&self) -> Basepoints {
+        self.basepoints
+    }
+
+    /// The funding key.
+    pub fn funding_point(&self) -> Point {
+        self.funding_point
+    }
+
+    /// The secrets.
+    pub fn secrets(&self) -> &ChannelSecrets {
+        &self.secrets
+    }
+
+    /// The per-commitment secret of this side's commitment `number`.
+    pub fn secret(&self, number: u64) -> Secret {
+        let given = self.given.get(&number).copied();
+        given.unwrap_or_else(|| commitment_secret(&self.secrets.commitment_seed.0, number))
+    }
+
+    /// The per-commitment point of this side's commitment `number`.
+    pub fn point(&self, number: u64) -> Result<Point, KeyError> {
+        point_of_secret(secp(), &self.secret(number))
+    }
+
+    /// The HTLC key on the commitment with this point, whoever owns it.
+    pub fn htlc_secret(&self, point: &Point) -> Result<Secret, KeyError> {
+        derive_private_key(secp(), &self.secrets.htlc, point)
+    }
+
+    /// The delayed key on this side's commitment with this point.
+    pub fn delayed_secret(&self, point: &Point) -> Result<Secret, KeyError> {
+        derive_private_key(secp(), &self.secrets.delayed_payment, point)
+    }
+}
+
+/// The one context of this program: making one costs more than a signature.
+pub(crate) fn secp() -> &'static Secp256k1<All> {
+    static SECP: LazyLock<Secp256k1<All>> = LazyLock::new(Secp256k1::new);
+    &SECP
+}
+
+/// Signs as RFC 6979 says and nothing else, so that the same request has the same signature after a restart.
+pub(crate) fn sign(secret: &Secret, digest: [u8; 32]) -> Result<CompactSig, KeyError> {
+    let signature = secp().sign_ecdsa(&Message::from_digest(digest), &secret.parse()?);
+    Ok(CompactSig(signature.serialize_compact()))
+}
+
+/// A private key from a seed and the parts of a name.
+pub(crate) fn derived_secret(seed: &[u8; 32], name: &[&[u8]]) -> Secret {
+    let mut secret = Secret(derived_bytes(seed, name));
+    // Once in 2^128 the hash is no private key; its hash is the next try.
+    while secret.parse().is_err() {
+        secret = Secret(sha256::Hash::hash(&secret.0).to_byte_array());
+    }
+    secret
+}
+
+/// A hash of a seed and the parts of a name; lengths keep ("ab", "c") and ("a", "bc") apart.
+pub(crate) fn derived_bytes(seed: &[u8; 32], name: &[&[u8]]) -> [u8; 32] {
+    let mut engine = sha256::Hash::engine();
+    engine.input(seed);
+    for part in name {
+        engine.input(&u64::try_from(part.len()).unwrap_or(u64::MAX).to_le_bytes());
+        engine.input(part);
+    }
+    sha256::Hash::from_engine(engine).to_byte_array()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_seed_and_label_give_the_same_keys_and_another_label_gives_others() {
+        let keys = ChannelKeys::from_seed(&[7; 32], "ours");
+        assert_eq!(keys, ChannelKeys::from_seed(&[7; 32], "ours"));
+        let others = [ChannelKeys::from_seed(&[7; 32], "theirs"), ChannelKeys::from_seed(&[8; 32], "ours")];
+        for other in others {
+            assert_ne!(keys.funding_point(), other.funding_point());
+            assert_ne!(keys.point(3), other.point(3));
+        }
+    }
+
+    #[test]
+    fn every_role_has_its_own_key() {
+        let keys = ChannelKeys::from_seed(&[7; 32], "ours");
+        let Basepoints { revocation, payment, delayed_payment, htlc } = keys.basepoints();
+        let points = [keys.funding_point(), revocation, payment, delayed_payment, htlc, keys.point(0).unwrap()];
+        let distinct: std::collections::BTreeSet<Point> = points.into_iter().collect();
+        assert_eq!(distinct.len(), points.len());
+    }
+
+    #[test]
+    fn a_given_secret_replaces_one_number_only() {
+        let keys = ChannelKeys::from_seed(&[7; 32], "ours");
+        let changed = keys.clone().with_commitment_secret(42, Secret([1; 32]));
+        assert_eq!(changed.secret(42), Secret([1; 32]));
+        assert_eq!(changed.secret(41), keys.secret(41));
+    }
+
+    #[test]
+    fn a_secret_that_is_no_key_is_refused() {
+        let secrets = ChannelKeys::from_seed(&[7; 32], "ours").secrets().clone();
+        let refused = ChannelKeys::new(ChannelSecrets { htlc: Secret([0xff; 32]), ..secrets });
+        assert_eq!(refused, Err(KeyError::InvalidSecret));
+    }
+}
