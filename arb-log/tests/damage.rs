@@ -248,6 +248,8 @@ fn a_file_made_to_cost_the_square_of_its_length_is_given_up() {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     #[test]
     fn no_file_panics(bytes: Vec<u8>) {
         let file = arb_file::encode(&[]).unwrap();
