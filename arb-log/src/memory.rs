@@ -63,10 +63,10 @@ impl Memory {
 
     /// A store of its own with the same rows and the same owner, without faults: what a disk image is.
     pub fn fork(&self) -> Self {
-        let mut store = self.lock().clone();
-        store.faults.clear();
-        store.reads_fail = false;
-        Self { store: Arc::new(Mutex::new(store)) }
+        let store = self.lock().clone();
+        let fork = Self { store: Arc::new(Mutex::new(store)) };
+        fork.heal();
+        fork
     }
 
     /// The `n`-th write from now on fails so; 0 is the next one. Claims are not writes.
@@ -79,6 +79,13 @@ impl Memory {
     /// Whether reads, scans and claims fail from now on.
     pub fn fail_reads(&self, fail: bool) {
         self.lock().reads_fail = fail;
+    }
+
+    /// Takes back every fault that has not happened yet, and lets reads succeed.
+    pub fn heal(&self) {
+        let mut store = self.lock();
+        store.faults.clear();
+        store.reads_fail = false;
     }
 
     /// How many writes there were, failed and fenced ones included.
