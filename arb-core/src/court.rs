@@ -177,6 +177,11 @@ impl ChainArbitrator {
         slots.filter_map(|(index, slot)| Some((index, slot.as_deref()?)))
     }
 
+    /// Whether a channel was ever opened in this court, resolved ones included.
+    pub const fn has_had_channels(&self) -> bool {
+        self.state.next_index > 0
+    }
+
     /// The court without its channels, for a checkpoint's row.
     pub fn snapshot(&self) -> Snapshot {
         self.state.clone()

@@ -1,8 +1,6 @@
 //! Carries the court's actions out, each by whom it is for: chain, signer, wallet, node. Every answer is an event.
 
-use arb_core::{
-    Action, BroadcastAnswer, BroadcastRejection, Event, FeeInputsOffered, Fees, Height, Rejected, Signed,
-};
+use arb_core::{Action, BroadcastAnswer, BroadcastRejection, Event, FeeInputsOffered, Fees, Height, Rejected, Signed};
 
 use crate::chain::{Chain, Reject, Submitted};
 use crate::driver::Outside;
@@ -57,9 +55,7 @@ impl Outside for Host<'_> {
                         let (inputs, change) = (vec![offer.input], offer.change);
                         Event::FeeInputsOffered(Box::new(FeeInputsOffered { channel, request: id, inputs, change }))
                     }
-                    Err(missing) => {
-                        Event::FeeInputsRefused { channel, request: id, missing_sat: missing.missing_sat }
-                    }
+                    Err(missing) => Event::FeeInputsRefused { channel, request: id, missing_sat: missing.missing_sat },
                 });
             }
             Action::HoldFeeInputs { owner, coins, .. } => self.wallet.hold(owner, &coins),
@@ -77,9 +73,7 @@ impl Outside for Host<'_> {
             }
             Action::AskForPreimage { htlc, .. } => {
                 let preimage = self.node.preimage(htlc);
-                answers.extend(
-                    preimage.map(|preimage| Event::PreimageLearned { preimage, usable_for: vec![htlc] }),
-                );
+                answers.extend(preimage.map(|preimage| Event::PreimageLearned { preimage, usable_for: vec![htlc] }));
             }
             // Comes with breach claims; the court does not ask for it yet.
             Action::LoadRevoked { .. } => {}

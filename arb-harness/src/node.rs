@@ -3,9 +3,7 @@
 use std::collections::BTreeMap;
 
 use arb_core::bolt3::Preimage;
-use arb_core::{
-    Acknowledged, Alert, ChannelId, ContractReport, FailReason, FreezeReason, HtlcKey, Sheet,
-};
+use arb_core::{Acknowledged, Alert, ChannelId, ContractReport, FailReason, FreezeReason, HtlcKey, Sheet};
 
 /// What a Lightning node does for its court.
 pub trait Node {

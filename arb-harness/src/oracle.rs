@@ -121,8 +121,7 @@ fn htlc(
         sheet.fees_sat += value_sat - total(tx);
     } else {
         let shows_preimage = witness.iter().any(|item| item.len() == 32);
-        let theirs =
-            if htlc.is_offered() { shows_preimage } else { usable.is_none_or(|since| since >= height) };
+        let theirs = if htlc.is_offered() { shows_preimage } else { usable.is_none_or(|since| since >= height) };
         *(if theirs { &mut sheet.peer_sat } else { &mut sheet.lost_sat }) += paired_sat;
         sheet.fees_sat += value_sat - paired_sat;
     }

@@ -35,7 +35,9 @@ pub trait Surroundings {
 pub struct Process {
     /// What the journal belongs to.
     pub genesis: Genesis,
-    /// Events from the node and the operator that were not heard yet.
+    /// Events that are to be heard before the next blocks, such as estimates.
+    pub first: Vec<Event>,
+    /// Events from the node and the operator that were not heard yet; they come after the blocks.
     pub inbox: Vec<Event>,
     /// The most blocks of one step.
     pub blocks_a_step: usize,
@@ -62,7 +64,7 @@ pub const BUILD: &str = concat!("arb ", env!("CARGO_PKG_VERSION"));
 impl Process {
     /// A process for a journal.
     pub fn new(genesis: Genesis, dies: bool) -> Self {
-        Self { genesis, inbox: Vec::new(), blocks_a_step: 1, appends: 0, restarts: 0, dies }
+        Self { genesis, first: Vec::new(), inbox: Vec::new(), blocks_a_step: 1, appends: 0, restarts: 0, dies }
     }
 
     /// Runs until the court knows the chain's tip, nothing waits, and nothing new comes of anything that is due.
@@ -82,7 +84,8 @@ impl Process {
             let (chain, mut signer, mut wallet, node) = world.parts();
             wallet.rescan(chain);
             let heard = driver.court().tip().height;
-            let mut host = Host { chain, signer: &mut *signer, wallet: &mut *wallet, node, heard, refusals: Vec::new() };
+            let mut host =
+                Host { chain, signer: &mut *signer, wallet: &mut *wallet, node, heard, refusals: Vec::new() };
             let lives = self.live(&mut driver, &mut host)?;
             refusals.append(&mut host.refusals);
             if !lives {
@@ -93,15 +96,19 @@ impl Process {
     }
 
     /// One life of the process: until it has appended, or until nothing is left to do. Whether it has to live again.
-    fn live<S: Storage>(&mut self, driver: &mut Driver<S>, host: &mut Host<'_>) -> Result<bool, JournalError<S::Error>> {
+    fn live<S: Storage>(
+        &mut self,
+        driver: &mut Driver<S>,
+        host: &mut Host<'_>,
+    ) -> Result<bool, JournalError<S::Error>> {
         loop {
-            driver.tell_all(self.inbox.iter().cloned());
+            driver.tell_all(core::mem::take(&mut self.first));
             let blocks = source::next_blocks(host.chain, driver.court().tip(), self.blocks_a_step);
             let idle = blocks.is_empty();
             driver.tell_all(blocks);
+            driver.tell_all(core::mem::take(&mut self.inbox));
             let turn = driver.commit(host)?;
             host.heard = driver.court().tip().height;
-            self.inbox.clear();
             if turn.appended {
                 self.appends += 1;
                 if self.dies {

@@ -122,8 +122,13 @@ pub struct SmallWallet {
 impl SmallWallet {
     /// The wallet of this seed, without coins.
     pub fn from_seed(seed: &[u8; 32]) -> Self {
+        Self::new(WalletKeys::from_seed(seed))
+    }
+
+    /// The wallet of these keys, without coins.
+    pub fn new(keys: WalletKeys) -> Self {
         Self {
-            keys: WalletKeys::from_seed(seed),
+            keys,
             coins: BTreeMap::new(),
             spent: BTreeMap::new(),
             reserved: BTreeMap::new(),

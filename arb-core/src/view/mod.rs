@@ -101,10 +101,37 @@ impl<'a> ChannelView<'a> {
     /// Whether every contract is irrevocable and every origin has an outcome that the node acknowledged.
     pub(crate) fn is_resolved(&self, close: &Close) -> bool {
         self.tip.buries(close.height, self.policy.forget_depth)
+            && self.foreign_until(close).is_none_or(|until| self.tip >= until)
             && self.contracts.iter().all(|contract| matches!(contract.state, ContractState::Done(_)))
             && self.channel.htlcs.keys().filter(|htlc| htlc.is_offered()).all(|htlc| {
                 self.channel.ratchet.released.get(htlc).is_some_and(|released| released.acknowledged.is_some())
             })
+    }
+
+    /// Until when the outputs of a commitment that we cannot rebuild are watched: any of them may be an HTLC whose spend
+    /// shows a preimage (R6). All spent for good, or long past every delay and expiry that we know of.
+    pub(crate) fn foreign_until(&self, close: &Close) -> Option<Height> {
+        match close.kind {
+            CloseKind::Revoked | CloseKind::Unknown => {}
+            CloseKind::Local | CloseKind::Remote | CloseKind::RemotePending | CloseKind::Mutual => return None,
+        }
+        let outputs = self.channel.chain.kept.get(&close.txid).map_or(0, |kept| kept.tx.output.len());
+        let outputs = (0..u32::try_from(outputs).unwrap_or(u32::MAX)).map(|vout| OutPoint { txid: close.txid, vout });
+        let foreign = outputs.filter(|outpoint| {
+            let owned = |contract: &Contract| contract.id == ContractId::Output(*outpoint);
+            !self.contracts.iter().any(owned)
+        });
+        let spent: Option<Vec<Height>> =
+            foreign.map(|outpoint| self.spends.get(&outpoint).map(|spend| spend.height)).collect();
+        let depth = self.policy.forget_depth;
+        match spent {
+            Some(heights) => heights.into_iter().max().map(|height| Height::buried_at(height, depth)),
+            None => {
+                let delay = Blocks::new(u32::from(self.channel.facts.remote.delay_blocks));
+                let expiries = self.channel.htlcs.values().map(|state| state.htlc.cltv_expiry);
+                expiries.chain([close.height.after(delay)]).max().map(|last| last.after(depth))
+            }
+        }
     }
 
     /// Whether the chain was searched for spends of everything that a failure could rest on.

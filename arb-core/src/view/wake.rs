@@ -72,6 +72,7 @@ impl ChannelView<'_> {
         heights.push(Height::buried_at(close.height, self.policy.forget_depth));
         heights.extend(self.spends.values().map(|spend| Height::buried_at(spend.height, self.fail_depth)));
         heights.extend(self.spends.values().map(|spend| Height::buried_at(spend.height, self.policy.forget_depth)));
+        heights.extend(self.foreign_until(close));
         if let ScriptsRequest::Asked { at } = self.channel.requests.scripts {
             heights.push(at.next());
         }

@@ -38,6 +38,11 @@ impl Chain {
         self.ledger.block_at(height)
     }
 
+    /// The greatest height that the best chain ever had.
+    pub fn highest(&self) -> u32 {
+        self.ledger.highest()
+    }
+
     /// The parent of any block that ever was, also one that left the best chain.
     pub fn parent_of(&self, hash: &BlockHash) -> Option<BlockHash> {
         self.ledger.parent_of(hash)
