@@ -31,8 +31,9 @@ pub struct Snapshot {
     pub(crate) best_height: Height,
     pub(crate) fees: Option<(Fees, Height)>,
     pub(crate) started: Option<Started>,
-    /// The last frame that started with a suspicion: channels are outdated until their counterparty cleared it.
-    pub(crate) suspect_since: u64,
+    /// How often the embedder started with a suspicion: a channel is treated as outdated until its counterparty cleared
+    /// the last one.
+    pub(crate) suspicions: u64,
     pub(crate) next_index: u32,
 }
 
@@ -46,7 +47,7 @@ impl Snapshot {
             best_height: Height::new(0),
             fees: None,
             started: None,
-            suspect_since: 0,
+            suspicions: 0,
             next_index: 0,
         }
     }
@@ -74,13 +75,13 @@ impl Snapshot {
 
     /// Whether our commitment must not be signed because the journal may be old (F5).
     pub(crate) fn suspects(&self, channel: &ChannelArbitrator) -> bool {
-        self.suspect_since > channel.ratchet.cleared_at
+        self.suspicions > channel.ratchet.cleared
     }
 
-    pub(crate) fn hear_started(&mut self, started: &Started, sequence: u64) {
+    pub(crate) fn hear_started(&mut self, started: &Started) {
         self.best_height = self.best_height.max(started.best_height);
         if started.freshness == Freshness::Suspect {
-            self.suspect_since = sequence;
+            self.suspicions = self.suspicions.saturating_add(1);
         }
         self.started = Some(started.clone());
     }

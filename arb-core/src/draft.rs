@@ -100,7 +100,7 @@ impl Draft {
                 self.touch_all(base, all);
             }
             Event::Started(started) => {
-                self.state.hear_started(started, self.state.sequence);
+                self.state.hear_started(started);
                 self.wake_deferred(base);
             }
             Event::FeesEstimated(fees) => {
@@ -159,7 +159,7 @@ impl Draft {
 
     /// The events that are about one channel and change nothing else.
     fn apply_to_channel(&mut self, base: &ChainArbitrator, event: &Event) {
-        let sequence = self.state.sequence;
+        let suspicions = self.state.suspicions;
         match event {
             Event::LocalCommitmentSigned(heard) => {
                 self.with(base, &heard.update.channel, |channel| channel.hear_local_signed(heard));
@@ -178,7 +178,7 @@ impl Draft {
                 self.with(base, &htlc.channel, |channel| channel.hear_acknowledged(htlc.htlc, *outcome));
             }
             Event::PeerStateSeen { channel, peer } => self.with(base, channel, |channel| match peer {
-                crate::event::PeerState::Current => channel.ratchet.cleared_at = sequence,
+                crate::event::PeerState::Current => channel.ratchet.cleared = suspicions,
                 crate::event::PeerState::WeAreBehind => channel.ratchet.outdated = true,
             }),
             Event::CloseRequested { channel, why } => self.with(base, channel, |channel| {

@@ -9,7 +9,7 @@ mod opening;
 
 use crate::channel::ChannelArbitrator;
 use crate::court::View;
-use crate::event::{Acknowledged, ClosingSigned, Event, PeerState};
+use crate::event::{Acknowledged, ClosingSigned, Event, Freshness, PeerState};
 use crate::ids::{ChannelId, HtlcKey, HtlcRef};
 use crate::outcome::Upstream;
 use crate::reject::Rejected;
@@ -47,7 +47,15 @@ pub(crate) fn admit(view: View<'_>, event: &Event) -> Result<Admission, Rejected
         Event::PolicySet(policy) => Ok(Admission::new_if(view.court().policy != *policy)),
         Event::Started(started) => {
             text("build", &started.build)?;
-            Ok(Admission::new_if(view.court().started.as_ref() != Some(started)))
+            // What blocks said about the best height since is as good as the start's own word.
+            let court = view.court();
+            let same = court.started.as_ref().is_some_and(|known| {
+                // A suspicion is news every time: what cleared the last one may be what was lost.
+                known.build == started.build
+                    && started.freshness == Freshness::Trusted
+                    && known.freshness == started.freshness
+            });
+            Ok(Admission::new_if(!same || started.best_height > court.best_height))
         }
         Event::ChannelOpened(opened) => opening::opened(view, opened),
         Event::ChannelRestored(facts) => opening::restored(view, facts),

@@ -125,8 +125,8 @@ pub(crate) struct Ratchet {
     /// Our commitment may be signed and sent.
     pub(crate) went_to_chain: bool,
     pub(crate) outdated: bool,
-    /// The frame at which the counterparty's state last cleared a suspicion.
-    pub(crate) cleared_at: u64,
+    /// The last suspicion that the counterparty's state cleared.
+    pub(crate) cleared: u64,
     pub(crate) usable: BTreeMap<HtlcRef, Usable>,
     pub(crate) given_up: BTreeSet<HtlcRef>,
     pub(crate) released: BTreeMap<HtlcRef, Released>,

@@ -31,6 +31,8 @@ pub(super) struct Ledger {
     /// Blocks ever connected: makes the hashes of two branches differ.
     blocks_ever: u64,
     highest: u32,
+    /// The parent of every block that ever was, on any branch: who follows the chain must find the way back.
+    parents: BTreeMap<BlockHash, BlockHash>,
 }
 
 impl Ledger {
@@ -49,6 +51,7 @@ impl Ledger {
             planted_coins: BTreeMap::new(),
             blocks_ever: 0,
             highest: start_height,
+            parents: BTreeMap::from([(hash, parent)]),
         }
     }
 
@@ -63,6 +66,10 @@ impl Ledger {
 
     pub(super) fn highest(&self) -> u32 {
         self.highest
+    }
+
+    pub(super) fn parent_of(&self, hash: &BlockHash) -> Option<BlockHash> {
+        self.parents.get(hash).copied()
     }
 
     pub(super) fn block_at(&self, height: u32) -> Option<&Block> {
@@ -168,6 +175,7 @@ impl Ledger {
         }
         self.blocks_ever = self.blocks_ever.saturating_add(1);
         self.highest = self.highest.max(block.height);
+        self.parents.insert(block.hash, block.parent);
         self.blocks.push(block);
         self.undo.push(undo);
         Ok(())

@@ -38,6 +38,11 @@ impl Chain {
         self.ledger.block_at(height)
     }
 
+    /// The parent of any block that ever was, also one that left the best chain.
+    pub fn parent_of(&self, hash: &BlockHash) -> Option<BlockHash> {
+        self.ledger.parent_of(hash)
+    }
+
     /// A confirmed coin that is not spent by a confirmed transaction.
     pub fn utxo(&self, outpoint: &OutPoint) -> Option<&Coin> {
         self.ledger.coins().get(outpoint)

@@ -1,0 +1,134 @@
+//! Carries the court's actions out, each by whom it is for: chain, signer, wallet, node. Every answer is an event.
+
+use arb_core::{
+    Action, BroadcastAnswer, BroadcastRejection, Event, FeeInputsOffered, Fees, Height, Rejected, Signed,
+};
+
+use crate::chain::{Chain, Reject, Submitted};
+use crate::driver::Outside;
+use crate::node::Node;
+use crate::signer::Signer;
+use crate::source;
+use crate::wallet::Wallet;
+
+/// Everything outside the court, for as long as a turn of the loop takes.
+pub struct Host<'a> {
+    /// The chain.
+    pub chain: &'a mut Chain,
+    /// Whoever has the keys.
+    pub signer: &'a mut dyn Signer,
+    /// Whoever has the coins.
+    pub wallet: &'a mut dyn Wallet,
+    /// The Lightning node.
+    pub node: &'a mut dyn Node,
+    /// The height up to which the court has heard blocks: a scan answers for these.
+    pub heard: Height,
+    /// Refusals, for whoever looks.
+    pub refusals: Vec<(Event, Rejected)>,
+}
+
+impl Outside for Host<'_> {
+    fn perform(&mut self, action: Action, answers: &mut Vec<Event>) {
+        match action {
+            Action::Watch { channel, parent, outpoints, .. } => {
+                answers.push(source::scan(self.chain, channel, parent, &outpoints, self.heard));
+            }
+            Action::Broadcast { channel, tx, .. } => {
+                let txid = tx.compute_txid();
+                let answer = broadcast_answer(self.chain.submit(tx));
+                answers.push(Event::BroadcastAnswered { channel, txid, answer });
+            }
+            Action::Sign(request) => answers.push(match self.signer.sign(&request) {
+                Ok(signatures) => {
+                    Event::Signed(Box::new(Signed { channel: request.channel, request: request.id, signatures }))
+                }
+                Err(why) => {
+                    let why = why.to_string();
+                    Event::SigningRefused { channel: request.channel, request: request.id, why }
+                }
+            }),
+            Action::RequestScripts { id, channel } => {
+                let script = self.wallet.fresh_script(id);
+                answers.push(Event::ScriptsOffered { channel, request: id, script });
+            }
+            Action::RequestFeeInputs { id, channel, owner, amount_sat, feerate_sat_per_kw } => {
+                answers.push(match self.wallet.offer(id, owner, amount_sat, feerate_sat_per_kw) {
+                    Ok(offer) => {
+                        let (inputs, change) = (vec![offer.input], offer.change);
+                        Event::FeeInputsOffered(Box::new(FeeInputsOffered { channel, request: id, inputs, change }))
+                    }
+                    Err(missing) => {
+                        Event::FeeInputsRefused { channel, request: id, missing_sat: missing.missing_sat }
+                    }
+                });
+            }
+            Action::HoldFeeInputs { owner, coins, .. } => self.wallet.hold(owner, &coins),
+            Action::ReleaseFeeInputs { id, channel, owner, coins } => {
+                self.wallet.release(owner, &coins);
+                answers.push(Event::Performed { channel, id });
+            }
+            Action::SettleUpstream { htlc, preimage, .. } => {
+                let outcome = self.node.settle(htlc, preimage);
+                answers.push(Event::UpstreamAcknowledged { htlc, outcome });
+            }
+            Action::FailUpstream { htlc, why, .. } => {
+                let outcome = self.node.fail(htlc, why);
+                answers.push(Event::UpstreamAcknowledged { htlc, outcome });
+            }
+            Action::AskForPreimage { htlc, .. } => {
+                let preimage = self.node.preimage(htlc);
+                answers.extend(
+                    preimage.map(|preimage| Event::PreimageLearned { preimage, usable_for: vec![htlc] }),
+                );
+            }
+            // Comes with breach claims; the court does not ask for it yet.
+            Action::LoadRevoked { .. } => {}
+            Action::FreezeChannel { id, channel, why } => {
+                self.node.freeze(channel, why);
+                answers.push(Event::Performed { channel, id });
+            }
+            Action::Alert { id, channel, alert } => {
+                self.node.alert(channel, &alert);
+                answers.push(Event::Performed { channel, id });
+            }
+            Action::ReportOutcome { id, channel, report } => {
+                self.node.report(channel, &report);
+                answers.push(Event::Performed { channel, id });
+            }
+            Action::ChannelResolved { id, channel, sheet } => {
+                self.node.resolved(channel, &sheet);
+                answers.push(Event::Performed { channel, id });
+            }
+        }
+    }
+
+    fn refused(&mut self, event: &Event, why: &Rejected) {
+        self.refusals.push((event.clone(), why.clone()));
+    }
+}
+
+/// What the court is told about a broadcast.
+pub fn broadcast_answer(answer: Result<Submitted, Reject>) -> BroadcastAnswer {
+    let why = match answer {
+        Ok(Submitted::Accepted) => return BroadcastAnswer::Accepted,
+        Ok(Submitted::AlreadyInMempool | Submitted::AlreadyConfirmed) => return BroadcastAnswer::Known,
+        Err(Reject::MissingInputs { .. }) => BroadcastRejection::MissingInputs,
+        Err(Reject::Conflict { .. } | Reject::WitnessDiffers | Reject::TooManyReplaced { .. }) => {
+            BroadcastRejection::ConflictInMempool
+        }
+        Err(Reject::BelowFloor { .. }) => BroadcastRejection::FeeTooLow,
+        // Somebody's transaction is there and pays more: ours waits.
+        Err(Reject::ReplacementTooCheap { .. }) => BroadcastRejection::ConflictInMempool,
+        Err(Reject::NonFinal { .. } | Reject::NonBip68Final { .. }) => BroadcastRejection::NonFinal,
+        Err(Reject::TooManyAncestors { .. }) => BroadcastRejection::TooLongChain,
+        Err(Reject::Script { .. }) => BroadcastRejection::ScriptFailure,
+        Err(_) => BroadcastRejection::Unknown,
+    };
+    BroadcastAnswer::Rejected(why)
+}
+
+/// A flat estimate: one feerate for every target, with the chain's own floor.
+pub fn flat_fees(feerate_sat_per_kw: u32, relay_floor_sat_per_kw: u32) -> Event {
+    let by_target = [1, 6, 144].map(|target| (target, feerate_sat_per_kw)).to_vec();
+    Event::FeesEstimated(Fees { by_target, relay_floor_sat_per_kw })
+}

@@ -1,0 +1,99 @@
+//! The node's side of the court: it settles and fails origins, knows preimages, and is told what happens.
+
+use std::collections::BTreeMap;
+
+use arb_core::bolt3::Preimage;
+use arb_core::{
+    Acknowledged, Alert, ChannelId, ContractReport, FailReason, FreezeReason, HtlcKey, Sheet,
+};
+
+/// What a Lightning node does for its court.
+pub trait Node {
+    /// Settles an HTLC's origin, durably; what it answers is what was done with the origin, now or earlier.
+    fn settle(&mut self, htlc: HtlcKey, preimage: Preimage) -> Acknowledged;
+
+    /// Fails an HTLC's origin, durably.
+    fn fail(&mut self, htlc: HtlcKey, why: FailReason) -> Acknowledged;
+
+    /// The preimage of a received HTLC, if it may be used for it.
+    fn preimage(&mut self, htlc: HtlcKey) -> Option<Preimage>;
+
+    /// The channel takes no more updates.
+    fn freeze(&mut self, channel: ChannelId, why: FreezeReason);
+
+    /// A person should know.
+    fn alert(&mut self, channel: ChannelId, alert: &Alert);
+
+    /// A contract is over.
+    fn report(&mut self, channel: ChannelId, report: &ContractReport);
+
+    /// A channel is resolved.
+    fn resolved(&mut self, channel: ChannelId, sheet: &Sheet);
+}
+
+/// A node that writes everything down: what tests and the demonstration ask afterwards. It stands for the node's own
+/// database, so a restart of the court does not touch it.
+#[derive(Clone, Debug, Default)]
+pub struct Notebook {
+    /// What became of each origin, and with which preimage.
+    pub origins: BTreeMap<HtlcKey, (Acknowledged, Option<Preimage>)>,
+    /// How often an origin's fate was asked to change after it was done: a settlement after a failure.
+    pub contradictions: Vec<HtlcKey>,
+    /// Preimages that the node has, by received HTLC.
+    pub preimages: BTreeMap<HtlcKey, Preimage>,
+    /// Why each channel was frozen.
+    pub frozen: BTreeMap<ChannelId, FreezeReason>,
+    /// Alerts, in order, each once.
+    pub alerts: Vec<(ChannelId, Alert)>,
+    /// Reports, in order, each once.
+    pub reports: Vec<(ChannelId, ContractReport)>,
+    /// Balance sheets.
+    pub sheets: BTreeMap<ChannelId, Sheet>,
+}
+
+impl Node for Notebook {
+    fn settle(&mut self, htlc: HtlcKey, preimage: Preimage) -> Acknowledged {
+        match self.origins.get(&htlc) {
+            Some((Acknowledged::Failed, _)) => {
+                if !self.contradictions.contains(&htlc) {
+                    self.contradictions.push(htlc);
+                }
+                Acknowledged::Failed
+            }
+            Some((Acknowledged::Settled, _)) => Acknowledged::Settled,
+            None => {
+                self.origins.insert(htlc, (Acknowledged::Settled, Some(preimage)));
+                Acknowledged::Settled
+            }
+        }
+    }
+
+    fn fail(&mut self, htlc: HtlcKey, _why: FailReason) -> Acknowledged {
+        // An origin is settled or failed once; said again, it is what it was.
+        self.origins.entry(htlc).or_insert((Acknowledged::Failed, None)).0
+    }
+
+    fn preimage(&mut self, htlc: HtlcKey) -> Option<Preimage> {
+        self.preimages.get(&htlc).copied()
+    }
+
+    fn freeze(&mut self, channel: ChannelId, why: FreezeReason) {
+        self.frozen.entry(channel).or_insert(why);
+    }
+
+    fn alert(&mut self, channel: ChannelId, alert: &Alert) {
+        if !self.alerts.iter().any(|known| known.0 == channel && known.1 == *alert) {
+            self.alerts.push((channel, alert.clone()));
+        }
+    }
+
+    fn report(&mut self, channel: ChannelId, report: &ContractReport) {
+        if !self.reports.iter().any(|known| known.0 == channel && known.1.id == report.id) {
+            self.reports.push((channel, report.clone()));
+        }
+    }
+
+    fn resolved(&mut self, channel: ChannelId, sheet: &Sheet) {
+        self.sheets.entry(channel).or_insert(*sheet);
+    }
+}
