@@ -18,8 +18,10 @@ use crate::outcome::Upstream;
 use crate::record::{FeeRequest, Sweep};
 use crate::sweep;
 use crate::units::Height;
+use crate::view::{Close, classify};
 use crate::wire;
 use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use bitcoin::secp256k1::{All, Secp256k1};
 use bitcoin::{OutPoint, ScriptBuf, Transaction, TxOut, Txid};
@@ -92,7 +94,29 @@ pub struct ChannelArbitrator {
     pub(crate) deferred: bool,
     /// The frame that changed it last.
     pub(crate) changed_at: u64,
+    /// The classified spend of the funding: follows from the set and the chain's facts, kept because it costs elliptic
+    /// curve arithmetic. Not stored, not compared.
+    #[serde(skip)]
+    pub(crate) close: Memo<Close>,
 }
+
+/// Something derived that is kept in memory only: two states are equal whether or not they have worked it out.
+#[derive(Clone, Debug)]
+pub(crate) struct Memo<T>(pub(crate) Option<Arc<T>>);
+
+impl<T> Default for Memo<T> {
+    fn default() -> Self {
+        Self(None)
+    }
+}
+
+impl<T> PartialEq for Memo<T> {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl<T> Eq for Memo<T> {}
 
 /// An HTLC and what only grows about it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -212,7 +236,15 @@ impl ChannelArbitrator {
             seen,
             deferred: false,
             changed_at: 0,
+            close: Memo::default(),
         }
+    }
+
+    /// Works out the close again: whenever the set or the spends of the fundings changed, and after decoding.
+    pub(crate) fn reclassify(&mut self) {
+        let spent = self.chain.kept.values().any(|kept| kept.level == Level::Funding);
+        // An open channel costs nothing here: no key is derived before something spends a funding.
+        self.close = Memo(if spent { classify(self, &Secp256k1::new()).map(Arc::new) } else { None });
     }
 
     /// The channel's identity outside the court.
@@ -351,7 +383,7 @@ impl ChannelArbitrator {
     pub(crate) fn commitment_asked(&self, secp: &Secp256k1<All>, request: &ActionId) -> Option<(Funding, Rebuilt)> {
         let local = self.set.local.as_ref()?;
         self.facts.fundings.iter().find_map(|funding| {
-            let rebuilt = self.rebuild(secp, Side::Local, &local.commitment, funding)?;
+            let rebuilt = self.rebuild(secp, Side::Local, &local.commitment, funding, &[])?;
             (sweep::commitment_id(self, &rebuilt) == *request).then(|| (funding.clone(), rebuilt))
         })
     }

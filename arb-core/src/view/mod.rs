@@ -21,8 +21,8 @@ use crate::resolver::{
 };
 use crate::units::{Blocks, Height};
 use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
-use bitcoin::secp256k1::Secp256k1;
 use bitcoin::{OutPoint, Txid};
 
 /// How an outpoint was spent by a confirmed transaction.
@@ -58,7 +58,7 @@ pub(crate) struct ChannelView<'a> {
     pub(crate) channel: &'a ChannelArbitrator,
     pub(crate) tip: Height,
     pub(crate) policy: &'a Policy,
-    pub(crate) close: Option<Close>,
+    pub(crate) close: Option<Arc<Close>>,
     pub(crate) spends: BTreeMap<OutPoint, SpendOf>,
     pub(crate) contracts: Vec<Contract>,
     /// Confirmations at which this channel gives up rights.
@@ -73,14 +73,12 @@ impl<'a> ChannelView<'a> {
             channel,
             tip,
             policy,
-            close: None,
+            close: channel.close.0.clone(),
             spends: BTreeMap::new(),
             contracts: Vec::new(),
             fail_depth: policy.fail_depth(capacity),
         };
-        // An open channel costs nothing here: no key is derived before something spends a funding.
-        if channel.chain.kept.values().any(|kept| kept.level == Level::Funding) {
-            view.close = classify(channel, &Secp256k1::new());
+        if view.close.is_some() {
             view.spends = spends(channel);
             view.contracts = view.contracts();
         }
