@@ -182,6 +182,14 @@ pub enum Rejected {
         /// The best known height.
         best: Height,
     },
+    /// The scan ends before the blocks that the court has heard: what came in between would be missed.
+    #[error("the scan ends at {through}; the tip is {tip:?}")]
+    ScanTooShort {
+        /// Where it ends.
+        through: Height,
+        /// The tip.
+        tip: Tip,
+    },
     /// Feerates must rise in target and not be zero.
     #[error("feerates need rising targets and values above zero")]
     BadFees,

@@ -1,5 +1,7 @@
 //! The cheap check of a commitment's amounts refuses exactly what building it refuses.
 
+#![allow(clippy::unwrap_used, clippy::arithmetic_side_effects, reason = "fixed test values")]
+
 use arb_core::bolt3::{Basepoints, ChannelType, CommitmentHtlc, CommitmentTerms, PaymentHash, Point, Secret};
 use bitcoin::hashes::Hash;
 use bitcoin::secp256k1::Secp256k1;
