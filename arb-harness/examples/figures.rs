@@ -106,11 +106,11 @@ fn idle_channels(channels: u32) {
 /// `htlcs` that stay, and one that is another one in each state.
 fn state(htlcs: u64, extra: Option<u64>) -> CommitmentState {
     let htlc = |id: u64| Htlc {
-        key: if id % 2 == 0 { HtlcRef::offered(id / 2) } else { HtlcRef::received(id / 2) },
+        key: if id.is_multiple_of(2) { HtlcRef::offered(id / 2) } else { HtlcRef::received(id / 2) },
         amount_msat: 5_000_000 + id * 1000,
         payment_hash: PaymentHash(hash(id)),
         cltv_expiry: Height::new(2000 + u32::try_from(id).unwrap()),
-        link: if id % 2 == 0 { Link::Own } else { Link::Received },
+        link: if id.is_multiple_of(2) { Link::Own } else { Link::Received },
         tag: Vec::new(),
     };
     let ids: Vec<u64> = (0..htlcs).chain(extra.map(|extra| htlcs + extra)).collect();
