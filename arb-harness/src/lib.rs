@@ -16,6 +16,7 @@ pub mod node;
 pub mod oracle;
 pub mod peer;
 pub mod process;
+pub mod redb_store;
 pub mod signer;
 pub mod source;
 pub mod wallet;

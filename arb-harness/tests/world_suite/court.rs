@@ -2,6 +2,8 @@
 
 use arb_core::{ChainArbitrator, Event, Freshness, Genesis, Heard, Height, Log, Pending, Policy, Started, Tip};
 use arb_harness::fixture::{ChannelFixture, Close};
+use arb_harness::redb_store::RedbStore;
+use arb_log::Journal;
 use bitcoin::hashes::Hash;
 use bitcoin::{BlockHash, Network};
 
@@ -25,13 +27,16 @@ fn hear(court: &mut ChainArbitrator, event: &Event) -> Result<Heard, arb_core::R
     Ok(heard)
 }
 
+fn genesis() -> Genesis {
+    let tip = Tip { height: Height::new(START), hash: BlockHash::all_zeros() };
+    Genesis { network: Network::Regtest, journal: [1; 32], tip, policy: Policy::default() }
+}
+
 fn court() -> ChainArbitrator {
     let mut court = ChainArbitrator::new();
-    let tip = Tip { height: Height::new(START), hash: BlockHash::all_zeros() };
-    let genesis = Genesis { network: Network::Regtest, journal: [1; 32], tip, policy: Policy::default() };
     let started =
         Started { build: String::from("test"), freshness: Freshness::Trusted, best_height: Height::new(START) };
-    for event in [Event::Genesis(genesis), Event::Started(started)] {
+    for event in [Event::Genesis(genesis()), Event::Started(started)] {
         assert_eq!(hear(&mut court, &event), Ok(Heard::Accepted));
     }
     court
@@ -87,4 +92,38 @@ fn a_signature_for_another_state_is_refused() {
         signed.update.feerate_sat_per_kw += 10;
         assert!(hear(&mut court, &Event::LocalCommitmentSigned(signed)).is_err());
     }
+}
+
+#[test]
+fn a_journal_in_a_redb_file_gives_the_same_court_back() {
+    let folder = std::env::temp_dir().join(format!("arb-redb-court-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let open = || {
+        let mut journal = Journal::open(RedbStore::open_or_create(folder.join("journal")).unwrap()).unwrap();
+        let court = journal.recover(&genesis()).unwrap();
+        (journal, court)
+    };
+    let (mut journal, mut court) = open();
+    let mut fixture = ChannelFixture::bolt3(TYPES[1]);
+    let state = ChannelFixture::bolt3_state(TYPES[1]);
+    let events = [
+        fixture.opened(fixture.standing(NUMBER, NUMBER).unwrap()),
+        fixture.remote_signed(NUMBER, state.clone()).unwrap(),
+        fixture.local_signed(NUMBER, state).unwrap(),
+    ];
+    for event in &events {
+        let mut step = court.step();
+        assert_eq!(step.hear(event), Ok(Heard::Accepted));
+        step.commit(&mut journal).unwrap();
+        // In the middle, so that recovery needs rows and frames.
+        if *event == events[1] {
+            assert_eq!(journal.checkpoint(&court, 10).unwrap().written, 1);
+        }
+    }
+    drop(journal);
+    let (_journal, recovered) = open();
+    assert_eq!(recovered.snapshot(), court.snapshot());
+    assert!(recovered.channels().eq(court.channels()));
+    assert_eq!(recovered.channels().count(), 1);
+    std::fs::remove_dir_all(&folder).unwrap();
 }

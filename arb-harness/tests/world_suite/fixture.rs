@@ -154,6 +154,19 @@ fn a_mutual_close_is_accepted_and_names_our_output() {
 }
 
 #[test]
+fn equal_outputs_stand_for_htlcs_in_rising_order_however_they_were_given() {
+    let mut state = ChannelFixture::bolt3_state(ChannelType::StaticRemotekey);
+    let one = state.htlcs.swap_remove(1);
+    state.htlcs = [7, 6].map(|id| arb_core::Htlc { key: HtlcRef::received(id), ..one.clone() }).to_vec();
+    let mut fixture = ChannelFixture::bolt3(ChannelType::StaticRemotekey);
+    fixture.sign_unheard(Side::Local, 43, state);
+    let commitment = fixture.commitment(Side::Local, 43).unwrap();
+    let keys: Vec<_> = commitment.htlcs.iter().map(|htlc| htlc.key).collect();
+    assert_eq!(keys, [HtlcRef::received(6), HtlcRef::received(7)]);
+    assert_eq!(commitment.built.htlc_vouts, [Some(0), Some(1)]);
+}
+
+#[test]
 fn what_was_never_signed_is_refused() {
     let fixture = published(ChannelType::StaticRemotekey);
     let refused = fixture.remote_commitment_tx(41).unwrap_err();

@@ -177,6 +177,58 @@ fn zero_fee_htlc_transactions_wait_for_a_coin() {
 }
 
 #[test]
+fn a_coin_is_free_again_when_its_htlc_is_gone() {
+    let fixture = published(ChannelType::AnchorsZeroFeeHtlcTx);
+    let mut chain = chain_with(&fixture);
+    let mut peer = Peer::new(PeerPlan { preimages: preimages(503), sweeps: false, ..publishing(NUMBER) }, &[0xee; 32]);
+    chain.mint(peer.wallet().deposit_script(), 5_000);
+    run(&mut peer, &fixture, &mut chain, 498);
+    peer.plan_mut().patience_blocks = 50;
+    run(&mut peer, &fixture, &mut chain, 503);
+    let [first] = peer.act(&fixture, &chain).unwrap().try_into().unwrap();
+    let commitment = confirmed(&fixture, &chain);
+    let index = commitment.htlcs.iter().position(|htlc| htlc.key == HtlcRef::offered(2)).unwrap();
+    assert_eq!(first.input[0].previous_output, commitment.htlc_output(index).unwrap().0);
+    // We take it back first.
+    let rates = Rates { feerate_sat_per_kw: 500, floor_sat_per_kvb: 1000 };
+    let claimant = Claimant { fixture: &fixture, side: Side::Local, commitment: &commitment, rates };
+    let ours = claimant.direct(index, None, fixture.setup().fallback_script.clone()).unwrap().unwrap();
+    chain.mine_txs(vec![ours]).unwrap();
+    let [second] = peer.act(&fixture, &chain).unwrap().try_into().unwrap();
+    assert_eq!(second.input[1].previous_output, first.input[1].previous_output);
+    chain.submit(second).unwrap();
+}
+
+#[test]
+fn it_sweeps_in_the_first_block_that_allows_it_and_pays_what_it_means_to() {
+    for channel_type in TYPES {
+        let mut setup = published(channel_type).setup().clone();
+        setup.remote_delay_blocks = 10;
+        let mut fixture = ChannelFixture::new(setup);
+        fixture.sign_unheard(Side::Remote, NUMBER, ChannelFixture::bolt3_state(channel_type));
+        let mut chain = chain_with(&fixture);
+        let mut peer = peer_with_coins(PeerPlan { feerate_sat_per_kw: 700, ..publishing(NUMBER) }, &mut chain);
+        run(&mut peer, &fixture, &mut chain, END);
+        let commitment = confirmed(&fixture, &chain);
+        let main = commitment.built.outputs.iter().position(|kind| *kind == OutputKind::ToOwner).unwrap();
+        let (height, main, _) = chain.spender_of(&commitment.outpoint(u32::try_from(main).unwrap())).unwrap();
+        assert_eq!(height, START + 1 + 10);
+        let index = commitment.htlcs.iter().position(|htlc| htlc.key == HtlcRef::received(4)).unwrap();
+        let htlc = commitment.htlc_output(index).unwrap().0;
+        let (at, second_level, _) = chain.spender_of(&htlc).unwrap();
+        let (height, sweep, _) = chain.spender_of(&OutPoint::new(second_level, 0)).unwrap();
+        assert_eq!((at, height), (505, 515));
+        // A pre-signed transaction without anchors pays what was agreed on.
+        let chosen = if channel_type == ChannelType::StaticRemotekey { vec![] } else { vec![second_level] };
+        for txid in chosen.into_iter().chain([main, sweep]) {
+            let (fee, tx) = (chain.fee_of(&txid).unwrap(), chain.confirmed(&txid).unwrap().1);
+            let exact = tx.weight().to_wu() * 700 / 1000;
+            assert!((exact..exact + 10).contains(&fee), "{channel_type:?} {fee} {exact}");
+        }
+    }
+}
+
+#[test]
 fn after_a_reorg_it_takes_everything_again() {
     for channel_type in TYPES {
         let fixture = published(channel_type);

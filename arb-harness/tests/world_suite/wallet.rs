@@ -131,13 +131,21 @@ fn blocks_up_and_down_leave_what_a_rescan_finds() {
 /// Spends the wallet's smallest coin to a script of its own, so that blocks spend its coins and make new ones.
 fn spend_one(wallet: &SmallWallet, chain: &mut Chain) {
     let Some((outpoint, txout)) = wallet.coins().iter().min_by_key(|(_, txout)| txout.value) else { return };
+    let Some(first) = spend(wallet, *outpoint, txout) else { return };
+    chain.submit(first.clone()).unwrap();
+    // Its output is spent in the same block.
+    let Some(second) = spend(wallet, OutPoint::new(first.compute_txid(), 0), &first.output[0]) else { return };
+    chain.submit(second).unwrap();
+}
+
+fn spend(wallet: &SmallWallet, outpoint: OutPoint, txout: &TxOut) -> Option<Transaction> {
     let value = txout.value.to_sat();
-    let Some(left) = value.checked_sub(200).filter(|left| *left > 1_000) else { return };
+    let left = value.checked_sub(200).filter(|left| *left > 1_000)?;
     let to = wallet.keys().script_for(&value.to_le_bytes());
     let mut tx = Transaction {
         version: Version::TWO,
         lock_time: LockTime::ZERO,
-        input: vec![TxIn { previous_output: *outpoint, sequence: Sequence::ZERO, ..TxIn::default() }],
+        input: vec![TxIn { previous_output: outpoint, sequence: Sequence::ZERO, ..TxIn::default() }],
         output: vec![TxOut { value: Amount::from_sat(left), script_pubkey: to }],
     };
     let script = txout.script_pubkey.clone();
@@ -148,7 +156,7 @@ fn spend_one(wallet: &SmallWallet, chain: &mut Chain) {
         prevouts: vec![txout.clone()],
         inputs: vec![InputToSign {
             index: 0,
-            key: SigningKey::Wallet(*outpoint),
+            key: SigningKey::Wallet(outpoint),
             script,
             sighash: EcdsaSighashType::All,
         }],
@@ -156,5 +164,5 @@ fn spend_one(wallet: &SmallWallet, chain: &mut Chain) {
     let answer = KeySigner::new(wallet.keys().clone()).sign(&request).unwrap();
     let [InputSignature::Wallet { signature, key }] = answer.as_slice() else { panic!("{answer:?}") };
     tx.input[0].witness = witness::to_remote(signature, key, None);
-    chain.submit(tx).unwrap();
+    Some(tx)
 }
