@@ -15,7 +15,7 @@ pub enum Rejected {
     /// `Genesis` comes once.
     #[error("the journal has another genesis")]
     OtherGenesis,
-    /// `Started` comes before anything that asks for an action.
+    /// The policy divides by zero, or has an empty range.
     #[error("the policy has a number that cannot be worked with")]
     UnsoundPolicy,
     /// No such channel.
