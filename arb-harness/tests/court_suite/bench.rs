@@ -9,9 +9,10 @@ use std::convert::Infallible;
 
 use arb_core::bolt3::{ChannelType, Preimage};
 use arb_core::{
-    Acknowledged, Action, Alert, Block, ChainArbitrator, ChannelId, ChannelIndex, CloseKind, ContractOutcome, ContractStatus, Disconnected,
-    Docket, Event, FeeInput, FeeInputsOffered, Frame, Freshness, Genesis, Heard, Height, Htlc, HtlcKey, HtlcRef, Link,
-    Log, Pending, Policy, Rejected, Scanned, Side, SignRequest, Signed, Stage, Started, Tip, Upstream,
+    Acknowledged, Action, Alert, Block, ChainArbitrator, ChannelId, ChannelIndex, CloseKind, ContractOutcome,
+    ContractStatus, Disconnected, Docket, Event, FeeInput, FeeInputsOffered, Frame, Freshness, Genesis, Heard, Height,
+    Htlc, HtlcKey, HtlcRef, Link, Log, Pending, Policy, Rejected, Scanned, Side, SignRequest, Signed, Stage, Started,
+    Tip, Upstream,
 };
 use arb_harness::check::check;
 use arb_harness::fixture::{ChannelFixture, ChannelSetup, CommitmentState};
@@ -21,9 +22,7 @@ use arb_harness::wallet::WalletKeys;
 use bitcoin::absolute::LockTime;
 use bitcoin::hashes::{Hash, sha256};
 use bitcoin::transaction::Version;
-use bitcoin::{
-    Amount, BlockHash, Network, OutPoint, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Txid, Witness,
-};
+use bitcoin::{Amount, BlockHash, Network, OutPoint, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Txid, Witness};
 
 pub const TYPES: [ChannelType; 2] = [ChannelType::StaticRemotekey, ChannelType::AnchorsZeroFeeHtlcTx];
 pub const ANCHORS: ChannelType = ChannelType::AnchorsZeroFeeHtlcTx;
@@ -87,7 +86,8 @@ fn htlc(key: HtlcRef, sat: u64, secret: u8, expiry: u32, link: Link) -> Htlc {
 
 /// A commitment with these HTLCs; both sides brought the same.
 pub fn state(htlcs: &[Htlc]) -> CommitmentState {
-    let sum = |by_us| htlcs.iter().filter(|htlc| htlc.key.is_offered() == by_us).map(|htlc| htlc.amount_msat).sum::<u64>();
+    let sum =
+        |by_us| htlcs.iter().filter(|htlc| htlc.key.is_offered() == by_us).map(|htlc| htlc.amount_msat).sum::<u64>();
     let half_msat = CAPACITY_SAT / 2 * 1000;
     CommitmentState {
         local_msat: half_msat - sum(true),
