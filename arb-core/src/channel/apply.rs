@@ -225,6 +225,7 @@ impl ChannelArbitrator {
             }
             Conclusion::SweepDropped { outpoint, .. } => {
                 self.requests.sweeps.remove(outpoint).ok_or("a sweep dropped that was never planned")?;
+                self.requests.dropped.insert(*outpoint, tip);
             }
             Conclusion::Uneconomic { outpoint } => {
                 self.requests.uneconomic.insert(*outpoint);

@@ -174,6 +174,9 @@ pub(crate) struct Requests {
     pub(crate) scripts: ScriptsRequest,
     pub(crate) fee_inputs: BTreeMap<OutPoint, FeeInputsRequest>,
     pub(crate) sweeps: BTreeMap<OutPoint, SweepState>,
+    /// When a claim's transaction was dropped last: the next one is planned in a later block, whatever the network and
+    /// the wallet answer, so that the three cannot run in a circle.
+    pub(crate) dropped: BTreeMap<OutPoint, Height>,
     /// Every wallet coin that a sweep ever used, with its value.
     pub(crate) coins: BTreeMap<OutPoint, u64>,
     /// Claims that cost more than they are worth at the last look.
