@@ -5,7 +5,7 @@
 mod close;
 mod wake;
 
-pub(crate) use close::{Close, classify};
+pub(crate) use close::{Close, classify, commitment_number};
 pub(crate) use wake::{chain_height, forget_height, give_up_height};
 
 use crate::bolt3::{OutputKind, SpendPath, anchor_script, classify_spend, to_remote_script_pubkey};
@@ -137,7 +137,10 @@ impl<'a> ChannelView<'a> {
     /// Whether the chain was searched for spends of everything that a failure could rest on.
     pub(crate) fn is_scanned(&self) -> bool {
         self.channel.chain.fundings.iter().all(|funding| funding.scanned)
-            && self.channel.chain.kept.values().all(|kept| kept.scanned || kept.level != Level::Funding)
+            && self.channel.chain.kept.iter().all(|(txid, kept)| {
+                // One without an output to watch has nothing to be searched for, and nobody is asked to.
+                kept.scanned || kept.level != Level::Funding || !self.channel.watches_outputs(txid, kept)
+            })
     }
 
     /// The kit that this view's resolvers are handed.
