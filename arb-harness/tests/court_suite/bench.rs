@@ -4,14 +4,14 @@
 //! Blocks are not checked: a court has to bear any transaction. What is valid is the business of the closes on the
 //! embedded chain. Every test ends with the shared `check`, because a bench checks when it is dropped.
 
-use std::collections::BTreeMap;
 use std::convert::Infallible;
 
 use arb_core::bolt3::{ChannelType, Preimage};
 use arb_core::{
-    Acknowledged, Action, Alert, Block, ChainArbitrator, ChannelId, ChannelIndex, CloseKind, ContractOutcome, ContractStatus, Disconnected,
-    Docket, Event, FeeInput, FeeInputsOffered, Frame, Freshness, Genesis, Heard, Height, Htlc, HtlcKey, HtlcRef, Link,
-    Log, Pending, Policy, Rejected, Scanned, Side, SignRequest, Signed, Stage, Started, Tip, Upstream,
+    Acknowledged, Action, Alert, Block, ChainArbitrator, ChannelId, ChannelIndex, CloseKind, ContractOutcome,
+    ContractStatus, Disconnected, Docket, Event, FeeInput, FeeInputsOffered, Frame, Freshness, Genesis, Heard, Height,
+    Htlc, HtlcKey, HtlcRef, Link, Log, Pending, Policy, Rejected, Scanned, Side, SignRequest, Signed, Stage, Started,
+    Tip, Upstream,
 };
 use arb_harness::check::check;
 use arb_harness::fixture::{ChannelFixture, ChannelSetup, CommitmentState};
@@ -21,9 +21,7 @@ use arb_harness::wallet::WalletKeys;
 use bitcoin::absolute::LockTime;
 use bitcoin::hashes::{Hash, sha256};
 use bitcoin::transaction::Version;
-use bitcoin::{
-    Amount, BlockHash, Network, OutPoint, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Txid, Witness,
-};
+use bitcoin::{Amount, BlockHash, Network, OutPoint, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Txid, Witness};
 
 pub const TYPES: [ChannelType; 2] = [ChannelType::StaticRemotekey, ChannelType::AnchorsZeroFeeHtlcTx];
 pub const ANCHORS: ChannelType = ChannelType::AnchorsZeroFeeHtlcTx;
@@ -87,7 +85,8 @@ fn htlc(key: HtlcRef, sat: u64, secret: u8, expiry: u32, link: Link) -> Htlc {
 
 /// A commitment with these HTLCs; both sides brought the same.
 pub fn state(htlcs: &[Htlc]) -> CommitmentState {
-    let sum = |by_us| htlcs.iter().filter(|htlc| htlc.key.is_offered() == by_us).map(|htlc| htlc.amount_msat).sum::<u64>();
+    let sum =
+        |by_us| htlcs.iter().filter(|htlc| htlc.key.is_offered() == by_us).map(|htlc| htlc.amount_msat).sum::<u64>();
     let half_msat = CAPACITY_SAT / 2 * 1000;
     CommitmentState {
         local_msat: half_msat - sum(true),
@@ -168,6 +167,24 @@ impl Bench {
         bench.hear(Event::Genesis(genesis()));
         bench.hear(started("bench", Freshness::Trusted, START));
         bench
+    }
+
+    /// Another bench with the same past.
+    pub fn fork(&self) -> Self {
+        Self {
+            court: self.court.clone(),
+            frames: self.frames.clone(),
+            node: self.node.clone(),
+            acknowledges: self.acknowledges,
+            best: self.best,
+            sent: self.sent.clone(),
+            asked: self.asked.clone(),
+            signer: self.signer.clone(),
+            keys: self.keys.clone(),
+            tips: self.tips.clone(),
+            salt: self.salt,
+            neutral: self.neutral,
+        }
     }
 
     /// Opens a channel whose first commitments, on both sides, have these HTLCs.
@@ -433,11 +450,6 @@ impl Bench {
     pub fn alerts(&self, fixture: &ChannelFixture) -> Vec<Alert> {
         let of = |(channel, alert): &(ChannelId, Alert)| (*channel == fixture.id()).then(|| alert.clone());
         self.node.alerts.iter().filter_map(of).collect()
-    }
-
-    /// Txids of what was to be broadcast, each once, with the first height.
-    pub fn sent_txids(&self) -> BTreeMap<Txid, u32> {
-        self.sent.iter().rev().map(|(at, tx)| (tx.compute_txid(), *at)).collect()
     }
 
     /// A court recovered from the frames so far.
