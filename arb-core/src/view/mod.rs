@@ -231,13 +231,19 @@ impl<'a> ChannelView<'a> {
 
     /// An HTLC that the confirmed transaction has no output for: over once its origin has an outcome.
     fn without_output(&self, close: &Close, htlc: HtlcRef) -> ContractState {
-        let over = !htlc.is_offered() || self.channel.ratchet.released.contains_key(&htlc);
-        if over {
-            ContractState::Done(ContractOutcome::NoOutput)
-        } else {
-            let until = Height::buried_at(close.height, self.fail_depth);
-            ContractState::Live(Stage::Waiting { until: until.max(self.tip.next()) })
-        }
+        let released = self.channel.ratchet.released.contains_key(&htlc);
+        let state = self.channel.htlcs.get(&htlc).filter(|_| htlc.is_offered() && !released);
+        let Some(state) = state else { return ContractState::Done(ContractOutcome::NoOutput) };
+        let until = match close.kind {
+            // It may have an output for it all the same: burial says nothing.
+            CloseKind::Unknown => forget_height(state, self.policy),
+            CloseKind::Local
+            | CloseKind::Remote
+            | CloseKind::RemotePending
+            | CloseKind::Revoked
+            | CloseKind::Mutual => Height::buried_at(close.height, self.fail_depth),
+        };
+        ContractState::Live(Stage::Waiting { until })
     }
 }
 
