@@ -49,7 +49,7 @@ fn b1_a_revoked_close_is_not_mutual_whatever_it_pays_to() {
         // Even with the txid on the list of closings the number and the secret decide.
         let closing = arb_core::ClosingSigned { channel: fixture.id(), tx: revoked.clone(), local_output: None };
         bench.hear(Event::ClosingSigned(Box::new(closing)));
-        bench.block(&[revoked.clone()]);
+        bench.block(std::slice::from_ref(&revoked));
         assert_eq!(bench.close_kind(&fixture), Some(CloseKind::Revoked));
         assert!(matches!(bench.alerts(&fixture)[..], [Alert::RevokedCommitment { number: 0, .. }]));
         // Its outputs are watched: a preimage there still counts.

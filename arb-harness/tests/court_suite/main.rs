@@ -15,6 +15,7 @@ mod incidents_restart;
 mod log_order;
 mod names;
 mod outcomes;
+mod parts;
 mod properties;
 mod ratchets;
 mod scenarios;

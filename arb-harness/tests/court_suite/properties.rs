@@ -74,7 +74,7 @@ fn seen(bench: &Bench, fixture: &ChannelFixture) -> (arb_core::Stage, Vec<arb_co
 }
 
 fn config() -> ProptestConfig {
-    ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() }
+    ProptestConfig { cases: 16, failure_persistence: None, ..ProptestConfig::default() }
 }
 
 /// A witness out of pieces that mean something to somebody.

@@ -47,7 +47,12 @@ struct Told<'a, 'b> {
 impl Outside for Told<'_, '_> {
     fn perform(&mut self, action: Action, answers: &mut Vec<Event>) {
         if let Some(line) = self.names.action(&action) {
-            if self.said.insert(line.clone()) {
+            // A repetition is the same words about the same transaction.
+            let about = match &action {
+                Action::Broadcast { tx, .. } => tx.compute_txid().to_string(),
+                _ => String::new(),
+            };
+            if self.said.insert(format!("{line} {about}")) {
                 self.lines.push(format!("  ▸ {line}"));
             }
         }
@@ -158,6 +163,28 @@ impl Story {
                 ];
                 self.tell(&events);
             }
+            ["update"] | ["we" | "both", ..] | ["they", "sign", ..] => self.say(line),
+            ["mine", "to", height] => self.mine_to(number(height)),
+            ["mine", "theirs"] => {
+                // Ours was sent again in the meantime; the miner does not know.
+                self.chain.clear_mempool();
+                self.mine_to(self.chain.tip().0 + 1);
+            }
+            ["mine"] => self.mine_to(self.chain.tip().0 + 1),
+            ["reorg", "to", height] => {
+                self.chain.reorg_drop(self.chain.tip().0 - number::<u32>(height));
+                self.chain.clear_mempool();
+                self.turn();
+            }
+            ["they", ..] => self.plan(line),
+            _ => panic!("no such command: {line:?}"),
+        }
+    }
+
+    /// What the node tells the court.
+    fn say(&mut self, line: &str) {
+        let fixture = &mut self.fixture;
+        match words(line)[..] {
             ["update"] => {
                 let events = [
                     fixture.remote_signed(1, state(&self.htlcs)).unwrap(),
@@ -197,6 +224,13 @@ impl Story {
                 self.peer.plan_mut().publishes = Some((0, Publish::Transaction(close.tx)));
                 self.tell(&[close.event]);
             }
+            _ => panic!("no such command: {line:?}"),
+        }
+    }
+
+    /// What the counterparty will do.
+    fn plan(&mut self, line: &str) {
+        match words(line)[..] {
             ["they", "publish", "theirs", id] => {
                 self.peer.plan_mut().publishes = Some((0, Publish::Commitment(number(id))));
             }
@@ -211,13 +245,6 @@ impl Story {
             ["they", "wake"] => {
                 let plan = self.peer.plan_mut();
                 (plan.claims, plan.sweeps) = (true, true);
-            }
-            ["mine", "to", height] => self.mine_to(number(height)),
-            ["mine"] => self.mine_to(self.chain.tip().0 + 1),
-            ["reorg", "to", height] => {
-                self.chain.reorg_drop(self.chain.tip().0 - number::<u32>(height));
-                self.chain.clear_mempool();
-                self.turn();
             }
             _ => panic!("no such command: {line:?}"),
         }
