@@ -304,7 +304,7 @@ impl Draft {
             tx.input.iter().flat_map(|i| View::new(base, self).watchers(&i.previous_output)).collect();
         for index in concerned {
             let Some(channel) = self.touch(base, index) else { continue };
-            let closing = channel.ratchet.closings.contains_key(&tx.compute_txid());
+            let closing = channel.is_closing(&tx.compute_txid(), tx);
             if channel.level_of(tx) == Some(Level::Funding) && !closing {
                 channel.ratchet.peer_on_chain = true;
             }

@@ -57,7 +57,7 @@ pub(super) fn mempool(view: View<'_>, tx: &Transaction) -> Admission {
         view.watchers(&input.previous_output).into_iter().any(|index| {
             view.channel(index).is_some_and(|channel| {
                 let first = !channel.ratchet.peer_on_chain && channel.chain.kept.is_empty();
-                let closing = channel.ratchet.closings.contains_key(&tx.compute_txid());
+                let closing = channel.is_closing(&tx.compute_txid(), tx);
                 first && !closing && channel.level_of(tx) == Some(Level::Funding)
             })
         })

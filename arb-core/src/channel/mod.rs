@@ -18,7 +18,7 @@ use crate::outcome::Upstream;
 use crate::record::{FeeRequest, Sweep};
 use crate::sweep;
 use crate::units::Height;
-use crate::view::{Close, classify};
+use crate::view::{Close, classify, commitment_number};
 use crate::wire;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
@@ -338,10 +338,21 @@ impl ChannelArbitrator {
     /// A second level is always P2WSH: other outputs down there are somebody's wallet.
     fn watches_output(&self, txid: &Txid, kept: &KeptTx, output: &TxOut) -> bool {
         match kept.level {
-            Level::Funding => !self.ratchet.closings.contains_key(txid),
+            Level::Funding => !self.is_closing(txid, &kept.tx),
             Level::Commitment => output.script_pubkey.is_p2wsh(),
             Level::Second => false,
         }
+    }
+
+    /// Whether any output of a kept transaction is watched.
+    pub(crate) fn watches_outputs(&self, txid: &Txid, kept: &KeptTx) -> bool {
+        kept.tx.output.iter().any(|output| self.watches_output(txid, kept, output))
+    }
+
+    /// Whether this is a closing transaction that we signed. One that has a commitment's form is not trusted to be one,
+    /// whatever we were told (B1): a revoked commitment's outputs are watched.
+    pub(crate) fn is_closing(&self, txid: &Txid, tx: &Transaction) -> bool {
+        self.ratchet.closings.contains_key(txid) && commitment_number(&self.facts, tx).is_none()
     }
 
     /// How far below a funding output a transaction is, if it matters to this channel at all.

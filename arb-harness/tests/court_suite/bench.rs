@@ -4,32 +4,22 @@
 //! Blocks are not checked: a court has to bear any transaction. What is valid is the business of the closes on the
 //! embedded chain. Every test ends with the shared `check`, because a bench checks when it is dropped.
 
-use std::collections::BTreeMap;
 use std::convert::Infallible;
 
-use arb_core::bolt3::{ChannelType, Preimage};
 use arb_core::{
     Acknowledged, Action, Alert, Block, ChainArbitrator, ChannelId, ChannelIndex, CloseKind, ContractOutcome,
-    ContractStatus, Disconnected, Docket, Event, FeeInput, FeeInputsOffered, Frame, Freshness, Genesis, Heard, Height,
-    Htlc, HtlcKey, HtlcRef, Link, Log, Pending, Policy, Rejected, Scanned, Side, SignRequest, Signed, Stage, Started,
-    Tip, Upstream,
+    ContractStatus, Disconnected, Docket, Event, FeeInput, FeeInputsOffered, Frame, Freshness, Heard, Htlc, HtlcRef,
+    Log, Pending, Rejected, Scanned, SignRequest, Signed, Stage, Tip, Upstream,
 };
 use arb_harness::check::check;
-use arb_harness::fixture::{ChannelFixture, ChannelSetup, CommitmentState};
+use arb_harness::fixture::ChannelFixture;
 use arb_harness::node::{Node, Notebook};
 use arb_harness::signer::{KeySigner, Signer};
 use arb_harness::wallet::WalletKeys;
-use bitcoin::absolute::LockTime;
 use bitcoin::hashes::{Hash, sha256};
-use bitcoin::transaction::Version;
-use bitcoin::{Amount, BlockHash, Network, OutPoint, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Txid, Witness};
+use bitcoin::{BlockHash, OutPoint, Transaction, Txid};
 
-pub const TYPES: [ChannelType; 2] = [ChannelType::StaticRemotekey, ChannelType::AnchorsZeroFeeHtlcTx];
-pub const ANCHORS: ChannelType = ChannelType::AnchorsZeroFeeHtlcTx;
-/// The tip with which every bench begins.
-pub const START: u32 = 400;
-/// Of every channel of a bench.
-pub const CAPACITY_SAT: u64 = 10_000_000;
+pub use crate::parts::*;
 
 /// Keeps every frame.
 #[derive(Clone, Debug, Default)]
@@ -63,90 +53,6 @@ pub struct Bench {
     neutral: u32,
 }
 
-pub fn height(height: u32) -> Height {
-    Height::new(height)
-}
-
-pub fn preimage(byte: u8) -> Preimage {
-    Preimage([byte; 32])
-}
-
-pub fn offered(id: u64, sat: u64, secret: u8, expiry: u32, link: Link) -> Htlc {
-    htlc(HtlcRef::offered(id), sat, secret, expiry, link)
-}
-
-pub fn received(id: u64, sat: u64, secret: u8, expiry: u32) -> Htlc {
-    htlc(HtlcRef::received(id), sat, secret, expiry, Link::Received)
-}
-
-fn htlc(key: HtlcRef, sat: u64, secret: u8, expiry: u32, link: Link) -> Htlc {
-    let payment_hash = preimage(secret).hash();
-    Htlc { key, amount_msat: sat * 1000, payment_hash, cltv_expiry: height(expiry), link, tag: vec![secret] }
-}
-
-/// A commitment with these HTLCs; both sides brought the same.
-pub fn state(htlcs: &[Htlc]) -> CommitmentState {
-    let sum =
-        |by_us| htlcs.iter().filter(|htlc| htlc.key.is_offered() == by_us).map(|htlc| htlc.amount_msat).sum::<u64>();
-    let half_msat = CAPACITY_SAT / 2 * 1000;
-    CommitmentState {
-        local_msat: half_msat - sum(true),
-        remote_msat: half_msat - sum(false),
-        feerate_sat_per_kw: 1000,
-        htlcs: htlcs.to_vec(),
-    }
-}
-
-/// Channel `number` of this suite.
-pub fn channel(number: u32, channel_type: ChannelType) -> ChannelFixture {
-    ChannelFixture::new(ChannelSetup::from_seed(&[0x21; 32], number, channel_type, CAPACITY_SAT))
-}
-
-pub fn genesis() -> Genesis {
-    let tip = Tip { height: height(START), hash: BlockHash::all_zeros() };
-    Genesis { network: Network::Regtest, journal: [1; 32], tip, policy: Policy::default() }
-}
-
-pub fn started(build: &str, freshness: Freshness, best: u32) -> Event {
-    Event::Started(Started { build: build.into(), freshness, best_height: height(best) })
-}
-
-pub fn key(fixture: &ChannelFixture, htlc: HtlcRef) -> HtlcKey {
-    HtlcKey { channel: fixture.id(), htlc }
-}
-
-pub fn learned(fixture: &ChannelFixture, htlc: HtlcRef, secret: u8) -> Event {
-    Event::PreimageLearned { preimage: preimage(secret), usable_for: vec![key(fixture, htlc)] }
-}
-
-/// The output of an HTLC on a commitment.
-pub fn output_of(fixture: &ChannelFixture, side: Side, number: u64, htlc: HtlcRef) -> OutPoint {
-    let commitment = fixture.commitment(side, number).unwrap();
-    commitment.htlc_output(position(fixture, side, number, htlc)).unwrap().0
-}
-
-/// The place of an HTLC in a commitment's list.
-pub fn position(fixture: &ChannelFixture, side: Side, number: u64, htlc: HtlcRef) -> usize {
-    let htlcs = &fixture.states(side)[&number].htlcs;
-    htlcs.iter().position(|other| other.key == htlc).unwrap()
-}
-
-/// A transaction that nobody checked: these inputs with these witnesses, and one output.
-pub fn spend(inputs: &[(OutPoint, Vec<Vec<u8>>)], script: ScriptBuf, sat: u64) -> Transaction {
-    let input = |(previous_output, witness): &(OutPoint, Vec<Vec<u8>>)| TxIn {
-        previous_output: *previous_output,
-        script_sig: ScriptBuf::new(),
-        sequence: Sequence::MAX,
-        witness: Witness::from_slice(witness),
-    };
-    Transaction {
-        version: Version::TWO,
-        lock_time: LockTime::ZERO,
-        input: inputs.iter().map(input).collect(),
-        output: vec![TxOut { value: Amount::from_sat(sat), script_pubkey: script }],
-    }
-}
-
 impl Bench {
     /// A court that has heard genesis and a start.
     pub fn new() -> Self {
@@ -168,6 +74,24 @@ impl Bench {
         bench.hear(Event::Genesis(genesis()));
         bench.hear(started("bench", Freshness::Trusted, START));
         bench
+    }
+
+    /// Another bench with the same past.
+    pub fn fork(&self) -> Self {
+        Self {
+            court: self.court.clone(),
+            frames: self.frames.clone(),
+            node: self.node.clone(),
+            acknowledges: self.acknowledges,
+            best: self.best,
+            sent: self.sent.clone(),
+            asked: self.asked.clone(),
+            signer: self.signer.clone(),
+            keys: self.keys.clone(),
+            tips: self.tips.clone(),
+            salt: self.salt,
+            neutral: self.neutral,
+        }
     }
 
     /// Opens a channel whose first commitments, on both sides, have these HTLCs.
@@ -433,11 +357,6 @@ impl Bench {
     pub fn alerts(&self, fixture: &ChannelFixture) -> Vec<Alert> {
         let of = |(channel, alert): &(ChannelId, Alert)| (*channel == fixture.id()).then(|| alert.clone());
         self.node.alerts.iter().filter_map(of).collect()
-    }
-
-    /// Txids of what was to be broadcast, each once, with the first height.
-    pub fn sent_txids(&self) -> BTreeMap<Txid, u32> {
-        self.sent.iter().rev().map(|(at, tx)| (tx.compute_txid(), *at)).collect()
     }
 
     /// A court recovered from the frames so far.

@@ -123,7 +123,7 @@ impl Log for Witness {
 fn the_append_comes_before_everything() {
     let (mut bench, close) = quiet();
     let story = Rc::new(RefCell::new(Vec::new()));
-    let mut told = |court: &mut ChainArbitrator, fails| {
+    let told = |court: &mut ChainArbitrator, fails| {
         let mut step = court.step();
         step.hear(&close).unwrap();
         let due = step.commit(&mut Witness { story: Rc::clone(&story), fails });
