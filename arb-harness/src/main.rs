@@ -1,2 +1,7 @@
-//! The `arb` program.
-fn main() {}
+//! The `arb` program: see [`cli`].
+
+mod cli;
+
+fn main() -> std::process::ExitCode {
+    cli::main()
+}

@@ -63,5 +63,5 @@ pub mod memory;
 mod storage;
 
 pub use frame::FrameError;
-pub use journal::{Checkpoint, Journal, JournalError, Retention};
+pub use journal::{Checkpoint, Journal, JournalError, Reader, Retention};
 pub use storage::{Batch, Condition, Key, Space, Storage, WriteError};

@@ -6,10 +6,12 @@
 
 mod checkpoint;
 mod error;
+mod reader;
 mod recover;
 
 pub use checkpoint::{Checkpoint, Retention};
 pub use error::JournalError;
+pub use reader::Reader;
 
 use crate::frame;
 use crate::storage::{Batch, Condition, Key, Space, Storage, WriteError};

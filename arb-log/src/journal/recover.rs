@@ -68,7 +68,7 @@ impl<S: Storage> Journal<S> {
     }
 
     /// Folds every frame that the court does not have.
-    fn fold_rest(&self, court: &mut ChainArbitrator) -> Result<(), JournalError<S::Error>> {
+    pub(super) fn fold_rest(&self, court: &mut ChainArbitrator) -> Result<(), JournalError<S::Error>> {
         let range = court.sequence().saturating_add(1)..self.now.next_sequence;
         let failed = self.each_frame(range, |frame| match court.fold(&frame) {
             Ok(()) => ControlFlow::Continue(()),
@@ -92,7 +92,7 @@ impl<S: Storage> Journal<S> {
     }
 
     /// The court as of the last checkpoint's court row, with whatever newer channel rows there are.
-    fn load_checkpoint(&self) -> Result<(ChainArbitrator, Rows), JournalError<S::Error>> {
+    pub(super) fn load_checkpoint(&self) -> Result<(ChainArbitrator, Rows), JournalError<S::Error>> {
         let Some(bytes) = self.storage.read(COURT).map_err(JournalError::Storage)? else {
             // A first checkpoint that was torn left channel rows: the frames tell everything that they do.
             let mut channels = BTreeSet::new();

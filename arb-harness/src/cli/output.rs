@@ -1,0 +1,49 @@
+//! Standard output for results, standard error for everything else. Colours only on a terminal.
+
+use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::failure::Failure;
+
+/// The version of every object that `--json` writes.
+const SCHEMA: u32 = 1;
+
+#[derive(Serialize)]
+struct Object<'a, T> {
+    schema: u32,
+    #[serde(flatten)]
+    body: &'a T,
+}
+
+/// Writes text and a line's end to standard output.
+pub(crate) fn print(text: &str) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    let written = out.write_all(text.as_bytes()).and_then(|()| out.write_all(b"\n")).and_then(|()| out.flush());
+    written.map_err(|source| match source.kind() {
+        ErrorKind::BrokenPipe => Failure::Closed,
+        _ => Failure::io("write", Path::new("standard output"))(source),
+    })
+}
+
+/// Writes one JSON object, on one line, to standard output.
+pub(crate) fn json(body: &impl Serialize) -> Result<(), Failure> {
+    let text = serde_json::to_string(&Object { schema: SCHEMA, body });
+    print(&text.map_err(|why| Failure::io("write", Path::new("standard output"))(why.into()))?)
+}
+
+/// Says something on standard error. If nobody listens there, nobody can be told.
+pub(crate) fn note(text: &str) {
+    let _heard = writeln!(io::stderr(), "{text}").is_ok();
+}
+
+/// A word that is good news, green on a terminal; or bad, red.
+pub(crate) fn painted(word: &str, good: bool) -> String {
+    let colours = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    match (colours, good) {
+        (false, _) => word.to_owned(),
+        (true, true) => format!("\u{1b}[32m{word}\u{1b}[0m"),
+        (true, false) => format!("\u{1b}[31m{word}\u{1b}[0m"),
+    }
+}

@@ -1,0 +1,134 @@
+//! Plays one scenario to its end, from wherever its journal and its chain are.
+//!
+//! The order of the files is what makes a kill at any moment harmless: the chain is there, with all that is planted on it,
+//! before the journal is; and every block is durable before the journal hears of it.
+
+use std::ops::ControlFlow;
+use std::thread;
+use std::time::Duration;
+
+use arb_core::{Event, Frame};
+use arb_harness::chain::Chain;
+use arb_harness::demo::stage::{Stage, StageError};
+use arb_harness::demo::story::Ending;
+use arb_harness::demo::{ClosedBy, Scenario};
+use arb_harness::fixture::ChannelFixture;
+use arb_harness::oracle::{self, Known};
+use arb_harness::process::Process;
+use arb_harness::redb_store::{RedbStore, RedbStoreError};
+use arb_log::{Journal, JournalError, Reader, frame};
+
+use super::failure::Failure;
+use super::folder::Files;
+use super::report::Report;
+
+/// Plays it, and says how it ended. `watch` is told the chain's height and the appends so far; after each append the
+/// process rests for `pause`.
+pub(crate) fn play(
+    scenario: Scenario,
+    files: &Files,
+    chain: Chain,
+    pause: Duration,
+    watch: impl FnMut(u32, u64),
+) -> Result<Report, Failure> {
+    let failed = |why: StageError<RedbStoreError>| Failure::Stage(scenario.file_stem(), why);
+    let path = files.journal.clone();
+    let open = move || {
+        thread::sleep(pause);
+        RedbStore::open(&path).map_err(JournalError::Storage)
+    };
+    let mut stage = Stage::new(scenario, chain, open).map_err(failed)?;
+    finish_reorg(scenario, &stage.fixture, &mut stage.chain).map_err(failed)?;
+    let born = birth(files, &stage.genesis())?;
+    let mut process = Process::new(stage.genesis(), true);
+    let endless = match stage.play(&mut process, watch) {
+        Ok(()) => false,
+        Err(StageError::Endless) => true,
+        Err(why) => return Err(failed(why)),
+    };
+    let frames = frames(files)?;
+    let ending = Ending::of(&frames);
+    let known = Known {
+        fixture: &stage.fixture,
+        ours: &stage.ours(),
+        usable_since: &stage.usable_since(),
+        known_commitment: scenario.closed_by != ClosedBy::Unknown,
+    };
+    let oracle = oracle::sheet(&stage.chain, &known).map_err(|why| failed(why.into()))?;
+    let contradicted = !stage.node.contradictions.is_empty();
+    Ok(Report::of(scenario, &ending, oracle, endless || contradicted).counted(
+        &frames,
+        process.restarts + u64::from(born),
+        journal_bytes(files, &frames)?,
+    ))
+}
+
+/// The journal's first frame, the genesis, in a life of its own: whether it was written now.
+fn birth(files: &Files, genesis: &arb_core::Genesis) -> Result<bool, Failure> {
+    let store = RedbStore::open_or_create(&files.journal).map_err(Failure::storage(&files.journal))?;
+    let mut journal = Journal::open(store).map_err(Failure::journal(&files.journal))?;
+    let born = journal.condition().next_sequence == 1;
+    journal.recover(genesis).map_err(Failure::journal(&files.journal))?;
+    Ok(born)
+}
+
+/// Takes the rest of a half done reorg back: its blocks leave one by one, each durably, and a kill may have come between.
+fn finish_reorg(
+    scenario: Scenario,
+    fixture: &ChannelFixture,
+    chain: &mut Chain,
+) -> Result<(), StageError<RedbStoreError>> {
+    let tip = chain.tip().0;
+    if !scenario.reorg || chain.highest() <= tip {
+        return Ok(());
+    }
+    let Some((height, txid, _)) = chain.spender_of(&fixture.setup().funding) else { return Ok(()) };
+    let Some((_, close)) = chain.confirmed(&txid) else { return Ok(()) };
+    let confirmed = fixture.recognise(close)?.map(|commitment| (commitment.owner, commitment.number));
+    let number = ChannelFixture::BOLT3_NUMBER;
+    let last = match scenario.closed_by {
+        ClosedBy::Ours | ClosedBy::Theirs => Some((scenario.closed_by.owner(), number)),
+        ClosedBy::Pending | ClosedBy::Unknown => Some((scenario.closed_by.owner(), number + 1)),
+        ClosedBy::Mutual => None,
+    };
+    if confirmed != last {
+        chain.reorg_drop((tip + 1).saturating_sub(height));
+    }
+    Ok(())
+}
+
+/// Every frame of a journal.
+fn frames(files: &Files) -> Result<Vec<Frame>, Failure> {
+    let store = RedbStore::open(&files.journal).map_err(Failure::storage(&files.journal))?;
+    let reader = Reader::open(store).map_err(Failure::journal(&files.journal))?;
+    let mut frames = Vec::new();
+    let read = reader.frames(|frame| {
+        frames.push(frame);
+        ControlFlow::<()>::Continue(())
+    });
+    read.map_err(Failure::journal(&files.journal))?;
+    Ok(frames)
+}
+
+/// What the frames take as they are written, headers included: what the file has beyond that is the database's.
+fn journal_bytes(files: &Files, frames: &[Frame]) -> Result<u64, Failure> {
+    frames.iter().try_fold(0, |sum: u64, frame| {
+        let bytes = frame::encode_frame(frame).map_err(|why| Failure::Unwritable(files.journal.clone(), why))?;
+        Ok(sum.saturating_add(u64::try_from(bytes.len()).unwrap_or(u64::MAX)))
+    })
+}
+
+/// How many blocks a journal heard of, and how many reorgs.
+pub(crate) fn blocks_and_reorgs(frames: &[Frame]) -> (u64, u64) {
+    let (mut blocks, mut reorgs, mut leaving) = (0, 0, false);
+    for entry in frames.iter().flat_map(|frame| &frame.entries) {
+        if matches!(entry.heard, Event::BlockDisconnected(_)) {
+            reorgs += u64::from(!leaving);
+            leaving = true;
+        } else if entry.heard.is_block() {
+            blocks += 1;
+            leaving = false;
+        }
+    }
+    (blocks, reorgs)
+}

@@ -1,0 +1,161 @@
+//! What was heard.
+
+use arb_core::{
+    Acknowledged, BroadcastAnswer, BroadcastRejection, ChannelId, CloseReason, CommitmentUpdate, Event,
+    FeeInputsOffered, Fees, Freshness, Height, PeerState, Scanned, Started,
+};
+
+use super::{outpoint, txid};
+
+/// One event.
+pub(crate) fn event(event: &Event) -> String {
+    match event {
+        Event::Genesis(genesis) => format!("genesis: {}, from height {}", genesis.network, genesis.tip.height),
+        Event::PolicySet(_) => "a new policy".to_owned(),
+        Event::Started(start) => started(start),
+        Event::ChannelOpened(opened) => {
+            let value_sat: u64 = opened.facts.fundings.iter().map(|funding| funding.value_sat).sum();
+            format!("channel {} opened, {value_sat} sat", opened.facts.id)
+        }
+        Event::ChannelRestored(facts) => format!("channel {} restored from a backup", facts.id),
+        Event::ChannelSignals { .. } => "fresh signals".to_owned(),
+        Event::LocalCommitmentSigned(heard) => commitment("our", &heard.update),
+        Event::RemoteCommitmentSigned(heard) => commitment("their", &heard.update),
+        Event::RemoteRevoked(heard) => format!("their commitment {} revoked", heard.number),
+        Event::PreimageLearned { usable_for, .. } => {
+            let htlcs = usable_for.iter().map(|key| key.htlc.to_string()).collect::<Vec<_>>();
+            format!("a preimage for {}", htlcs.join(", "))
+        }
+        Event::HtlcGivenUp { htlc } => format!("{} is given up", htlc.htlc),
+        Event::UpstreamAcknowledged { htlc, outcome } => match outcome {
+            Acknowledged::Settled => format!("the node has settled the origin of {}", htlc.htlc),
+            Acknowledged::Failed => format!("the node has failed the origin of {}", htlc.htlc),
+        },
+        Event::PeerStateSeen { peer, .. } => match peer {
+            PeerState::Current => "the peer proves that our state is the newest".to_owned(),
+            PeerState::WeAreBehind => "the peer proves a newer state".to_owned(),
+        },
+        Event::CloseRequested { why, .. } => match why {
+            CloseReason::Operator => "the operator wants a close".to_owned(),
+            CloseReason::PeerError => "the peer sent an error".to_owned(),
+        },
+        Event::ClosingSigned(heard) => format!("closing transaction {} signed", txid(&heard.tx.compute_txid())),
+        Event::ChannelForgotten { .. } => "the channel is forgotten".to_owned(),
+        Event::BumpRequested { feerate_sat_per_kw, .. } => format!("{feerate_sat_per_kw} sat/kw are wanted"),
+        Event::BlockConnected(block) => format!("block {} with {} transactions", block.height, block.txs.len()),
+        Event::BlockDisconnected(block) => format!("block {} left the chain", block.height),
+        Event::Scanned(scan) => scanned(scan),
+        Event::MempoolSeen { tx } => format!("{} in the mempool", txid(&tx.compute_txid())),
+        Event::FeesEstimated(estimate) => fees(estimate),
+        Event::BroadcastAnswered { txid: id, answer, .. } => format!("{} {}", txid(id), broadcast(*answer)),
+        Event::Signed(heard) => format!("{} signatures for {}", heard.signatures.len(), heard.request),
+        Event::SigningRefused { why, .. } => format!("the signer refuses: {why}"),
+        Event::ScriptsOffered { .. } => "a script for the sweeps".to_owned(),
+        Event::FeeInputsOffered(offer) => coins(offer),
+        Event::FeeInputsRefused { missing_sat, .. } => format!("the wallet lacks {missing_sat} sat"),
+        Event::RevokedLoaded { number, .. } => format!("revoked commitment {number} loaded"),
+        Event::Performed { id, .. } => format!("{id} was carried out"),
+        Event::Failed { id, why, .. } => format!("{id} could not be carried out: {why}"),
+    }
+}
+
+/// The channel that an event is about, if it is about one.
+pub(crate) fn channel(event: &Event) -> Option<ChannelId> {
+    match event {
+        Event::ChannelOpened(opened) => Some(opened.facts.id),
+        Event::ChannelRestored(facts) => Some(facts.id),
+        Event::LocalCommitmentSigned(heard) => Some(heard.update.channel),
+        Event::RemoteCommitmentSigned(heard) => Some(heard.update.channel),
+        Event::RemoteRevoked(heard) => Some(heard.channel),
+        Event::PreimageLearned { usable_for, .. } => usable_for.first().map(|key| key.channel),
+        Event::HtlcGivenUp { htlc } | Event::UpstreamAcknowledged { htlc, .. } => Some(htlc.channel),
+        Event::ClosingSigned(heard) => Some(heard.channel),
+        Event::Scanned(scan) => Some(scan.channel),
+        Event::Signed(heard) => Some(heard.channel),
+        Event::FeeInputsOffered(offer) => Some(offer.channel),
+        Event::ChannelSignals { channel, .. }
+        | Event::PeerStateSeen { channel, .. }
+        | Event::CloseRequested { channel, .. }
+        | Event::ChannelForgotten { channel }
+        | Event::BumpRequested { channel, .. }
+        | Event::BroadcastAnswered { channel, .. }
+        | Event::SigningRefused { channel, .. }
+        | Event::ScriptsOffered { channel, .. }
+        | Event::FeeInputsRefused { channel, .. }
+        | Event::RevokedLoaded { channel, .. }
+        | Event::Performed { channel, .. }
+        | Event::Failed { channel, .. } => Some(*channel),
+        Event::Genesis(_)
+        | Event::PolicySet(_)
+        | Event::Started(_)
+        | Event::BlockConnected(_)
+        | Event::BlockDisconnected(_)
+        | Event::MempoolSeen { .. }
+        | Event::FeesEstimated(_) => None,
+    }
+}
+
+/// The channel that an event adds to the court.
+pub(crate) fn opened(event: &Event) -> Option<ChannelId> {
+    let adds = matches!(event, Event::ChannelOpened(_) | Event::ChannelRestored(_));
+    channel(event).filter(|_| adds)
+}
+
+/// The tip's height after an event, if the event moves it.
+pub(crate) fn height_after(event: &Event) -> Option<u32> {
+    if let Event::Genesis(genesis) = event {
+        return Some(genesis.tip.height.get());
+    }
+    if let Event::BlockDisconnected(block) = event {
+        return Some(block.height.get().saturating_sub(1));
+    }
+    if let Event::BlockConnected(block) = event { Some(block.height.get()) } else { None }
+}
+
+fn started(started: &Started) -> String {
+    let freshness = match started.freshness {
+        Freshness::Trusted => "",
+        Freshness::Suspect => ", the journal may be old",
+    };
+    format!("started by {}, best height {}{freshness}", started.build, height(started.best_height))
+}
+
+fn height(height: Height) -> String {
+    if height == Height::MAX { "unknown".to_owned() } else { height.to_string() }
+}
+
+fn commitment(whose: &str, update: &CommitmentUpdate) -> String {
+    let (added, removed) = (update.added.len(), update.removed.len());
+    format!("{whose} commitment {} signed, {added} HTLCs added, {removed} removed", update.number)
+}
+
+fn scanned(scan: &Scanned) -> String {
+    let (spends, through) = (scan.spends.len(), scan.through);
+    format!("{} searched up to height {through}: {spends} spends", txid(&scan.parent))
+}
+
+fn fees(fees: &Fees) -> String {
+    let next = fees.by_target.first().map_or(fees.relay_floor_sat_per_kw, |(_, feerate)| *feerate);
+    format!("the estimate is {next} sat/kw")
+}
+
+fn coins(offer: &FeeInputsOffered) -> String {
+    let coins = offer.inputs.iter().map(|coin| format!("{} ({} sat)", outpoint(&coin.outpoint), coin.value_sat));
+    format!("the wallet offers {}", coins.collect::<Vec<_>>().join(", "))
+}
+
+const fn broadcast(answer: BroadcastAnswer) -> &'static str {
+    match answer {
+        BroadcastAnswer::Accepted => "was accepted",
+        BroadcastAnswer::Known => "is known",
+        BroadcastAnswer::Rejected(why) => match why {
+            BroadcastRejection::FeeTooLow => "was refused: its fee is too low",
+            BroadcastRejection::MissingInputs => "was refused: an input is missing",
+            BroadcastRejection::ConflictInMempool => "was refused: another one spends the same",
+            BroadcastRejection::NonFinal => "was refused: not final",
+            BroadcastRejection::TooLongChain => "was refused: too many ancestors",
+            BroadcastRejection::ScriptFailure => "was refused: a script fails",
+            BroadcastRejection::Unknown => "was refused",
+        },
+    }
+}
