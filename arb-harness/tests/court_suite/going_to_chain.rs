@@ -136,8 +136,8 @@ fn r11_while_blocks_are_caught_up_nothing_goes_to_chain() {
 }
 
 #[test]
-fn r11_a_start_that_knows_of_no_more_blocks_ends_the_waiting() {
-    // The source promised more blocks than there are; the next start says so.
+fn r11_a_source_that_takes_its_promise_back_ends_the_waiting() {
+    // It promised more blocks than there are; the next one says so.
     let (mut bench, mut fixture) = (Bench::new(), channel(1, ANCHORS));
     bench.open(&mut fixture, &[offered(0, 50_000, 1, START + 5, Link::Own)]);
     bench.best = Some(START + 200);

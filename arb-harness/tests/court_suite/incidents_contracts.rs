@@ -107,7 +107,7 @@ fn b36_b37_descendants_with_empty_or_short_witnesses_do_no_harm() {
         }
         bench.settle();
         // Nothing of it is left, and the close goes on.
-        assert_eq!(bench.close_kind(&fixture).is_some(), side == Side::Local || side == Side::Remote);
+        assert!(bench.close_kind(&fixture).is_some());
         bench.mine_to(START + 300);
         assert_eq!(bench.node.sheets.len(), 1);
         assert_eq!(bench.node.sheets[&fixture.id()].lost_sat, 0);

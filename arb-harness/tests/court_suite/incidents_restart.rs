@@ -148,7 +148,7 @@ fn d2_the_deadline_of_an_outgoing_htlc_survives_a_restart_while_its_upstream_clo
     let alerts = bench.alerts(&down);
     let deadlines: Vec<_> = alerts.iter().filter_map(missed).collect();
     assert_eq!(deadlines, [height(START + 40 - 6)], "the upstream's expiry less the margin");
-    // The upstream is gone altogether before the downstream is: the deadline stays.
+    // It is still wanted: a missed deadline ends nothing.
     let state = bench.contract(&down, HtlcRef::offered(0)).stage;
     assert_eq!(state, StageRecord::ClaimWanted);
 }

@@ -74,7 +74,9 @@ fn seen(bench: &Bench, fixture: &ChannelFixture) -> (arb_core::Stage, Vec<arb_co
 }
 
 fn config() -> ProptestConfig {
-    ProptestConfig { cases: 16, failure_persistence: None, ..ProptestConfig::default() }
+    // Each case runs the shared check; `PROPTEST_CASES` asks for more of them.
+    let cases = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(8);
+    ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
 }
 
 /// A witness out of pieces that mean something to somebody.
