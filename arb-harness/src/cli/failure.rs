@@ -144,8 +144,11 @@ impl Failure {
     pub(crate) fn one_line(&self) -> String {
         let mut text = self.to_string();
         if let Self::Journal(_, JournalError::Storage(why)) = self {
-            // That it was the storage is said better by what it says.
-            let why = why.to_string();
+            // That it was the storage is said better by what it says. It panics at damage that it does not expect.
+            let why = match why {
+                RedbStoreError::Panicked(text) => RedbStoreError::Corrupted(text.clone()).to_string(),
+                why => why.to_string(),
+            };
             text = if why.contains(&text) { why } else { format!("{text}: {why}") };
             return text.split_whitespace().collect::<Vec<_>>().join(" ");
         }

@@ -121,5 +121,5 @@ fn replay_names_the_frame_of_every_changed_conclusion() {
         let begin = format!("frame {sequence}, ");
         assert!(text.stdout.starts_with(&begin) && text.stdout.contains("recorded: "), "{}", text.stdout);
     }
-    assert!(seen.len() > 10, "they were in many frames: {seen:?}");
+    assert!(seen.len() >= 8, "they were in many frames: {seen:?}");
 }

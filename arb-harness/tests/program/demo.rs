@@ -108,7 +108,7 @@ fn for_people_there_are_two_tables_with_both_columns_and_nothing_is_left() {
     for part in ["resolver chain", "court", "oracle", "+ capacity", "− lost", "the two agree", "1 reorgs"] {
         assert!(text.contains(part), "{part} is missing in\n{text}");
     }
-    assert!(progress.starts_with("[1/1] 14-static-mutual-empty-reorg: resolved"), "{progress}");
+    assert!(progress.starts_with("[1/1] 26-static-mutual-empty-reorg: resolved"), "{progress}");
     assert_eq!(folder.files(), [""; 0], "the temporary folder is gone");
 }
 
