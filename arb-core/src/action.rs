@@ -7,6 +7,7 @@ use crate::outcome::FailReason;
 use crate::sheet::Sheet;
 use crate::units::Height;
 use alloc::vec::Vec;
+use bitcoin::psbt::{self, Psbt};
 use bitcoin::sighash::EcdsaSighashType;
 use bitcoin::{OutPoint, ScriptBuf, Transaction, TxOut, Txid};
 
@@ -205,4 +206,80 @@ pub enum SigningKey {
     DelayedPayment(Point),
     /// The wallet's key of this coin.
     Wallet(OutPoint),
+}
+
+impl SignRequest {
+    /// The request as a PSBT (BIP 174) with outputs, witness scripts and sighash types, for signers that speak it.
+    ///
+    /// # Errors
+    /// If the transaction is signed already, which a request's never is.
+    pub fn to_psbt(&self) -> Result<Psbt, psbt::Error> {
+        let mut psbt = Psbt::from_unsigned_tx(self.tx.clone())?;
+        for (input, prevout) in psbt.inputs.iter_mut().zip(&self.prevouts) {
+            input.witness_utxo = Some(prevout.clone());
+        }
+        for wanted in &self.inputs {
+            let index = usize::try_from(wanted.index).unwrap_or(usize::MAX);
+            if let Some(input) = psbt.inputs.get_mut(index) {
+                input.sighash_type = Some(wanted.sighash.into());
+                // A P2WPKH input is complete with its output; the script is the output's own.
+                let own = input.witness_utxo.as_ref().is_some_and(|prevout| prevout.script_pubkey == wanted.script);
+                input.witness_script = (!own).then(|| wanted.script.clone());
+            }
+        }
+        Ok(psbt)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bolt3::Point;
+    use alloc::vec;
+    use bitcoin::hashes::Hash;
+    use bitcoin::{Amount, Sequence, TxIn, Witness, absolute, transaction};
+
+    #[test]
+    fn a_request_becomes_a_psbt_with_all_a_signer_needs() {
+        let script = ScriptBuf::from(vec![0x51]);
+        let outpoint = OutPoint::new(Txid::all_zeros(), 1);
+        let input = |previous_output| TxIn {
+            previous_output,
+            script_sig: ScriptBuf::new(),
+            sequence: Sequence::MAX,
+            witness: Witness::new(),
+        };
+        let coin = ScriptBuf::from(vec![0x00, 0x14]);
+        let out = |sat, script_pubkey| TxOut { value: Amount::from_sat(sat), script_pubkey };
+        let request = SignRequest {
+            id: ActionId([1; 16]),
+            channel: ChannelId([2; 32]),
+            tx: Transaction {
+                version: transaction::Version::TWO,
+                lock_time: absolute::LockTime::ZERO,
+                input: vec![input(outpoint), input(OutPoint::new(Txid::all_zeros(), 2))],
+                output: vec![out(500, script.clone())],
+            },
+            prevouts: vec![out(1000, script.to_p2wsh()), out(700, coin.clone())],
+            inputs: vec![
+                InputToSign {
+                    index: 0,
+                    key: SigningKey::Htlc(Point([2; 33])),
+                    script: script.clone(),
+                    sighash: EcdsaSighashType::All,
+                },
+                InputToSign {
+                    index: 1,
+                    key: SigningKey::Wallet(outpoint),
+                    script: coin,
+                    sighash: EcdsaSighashType::All,
+                },
+            ],
+        };
+        let psbt = request.to_psbt().expect("an unsigned transaction");
+        assert_eq!(psbt.inputs[0].witness_script, Some(script));
+        assert_eq!(psbt.inputs[0].witness_utxo.as_ref().map(|prevout| prevout.value.to_sat()), Some(1000));
+        assert_eq!(psbt.inputs[1].witness_script, None);
+        assert!(psbt.inputs.iter().all(|input| input.sighash_type == Some(EcdsaSighashType::All.into())));
+    }
 }

@@ -4,14 +4,13 @@
 //! commitment that it was made for.
 
 use crate::bolt3::{counterparty_sighash_type, htlc_script, second_level_tx, sighash_p2wsh, verify_sig};
-use crate::channel::{ChannelArbitrator, Commitment, HtlcState, Rebuilt};
+use crate::channel::{ChannelArbitrator, Commitment, Rebuilt};
 use crate::court::{ChainArbitrator, View};
 use crate::draft::Draft;
 use crate::event::{CommitmentSignatures, Event, LocalCommitmentSigned, Signed};
 use crate::facts::{Funding, Side};
 use crate::reject::Rejected;
 use crate::sweep::{Refusal, complete_commitment, complete_sweep, sweep_id};
-use alloc::borrow::Cow;
 use alloc::vec::Vec;
 use bitcoin::Txid;
 use bitcoin::secp256k1::{All, Secp256k1};
@@ -63,13 +62,10 @@ pub(crate) fn verify(view: View<'_>, event: &Event, checked: Option<&Checked>) -
         let index = view.index_of(&heard.update.channel);
         let Some(channel) = index.and_then(|index| view.channel(index)) else { return Ok(()) };
         let commitment = Commitment::updated(channel.set.base(Side::Remote, heard.update.number), &heard.update);
-        let channel = with_htlcs(channel, &heard.update.added);
-        let secp = Secp256k1::new();
-        let buildable = channel
-            .facts
-            .fundings
-            .iter()
-            .all(|funding| channel.rebuild(&secp, Side::Remote, &commitment, funding).is_some());
+        let htlcs = channel.bolt3_htlcs(Side::Remote, &commitment, &heard.update.added);
+        let mut fundings = channel.facts.fundings.iter();
+        let buildable =
+            fundings.all(|funding| channel.terms(Side::Remote, &commitment, funding, &htlcs).check_amounts().is_ok());
         return if buildable { Ok(()) } else { Err(Rejected::CannotBuild) };
     }
     if let Event::Signed(heard) = event {
@@ -89,25 +85,11 @@ fn rebuild<'a>(
     heard: &LocalCommitmentSigned,
 ) -> Result<Vec<(&'a Funding, Rebuilt)>, Rejected> {
     let commitment = Commitment::updated(channel.set.base(Side::Local, heard.update.number), &heard.update);
-    let facts = &channel.facts;
-    let channel = with_htlcs(channel, &heard.update.added);
     let build = |funding: &'a Funding| {
-        let rebuilt = channel.rebuild(secp, Side::Local, &commitment, funding).ok_or(Rejected::CannotBuild)?;
-        Ok((funding, rebuilt))
+        let rebuilt = channel.rebuild(secp, Side::Local, &commitment, funding, &heard.update.added);
+        Ok((funding, rebuilt.ok_or(Rejected::CannotBuild)?))
     };
-    facts.fundings.iter().map(build).collect()
-}
-
-/// The channel with an update's HTLCs in its table.
-fn with_htlcs<'a>(channel: &'a ChannelArbitrator, added: &[crate::facts::Htlc]) -> Cow<'a, ChannelArbitrator> {
-    let mut channel = Cow::Borrowed(channel);
-    for htlc in added {
-        if !channel.htlcs.contains_key(&htlc.key) {
-            let state = HtlcState { htlc: htlc.clone(), upstream_expiry: None, irrevocable: false };
-            channel.to_mut().htlcs.insert(htlc.key, state);
-        }
-    }
-    channel
+    channel.facts.fundings.iter().map(build).collect()
 }
 
 fn signatures(

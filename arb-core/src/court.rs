@@ -197,7 +197,8 @@ impl ChainArbitrator {
         channels: impl IntoIterator<Item = (ChannelIndex, ChannelArbitrator)>,
     ) -> Result<Self, Mismatch> {
         let mut court = Self { state: snapshot, channels: Vec::new(), indexes: Indexes::default() };
-        for (index, channel) in channels {
+        for (index, mut channel) in channels {
+            channel.reclassify();
             court.put(index, Some(channel), &court.state.policy.clone());
         }
         Ok(court)

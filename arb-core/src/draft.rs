@@ -78,6 +78,8 @@ impl Draft {
             self.touched.insert(index, before);
         }
         channel.seen = self.state.tip.height;
+        // Whatever rests on absence is held back while blocks are caught up: judged again when they are (R11).
+        channel.deferred |= !self.state.is_caught_up();
         Some(channel)
     }
 
@@ -256,17 +258,12 @@ impl Draft {
                 kept.push(tx.clone());
             }
         }
-        let caught_up = self.state.is_caught_up();
         let ringing = self.undrafted(base.indexes.alarms(block.height));
         let policy = self.state.policy.clone();
         let drafted = self.drafted(|channel| {
             ChannelView::new(channel, channel.seen, &policy).alarm().is_some_and(|alarm| alarm <= block.height)
         });
-        for index in ringing.into_iter().chain(drafted) {
-            if let Some(channel) = self.touch(base, index) {
-                channel.deferred = !caught_up;
-            }
-        }
+        self.touch_all(base, ringing.into_iter().chain(drafted));
         self.wake_deferred(base);
         Event::BlockConnected(Box::new(Block { txs: kept, ..*block }))
     }
@@ -299,6 +296,7 @@ impl Draft {
                 channel.disconnect(block.height);
             }
         }
+        self.wake_deferred(base);
     }
 
     fn mempool(&mut self, base: &ChainArbitrator, tx: &Transaction) {
@@ -306,7 +304,7 @@ impl Draft {
             tx.input.iter().flat_map(|i| View::new(base, self).watchers(&i.previous_output)).collect();
         for index in concerned {
             let Some(channel) = self.touch(base, index) else { continue };
-            let closing = channel.ratchet.closings.contains_key(&tx.compute_txid());
+            let closing = channel.is_closing(&tx.compute_txid(), tx);
             if channel.level_of(tx) == Some(Level::Funding) && !closing {
                 channel.ratchet.peer_on_chain = true;
             }
@@ -341,7 +339,7 @@ impl Draft {
         }
     }
 
-    /// Once the tip is the best known block, everything whose alarm rang on the way is judged (R11).
+    /// Once the tip is the best known block, everything that was touched on the way is judged (R11).
     fn wake_deferred(&mut self, base: &ChainArbitrator) {
         if self.state.is_caught_up() {
             let deferred = self.undrafted(base.indexes.deferred());

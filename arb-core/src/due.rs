@@ -140,7 +140,9 @@ fn commitment(view: &ChannelView<'_>, hold: Hold, out: &mut Vec<Action>) {
     let confirmed = fundings.filter_map(|(funding, facts)| Some((facts.confirmed?, funding)));
     let Some((_, funding)) = confirmed.max_by_key(|(height, funding)| (*height, funding.outpoint)) else { return };
     let index = channel.facts.fundings.iter().position(|other| other == funding);
-    let Some(rebuilt) = channel.rebuild(&Secp256k1::new(), Side::Local, &local.commitment, funding) else { return };
+    let Some(rebuilt) = channel.rebuild(&Secp256k1::new(), Side::Local, &local.commitment, funding, &[]) else {
+        return;
+    };
     match ratchet.commitment_signed.get(&funding.outpoint) {
         None => out.push(Action::Sign(sweep::commitment_request(channel, funding, &rebuilt))),
         Some(ours) => {

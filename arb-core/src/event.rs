@@ -96,7 +96,8 @@ pub enum Event {
     BlockDisconnected(Disconnected),
     /// The answer to [`Action::Watch`](crate::Action::Watch).
     Scanned(Box<Scanned>),
-    /// An unconfirmed transaction was seen.
+    /// An unconfirmed transaction was seen: one that a node's mempool accepted, so that its signatures are known to be
+    /// good. It may add a preimage, or the first sight of a close; it ends nothing (R12).
     MempoolSeen {
         /// The transaction.
         #[serde(with = "wire::tx")]

@@ -1,4 +1,4 @@
-//! `arb-core`: the Lightning on-chain contract court as a pure state machine.
+#![doc = include_str!("architecture.md")]
 #![no_std]
 #![forbid(unsafe_code)]
 

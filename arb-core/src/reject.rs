@@ -15,7 +15,7 @@ pub enum Rejected {
     /// `Genesis` comes once.
     #[error("the journal has another genesis")]
     OtherGenesis,
-    /// `Started` comes before anything that asks for an action.
+    /// The policy divides by zero, or has an empty range.
     #[error("the policy has a number that cannot be worked with")]
     UnsoundPolicy,
     /// No such channel.
@@ -181,6 +181,14 @@ pub enum Rejected {
         height: Height,
         /// The best known height.
         best: Height,
+    },
+    /// The scan ends before the blocks that the court has heard: what came in between would be missed.
+    #[error("the scan ends at {through}; the tip is {tip:?}")]
+    ScanTooShort {
+        /// Where it ends.
+        through: Height,
+        /// The tip.
+        tip: Tip,
     },
     /// Feerates must rise in target and not be zero.
     #[error("feerates need rising targets and values above zero")]

@@ -57,6 +57,7 @@
 
 pub mod arb_file;
 pub mod frame;
+pub mod fuzzing;
 mod journal;
 pub mod memory;
 mod storage;

@@ -42,6 +42,9 @@ pub(super) fn scanned(view: View<'_>, scanned: &Scanned) -> Result<Admission, Re
     if let Some(spend) = scanned.spends.iter().find(|spend| spend.height > tip.height) {
         return Err(Rejected::HeightGap { tip, got: spend.height });
     }
+    if scanned.through < tip.height {
+        return Err(Rejected::ScanTooShort { through: scanned.through, tip });
+    }
     let kept = channel.chain.kept.get(&scanned.parent).is_some_and(|kept| !kept.scanned);
     let fundings = channel.facts.fundings.iter().zip(&channel.chain.fundings);
     let mut fundings = fundings.filter(|(funding, _)| funding.outpoint.txid == scanned.parent);
@@ -54,7 +57,7 @@ pub(super) fn mempool(view: View<'_>, tx: &Transaction) -> Admission {
         view.watchers(&input.previous_output).into_iter().any(|index| {
             view.channel(index).is_some_and(|channel| {
                 let first = !channel.ratchet.peer_on_chain && channel.chain.kept.is_empty();
-                let closing = channel.ratchet.closings.contains_key(&tx.compute_txid());
+                let closing = channel.is_closing(&tx.compute_txid(), tx);
                 first && !closing && channel.level_of(tx) == Some(Level::Funding)
             })
         })

@@ -201,18 +201,48 @@ impl CommitmentTerms<'_> {
         Ok(BuiltCommitment { txid: tx.compute_txid(), tx, keys, outputs, htlc_vouts, fee_sat, funding_script })
     }
 
-    /// Refuses terms that no honest pair of peers agrees on.
+    /// Whether these terms make a commitment: everything that [`build`](Self::build) would refuse, except keys, which
+    /// cost curve arithmetic.
+    ///
+    /// # Errors
+    /// The refusal.
+    pub fn check_amounts(&self) -> Result<(), CommitmentError> {
+        self.check_terms()?;
+        let untrimmed = || self.htlcs.iter().filter(|htlc| !self.is_trimmed(htlc));
+        let (owner_sat, other_sat) = self.balances_sat(untrimmed().count())?;
+        let has = |balance_sat: u64| balance_sat >= self.owner_dust_limit_sat && balance_sat > 0;
+        let any_htlc = untrimmed().next().is_some();
+        let anchor = |is_there: bool| match self.channel_type {
+            ChannelType::AnchorsZeroFeeHtlcTx if is_there || any_htlc => ANCHOR_SAT,
+            ChannelType::AnchorsZeroFeeHtlcTx | ChannelType::StaticRemotekey => 0,
+        };
+        let balances = [owner_sat, other_sat].into_iter().filter(|balance_sat| has(*balance_sat));
+        let anchors = [anchor(has(owner_sat)), anchor(has(other_sat))];
+        untrimmed()
+            .map(CommitmentHtlc::amount_sat)
+            .chain(balances)
+            .chain(anchors)
+            .try_fold(self.funding_value_sat, u64::checked_sub)
+            .map(|_fee_sat| ())
+            .ok_or(CommitmentError::OutputsExceedFunding)
+    }
+
+    /// Refuses terms and keys that no honest pair of peers agrees on.
     fn check(&self) -> Result<(), CommitmentError> {
+        self.owner_funding.parse()?;
+        self.other_funding.parse()?;
+        // The obscuring factor hashes it, and `derive` has no other use for it.
+        self.owner.payment.parse()?;
+        self.check_terms()
+    }
+
+    fn check_terms(&self) -> Result<(), CommitmentError> {
         if self.owner_delay_blocks == 0 {
             return Err(CommitmentError::ZeroDelay);
         }
         if self.number > COMMITMENT_NUMBER_MAX {
             return Err(CommitmentError::NumberOutOfRange(self.number));
         }
-        self.owner_funding.parse()?;
-        self.other_funding.parse()?;
-        // The obscuring factor hashes it, and `derive` has no other use for it.
-        self.owner.payment.parse()?;
         if let Some(htlc) = self.htlcs.iter().find(|htlc| htlc.cltv_expiry >= HTLC_EXPIRY_LIMIT) {
             return Err(CommitmentError::ExpiryNotAHeight { cltv_expiry: htlc.cltv_expiry });
         }

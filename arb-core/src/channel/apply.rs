@@ -2,8 +2,8 @@
 //! concluded was decided. What cannot have happened is refused, because then the log does not fit.
 
 use super::{
-    ChannelArbitrator, FeeInputsRequest, HtlcState, LocalCommitment, Released, ScriptsRequest, SignedTx, SweepState,
-    Usable,
+    ChannelArbitrator, FeeInputsRequest, HtlcState, Level, LocalCommitment, Released, ScriptsRequest, SignedTx,
+    SweepState, Usable,
 };
 use crate::bolt3::{CompactSig, Preimage};
 use crate::channel::Commitment;
@@ -81,6 +81,7 @@ impl ChannelArbitrator {
                 state.irrevocable = true;
             }
         }
+        self.reclassify();
         // Frozen: the union of the set as it was owes every HTLC an outcome (I4), so nothing leaves any more.
         if self.ratchet.frozen.is_none() {
             let set = &self.set;
@@ -103,12 +104,16 @@ impl ChannelArbitrator {
 
     pub(crate) fn hear_closing(&mut self, heard: &ClosingSigned) {
         self.ratchet.closings.insert(heard.tx.compute_txid(), heard.local_output);
+        self.reclassify();
     }
 
     pub(crate) fn hear_tx(&mut self, height: Height, tx: &Transaction) {
         let txid = tx.compute_txid();
         if let Some(level) = self.level_of(tx) {
             self.chain.keep(txid, height, level, tx.clone());
+            if level == Level::Funding {
+                self.reclassify();
+            }
         }
         for (funding, facts) in self.facts.fundings.iter().zip(&mut self.chain.fundings) {
             if funding.outpoint.txid == txid {
@@ -220,6 +225,7 @@ impl ChannelArbitrator {
             }
             Conclusion::SweepDropped { outpoint, .. } => {
                 self.requests.sweeps.remove(outpoint).ok_or("a sweep dropped that was never planned")?;
+                self.requests.dropped.insert(*outpoint, tip);
             }
             Conclusion::Uneconomic { outpoint } => {
                 self.requests.uneconomic.insert(*outpoint);
@@ -253,5 +259,6 @@ impl ChannelArbitrator {
     /// Forgets the chain's facts at this height and above.
     pub(crate) fn disconnect(&mut self, height: Height) {
         self.chain.disconnect(height);
+        self.reclassify();
     }
 }

@@ -1,9 +1,9 @@
 //! The commitments that can confirm: ours, theirs, their pending ones. Revoked ones are not in the set.
 
-use super::{ChannelArbitrator, HtlcState};
+use super::ChannelArbitrator;
 use crate::bolt3::{BuiltCommitment, CommitmentHtlc, CommitmentTerms, Point, SecretStore};
 use crate::event::{CommitmentSignatures, CommitmentUpdate};
-use crate::facts::{Funding, Side, Standing};
+use crate::facts::{Funding, Htlc, Side, Standing};
 use crate::ids::{Direction, HtlcRef};
 use alloc::vec::Vec;
 use bitcoin::secp256k1::{All, Secp256k1};
@@ -113,10 +113,14 @@ pub(crate) struct Rebuilt {
 }
 
 impl ChannelArbitrator {
-    /// The HTLCs of a commitment as BOLT 3 sees them, in the commitment's own order.
-    pub(crate) fn bolt3_htlcs(&self, owner: Side, commitment: &Commitment) -> Vec<CommitmentHtlc> {
-        let states = commitment.htlcs.iter().filter_map(|htlc| self.htlcs.get(htlc));
-        states.map(|state| bolt3_htlc(owner, state)).collect()
+    /// The HTLCs of a commitment as BOLT 3 sees them, in the commitment's own order. `added` are not in the channel's
+    /// table yet.
+    pub(crate) fn bolt3_htlcs(&self, owner: Side, commitment: &Commitment, added: &[Htlc]) -> Vec<CommitmentHtlc> {
+        let find = |key: &HtlcRef| {
+            let known = self.htlcs.get(key).map(|state| &state.htlc);
+            known.or_else(|| added.iter().find(|htlc| htlc.key == *key))
+        };
+        commitment.htlcs.iter().filter_map(find).map(|htlc| bolt3_htlc(owner, htlc)).collect()
     }
 
     /// The terms of a commitment of one funding.
@@ -159,8 +163,9 @@ impl ChannelArbitrator {
         owner: Side,
         commitment: &Commitment,
         funding: &Funding,
+        added: &[Htlc],
     ) -> Option<Rebuilt> {
-        let htlcs = self.bolt3_htlcs(owner, commitment);
+        let htlcs = self.bolt3_htlcs(owner, commitment, added);
         let built = self.terms(owner, commitment, funding, &htlcs).build(secp).ok()?;
         Some(Rebuilt { htlcs, built })
     }
@@ -174,22 +179,22 @@ impl ChannelArbitrator {
                     self.facts.channel_type,
                     commitment.feerate_sat_per_kw,
                     self.facts.side(owner).dust_limit_sat,
-                    bolt3_htlc(owner, state).offered_by_owner,
+                    bolt3_htlc(owner, &state.htlc).offered_by_owner,
                     state.htlc.amount_msat,
                 )
         })
     }
 }
 
-fn bolt3_htlc(owner: Side, state: &HtlcState) -> CommitmentHtlc {
-    let by_us = state.htlc.key.direction == Direction::Offered;
+fn bolt3_htlc(owner: Side, htlc: &Htlc) -> CommitmentHtlc {
+    let by_us = htlc.key.direction == Direction::Offered;
     CommitmentHtlc {
         offered_by_owner: match owner {
             Side::Local => by_us,
             Side::Remote => !by_us,
         },
-        amount_msat: state.htlc.amount_msat,
-        payment_hash: state.htlc.payment_hash,
-        cltv_expiry: state.htlc.cltv_expiry.get(),
+        amount_msat: htlc.amount_msat,
+        payment_hash: htlc.payment_hash,
+        cltv_expiry: htlc.cltv_expiry.get(),
     }
 }

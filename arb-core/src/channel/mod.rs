@@ -18,8 +18,10 @@ use crate::outcome::Upstream;
 use crate::record::{FeeRequest, Sweep};
 use crate::sweep;
 use crate::units::Height;
+use crate::view::{Close, classify, commitment_number};
 use crate::wire;
 use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use bitcoin::secp256k1::{All, Secp256k1};
 use bitcoin::{OutPoint, ScriptBuf, Transaction, TxOut, Txid};
@@ -88,11 +90,33 @@ pub struct ChannelArbitrator {
     pub(crate) raised: BTreeSet<ActionId>,
     /// The tip when the channel was last judged.
     pub(crate) seen: Height,
-    /// An alarm rang while blocks were still being caught up: judged again when that is done (R11).
+    /// It was touched while blocks were still being caught up: judged again when that is done (R11).
     pub(crate) deferred: bool,
     /// The frame that changed it last.
     pub(crate) changed_at: u64,
+    /// The classified spend of the funding: follows from the set and the chain's facts, kept because it costs elliptic
+    /// curve arithmetic. Not stored, not compared.
+    #[serde(skip)]
+    pub(crate) close: Memo<Close>,
 }
+
+/// Something derived that is kept in memory only: two states are equal whether or not they have worked it out.
+#[derive(Clone, Debug)]
+pub(crate) struct Memo<T>(pub(crate) Option<Arc<T>>);
+
+impl<T> Default for Memo<T> {
+    fn default() -> Self {
+        Self(None)
+    }
+}
+
+impl<T> PartialEq for Memo<T> {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl<T> Eq for Memo<T> {}
 
 /// An HTLC and what only grows about it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -150,6 +174,9 @@ pub(crate) struct Requests {
     pub(crate) scripts: ScriptsRequest,
     pub(crate) fee_inputs: BTreeMap<OutPoint, FeeInputsRequest>,
     pub(crate) sweeps: BTreeMap<OutPoint, SweepState>,
+    /// When a claim's transaction was dropped last: the next one is planned in a later block, whatever the network and
+    /// the wallet answer, so that the three cannot run in a circle.
+    pub(crate) dropped: BTreeMap<OutPoint, Height>,
     /// Every wallet coin that a sweep ever used, with its value.
     pub(crate) coins: BTreeMap<OutPoint, u64>,
     /// Claims that cost more than they are worth at the last look.
@@ -212,7 +239,15 @@ impl ChannelArbitrator {
             seen,
             deferred: false,
             changed_at: 0,
+            close: Memo::default(),
         }
+    }
+
+    /// Works out the close again: whenever the set or the spends of the fundings changed, and after decoding.
+    pub(crate) fn reclassify(&mut self) {
+        let spent = self.chain.kept.values().any(|kept| kept.level == Level::Funding);
+        // An open channel costs nothing here: no key is derived before something spends a funding.
+        self.close = Memo(if spent { classify(self, &Secp256k1::new()).map(Arc::new) } else { None });
     }
 
     /// The channel's identity outside the court.
@@ -303,10 +338,21 @@ impl ChannelArbitrator {
     /// A second level is always P2WSH: other outputs down there are somebody's wallet.
     fn watches_output(&self, txid: &Txid, kept: &KeptTx, output: &TxOut) -> bool {
         match kept.level {
-            Level::Funding => !self.ratchet.closings.contains_key(txid),
+            Level::Funding => !self.is_closing(txid, &kept.tx),
             Level::Commitment => output.script_pubkey.is_p2wsh(),
             Level::Second => false,
         }
+    }
+
+    /// Whether any output of a kept transaction is watched.
+    pub(crate) fn watches_outputs(&self, txid: &Txid, kept: &KeptTx) -> bool {
+        kept.tx.output.iter().any(|output| self.watches_output(txid, kept, output))
+    }
+
+    /// Whether this is a closing transaction that we signed. One that has a commitment's form is not trusted to be one,
+    /// whatever we were told (B1): a revoked commitment's outputs are watched.
+    pub(crate) fn is_closing(&self, txid: &Txid, tx: &Transaction) -> bool {
+        self.ratchet.closings.contains_key(txid) && commitment_number(&self.facts, tx).is_none()
     }
 
     /// How far below a funding output a transaction is, if it matters to this channel at all.
@@ -351,7 +397,7 @@ impl ChannelArbitrator {
     pub(crate) fn commitment_asked(&self, secp: &Secp256k1<All>, request: &ActionId) -> Option<(Funding, Rebuilt)> {
         let local = self.set.local.as_ref()?;
         self.facts.fundings.iter().find_map(|funding| {
-            let rebuilt = self.rebuild(secp, Side::Local, &local.commitment, funding)?;
+            let rebuilt = self.rebuild(secp, Side::Local, &local.commitment, funding, &[])?;
             (sweep::commitment_id(self, &rebuilt) == *request).then(|| (funding.clone(), rebuilt))
         })
     }

@@ -21,7 +21,17 @@ pub(super) fn judge(bench: &Bench<'_>, docket: &ChannelView<'_>, out: &mut Vec<C
     }
     // Frozen for whatever reason: ours goes to chain too, unless something of ours must not, or the funding is spent.
     let frozen = ratchet.frozen.or(reason);
-    let wanted = frozen.is_some_and(|why| !matches!(why, FreezeReason::Outdated | FreezeReason::Forgotten));
+    let wanted = frozen.is_some_and(|why| match why {
+        FreezeReason::Outdated | FreezeReason::Forgotten => false,
+        // A mutual close that a reorg took away comes back by itself: no reason for a commitment (B62), unless an HTLC is
+        // at stake.
+        FreezeReason::FundingSpent => ratchet.closings.is_empty() || !docket.channel.htlcs.is_empty(),
+        FreezeReason::Deadline(_)
+        | FreezeReason::OverdueSum
+        | FreezeReason::Operator
+        | FreezeReason::PeerError
+        | FreezeReason::PeerOnChain => true,
+    });
     if wanted && !ratchet.went_to_chain && !ratchet.outdated && docket.close.is_none() {
         out.push(Conclusion::WentToChain);
     }

@@ -83,9 +83,10 @@ fn failure(bench: &Bench<'_>, docket: &ChannelView<'_>, htlc: HtlcRef, state: &H
         return None;
     }
     if !docket.channel.has_output_somewhere(htlc) && docket.output_of(htlc).is_none() {
-        // An unknown commitment may have an output for it all the same.
-        let unknown = docket.close.as_ref().is_some_and(|close| close.kind == CloseKind::Unknown);
-        if !unknown && !docket.channel.ratchet.outdated {
+        // A commitment that is not in the set, revoked or unknown, may have an output for it all the same.
+        let foreign =
+            docket.close.as_ref().is_some_and(|close| matches!(close.kind, CloseKind::Unknown | CloseKind::Revoked));
+        if !foreign && !docket.channel.ratchet.outdated {
             return Some(FailReason::OnNoCommitment);
         }
     }

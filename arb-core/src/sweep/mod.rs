@@ -44,7 +44,9 @@ pub(crate) fn judge(bench: &Bench<'_>, docket: &ChannelView<'_>, out: &mut Vec<C
         }
     }
     for claim in claims {
-        if !docket.channel.requests.sweeps.contains_key(&claim.outpoint) {
+        let requests = &docket.channel.requests;
+        let rests = requests.dropped.get(&claim.outpoint).is_some_and(|dropped| *dropped >= docket.tip);
+        if !requests.sweeps.contains_key(&claim.outpoint) && !rests {
             plan(bench, docket, claim, out);
         }
     }

@@ -101,7 +101,7 @@ fn in_the_set(
     txid: Txid,
 ) -> Option<(CloseKind, Side, Option<usize>, Rebuilt)> {
     let same = |owner, commitment: &Commitment| {
-        let rebuilt = channel.rebuild(secp, owner, commitment, funding)?;
+        let rebuilt = channel.rebuild(secp, owner, commitment, funding, &[])?;
         (rebuilt.built.txid == txid).then_some(rebuilt)
     };
     if let Some(local) = channel.set.local.as_ref().filter(|local| local.commitment.number == number) {

@@ -5,7 +5,7 @@
 mod close;
 mod wake;
 
-pub(crate) use close::{Close, classify};
+pub(crate) use close::{Close, classify, commitment_number};
 pub(crate) use wake::{chain_height, forget_height, give_up_height};
 
 use crate::bolt3::{OutputKind, SpendPath, anchor_script, classify_spend, to_remote_script_pubkey};
@@ -21,8 +21,8 @@ use crate::resolver::{
 };
 use crate::units::{Blocks, Height};
 use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
-use bitcoin::secp256k1::Secp256k1;
 use bitcoin::{OutPoint, Txid};
 
 /// How an outpoint was spent by a confirmed transaction.
@@ -58,7 +58,7 @@ pub(crate) struct ChannelView<'a> {
     pub(crate) channel: &'a ChannelArbitrator,
     pub(crate) tip: Height,
     pub(crate) policy: &'a Policy,
-    pub(crate) close: Option<Close>,
+    pub(crate) close: Option<Arc<Close>>,
     pub(crate) spends: BTreeMap<OutPoint, SpendOf>,
     pub(crate) contracts: Vec<Contract>,
     /// Confirmations at which this channel gives up rights.
@@ -73,14 +73,12 @@ impl<'a> ChannelView<'a> {
             channel,
             tip,
             policy,
-            close: None,
+            close: channel.close.0.clone(),
             spends: BTreeMap::new(),
             contracts: Vec::new(),
             fail_depth: policy.fail_depth(capacity),
         };
-        // An open channel costs nothing here: no key is derived before something spends a funding.
-        if channel.chain.kept.values().any(|kept| kept.level == Level::Funding) {
-            view.close = classify(channel, &Secp256k1::new());
+        if view.close.is_some() {
             view.spends = spends(channel);
             view.contracts = view.contracts();
         }
@@ -137,7 +135,10 @@ impl<'a> ChannelView<'a> {
     /// Whether the chain was searched for spends of everything that a failure could rest on.
     pub(crate) fn is_scanned(&self) -> bool {
         self.channel.chain.fundings.iter().all(|funding| funding.scanned)
-            && self.channel.chain.kept.values().all(|kept| kept.scanned || kept.level != Level::Funding)
+            && self.channel.chain.kept.iter().all(|(txid, kept)| {
+                // One without an output to watch has nothing to be searched for, and nobody is asked to.
+                kept.scanned || kept.level != Level::Funding || !self.channel.watches_outputs(txid, kept)
+            })
     }
 
     /// The kit that this view's resolvers are handed.
@@ -228,13 +229,19 @@ impl<'a> ChannelView<'a> {
 
     /// An HTLC that the confirmed transaction has no output for: over once its origin has an outcome.
     fn without_output(&self, close: &Close, htlc: HtlcRef) -> ContractState {
-        let over = !htlc.is_offered() || self.channel.ratchet.released.contains_key(&htlc);
-        if over {
-            ContractState::Done(ContractOutcome::NoOutput)
-        } else {
-            let until = Height::buried_at(close.height, self.fail_depth);
-            ContractState::Live(Stage::Waiting { until: until.max(self.tip.next()) })
-        }
+        let released = self.channel.ratchet.released.contains_key(&htlc);
+        let state = self.channel.htlcs.get(&htlc).filter(|_| htlc.is_offered() && !released);
+        let Some(state) = state else { return ContractState::Done(ContractOutcome::NoOutput) };
+        let until = match close.kind {
+            // It may have an output for it all the same: burial says nothing.
+            CloseKind::Unknown => forget_height(state, self.policy),
+            CloseKind::Local
+            | CloseKind::Remote
+            | CloseKind::RemotePending
+            | CloseKind::Revoked
+            | CloseKind::Mutual => Height::buried_at(close.height, self.fail_depth),
+        };
+        ContractState::Live(Stage::Waiting { until })
     }
 }
 

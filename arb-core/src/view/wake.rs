@@ -76,6 +76,7 @@ impl ChannelView<'_> {
         if let ScriptsRequest::Asked { at } = self.channel.requests.scripts {
             heights.push(at.next());
         }
+        heights.extend(self.channel.requests.dropped.values().map(|dropped| dropped.next()));
         for contract in &self.contracts {
             match &contract.state {
                 ContractState::Live(Stage::Waiting { until } | Stage::Contested { until } | Stage::Spent { until }) => {

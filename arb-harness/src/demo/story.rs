@@ -40,10 +40,10 @@ impl Ending {
     }
 
     fn hear(&mut self, event: &Event) {
-        if let Event::UpstreamAcknowledged { htlc, outcome } = event {
-            if let Some(known) = self.upstream.get_mut(&htlc.htlc) {
-                known.1 = Some(*outcome);
-            }
+        if let Event::UpstreamAcknowledged { htlc, outcome } = event
+            && let Some(known) = self.upstream.get_mut(&htlc.htlc)
+        {
+            known.1 = Some(*outcome);
         }
         if matches!(event, Event::Performed { .. }) && self.sheet.is_some() {
             self.gone = true;
