@@ -145,10 +145,8 @@ impl Failure {
         let mut text = self.to_string();
         if let Self::Journal(_, JournalError::Storage(why)) = self {
             // That it was the storage is said better by what it says. It panics at damage that it does not expect.
-            let why = match why {
-                RedbStoreError::Panicked(text) => RedbStoreError::Corrupted(text.clone()).to_string(),
-                why => why.to_string(),
-            };
+            let damage = if let RedbStoreError::Panicked(text) = why { Some(text.clone()) } else { None };
+            let why = damage.map_or_else(|| why.to_string(), |text| RedbStoreError::Corrupted(text).to_string());
             text = if why.contains(&text) { why } else { format!("{text}: {why}") };
             return text.split_whitespace().collect::<Vec<_>>().join(" ");
         }

@@ -46,6 +46,7 @@ pub(crate) fn play(
     finish_reorg(scenario, &stage.fixture, &mut stage.chain).map_err(failed)?;
     let born = birth(files, &stage.genesis())?;
     let mut process = Process::new(stage.genesis(), true);
+    process.first = last_estimate(&frames(files)?);
     let endless = match stage.play(&mut process, watch) {
         Ok(()) => false,
         Err(StageError::Endless) => true,
@@ -111,6 +112,14 @@ fn finish_reorg(
         chain.reorg_drop((tip + 1).saturating_sub(height));
     }
     Ok(())
+}
+
+/// The estimate that was heard last. A node has one before it has new blocks; without it, blocks that were mined and not yet
+/// heard of when the program was killed would make the old one stale.
+fn last_estimate(frames: &[Frame]) -> Vec<Event> {
+    let entries = frames.iter().rev().flat_map(|frame| frame.entries.iter().rev());
+    let mut estimates = entries.filter(|entry| matches!(entry.heard, Event::FeesEstimated(_)));
+    estimates.next().map(|entry| entry.heard.clone()).into_iter().collect()
 }
 
 /// Every frame of a journal.
