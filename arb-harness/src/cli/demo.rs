@@ -1,6 +1,10 @@
 //! `arb demo`: every close, each by a process that dies after every append.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc;
+use std::thread;
 use std::time::Duration;
 
 use arb_harness::chain::Chain;
@@ -26,10 +30,13 @@ pub(crate) struct Options {
     pace: Pace,
 }
 
-/// How slowly to go: for whoever wants to kill the program at a certain moment.
+/// How fast to go.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Pace {
-    /// Rest this long after each append.
+    /// How many scenarios are played at a time.
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = jobs)]
+    jobs: usize,
+    /// Rest this long after each append: for whoever wants to kill the program at a certain moment.
     #[arg(long, hide = true, value_name = "MILLISECONDS", default_value_t = 0)]
     slow_ms: u64,
 }
@@ -39,6 +46,11 @@ impl Pace {
     pub(crate) const fn pause(&self) -> Duration {
         Duration::from_millis(self.slow_ms)
     }
+}
+
+fn jobs(text: &str) -> Result<usize, String> {
+    let jobs = text.parse().ok().filter(|jobs| (1..=64).contains(jobs));
+    jobs.ok_or_else(|| "a number from 1 to 64".to_owned())
 }
 
 /// Plays the demonstration.
@@ -65,26 +77,40 @@ pub(crate) fn run(options: &Options, json: bool) -> Answer {
     })
 }
 
-/// Plays scenarios one after the other and prints how each ended.
+/// Plays scenarios, a few at a time, and prints how each ended, in order. Each is a world of its own; most of its time goes
+/// by waiting for the disk.
 pub(crate) fn play_all(
     scenarios: &[Scenario],
     pace: &Pace,
     json: bool,
-    mut begin: impl FnMut(&Scenario) -> Result<(Files, Chain), Failure>,
+    begin: impl Fn(&Scenario) -> Result<(Files, Chain), Failure> + Sync,
 ) -> Answer {
     let mut progress = Progress::new(scenarios.len());
-    let mut reports: Vec<Report> = Vec::new();
-    for scenario in scenarios {
+    let (next, ticker) = (AtomicUsize::new(0), progress.ticker());
+    let one = |scenario: &Scenario| {
         let (files, chain) = begin(scenario)?;
         let name = scenario.name();
-        let report =
-            play(*scenario, &files, chain, pace.pause(), |height, appends| progress.tick(&name, height, appends))?;
-        progress.done(&report.summary());
-        if !json {
-            progress.aside(|| output::print(&report.tables()))?;
+        play(*scenario, &files, chain, pace.pause(), |height, appends| ticker.tick(&name, height, appends))
+    };
+    let reports = thread::scope(|scope| {
+        let (ended, ends) = mpsc::channel();
+        for _ in 0..pace.jobs.min(scenarios.len()) {
+            let (ended, next, one) = (ended.clone(), &next, &one);
+            scope.spawn(move || {
+                // Nobody listens any more once one has failed.
+                while let Some((place, scenario)) = take(scenarios, next) {
+                    if ended.send((place, one(scenario))).is_err() {
+                        break;
+                    }
+                }
+            });
         }
-        reports.push(report);
-    }
+        drop(ended);
+        in_order(ends, |report| {
+            progress.done(&report.summary());
+            if json { Ok(()) } else { progress.aside(|| output::print(&report.tables())) }
+        })
+    })?;
     drop(progress);
     let reports = Reports::new(reports);
     if json {
@@ -93,4 +119,26 @@ pub(crate) fn play_all(
         output::print(&reports.summary())?
     }
     Ok(reports.verdict())
+}
+
+/// The next scenario that nobody plays yet.
+fn take<'a>(scenarios: &'a [Scenario], next: &AtomicUsize) -> Option<(usize, &'a Scenario)> {
+    let place = next.fetch_add(1, Ordering::Relaxed);
+    scenarios.get(place).map(|scenario| (place, scenario))
+}
+
+/// Shows reports in their order, however they come in; the first failure ends it.
+fn in_order(
+    ends: mpsc::Receiver<(usize, Result<Report, Failure>)>,
+    mut show: impl FnMut(&Report) -> Result<(), Failure>,
+) -> Result<Vec<Report>, Failure> {
+    let (mut early, mut reports) = (BTreeMap::new(), Vec::new());
+    for (place, end) in ends {
+        early.insert(place, end?);
+        while let Some(report) = early.remove(&reports.len()) {
+            show(&report)?;
+            reports.push(report);
+        }
+    }
+    Ok(reports)
 }

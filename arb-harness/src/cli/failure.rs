@@ -143,6 +143,13 @@ impl Failure {
     /// The whole story on one line: what, then every cause that is not in it yet.
     pub(crate) fn one_line(&self) -> String {
         let mut text = self.to_string();
+        if let Self::Journal(_, JournalError::Storage(why)) = self {
+            // That it was the storage is said better by what it says. It panics at damage that it does not expect.
+            let damage = if let RedbStoreError::Panicked(text) = why { Some(text.clone()) } else { None };
+            let why = damage.map_or_else(|| why.to_string(), |text| RedbStoreError::Corrupted(text).to_string());
+            text = if why.contains(&text) { why } else { format!("{text}: {why}") };
+            return text.split_whitespace().collect::<Vec<_>>().join(" ");
+        }
         let mut cause = self.source();
         while let Some(why) = cause {
             let more = why.to_string();

@@ -76,10 +76,9 @@ pub(crate) fn run(options: &Options, json: bool) -> Answer {
         }
     })?;
     failed.map_or(Ok(()), Err)?;
-    if let Some(wanted) = wanted {
-        if !teller.names.iter().any(|(_, id)| id.to_string().starts_with(&wanted)) {
-            return Err(Failure::NoChannel { path: source.path().to_owned(), channel: wanted });
-        }
+    let is_known = |wanted: &String| teller.names.iter().any(|(_, id)| id.to_string().starts_with(wanted));
+    if let Some(channel) = wanted.filter(|wanted| !is_known(wanted)) {
+        return Err(Failure::NoChannel { path: source.path().to_owned(), channel });
     }
     if json {
         output::json(&History { frames: lines })?;
@@ -124,11 +123,9 @@ impl Teller {
     /// Numbers are given out in order and never again.
     fn learn(&mut self, event: &Event) {
         self.height = words::height_after(event).unwrap_or(self.height);
-        if let Some(id) = words::opened(event) {
-            if self.next < u32::MAX {
-                self.names.push((ChannelIndex::new(self.next), id));
-                self.next += 1;
-            }
+        if let Some(id) = words::opened(event).filter(|_| self.next < u32::MAX) {
+            self.names.push((ChannelIndex::new(self.next), id));
+            self.next += 1;
         }
     }
 

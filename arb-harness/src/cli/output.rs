@@ -21,9 +21,9 @@ struct Object<'a, T> {
 pub(crate) fn print(text: &str) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
     let written = out.write_all(text.as_bytes()).and_then(|()| out.write_all(b"\n")).and_then(|()| out.flush());
-    written.map_err(|source| match source.kind() {
-        ErrorKind::BrokenPipe => Failure::Closed,
-        _ => Failure::io("write", Path::new("standard output"))(source),
+    written.map_err(|source| {
+        let closed = source.kind() == ErrorKind::BrokenPipe;
+        if closed { Failure::Closed } else { Failure::io("write", Path::new("standard output"))(source) }
     })
 }
 

@@ -4,6 +4,7 @@
 //! before the journal is; and every block is durable before the journal hears of it.
 
 use std::ops::ControlFlow;
+use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
@@ -22,6 +23,10 @@ use super::failure::Failure;
 use super::folder::Files;
 use super::report::Report;
 
+/// How often, and after which time, a journal that is in use is tried again.
+const PATIENCE: u32 = 200;
+const A_MOMENT: Duration = Duration::from_millis(25);
+
 /// Plays it, and says how it ended. `watch` is told the chain's height and the appends so far; after each append the
 /// process rests for `pause`.
 pub(crate) fn play(
@@ -35,12 +40,13 @@ pub(crate) fn play(
     let path = files.journal.clone();
     let open = move || {
         thread::sleep(pause);
-        RedbStore::open(&path).map_err(JournalError::Storage)
+        open_patiently(&path).map_err(JournalError::Storage)
     };
     let mut stage = Stage::new(scenario, chain, open).map_err(failed)?;
     finish_reorg(scenario, &stage.fixture, &mut stage.chain).map_err(failed)?;
     let born = birth(files, &stage.genesis())?;
     let mut process = Process::new(stage.genesis(), true);
+    process.first = last_estimate(&frames(files)?);
     let endless = match stage.play(&mut process, watch) {
         Ok(()) => false,
         Err(StageError::Endless) => true,
@@ -61,6 +67,17 @@ pub(crate) fn play(
         process.restarts + u64::from(born),
         journal_bytes(files, &frames)?,
     ))
+}
+
+/// Opens a journal. While somebody looks at it with another tool, it waits a little: between two lives it is nobody's.
+fn open_patiently(path: &Path) -> Result<RedbStore, RedbStoreError> {
+    for _ in 0..PATIENCE {
+        match RedbStore::open(path) {
+            Err(RedbStoreError::InUse(_)) => thread::sleep(A_MOMENT),
+            answer => return answer,
+        }
+    }
+    RedbStore::open(path)
 }
 
 /// The journal's first frame, the genesis, in a life of its own: whether it was written now.
@@ -97,9 +114,17 @@ fn finish_reorg(
     Ok(())
 }
 
+/// The estimate that was heard last. A node has one before it has new blocks; without it, blocks that were mined and not yet
+/// heard of when the program was killed would make the old one stale.
+fn last_estimate(frames: &[Frame]) -> Vec<Event> {
+    let entries = frames.iter().rev().flat_map(|frame| frame.entries.iter().rev());
+    let mut estimates = entries.filter(|entry| matches!(entry.heard, Event::FeesEstimated(_)));
+    estimates.next().map(|entry| entry.heard.clone()).into_iter().collect()
+}
+
 /// Every frame of a journal.
 fn frames(files: &Files) -> Result<Vec<Frame>, Failure> {
-    let store = RedbStore::open(&files.journal).map_err(Failure::storage(&files.journal))?;
+    let store = open_patiently(&files.journal).map_err(Failure::storage(&files.journal))?;
     let reader = Reader::open(store).map_err(Failure::journal(&files.journal))?;
     let mut frames = Vec::new();
     let read = reader.frames(|frame| {

@@ -24,11 +24,9 @@ impl Progress {
         Self { bar, total, done: 0 }
     }
 
-    /// A scenario is at this height, after so many appends.
-    pub(crate) fn tick(&self, name: &str, height: u32, appends: u64) {
-        if let Some(bar) = &self.bar {
-            bar.set_message(format!("{name}: height {height}, {appends} appends"));
-        }
+    /// Whoever tells how far a scenario is, from any thread.
+    pub(crate) fn ticker(&self) -> Ticker {
+        Ticker(self.bar.clone())
     }
 
     /// A scenario ended.
@@ -45,6 +43,18 @@ impl Progress {
         match &self.bar {
             Some(bar) => bar.suspend(run),
             None => run(),
+        }
+    }
+}
+
+/// Tells how far a scenario is.
+pub(crate) struct Ticker(Option<ProgressBar>);
+
+impl Ticker {
+    /// A scenario is at this height, after so many appends.
+    pub(crate) fn tick(&self, name: &str, height: u32, appends: u64) {
+        if let Some(bar) = &self.0 {
+            bar.set_message(format!("{name}: height {height}, {appends} appends"));
         }
     }
 }

@@ -46,7 +46,7 @@ enum Stop {
 /// Replays a journal.
 pub(crate) fn run(options: &Options, json: bool) -> Answer {
     let source = Source::open(&options.journal)?;
-    source.from_the_first()?;
+    source.needs_the_first()?;
     let mut court = ChainArbitrator::new();
     let mut replayed = Replayed::default();
     let stop = source.frames(|frame| {
@@ -105,13 +105,9 @@ fn decided(court: &mut ChainArbitrator, frame: &Frame) -> Option<Difference> {
             Err(why) => Err(why),
         };
         let (heard, concluded) = (recorded.heard.clone(), recorded.concluded.clone());
-        (decided.as_ref() != Ok(&concluded)).then(|| Difference {
-            sequence,
-            entry,
-            heard,
-            recorded: concluded,
-            decided,
-        })
+        let differs = decided.as_ref() != Ok(&concluded);
+        let difference = Difference { sequence, entry, heard, recorded: concluded, decided };
+        differs.then_some(difference)
     })
 }
 

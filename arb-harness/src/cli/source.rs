@@ -70,7 +70,7 @@ impl Source {
     }
 
     /// Refuses a story whose begin is gone.
-    pub(crate) fn from_the_first(&self) -> Result<(), Failure> {
+    pub(crate) fn needs_the_first(&self) -> Result<(), Failure> {
         match self.first() {
             0 | 1 => Ok(()),
             first => Err(Failure::Compacted { path: self.path.clone(), first }),
@@ -93,7 +93,7 @@ impl Source {
         if let (Kind::Redb(reader), None) = (&self.kind, at) {
             return reader.court().map_err(Failure::journal(&self.path));
         }
-        self.from_the_first()?;
+        self.needs_the_first()?;
         let mut court = ChainArbitrator::new();
         let failed = self.frames(|frame| {
             if at.is_some_and(|at| frame.sequence > at) {
@@ -113,10 +113,10 @@ impl Source {
     /// What the journal belongs to.
     fn genesis(&self) -> Result<Genesis, Failure> {
         let first = self.frames(|frame| ControlFlow::Break(frame.clone()))?;
-        if let Some(entry) = first.as_ref().and_then(|frame| frame.entries.first()) {
-            if let Event::Genesis(genesis) = &entry.heard {
-                return Ok(genesis.clone());
-            }
+        if let Some(Event::Genesis(genesis)) =
+            first.as_ref().and_then(|frame| frame.entries.first()).map(|entry| &entry.heard)
+        {
+            return Ok(genesis.clone());
         }
         self.court(None)?.genesis().cloned().ok_or_else(|| Failure::NoGenesis(self.path.clone()))
     }

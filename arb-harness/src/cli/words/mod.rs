@@ -3,8 +3,8 @@
 mod events;
 
 use arb_core::{
-    Alert, ClaimPath, Conclusion, ContractReport, DropReason, FailReason, FreezeReason, Height, Notice, StageRecord,
-    Sweep, Upstream,
+    Alert, ClaimPath, Conclusion, ContractId, ContractReport, DropReason, FailReason, FreezeReason, Height, Notice,
+    StageRecord, Sweep, Upstream,
 };
 use arb_harness::demo::story::{close_name, contract_name, kind_name, outcome_name, resolver_name};
 use bitcoin::{OutPoint, Txid};
@@ -38,9 +38,9 @@ pub(crate) fn conclusion(conclusion: &Conclusion) -> String {
         Conclusion::Classified { kind: Some(kind) } => format!("the close is {}", close_name(*kind)),
         Conclusion::Classified { kind: None } => "the funding is unspent again".to_owned(),
         Conclusion::HandedOff { contract, to } => {
-            format!("{} goes to {}", contract_name(contract), resolver_name(*to))
+            format!("{} goes to {}", contract_id(contract), resolver_name(*to))
         }
-        Conclusion::Staged { contract, stage: now } => format!("{} {}", contract_name(contract), stage(now)),
+        Conclusion::Staged { contract, stage: now } => format!("{} {}", contract_id(contract), stage(now)),
     }
 }
 
@@ -154,6 +154,14 @@ const fn drop_reason(why: DropReason) -> &'static str {
         DropReason::TooCheap => "too cheap",
         DropReason::MissingInputs => "an input is missing",
         DropReason::Superseded => "superseded",
+    }
+}
+
+/// A contract by the begin of its outpoint, or the HTLC that has none.
+fn contract_id(id: &ContractId) -> String {
+    match id {
+        ContractId::Output(output) => outpoint(output),
+        ContractId::NoOutput(_) => contract_name(id),
     }
 }
 
