@@ -64,6 +64,7 @@ impl Draft {
     /// A channel's copy, made at the first touch. `None`: there is no such channel, or its row is newer than this frame
     /// (a checkpoint's rows may be).
     fn touch(&mut self, base: &ChainArbitrator, index: ChannelIndex) -> Option<&mut ChannelArbitrator> {
+        let caught_up = self.state.is_caught_up();
         if let alloc::collections::btree_map::Entry::Vacant(vacant) = self.channels.entry(index) {
             let channel = base.channel(index).filter(|channel| channel.changed_at < self.state.sequence)?;
             vacant.insert(Some(channel.clone()));
@@ -78,6 +79,9 @@ impl Draft {
             self.touched.insert(index, before);
         }
         channel.seen = self.state.tip.height;
+        // Whatever made it worth a look while blocks are missing is worth another when they are there (R11): not only an
+        // alarm, but a preimage whose deadline is past, or a close.
+        channel.deferred = !caught_up;
         Some(channel)
     }
 
@@ -231,7 +235,8 @@ impl Draft {
         self.ids.insert(facts.id, index);
         // A checkpoint's row may have the channel already.
         if base.channel(index).is_none() {
-            let channel = ChannelArbitrator::new(facts, standing, self.state.tip.height);
+            let mut channel = ChannelArbitrator::new(facts, standing, self.state.tip.height);
+            channel.deferred = !self.state.is_caught_up();
             self.parents.extend(channel.facts.fundings.iter().map(|funding| (funding.outpoint.txid, index)));
             self.channels.insert(index, Some(channel));
             self.note_watched(index);
@@ -256,17 +261,12 @@ impl Draft {
                 kept.push(tx.clone());
             }
         }
-        let caught_up = self.state.is_caught_up();
         let ringing = self.undrafted(base.indexes.alarms(block.height));
         let policy = self.state.policy.clone();
         let drafted = self.drafted(|channel| {
             ChannelView::new(channel, channel.seen, &policy).alarm().is_some_and(|alarm| alarm <= block.height)
         });
-        for index in ringing.into_iter().chain(drafted) {
-            if let Some(channel) = self.touch(base, index) {
-                channel.deferred = !caught_up;
-            }
-        }
+        self.touch_all(base, ringing.into_iter().chain(drafted));
         self.wake_deferred(base);
         Event::BlockConnected(Box::new(Block { txs: kept, ..*block }))
     }
@@ -299,6 +299,7 @@ impl Draft {
                 channel.disconnect(block.height);
             }
         }
+        self.wake_deferred(base);
     }
 
     fn mempool(&mut self, base: &ChainArbitrator, tx: &Transaction) {
@@ -341,16 +342,12 @@ impl Draft {
         }
     }
 
-    /// Once the tip is the best known block, everything whose alarm rang on the way is judged (R11).
+    /// Once the tip is the best known block, everything that was touched on the way is judged (R11).
     fn wake_deferred(&mut self, base: &ChainArbitrator) {
         if self.state.is_caught_up() {
             let deferred = self.undrafted(base.indexes.deferred());
             let drafted = self.drafted(|channel| channel.deferred);
-            for index in deferred.into_iter().chain(drafted) {
-                if let Some(channel) = self.touch(base, index) {
-                    channel.deferred = false;
-                }
-            }
+            self.touch_all(base, deferred.into_iter().chain(drafted));
         }
     }
 

@@ -90,7 +90,7 @@ pub struct ChannelArbitrator {
     pub(crate) raised: BTreeSet<ActionId>,
     /// The tip when the channel was last judged.
     pub(crate) seen: Height,
-    /// An alarm rang while blocks were still being caught up: judged again when that is done (R11).
+    /// Touched while blocks were still being caught up: judged again when that is done (R11).
     pub(crate) deferred: bool,
     /// The frame that changed it last.
     pub(crate) changed_at: u64,
