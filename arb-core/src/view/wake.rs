@@ -52,6 +52,11 @@ impl ChannelView<'_> {
             if let Some(height) = chain_height(state, usable, self.policy) {
                 heights.push(height);
                 heights.push(height.after(self.policy.overdue_max));
+                // Overdue, and worth less than a close so far: what a close costs changes with every estimate.
+                let answered = usable && key.is_offered();
+                if height <= self.tip && !answered && self.channel.has_output_somewhere(*key) {
+                    heights.push(self.tip.next());
+                }
             }
         }
     }
