@@ -389,6 +389,13 @@ impl ChainArbitrator {
     pub(crate) fn absorb(&mut self, draft: Draft) {
         let old_policy = core::mem::replace(&mut self.state, draft.state).policy;
         let sequence = self.state.sequence;
+        if old_policy != self.state.policy {
+            // On recovery a channel's row may be ahead of this frame: then the draft has no copy of it.
+            let ahead = self.channels().map(|(index, _)| index).filter(|index| !draft.channels.contains_key(index));
+            for index in ahead.collect::<Vec<_>>() {
+                self.reindex(index, &old_policy);
+            }
+        }
         for (index, channel) in draft.channels {
             let channel = channel.map(|mut channel| {
                 channel.changed_at = sequence;
