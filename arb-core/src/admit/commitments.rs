@@ -21,7 +21,7 @@ pub(super) fn local(view: View<'_>, heard: &LocalCommitmentSigned) -> Result<Adm
     let update = &heard.update;
     let channel = channel(view, &update.channel)?;
     if let Some(current) = &channel.set.local {
-        if is_again(update, &current.commitment) && current.signatures == heard.signatures {
+        if is_again(channel, update, &current.commitment) && current.signatures == heard.signatures {
             return Ok(Admission::Duplicate);
         }
     }
@@ -41,7 +41,12 @@ pub(super) fn remote(view: View<'_>, heard: &RemoteCommitmentSigned) -> Result<A
     let update = &heard.update;
     let channel = channel(view, &update.channel)?;
     let set = &channel.set;
-    if set.remotes.iter().any(|known| is_again(update, known)) {
+    // What it changes is known until the commitment before is revoked: then nothing but the very same is the same again.
+    let base = set.base(Side::Remote, update.number);
+    let complete = |known: &Commitment| {
+        (base.is_none() && update.number != set.first_remote) || Commitment::updated(base, update) == *known
+    };
+    if set.remotes.iter().any(|known| is_again(channel, update, known) && complete(known)) {
         return Ok(Admission::Duplicate);
     }
     may_change(channel)?;
@@ -102,13 +107,14 @@ fn may_change(channel: &ChannelArbitrator) -> Result<(), Rejected> {
 }
 
 /// Whether an update describes a commitment that is known: everybody is at-least-once.
-fn is_again(update: &CommitmentUpdate, known: &Commitment) -> bool {
+fn is_again(channel: &ChannelArbitrator, update: &CommitmentUpdate, known: &Commitment) -> bool {
+    let same = |htlc: &Htlc| channel.htlcs.get(&htlc.key).is_some_and(|state| state.htlc == *htlc);
     known.number == update.number
         && known.point == update.point
         && known.feerate_sat_per_kw == update.feerate_sat_per_kw
         && known.local_msat == update.local_msat
         && known.remote_msat == update.remote_msat
-        && update.added.iter().all(|htlc| known.position(htlc.key).is_some())
+        && update.added.iter().all(|htlc| known.position(htlc.key).is_some() && same(htlc))
         && update.removed.iter().all(|htlc| known.position(*htlc).is_none())
 }
 
