@@ -83,9 +83,12 @@ fn failure(bench: &Bench<'_>, docket: &ChannelView<'_>, htlc: HtlcRef, state: &H
         return None;
     }
     if !docket.channel.has_output_somewhere(htlc) && docket.output_of(htlc).is_none() {
-        // An unknown commitment may have an output for it all the same.
-        let unknown = docket.close.as_ref().is_some_and(|close| close.kind == CloseKind::Unknown);
-        if !unknown && !docket.channel.ratchet.outdated {
+        // A commitment that we do not know, or no longer know, may have an output for it all the same; so may one that
+        // an old journal misses.
+        let foreign = |close: &Close| matches!(close.kind, CloseKind::Unknown | CloseKind::Revoked);
+        let foreign = docket.close.as_ref().is_some_and(|close| foreign(close));
+        let suspect = bench.view.court().suspects(docket.channel);
+        if !foreign && !suspect && !docket.channel.ratchet.outdated {
             return Some(FailReason::OnNoCommitment);
         }
     }
