@@ -87,7 +87,7 @@ impl ChannelView<'_> {
                     heights.push(*until)
                 }
                 ContractState::Live(Stage::ClaimWanted(claim)) => {
-                    heights.push(claim.since.after(self.policy.forget_depth));
+                    heights.push(claim.worth_waiting_until(self.policy));
                     heights.extend(claim.deadline.map(Height::next));
                 }
                 ContractState::Done(_) => {}
