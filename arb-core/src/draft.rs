@@ -237,6 +237,8 @@ impl Draft {
         if base.channel(index).is_none() {
             let mut channel = ChannelArbitrator::new(facts, standing, self.state.tip.height);
             channel.deferred = !self.state.is_caught_up();
+            // A suspicion is about what the journal had: this channel was told after it.
+            channel.ratchet.cleared = self.state.suspicions;
             self.parents.extend(channel.facts.fundings.iter().map(|funding| (funding.outpoint.txid, index)));
             self.channels.insert(index, Some(channel));
             self.note_watched(index);
