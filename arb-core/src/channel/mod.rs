@@ -361,6 +361,7 @@ impl ChannelArbitrator {
     /// Whether a fall of the feerates could move something.
     pub(crate) fn waits_for_fees(&self) -> bool {
         !self.requests.uneconomic.is_empty()
+            || self.requests.fee_inputs.keys().any(|owner| self.requests.missing.contains_key(owner))
             || self.requests.sweeps.values().any(|state| state.rejected == Some(BroadcastRejection::FeeTooLow))
     }
 
