@@ -296,9 +296,4 @@ impl<'a> View<'a> {
         }
         out
     }
-
-    /// The channels that this step has touched so far.
-    pub(crate) fn drafted(self) -> impl Iterator<Item = (ChannelIndex, &'a ChannelArbitrator)> {
-        self.draft.channels.iter().filter_map(|(index, channel)| Some((*index, channel.as_ref()?)))
-    }
 }

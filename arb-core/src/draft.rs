@@ -207,7 +207,12 @@ impl Draft {
             Event::ScriptsOffered { channel, script, .. } => {
                 self.with(base, channel, |channel| channel.hear_script(script));
             }
-            Event::FeeInputsOffered(heard) => self.with(base, &heard.channel, |channel| channel.hear_fee_inputs(heard)),
+            Event::FeeInputsOffered(heard) => {
+                self.with(base, &heard.channel, |channel| channel.hear_fee_inputs(heard));
+                if let Some(index) = View::new(base, self).index_of(&heard.channel) {
+                    self.note_watched(index);
+                }
+            }
             Event::FeeInputsRefused { channel, request, missing_sat } => {
                 self.with(base, channel, |channel| channel.hear_fee_inputs_refused(request, *missing_sat));
             }

@@ -400,8 +400,10 @@ impl ChannelArbitrator {
         self.requests.coins.get(outpoint).copied()
     }
 
-    /// The wallet's coins that live sweeps use.
+    /// The wallet's coins that live sweeps use, or that were offered for one that waits.
     pub(crate) fn coins(&self) -> impl Iterator<Item = OutPoint> {
-        self.requests.sweeps.values().filter_map(|state| state.sweep.fee_input.as_ref()).map(|coin| coin.outpoint)
+        let live = self.requests.sweeps.values().filter_map(|state| state.sweep.fee_input.as_ref());
+        let offers = self.requests.fee_inputs.values().filter_map(|asked| asked.offered.as_ref());
+        live.chain(offers.flat_map(|offer| &offer.inputs)).map(|coin| coin.outpoint)
     }
 }
