@@ -215,6 +215,12 @@ impl ChainArbitrator {
         self.indexes.replace(index, old.as_deref(), place.as_deref(), (old_policy, &self.state.policy));
     }
 
+    /// Enters a channel that is as it was into the indexes again: the policy is another one.
+    pub(crate) fn reindex(&mut self, index: ChannelIndex, old_policy: &Policy) {
+        let channel = slot(index).and_then(|slot| self.channels.get(slot)).and_then(Option::as_deref);
+        self.indexes.replace(index, channel, channel, (old_policy, &self.state.policy));
+    }
+
     /// The indexes as they would be if they were built from the channels now: the other side of invariant I15.
     pub fn rebuilt_indexes(&self) -> Indexes {
         let mut indexes = Indexes::default();
@@ -289,10 +295,5 @@ impl<'a> View<'a> {
             out.extend(htlcs.map(|state| (index, state.htlc.key)));
         }
         out
-    }
-
-    /// The channels that this step has touched so far.
-    pub(crate) fn drafted(self) -> impl Iterator<Item = (ChannelIndex, &'a ChannelArbitrator)> {
-        self.draft.channels.iter().filter_map(|(index, channel)| Some((*index, channel.as_ref()?)))
     }
 }

@@ -8,6 +8,7 @@ use crate::event::{Block, ChannelOpened, Disconnected, Event, Signed, Tip};
 use crate::facts::ChannelFacts;
 use crate::ids::{ChannelId, ChannelIndex};
 use crate::notice::Notice;
+use crate::policy::Policy;
 use crate::record::Record;
 use crate::reject::Mismatch;
 use crate::sweep::{complete_commitment, complete_sweep, sweep_id};
@@ -33,6 +34,8 @@ pub(crate) struct Draft {
     touched: BTreeMap<ChannelIndex, Explained>,
     /// A fold explains nothing.
     explains: bool,
+    /// The policy before the entry in work.
+    policy_before: Policy,
 }
 
 impl Draft {
@@ -48,11 +51,15 @@ impl Draft {
             parents: BTreeSet::new(),
             touched: BTreeMap::new(),
             explains,
+            policy_before: base.state.policy.clone(),
         }
     }
 
     /// Ends an entry: the channels that it touched, with what followed from them before.
     pub(crate) fn take_touched(&mut self) -> BTreeMap<ChannelIndex, Explained> {
+        if self.policy_before != self.state.policy {
+            self.policy_before = self.state.policy.clone();
+        }
         core::mem::take(&mut self.touched)
     }
 
@@ -64,6 +71,7 @@ impl Draft {
     /// A channel's copy, made at the first touch. `None`: there is no such channel, or its row is newer than this frame
     /// (a checkpoint's rows may be).
     fn touch(&mut self, base: &ChainArbitrator, index: ChannelIndex) -> Option<&mut ChannelArbitrator> {
+        let caught_up = self.state.is_caught_up();
         if let alloc::collections::btree_map::Entry::Vacant(vacant) = self.channels.entry(index) {
             let channel = base.channel(index).filter(|channel| channel.changed_at < self.state.sequence)?;
             vacant.insert(Some(channel.clone()));
@@ -71,15 +79,16 @@ impl Draft {
         let channel = self.channels.get_mut(&index)?.as_mut()?;
         if !self.touched.contains_key(&index) {
             let before = if self.explains && !channel.chain.kept.is_empty() {
-                Explained::of(&ChannelView::new(channel, channel.seen, &base.state.policy))
+                Explained::of(&ChannelView::new(channel, channel.seen, &self.policy_before))
             } else {
                 Explained::default()
             };
             self.touched.insert(index, before);
         }
         channel.seen = self.state.tip.height;
-        // Whatever rests on absence is held back while blocks are caught up: judged again when they are (R11).
-        channel.deferred |= !self.state.is_caught_up();
+        // Whatever made it worth a look while blocks are missing is worth another when they are there (R11): not only an
+        // alarm, but a preimage whose deadline is past, or a close.
+        channel.deferred = !caught_up;
         Some(channel)
     }
 
@@ -205,7 +214,12 @@ impl Draft {
             Event::ScriptsOffered { channel, script, .. } => {
                 self.with(base, channel, |channel| channel.hear_script(script));
             }
-            Event::FeeInputsOffered(heard) => self.with(base, &heard.channel, |channel| channel.hear_fee_inputs(heard)),
+            Event::FeeInputsOffered(heard) => {
+                self.with(base, &heard.channel, |channel| channel.hear_fee_inputs(heard));
+                if let Some(index) = View::new(base, self).index_of(&heard.channel) {
+                    self.note_watched(index);
+                }
+            }
             Event::FeeInputsRefused { channel, request, missing_sat } => {
                 self.with(base, channel, |channel| channel.hear_fee_inputs_refused(request, *missing_sat));
             }
@@ -233,7 +247,10 @@ impl Draft {
         self.ids.insert(facts.id, index);
         // A checkpoint's row may have the channel already.
         if base.channel(index).is_none() {
-            let channel = ChannelArbitrator::new(facts, standing, self.state.tip.height);
+            let mut channel = ChannelArbitrator::new(facts, standing, self.state.tip.height);
+            channel.deferred = !self.state.is_caught_up();
+            // A suspicion is about what the journal had: this channel was told after it.
+            channel.ratchet.cleared = self.state.suspicions;
             self.parents.extend(channel.facts.fundings.iter().map(|funding| (funding.outpoint.txid, index)));
             self.channels.insert(index, Some(channel));
             self.note_watched(index);
@@ -344,11 +361,7 @@ impl Draft {
         if self.state.is_caught_up() {
             let deferred = self.undrafted(base.indexes.deferred());
             let drafted = self.drafted(|channel| channel.deferred);
-            for index in deferred.into_iter().chain(drafted) {
-                if let Some(channel) = self.touch(base, index) {
-                    channel.deferred = false;
-                }
-            }
+            self.touch_all(base, deferred.into_iter().chain(drafted));
         }
     }
 
@@ -390,6 +403,13 @@ impl ChainArbitrator {
     pub(crate) fn absorb(&mut self, draft: Draft) {
         let old_policy = core::mem::replace(&mut self.state, draft.state).policy;
         let sequence = self.state.sequence;
+        if old_policy != self.state.policy {
+            // On recovery a channel's row may be ahead of this frame: then the draft has no copy of it.
+            let ahead = self.channels().map(|(index, _)| index).filter(|index| !draft.channels.contains_key(index));
+            for index in ahead.collect::<Vec<_>>() {
+                self.reindex(index, &old_policy);
+            }
+        }
         for (index, channel) in draft.channels {
             let channel = channel.map(|mut channel| {
                 channel.changed_at = sequence;

@@ -88,12 +88,13 @@ impl<S: Storage> Driver<S> {
                 }
                 let block = self.waiting.iter().any(Event::is_block);
                 self.waiting.clear();
-                // A start and a block repeat whatever is still due.
-                let all = block || core::mem::take(&mut self.fresh);
+                // A start and a block repeat whatever is still due. What an earlier step left here may not be due any
+                // more: a commitment that was to be signed, and that is outdated since.
+                let all = block || core::mem::take(&mut self.fresh) || !self.due.is_empty();
                 if all {
                     self.due = self.court.actions_due();
                 } else {
-                    self.due.extend(due);
+                    self.due = due;
                 }
                 self.journal = Some(journal);
                 Ok(Turn { appended: self.court.sequence() > sequence, performed: 0 })
@@ -103,7 +104,8 @@ impl<S: Storage> Driver<S> {
                 // The events are still in hand.
                 let mut journal = journal.reopen()?;
                 journal.catch_up(&mut self.court)?;
-                self.due = self.court.actions_due();
+                // Nothing goes out before `Started` was heard: it may say that this journal is an old one.
+                self.due = if self.fresh { Vec::new() } else { self.court.actions_due() };
                 self.journal = Some(journal);
                 Ok(Turn::default())
             }

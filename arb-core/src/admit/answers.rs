@@ -103,15 +103,8 @@ pub(super) fn fee_inputs(view: View<'_>, offered: &FeeInputsOffered) -> Result<A
 }
 
 fn usable(view: View<'_>, coin: &FeeInput, amount_sat: u64) -> bool {
-    let promised = |channel: &crate::channel::ChannelArbitrator| {
-        let offers = channel.requests.fee_inputs.values().filter_map(|asked| asked.offered.as_ref());
-        let mut inputs = offers.flat_map(|offer| &offer.inputs);
-        inputs.any(|other| other.outpoint == coin.outpoint)
-    };
-    coin.script.is_p2wpkh()
-        && coin.value_sat >= amount_sat
-        && view.watchers(&coin.outpoint).is_empty()
-        && !view.drafted().any(|(_, channel)| promised(channel))
+    // Whoever uses a coin, or was offered it, watches it.
+    coin.script.is_p2wpkh() && coin.value_sat >= amount_sat && view.watchers(&coin.outpoint).is_empty()
 }
 
 pub(super) fn fee_inputs_refused(

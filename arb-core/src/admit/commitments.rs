@@ -21,7 +21,7 @@ pub(super) fn local(view: View<'_>, heard: &LocalCommitmentSigned) -> Result<Adm
     let update = &heard.update;
     let channel = channel(view, &update.channel)?;
     if let Some(current) = &channel.set.local {
-        if is_again(channel, None, update, &current.commitment) && current.signatures == heard.signatures {
+        if is_again(channel, update, &current.commitment) && current.signatures == heard.signatures {
             return Ok(Admission::Duplicate);
         }
     }
@@ -41,8 +41,12 @@ pub(super) fn remote(view: View<'_>, heard: &RemoteCommitmentSigned) -> Result<A
     let update = &heard.update;
     let channel = channel(view, &update.channel)?;
     let set = &channel.set;
+    // What it changes is known until the commitment before is revoked: then nothing but the very same is the same again.
     let base = set.base(Side::Remote, update.number);
-    if set.remotes.iter().any(|known| is_again(channel, base, update, known)) {
+    let complete = |known: &Commitment| {
+        (base.is_none() && update.number != set.first_remote) || Commitment::updated(base, update) == *known
+    };
+    if set.remotes.iter().any(|known| is_again(channel, update, known) && complete(known)) {
         return Ok(Admission::Duplicate);
     }
     may_change(channel)?;
@@ -102,26 +106,15 @@ fn may_change(channel: &ChannelArbitrator) -> Result<(), Rejected> {
     Ok(())
 }
 
-/// Whether an update describes a commitment that is known: everybody is at-least-once. A duplicate is a permission to
-/// sign, so balances and ids that agree are not enough: the HTLCs must be the same ones, and no others. `base` is the
-/// commitment that the update is the change from, while it is still in the set.
-fn is_again(
-    channel: &ChannelArbitrator,
-    base: Option<&Commitment>,
-    update: &CommitmentUpdate,
-    known: &Commitment,
-) -> bool {
-    let same = |htlc: &Htlc| {
-        let state = channel.htlcs.get(&htlc.key);
-        known.position(htlc.key).is_some() && state.is_some_and(|state| state.htlc == *htlc)
-    };
+/// Whether an update describes a commitment that is known: everybody is at-least-once.
+fn is_again(channel: &ChannelArbitrator, update: &CommitmentUpdate, known: &Commitment) -> bool {
+    let same = |htlc: &Htlc| channel.htlcs.get(&htlc.key).is_some_and(|state| state.htlc == *htlc);
     known.number == update.number
         && known.point == update.point
         && known.feerate_sat_per_kw == update.feerate_sat_per_kw
         && known.local_msat == update.local_msat
         && known.remote_msat == update.remote_msat
-        && base.is_none_or(|base| Commitment::updated(Some(base), update).htlcs == known.htlcs)
-        && update.added.iter().all(same)
+        && update.added.iter().all(|htlc| known.position(htlc.key).is_some() && same(htlc))
         && update.removed.iter().all(|htlc| known.position(*htlc).is_none())
 }
 

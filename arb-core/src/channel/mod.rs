@@ -90,7 +90,7 @@ pub struct ChannelArbitrator {
     pub(crate) raised: BTreeSet<ActionId>,
     /// The tip when the channel was last judged.
     pub(crate) seen: Height,
-    /// It was touched while blocks were still being caught up: judged again when that is done (R11).
+    /// Touched while blocks were still being caught up: judged again when that is done (R11).
     pub(crate) deferred: bool,
     /// The frame that changed it last.
     pub(crate) changed_at: u64,
@@ -375,6 +375,7 @@ impl ChannelArbitrator {
     /// Whether a fall of the feerates could move something.
     pub(crate) fn waits_for_fees(&self) -> bool {
         !self.requests.uneconomic.is_empty()
+            || self.requests.fee_inputs.keys().any(|owner| self.requests.missing.contains_key(owner))
             || self.requests.sweeps.values().any(|state| state.rejected == Some(BroadcastRejection::FeeTooLow))
     }
 
@@ -413,8 +414,10 @@ impl ChannelArbitrator {
         self.requests.coins.get(outpoint).copied()
     }
 
-    /// The wallet's coins that live sweeps use.
+    /// The wallet's coins that live sweeps use, or that were offered for one that waits.
     pub(crate) fn coins(&self) -> impl Iterator<Item = OutPoint> {
-        self.requests.sweeps.values().filter_map(|state| state.sweep.fee_input.as_ref()).map(|coin| coin.outpoint)
+        let live = self.requests.sweeps.values().filter_map(|state| state.sweep.fee_input.as_ref());
+        let offers = self.requests.fee_inputs.values().filter_map(|asked| asked.offered.as_ref());
+        live.chain(offers.flat_map(|offer| &offer.inputs)).map(|coin| coin.outpoint)
     }
 }

@@ -83,10 +83,12 @@ fn failure(bench: &Bench<'_>, docket: &ChannelView<'_>, htlc: HtlcRef, state: &H
         return None;
     }
     if !docket.channel.has_output_somewhere(htlc) && docket.output_of(htlc).is_none() {
-        // A commitment that is not in the set, revoked or unknown, may have an output for it all the same.
-        let foreign =
-            docket.close.as_ref().is_some_and(|close| matches!(close.kind, CloseKind::Unknown | CloseKind::Revoked));
-        if !foreign && !docket.channel.ratchet.outdated {
+        // A commitment that we do not know, or no longer know, may have an output for it all the same; so may one that
+        // an old journal misses.
+        let foreign = |close: &Close| matches!(close.kind, CloseKind::Unknown | CloseKind::Revoked);
+        let foreign = docket.close.as_ref().is_some_and(|close| foreign(close));
+        let suspect = bench.view.court().suspects(docket.channel);
+        if !foreign && !suspect && !docket.channel.ratchet.outdated {
             return Some(FailReason::OnNoCommitment);
         }
     }

@@ -115,6 +115,14 @@ pub(crate) struct Claim {
     pub(crate) htlc: Option<HtlcRef>,
 }
 
+impl Claim {
+    /// The tip height at which waiting for feerates to fall ends: `forget_depth` past its maturity, and past its deadline
+    /// (a preimage may come long after the output could have been claimed).
+    pub(crate) fn worth_waiting_until(&self, policy: &Policy) -> Height {
+        self.deadline.map_or(self.since, |deadline| deadline.max(self.since)).after(policy.forget_depth)
+    }
+}
+
 impl Resolver {
     pub(crate) fn kind(&self) -> ResolverKind {
         match self {
@@ -186,7 +194,7 @@ impl<'a> ResolverKit<'a> {
             return Next::Stay(Stage::Waiting { until: claim.since });
         }
         let uneconomic = self.channel.requests.uneconomic.contains(&claim.outpoint);
-        if uneconomic && self.tip >= claim.since.after(self.policy.forget_depth) {
+        if uneconomic && self.tip >= claim.worth_waiting_until(self.policy) {
             return Next::Done(ContractOutcome::Uneconomic);
         }
         Next::Stay(Stage::ClaimWanted(Box::new(claim)))

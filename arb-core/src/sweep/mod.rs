@@ -213,7 +213,16 @@ fn with_fee_input(
             tx.output.push(TxOut { value: Amount::from_sat(change), script_pubkey: offered.change.clone() });
             Planned::Sweep(sweep(claim, tx, Some(coin.clone()), feerate_sat_per_kw, fee_sat))
         }
-        Some(FeeInputsRequest { offered: None, .. }) => Planned::Waiting,
+        Some(FeeInputsRequest { offered: None, request: asked }) => {
+            // The wallet has no such coin; by now a smaller one may do.
+            let fee_sat = cost(&ScriptBuf::from(vec![0; 34]));
+            let again = fee_request(docket, claim, fee_sat, feerate_sat_per_kw);
+            let refused = docket.channel.requests.missing.contains_key(&claim.outpoint);
+            if refused && again.amount_sat < asked.amount_sat {
+                out.push(Conclusion::FeeInputsRequested(again));
+            }
+            Planned::Waiting
+        }
         None => {
             // A change script is P2WSH at most, as far as the price goes.
             let fee_sat = cost(&ScriptBuf::from(vec![0; 34]));

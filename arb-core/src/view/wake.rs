@@ -52,6 +52,11 @@ impl ChannelView<'_> {
             if let Some(height) = chain_height(state, usable, self.policy) {
                 heights.push(height);
                 heights.push(height.after(self.policy.overdue_max));
+                // Overdue, and worth less than a close so far: what a close costs changes with every estimate.
+                let answered = usable && key.is_offered();
+                if height <= self.tip && !answered && self.channel.has_output_somewhere(*key) {
+                    heights.push(self.tip.next());
+                }
             }
         }
     }
@@ -83,7 +88,7 @@ impl ChannelView<'_> {
                     heights.push(*until)
                 }
                 ContractState::Live(Stage::ClaimWanted(claim)) => {
-                    heights.push(claim.since.after(self.policy.forget_depth));
+                    heights.push(claim.worth_waiting_until(self.policy));
                     heights.extend(claim.deadline.map(Height::next));
                 }
                 ContractState::Done(_) => {}

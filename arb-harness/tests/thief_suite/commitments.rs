@@ -1,0 +1,79 @@
+//! Commitments that are not what they seem.
+
+use arb_core::{ChainArbitrator, Event, Heard, Htlc, HtlcKey, HtlcRef, Link, Standing};
+
+use crate::support::{
+    block, blocks_to, channel, court, fixture, hash, hear, learned, offered, open, received, scanned, state, to_sign,
+    try_hear,
+};
+
+/// R14: another HTLC under the same id and amount is another commitment, not the same one again.
+#[test]
+fn a_changed_payment_hash_is_no_duplicate() {
+    let (mut court, mut fixture) = (court(), fixture(1));
+    open(&mut court, &mut fixture, Vec::new());
+    let event = fixture.remote_signed(1, state(vec![offered(0, 50_000, 300, 1)])).unwrap();
+    hear(&mut court, &event);
+    assert_eq!(try_hear(&mut court, &event), Ok(Heard::Duplicate));
+    let Event::RemoteCommitmentSigned(mut other) = event else { panic!() };
+    other.update.added[0].payment_hash = hash(2);
+    assert!(try_hear(&mut court, &Event::RemoteCommitmentSigned(other.clone())).is_err());
+    // An update that leaves it out does not describe what was signed either.
+    other.update.added.clear();
+    assert_ne!(try_hear(&mut court, &Event::RemoteCommitmentSigned(other)), Ok(Heard::Duplicate));
+}
+
+/// Two running channels, each with an HTLC that was forwarded from the other, can both be adopted.
+#[test]
+#[ignore = "not possible yet: whichever comes first has an upstream that is not known"]
+fn channels_with_crossing_forwards_are_adopted() {
+    let (mut court, mut one, mut other) = (court(), fixture(1), fixture(2));
+    let from = |upstream: HtlcKey, secret| Htlc { link: Link::Forward(upstream), ..offered(0, 40_000, 300, secret) };
+    let upstream = |channel| HtlcKey { channel, htlc: HtlcRef::received(0) };
+    let (first, second) = (from(upstream(other.id()), 2), from(upstream(one.id()), 1));
+    hear(&mut court, &one.opened(Standing::default()));
+    hear(&mut court, &other.opened(Standing::default()));
+    hear(&mut court, &one.local_signed(0, state(vec![first, received(0, 50_000, 400, 1)])).unwrap());
+    hear(&mut court, &other.local_signed(0, state(vec![second, received(0, 50_000, 400, 2)])).unwrap());
+}
+
+/// A counterparty that revokes the commitment it has published must not switch our claims off.
+#[test]
+#[ignore = "not ruled out until a revoked commitment's outputs are claimed"]
+fn revoking_a_confirmed_commitment_stops_no_claim() {
+    let (mut court, mut fixture) = (court(), fixture(1));
+    open(&mut court, &mut fixture, vec![received(0, 1_000_000, 300, 1)]);
+    hear(&mut court, &fixture.remote_signed(1, state(Vec::new())).unwrap());
+    let tx = fixture.remote_commitment_tx(0).unwrap();
+    let txid = tx.compute_txid();
+    hear(&mut court, &learned(&fixture, HtlcRef::received(0), 1));
+    hear(&mut court, &block(101, 101, vec![tx]));
+    blocks_to(&mut court, 103);
+    let claims = |court: &ChainArbitrator| {
+        let spends = |tx: &bitcoin::Transaction| tx.input.iter().any(|input| input.previous_output.txid == txid);
+        to_sign(court).iter().filter(|tx| spends(tx)).count()
+    };
+    let before = claims(&court);
+    assert!(before >= 1);
+    hear(&mut court, &fixture.remote_revoked(0).unwrap());
+    assert_eq!(claims(&court), before);
+}
+
+/// I5: while a revoked commitment is confirmed and not buried, nothing is failed because no other commitment has it.
+#[test]
+fn a_revoked_close_fails_nothing_before_it_is_buried() {
+    let (mut court, mut fixture) = (court(), fixture(1));
+    hear(&mut court, &fixture.opened(Standing::default()));
+    hear(&mut court, &scanned(&fixture, fixture.setup().funding.txid, 100));
+    hear(&mut court, &fixture.remote_signed(0, state(vec![offered(0, 1_000_000, 300, 1)])).unwrap());
+    hear(&mut court, &fixture.local_signed(0, state(Vec::new())).unwrap());
+    hear(&mut court, &fixture.remote_signed(1, state(Vec::new())).unwrap());
+    // It publishes the commitment with the HTLC, and revokes it then.
+    let tx = fixture.remote_commitment_tx(0).unwrap();
+    hear(&mut court, &block(101, 101, vec![tx.clone()]));
+    hear(&mut court, &scanned(&fixture, tx.compute_txid(), 101));
+    hear(&mut court, &fixture.remote_revoked(0).unwrap());
+    assert_eq!(channel(&court, &fixture).released().count(), 0);
+    blocks_to(&mut court, 104);
+    assert_eq!(channel(&court, &fixture).released().count(), 1);
+}
