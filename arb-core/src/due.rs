@@ -3,7 +3,7 @@
 use crate::action::Action;
 use crate::channel::{ChannelArbitrator, CloseKind, Level, ScriptsRequest};
 use crate::court::Snapshot;
-use crate::facts::Side;
+use crate::facts::{Funding, Side};
 use crate::ids::{ActionId, HtlcKey};
 use crate::notice::{Notice, htlc_bytes, outpoint_bytes};
 use crate::outcome::Upstream;
@@ -11,6 +11,7 @@ use crate::resolver::{ResolverKind, Stage};
 use crate::sweep;
 use crate::units::Height;
 use crate::view::{ChannelView, ContractState};
+use alloc::collections::BTreeSet;
 use alloc::vec;
 use alloc::vec::Vec;
 use bitcoin::hashes::Hash;
@@ -67,18 +68,21 @@ fn collect(view: &ChannelView<'_>, hold: Hold, out: &mut Vec<Action>) {
 fn watch(view: &ChannelView<'_>, out: &mut Vec<Action>) {
     let channel = view.channel;
     let id = |parent: &Txid| ActionId::of("watch", &channel.facts.id, &[&parent.to_byte_array()]);
-    for (funding, facts) in channel.facts.fundings.iter().zip(&channel.chain.fundings) {
-        if !facts.scanned {
-            let script = crate::bolt3::funding_redeem_script(&funding.local_key, &funding.remote_key).to_p2wsh();
-            out.push(Action::Watch {
-                id: id(&funding.outpoint.txid),
-                channel: channel.facts.id,
-                parent: funding.outpoint.txid,
-                outpoints: vec![funding.outpoint],
-                scripts: vec![script],
-                from: channel.facts.watch_from,
-            });
-        }
+    let fundings = channel.facts.fundings.iter().zip(&channel.chain.fundings);
+    let parents: BTreeSet<Txid> =
+        fundings.filter(|(_, facts)| !facts.scanned).map(|(funding, _)| funding.outpoint.txid).collect();
+    for parent in parents {
+        let of_parent = || channel.facts.fundings.iter().filter(|funding| funding.outpoint.txid == parent);
+        let script =
+            |funding: &Funding| crate::bolt3::funding_redeem_script(&funding.local_key, &funding.remote_key).to_p2wsh();
+        out.push(Action::Watch {
+            id: id(&parent),
+            channel: channel.facts.id,
+            parent,
+            outpoints: of_parent().map(|funding| funding.outpoint).collect(),
+            scripts: of_parent().map(script).collect(),
+            from: channel.facts.watch_from,
+        });
     }
     for (txid, kept) in &channel.chain.kept {
         let outputs = (0..).zip(&kept.tx.output).map(|(vout, output)| (OutPoint { txid: *txid, vout }, output));
@@ -153,13 +157,16 @@ fn commitment(view: &ChannelView<'_>, hold: Hold, out: &mut Vec<Action>) {
             for input in &mut tx.input {
                 input.witness = witness.clone();
             }
-            out.push(broadcast(view, tx, local.commitment.feerate_sat_per_kw));
+            out.push(broadcast(view, tx, rebuilt.built.fee_sat));
         }
     }
 }
 
-fn broadcast(view: &ChannelView<'_>, tx: Transaction, max_feerate_sat_per_kw: u32) -> Action {
+fn broadcast(view: &ChannelView<'_>, tx: Transaction, fee_sat: u64) -> Action {
     let channel = view.channel.facts.id;
+    // What it really pays: trimmed HTLCs are fee, and signatures are shorter than planned for.
+    let feerate = fee_sat.saturating_mul(1000).div_ceil(tx.weight().to_wu().max(1));
+    let max_feerate_sat_per_kw = u32::try_from(feerate).unwrap_or(u32::MAX);
     let txid = tx.compute_txid().to_byte_array();
     let id = ActionId::of("broadcast", &channel, &[&txid, &view.tip.get().to_le_bytes()]);
     Action::Broadcast { id, channel, tx, max_feerate_sat_per_kw }
@@ -213,7 +220,7 @@ fn sweeps(view: &ChannelView<'_>, out: &mut Vec<Action>) {
         if live.contains(outpoint) {
             match &state.signed {
                 None => out.push(Action::Sign(sweep::sweep_request(channel, &state.sweep))),
-                Some(signed) => out.push(broadcast(view, signed.0.clone(), state.sweep.feerate_sat_per_kw)),
+                Some(signed) => out.push(broadcast(view, signed.0.clone(), state.sweep.fee_sat)),
             }
         }
     }

@@ -21,15 +21,6 @@ pub trait Outside {
     fn refused(&mut self, event: &Event, why: &Rejected);
 }
 
-/// What one turn of the loop did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Turn {
-    /// Whether a frame was appended.
-    pub appended: bool,
-    /// How many actions were carried out.
-    pub performed: usize,
-}
-
 /// A court, its journal, and the events that wait.
 #[derive(Debug)]
 pub struct Driver<S: Storage> {
@@ -69,12 +60,13 @@ impl<S: Storage> Driver<S> {
         self.waiting.extend(events);
     }
 
-    /// Makes one step of everything that waits. What became due waits for [`perform`](Self::perform).
+    /// Makes one step of everything that waits; whether a frame was appended. What became due waits for
+    /// [`perform`](Self::perform).
     ///
     /// # Errors
     /// If another owner has taken the journal over, or it cannot be reopened after a failed write. Nothing was done
     /// then that is not durable.
-    pub fn commit(&mut self, outside: &mut impl Outside) -> Result<Turn, JournalError<S::Error>> {
+    pub fn commit(&mut self, outside: &mut impl Outside) -> Result<bool, JournalError<S::Error>> {
         let mut journal = self.journal.take().ok_or(JournalError::Latched)?;
         let sequence = self.court.sequence();
         let mut step = self.court.step();
@@ -86,20 +78,24 @@ impl<S: Storage> Driver<S> {
                         outside.refused(event, &why);
                     }
                 }
-                let block = self.waiting.iter().any(Event::is_block);
-                self.waiting.clear();
+                let block = self.waiting.drain(..).any(|event| event.is_block());
                 // A start and a block repeat whatever is still due. What an earlier step left here may not be due any
                 // more: a commitment that was to be signed, and that is outdated since.
                 let all = block || core::mem::take(&mut self.fresh) || !self.due.is_empty();
-                if all {
-                    self.due = self.court.actions_due();
-                } else {
-                    self.due = due;
-                }
+                self.due = if all { self.court.actions_due() } else { due };
                 self.journal = Some(journal);
-                Ok(Turn { appended: self.court.sequence() > sequence, performed: 0 })
+                Ok(self.court.sequence() > sequence)
             }
             Err(error) if error.is_fenced() => Err(error),
+            // Too much for one frame, and nothing was written: half of it first.
+            Err(JournalError::Unwritable(_)) if self.waiting.len() > 1 => {
+                let later = self.waiting.split_off(self.waiting.len() / 2);
+                self.journal = Some(journal);
+                let appended = self.commit(outside)?;
+                self.waiting.extend(later);
+                Ok(appended)
+            }
+            Err(error @ JournalError::Unwritable(_)) => Err(error),
             Err(_) => {
                 // The events are still in hand.
                 let mut journal = journal.reopen()?;
@@ -107,7 +103,7 @@ impl<S: Storage> Driver<S> {
                 // Nothing goes out before `Started` was heard: it may say that this journal is an old one.
                 self.due = if self.fresh { Vec::new() } else { self.court.actions_due() };
                 self.journal = Some(journal);
-                Ok(Turn::default())
+                Ok(false)
             }
         }
     }

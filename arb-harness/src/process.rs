@@ -107,20 +107,20 @@ impl Process {
             let idle = blocks.is_empty();
             driver.tell_all(blocks);
             driver.tell_all(core::mem::take(&mut self.inbox));
-            let turn = driver.commit(host)?;
+            let appended = driver.commit(host)?;
             host.heard = driver.court().tip().height;
-            if turn.appended {
+            if appended {
                 self.appends += 1;
                 if self.dies {
                     return Ok(true);
                 }
             }
             let performed = driver.perform(host);
-            if !turn.appended && idle && (performed == 0 || !driver.has_waiting()) {
+            if !appended && idle && (performed == 0 || !driver.has_waiting()) {
                 return Ok(false);
             }
-            let turn = driver.commit(host)?;
-            if turn.appended {
+            let appended = driver.commit(host)?;
+            if appended {
                 self.appends += 1;
                 if self.dies {
                     return Ok(true);

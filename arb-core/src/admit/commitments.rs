@@ -1,7 +1,7 @@
 //! What a commitment may be (R14): numbers in order, HTLC ids used once, sums within the funding, points as announced,
 //! secrets that fit.
 
-use super::{Admission, channel};
+use super::{Admission, channel, channel as channel_of};
 use crate::bolt3::{HTLC_EXPIRY_LIMIT, point_of_secret};
 use crate::channel::{ChannelArbitrator, Commitment};
 use crate::court::View;
@@ -157,8 +157,8 @@ fn one_htlc(view: View<'_>, channel: &ChannelArbitrator, htlc: &Htlc) -> Result<
     match (htlc.key.direction, htlc.link) {
         (Direction::Offered, Link::Own | Link::Relay { .. }) | (Direction::Received, Link::Received) => {}
         (Direction::Offered, Link::Forward(upstream)) => {
-            let known = super::htlc(view, &upstream).is_ok();
-            if upstream.htlc.is_offered() || !known {
+            // Running channels are adopted one after the other: its HTLC may be told later, its channel may not.
+            if upstream.htlc.is_offered() || channel_of(view, &upstream.channel).is_err() {
                 return Err(Rejected::UnknownUpstream(upstream));
             }
         }

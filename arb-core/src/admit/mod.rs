@@ -7,6 +7,7 @@ mod chain;
 mod commitments;
 mod opening;
 
+use crate::bolt3::Preimage;
 use crate::channel::ChannelArbitrator;
 use crate::court::View;
 use crate::event::{Acknowledged, ClosingSigned, Event, Freshness, PeerState};
@@ -104,17 +105,7 @@ fn of_channel(view: View<'_>, event: &Event) -> Result<Admission, Rejected> {
         Event::ChannelSignals { channel: id, short_channel_id } => {
             Ok(Admission::new_if(channel(view, id)?.short_channel_id != Some(*short_channel_id)))
         }
-        Event::PreimageLearned { preimage, usable_for } => {
-            let mut new = false;
-            for key in usable_for {
-                let (channel, state) = htlc(view, key)?;
-                if state.htlc.payment_hash != preimage.hash() {
-                    return Err(Rejected::WrongPreimage(*key));
-                }
-                new |= channel.usable(key.htlc).is_none();
-            }
-            Ok(Admission::new_if(new))
-        }
+        Event::PreimageLearned { preimage, usable_for } => preimage_learned(view, preimage, usable_for),
         Event::HtlcGivenUp { htlc: key } => {
             let (channel, _) = htlc(view, key)?;
             let received = !key.htlc.is_offered();
@@ -183,6 +174,25 @@ fn closing(view: View<'_>, closing: &ClosingSigned) -> Result<Admission, Rejecte
         return Err(Rejected::NotAClosing);
     }
     Ok(Admission::new_if(!channel.ratchet.closings.contains_key(&closing.tx.compute_txid())))
+}
+
+/// HTLCs that are over by now do not keep the preimage from the others.
+fn preimage_learned(view: View<'_>, preimage: &Preimage, usable_for: &[HtlcKey]) -> Result<Admission, Rejected> {
+    let (mut new, mut known, mut unknown) = (false, false, None);
+    for key in usable_for {
+        match htlc(view, key) {
+            Ok((channel, state)) if state.htlc.payment_hash == preimage.hash() => {
+                known = true;
+                new |= channel.usable(key.htlc).is_none();
+            }
+            Ok(_) => return Err(Rejected::WrongPreimage(*key)),
+            Err(why) => unknown = Some(why),
+        }
+    }
+    match unknown {
+        Some(why) if !known => Err(why),
+        Some(_) | None => Ok(Admission::new_if(new)),
+    }
 }
 
 fn acknowledged(view: View<'_>, key: &HtlcKey, outcome: Acknowledged) -> Result<Admission, Rejected> {

@@ -11,7 +11,7 @@ use crate::event::{
     Acknowledged, BroadcastAnswer, ClosingSigned, CommitmentUpdate, FeeInputsOffered, LocalCommitmentSigned,
     RemoteCommitmentSigned, RemoteRevoked, Scanned,
 };
-use crate::facts::Link;
+use crate::facts::{Link, Side};
 use crate::ids::{ActionId, Direction, HtlcRef};
 use crate::outcome::Upstream;
 use crate::record::Conclusion;
@@ -21,8 +21,7 @@ use bitcoin::{OutPoint, ScriptBuf, Transaction, Txid};
 
 impl ChannelArbitrator {
     pub(crate) fn hear_local_signed(&mut self, heard: &LocalCommitmentSigned) {
-        let commitment =
-            Commitment::updated(self.set.base(crate::facts::Side::Local, heard.update.number), &heard.update);
+        let commitment = Commitment::updated(self.set.base(Side::Local, heard.update.number), &heard.update);
         self.add_htlcs(&heard.update);
         self.set.next_local = heard.update.number.saturating_add(1);
         // From here on the commitment before is never chosen, signed or sent (R10): it is gone.
@@ -32,8 +31,7 @@ impl ChannelArbitrator {
     }
 
     pub(crate) fn hear_remote_signed(&mut self, heard: &RemoteCommitmentSigned) {
-        let commitment =
-            Commitment::updated(self.set.base(crate::facts::Side::Remote, heard.update.number), &heard.update);
+        let commitment = Commitment::updated(self.set.base(Side::Remote, heard.update.number), &heard.update);
         self.add_htlcs(&heard.update);
         self.set.remotes.push(commitment);
         self.settle_set();
@@ -42,7 +40,10 @@ impl ChannelArbitrator {
     pub(crate) fn hear_revoked(&mut self, heard: &RemoteRevoked) {
         // Admission checked the secret against the store: inserting it cannot fail.
         if self.set.secrets.insert(heard.number, heard.secret).is_ok() {
-            self.set.remotes.retain(|remote| remote.number > heard.number);
+            // A commitment that is confirmed stays: its contracts are claimed as before, revoked or not (I12).
+            let confirmed =
+                self.close.0.as_ref().filter(|close| close.owner == Side::Remote).and_then(|close| close.number);
+            self.set.remotes.retain(|remote| remote.number > heard.number || confirmed == Some(remote.number));
             self.set.next_revoked = heard.number.saturating_add(1);
             self.set.announced = Some((heard.number.saturating_add(2), heard.next_point));
             self.settle_set();
@@ -85,14 +86,21 @@ impl ChannelArbitrator {
         // Frozen: the union of the set as it was owes every HTLC an outcome (I4), so nothing leaves any more.
         if self.ratchet.frozen.is_none() {
             let set = &self.set;
-            self.htlcs.retain(|key, _| set.all().any(|(_, commitment)| commitment.position(*key).is_some()));
+            let released = &self.ratchet.released;
+            let owed = |key: &HtlcRef| released.get(key).is_some_and(|released| released.acknowledged.is_none());
+            let held = |key: &HtlcRef| set.all().any(|(_, commitment)| commitment.position(*key).is_some());
+            self.htlcs.retain(|key, _| held(key) || owed(key));
             let htlcs = &self.htlcs;
+            self.ratchet.released.retain(|key, _| htlcs.contains_key(key));
             self.ratchet.usable.retain(|key, _| htlcs.contains_key(key));
             self.ratchet.given_up.retain(|key| htlcs.contains_key(key));
         }
     }
 
     pub(crate) fn hear_usable(&mut self, htlc: HtlcRef, preimage: Preimage, since: Height) {
+        if !self.htlcs.contains_key(&htlc) {
+            return;
+        }
         self.ratchet.usable.entry(htlc).or_insert(Usable { preimage, since });
     }
 

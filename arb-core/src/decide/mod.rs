@@ -11,8 +11,9 @@ mod upstream;
 pub(crate) use explain::Explained;
 
 use crate::bolt3::preimages_in;
+use crate::channel::HtlcState;
 use crate::court::View;
-use crate::event::Event;
+use crate::event::{CommitmentUpdate, Event};
 use crate::facts::Link;
 use crate::ids::{ChannelIndex, HtlcKey, HtlcRef};
 use crate::record::{Conclusion, Record};
@@ -71,6 +72,12 @@ pub(crate) fn revealed(view: View<'_>, event: &Event) -> Vec<Record> {
 
 /// What a conclusion or an acknowledgement about one channel means for another.
 pub(crate) fn consequences(view: View<'_>, event: &Event) -> Vec<Record> {
+    if let Event::LocalCommitmentSigned(heard) = event {
+        return linked(view, &heard.update);
+    }
+    if let Event::RemoteCommitmentSigned(heard) = event {
+        return linked(view, &heard.update);
+    }
     // The downstream HTLC failed for good: the received one will never have a preimage.
     let Event::UpstreamAcknowledged { htlc: HtlcKey { channel, htlc }, outcome } = event else { return Vec::new() };
     if *outcome != crate::event::Acknowledged::Failed {
@@ -80,6 +87,23 @@ pub(crate) fn consequences(view: View<'_>, event: &Event) -> Vec<Record> {
     let Some((channel, htlc)) = upstream else { return Vec::new() };
     let news = view.channel(channel).is_some_and(|channel| !channel.ratchet.given_up.contains(&htlc));
     if news { [Record { channel, what: Conclusion::GaveUp { htlc } }].into() } else { Vec::new() }
+}
+
+/// Received HTLCs that HTLCs which we sent were waiting for: channels are adopted in any order.
+fn linked(view: View<'_>, update: &CommitmentUpdate) -> Vec<Record> {
+    let mut out = Vec::new();
+    for received in update.added.iter().filter(|htlc| !htlc.key.is_offered()) {
+        let key = HtlcKey { channel: update.channel, htlc: received.key };
+        for (channel, htlc) in view.offered_with(&received.payment_hash) {
+            let state = view.channel(channel).and_then(|channel| channel.htlcs.get(&htlc));
+            let waits = |state: &HtlcState| state.htlc.link == Link::Forward(key) && state.upstream_expiry.is_none();
+            if state.is_some_and(waits) {
+                let what = Conclusion::UpstreamLinked { htlc, expiry: received.cltv_expiry };
+                out.push(Record { channel, what });
+            }
+        }
+    }
+    out
 }
 
 /// The received HTLC that an HTLC which we sent was forwarded for.

@@ -14,15 +14,12 @@ use crate::ids::HtlcRef;
 use crate::notice::{Alert, Notice};
 use crate::outcome::{FailReason, Upstream};
 use crate::record::Conclusion;
+use crate::resolver::{Taker, taker};
 use crate::view::{ChannelView, Close, forget_height, give_up_height};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 pub(super) fn judge(bench: &Bench<'_>, docket: &ChannelView<'_>, out: &mut Vec<Conclusion>) {
-    // An open channel settles and fails by update messages: that is the node's.
-    if docket.channel.ratchet.frozen.is_none() {
-        return;
-    }
     for (htlc, state) in docket.channel.htlcs.iter().filter(|(htlc, _)| htlc.is_offered()) {
         one(bench, docket, *htlc, state, out);
     }
@@ -46,9 +43,13 @@ fn one(bench: &Bench<'_>, docket: &ChannelView<'_>, htlc: HtlcRef, state: &HtlcS
                 raise(Alert::Loss { htlc, payment_hash: state.htlc.payment_hash, amount_sat }, out);
             }
         }
+        // The preimage may be that of a twin, and this one's output ours (R7).
+        (Some((Upstream::Failed(_), Some(_))), Some(_)) if taken_back(docket, htlc) => {}
         (Some((Upstream::Failed(_), Some(Acknowledged::Failed | Acknowledged::Settled))), Some(_)) => {
             raise(Alert::Loss { htlc, payment_hash: state.htlc.payment_hash, amount_sat }, out);
         }
+        // An open channel settles by update messages: that is the node's.
+        (None, Some(_)) if is_open(docket) => {}
         // A settlement overrides a failure that nobody acted on yet.
         (None | Some((Upstream::Failed(_), None)), Some(preimage)) => {
             out.push(Conclusion::Released { htlc, outcome: Upstream::Settled(preimage) });
@@ -70,8 +71,25 @@ fn one(bench: &Bench<'_>, docket: &ChannelView<'_>, htlc: HtlcRef, state: &HtlcS
     }
 }
 
+/// Whether the channel still takes updates: settling and failing are the node's then, except for a give-up, which is for
+/// HTLCs that are too small to go to chain for (B30, L8).
+fn is_open(docket: &ChannelView<'_>) -> bool {
+    docket.channel.ratchet.frozen.is_none()
+}
+
+/// Whether the HTLC's own output was claimed by us.
+fn taken_back(docket: &ChannelView<'_>, htlc: HtlcRef) -> bool {
+    let Some(close) = &docket.close else { return false };
+    let spend = docket.output_of(htlc).and_then(|outpoint| docket.spends.get(&outpoint));
+    spend.is_some_and(|spend| matches!(taker(close.owner, &spend.path), Taker::UsDirect | Taker::UsSecondLevel))
+}
+
 /// The rule by which an HTLC without a usable preimage is failed now, if one applies.
 fn failure(bench: &Bench<'_>, docket: &ChannelView<'_>, htlc: HtlcRef, state: &HtlcState) -> Option<FailReason> {
+    if is_open(docket) {
+        let may = bench.caught_up && docket.is_scanned();
+        return if may { give_up(bench, docket, state) } else { None };
+    }
     // Presence decides at once: a buried spend without a preimage, wherever blocks are being caught up.
     if let Some(close) = &docket.close {
         if let Some(why) = by_the_chain(docket, close, htlc) {
@@ -95,6 +113,11 @@ fn failure(bench: &Bench<'_>, docket: &ChannelView<'_>, htlc: HtlcRef, state: &H
     if docket.tip >= forget_height(state, docket.policy) {
         return Some(FailReason::ForgetDepth);
     }
+    give_up(bench, docket, state)
+}
+
+/// The upstream is about to expire, can still be saved, and the HTLC is small enough for the wager.
+fn give_up(bench: &Bench<'_>, docket: &ChannelView<'_>, state: &HtlcState) -> Option<FailReason> {
     let small = state.htlc.amount_sat() <= give_up_max_sat(bench, docket);
     (upstream_is_near(docket, state) && small && !upstream_on_chain(bench, state))
         .then_some(FailReason::GivenUpForUpstream)

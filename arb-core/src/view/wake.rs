@@ -39,9 +39,8 @@ impl ChannelView<'_> {
         let mut heights = Vec::new();
         if self.channel.ratchet.frozen.is_none() {
             self.open_wakes(&mut heights);
-        } else {
-            self.outcome_wakes(&mut heights);
         }
+        self.outcome_wakes(&mut heights);
         self.closed_wakes(&mut heights);
         heights.into_iter().filter(|height| *height > self.tip).min()
     }

@@ -262,13 +262,11 @@ fn htlcs_that_cannot_be() {
 fn upstream_unknown() {
     let (mut bench, mut fixture) = (Bench::new(), channel(1, ANCHORS));
     bench.open(&mut fixture, &[]);
-    let elsewhere = HtlcKey { channel: channel(2, ANCHORS).id(), htlc: HtlcRef::received(0) };
-    let here = HtlcKey { channel: fixture.id(), htlc: HtlcRef::received(5) };
-    for upstream in [elsewhere, here] {
-        let htlc = offered(0, 50_000, 1, 500, Link::Forward(upstream));
-        let event = fixture.remote_signed(1, state(&[htlc])).unwrap();
-        assert_eq!(bench.refuse(&event), Rejected::UnknownUpstream(upstream));
-    }
+    // Its HTLC may be told later, when channels are adopted one after the other; its channel may not.
+    let upstream = HtlcKey { channel: channel(2, ANCHORS).id(), htlc: HtlcRef::received(0) };
+    let htlc = offered(0, 50_000, 1, 500, Link::Forward(upstream));
+    let event = fixture.remote_signed(1, state(&[htlc])).unwrap();
+    assert_eq!(bench.refuse(&event), Rejected::UnknownUpstream(upstream));
 }
 
 #[test]

@@ -42,15 +42,29 @@ fn r8_a_settlement_overrides_a_failure_that_nobody_acknowledged() {
 #[test]
 fn r8_after_an_acknowledged_failure_a_preimage_is_a_loss() {
     let (mut bench, mut fixture) = (Bench::new(), channel(1, ANCHORS));
-    bench.open(&mut fixture, &[offered(0, 50_000, 1, START + 5, Link::Own)]);
+    // Dust: no commitment has an output for it.
+    bench.open(&mut fixture, &[offered(0, 100, 1, START + 5, Link::Own)]);
     bench.block(&[fixture.remote_commitment_tx(0).unwrap()]);
     bench.mine_to(START + 15);
     assert_eq!(bench.origin(&fixture, HTLC), Some(Acknowledged::Failed));
     bench.hear(learned(&fixture, HTLC, 1));
     bench.settle();
     let payment_hash = preimage(1).hash();
-    let loss = Alert::Loss { htlc: HTLC, payment_hash, amount_sat: 50_000 };
+    let loss = Alert::Loss { htlc: HTLC, payment_hash, amount_sat: 100 };
     assert_eq!(bench.alerts(&fixture).iter().filter(|alert| **alert == loss).count(), 1);
+    assert_eq!(bench.outcome(&fixture, HTLC), Some(Upstream::Failed(FailReason::OnNoCommitment)));
+}
+
+#[test]
+fn r8_the_preimage_of_a_twin_is_no_loss_where_we_took_the_output_back() {
+    let (mut bench, mut fixture) = (Bench::new(), channel(1, ANCHORS));
+    bench.open(&mut fixture, &[offered(0, 50_000, 1, START + 5, Link::Own)]);
+    bench.block(&[fixture.remote_commitment_tx(0).unwrap()]);
+    bench.mine_to(START + 15);
+    assert_eq!(bench.origin(&fixture, HTLC), Some(Acknowledged::Failed));
+    bench.hear(learned(&fixture, HTLC, 1));
+    bench.settle();
+    assert!(!bench.alerts(&fixture).iter().any(|alert| matches!(alert, Alert::Loss { .. })));
     assert_eq!(bench.outcome(&fixture, HTLC), Some(Upstream::Failed(FailReason::TimedOut)));
 }
 

@@ -286,7 +286,7 @@ impl Story {
                 refusals: Vec::new(),
             };
             let mut outside = Told { host, names: &mut self.names, said: &mut self.said, lines: &mut self.lines };
-            let turn = self.driver.commit(&mut outside).unwrap();
+            let appended = self.driver.commit(&mut outside).unwrap();
             outside.host.heard = self.driver.court().tip().height;
             let journal = self.driver.journal().unwrap();
             let next = |frame: Frame| {
@@ -296,7 +296,7 @@ impl Story {
             assert_eq!(journal.frames(self.told + 1..u64::MAX, next).unwrap(), None);
             self.told = self.driver.court().sequence();
             self.driver.perform(&mut outside);
-            if idle && !turn.appended {
+            if idle && !appended {
                 return;
             }
         }
