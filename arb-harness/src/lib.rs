@@ -18,5 +18,6 @@ pub mod peer;
 pub mod process;
 pub mod redb_store;
 pub mod signer;
+pub mod sim;
 pub mod source;
 pub mod wallet;
