@@ -71,7 +71,8 @@ impl Draft {
         let channel = self.channels.get_mut(&index)?.as_mut()?;
         if !self.touched.contains_key(&index) {
             let before = if self.explains && !channel.chain.kept.is_empty() {
-                Explained::of(&ChannelView::new(channel, channel.seen, &base.state.policy))
+                // The policy as this step has it, not the court's: an earlier event of the step may have set it.
+                Explained::of(&ChannelView::new(channel, channel.seen, &self.state.policy))
             } else {
                 Explained::default()
             };
@@ -93,11 +94,12 @@ impl Draft {
                 self.state.genesis = Some(genesis.clone());
             }
             Event::PolicySet(policy) => {
-                self.state.policy = policy.clone();
-                // Every deadline may have moved. Rare, and an operator's act: the one event that costs all channels.
+                // Every deadline may have moved. Rare, and an operator's act: the one event that costs all channels. They are
+                // touched first: what is explained is the way from the old policy to the new one.
                 let all: BTreeSet<_> =
                     base.channels().map(|(index, _)| index).chain(self.channels.keys().copied()).collect();
                 self.touch_all(base, all);
+                self.state.policy = policy.clone();
             }
             Event::Started(started) => {
                 self.state.hear_started(started);

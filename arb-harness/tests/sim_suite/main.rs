@@ -1,5 +1,7 @@
 //! The simulator, as often as a test has time for.
 
+mod regressions;
+
 use arb_harness::sim::{SimOptions, SimReport, run};
 
 fn simulate(seed: u64, runs: u64) -> SimReport {
