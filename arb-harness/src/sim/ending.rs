@@ -13,11 +13,15 @@ use bitcoin::OutPoint;
 
 use super::Violation;
 use super::invariants::{self, Outcomes};
+use super::lane::Weighed;
 use super::world::{START, World, our_scripts};
 use crate::oracle::{self, Known};
 
 /// Blocks after which everything must have ended: the latest expiry, twice the irrevocable depth, and what lies between.
 const LONGEST: u32 = 1_200;
+
+/// Blocks after which the node looks again, while it waits for the end.
+const BLOCKS_A_HEAL: u32 = 6;
 
 /// What a run came to.
 #[derive(Clone, Debug, Default)]
@@ -66,7 +70,7 @@ impl World {
         }
         while (0..self.lanes.len()).any(|lane| self.is_watched(lane)) && self.height() < START + LONGEST {
             self.node_speaks();
-            self.mine(1)?;
+            self.mine(BLOCKS_A_HEAL)?;
         }
         let left = |lane: &usize| self.is_watched(*lane);
         let unresolved: Vec<(usize, String)> = (0..self.lanes.len())
@@ -121,28 +125,39 @@ impl World {
         })
     }
 
-    fn balance(&mut self, lane: usize, ended: &mut Ended) -> Result<(), Violation> {
-        let at = &self.lanes[lane];
-        let (Some(kind), Some(court)) = (self.close_kind(lane), self.node.sheets.get(&at.fixture.id())) else {
-            return Err(Violation::new("I12", format!("lane {lane} left no sheet")));
+    /// What the oracle says about a channel that the court is done with.
+    pub(super) fn oracle_says(&self, lane: usize) -> Result<Weighed, Violation> {
+        let Some(kind) = self.close_kind(lane) else {
+            return Err(Violation::new("I12", format!("lane {lane} is gone, and its funding is unspent")));
         };
         let all = self.usable(lane, |_, _| true);
-        let sheet = self.oracle(lane, kind, &all)?;
-        invariants::invariant_i11_every_satoshi_is_accounted_for(court, sheet.as_ref(), kind)?;
         // What had its preimage late or is small was not promised (I14); of a commitment that we have no record of, or that
         // was revoked, only the main output is ours to claim for now.
         let promised = self.usable(lane, |htlc, since| {
             let in_time = since + self.plan.policy.incoming_margin.get() <= htlc.cltv_expiry.get();
             in_time && htlc.amount_sat() > SMALL_SAT
         });
-        if !matches!(kind, CloseKind::Unknown | CloseKind::Revoked) {
-            ended.lost_sat += self.oracle(lane, kind, &promised)?.map_or(0, |sheet| sheet.lost_sat);
-        }
+        let lost_sat = match kind {
+            CloseKind::Unknown | CloseKind::Revoked => 0,
+            CloseKind::Local | CloseKind::Remote | CloseKind::RemotePending | CloseKind::Mutual => {
+                self.oracle(lane, kind, &promised)?.map_or(0, |sheet| sheet.lost_sat)
+            }
+        };
+        Ok(Weighed { kind, sheet: self.oracle(lane, kind, &all)?, lost_sat })
+    }
+
+    fn balance(&mut self, lane: usize, ended: &mut Ended) -> Result<(), Violation> {
+        let at = &self.lanes[lane];
         let id = at.fixture.id();
+        let (Some(oracle), Some(court)) = (&at.weighed, self.node.sheets.get(&id)) else {
+            return Err(Violation::new("I12", format!("lane {lane} left no sheet")));
+        };
+        invariants::invariant_i11_every_satoshi_is_accounted_for(court, oracle.sheet.as_ref(), oracle.kind)?;
+        ended.lost_sat += oracle.lost_sat;
         for (_, report) in self.node.reports.iter().filter(|(channel, _)| *channel == id) {
             ended.outcomes.contracts.insert((lane, report.id), report.outcome);
         }
-        self.counts.one(close_name(kind));
+        self.counts.one(close_name(oracle.kind));
         Ok(())
     }
 

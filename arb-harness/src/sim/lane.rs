@@ -11,7 +11,7 @@
 
 use std::collections::BTreeSet;
 
-use arb_core::{Event, Htlc, HtlcKey, HtlcRef, Side};
+use arb_core::{CloseKind, Event, Htlc, HtlcKey, HtlcRef, Sheet, Side};
 
 use super::plan::LanePlan;
 use crate::fixture::{ChannelFixture, CommitmentState, FixtureError};
@@ -62,7 +62,18 @@ pub(super) struct Lane {
     pub(super) closing: bool,
     /// HTLCs that we sent and that some unrevoked commitment had when the channel was frozen, or later.
     pub(super) owed: BTreeSet<HtlcRef>,
+    /// What the oracle said when the court was done with the channel.
+    pub(super) weighed: Option<Weighed>,
     ids: (u64, u64),
+}
+
+/// What the oracle says about a channel.
+#[derive(Clone, Debug)]
+pub(super) struct Weighed {
+    pub(super) kind: CloseKind,
+    pub(super) sheet: Option<Sheet>,
+    /// The same as it would be if only that had been lost which should not have been.
+    pub(super) lost_sat: u64,
 }
 
 impl Lane {
@@ -78,6 +89,7 @@ impl Lane {
             frozen: false,
             closing: false,
             owed: BTreeSet::new(),
+            weighed: None,
             ids: (0, 0),
         }
     }

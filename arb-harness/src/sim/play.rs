@@ -328,13 +328,11 @@ impl World {
 
     /// How many blocks may pass at once: one while anything is under way, else up to the next alarm.
     fn idle_blocks(&self) -> u32 {
-        let busy = self.chain.mempool().next().is_some();
-        let Some(court) = self.court().filter(|_| !busy) else { return 1 };
-        let height = self.height();
-        let alarms = court.channels().filter_map(|(index, _)| court.docket(index)?.alarm);
-        let next = alarms.map(Height::get).min().unwrap_or(u32::MAX);
+        if self.chain.mempool().next().is_some() {
+            return 1;
+        }
         let most = u32::try_from(super::world::BLOCKS_A_STEP).unwrap_or(1);
-        next.saturating_sub(height).clamp(1, most)
+        self.alarm.map_or(most, |alarm| alarm.saturating_sub(self.height()).clamp(1, most))
     }
 
     /// Whether the court still has a channel, by lane.

@@ -38,6 +38,8 @@ use crate::wallet::{SmallWallet, WalletKeys};
 pub(super) const START: u32 = 1000;
 /// Turns of the process after which it should have come to rest.
 const TURNS: usize = 400;
+/// Frames after which a checkpoint is written.
+const FRAMES_A_CHECKPOINT: u64 = 24;
 /// The most blocks that the process hears in one step: an estimate must not grow stale on the way.
 pub(super) const BLOCKS_A_STEP: usize = 6;
 
@@ -101,6 +103,13 @@ pub(super) struct World {
     /// The process has been told what waits, and holds it.
     told: bool,
     refusals: Vec<(Event, Rejected)>,
+    /// A write was durable and reported failed since the last rest.
+    heard_again: bool,
+    /// The frame after which the court was looked at last, and its next alarm then.
+    looked: u64,
+    /// The frame of the last checkpoint.
+    checkpointed: u64,
+    pub(super) alarm: Option<u32>,
     seed: u64,
 }
 
@@ -168,6 +177,10 @@ impl World {
             inbox: Vec::new(),
             told: false,
             refusals: Vec::new(),
+            heard_again: false,
+            looked: 0,
+            checkpointed: 0,
+            alarm: None,
             seed,
         })
     }
@@ -207,7 +220,6 @@ impl World {
 
     /// Tells one event and says whether it was heard.
     pub(super) fn ask(&mut self, event: Event) -> Result<bool, Violation> {
-        self.refusals.clear();
         self.tell(event.clone());
         self.settle()?;
         Ok(!self.refusals.iter().any(|(refused, _)| *refused == event))
@@ -224,6 +236,7 @@ impl World {
     /// Lets the process run until nothing waits and nothing new comes of anything.
     pub(super) fn settle(&mut self) -> Result<(), Violation> {
         self.steps += 1;
+        self.refusals.clear();
         self.wallet.refresh(&self.chain);
         for _ in 0..TURNS {
             if self.turn()? {
@@ -262,6 +275,7 @@ impl World {
         let failed = driver.has_waiting();
         if failed && self.memory.writes() > writes {
             let name = if fault == Some(Fault::Lost) { "fault/lost_write" } else { "fault/unreported_write" };
+            self.heard_again |= fault == Some(Fault::Unreported);
             self.counts.one(name);
             self.note(|| name.into());
         }
@@ -286,8 +300,21 @@ impl World {
         if driver.has_waiting() && !failed {
             self.told = false;
         }
+        self.checkpoint(&mut driver)?;
         self.driver = Some(driver);
         Ok(rests)
+    }
+
+    /// Writes a checkpoint now and then: recovery begins at the last one.
+    fn checkpoint(&mut self, driver: &mut Driver<Memory>) -> Result<(), Violation> {
+        if driver.court().sequence() < self.checkpointed + FRAMES_A_CHECKPOINT {
+            return Ok(());
+        }
+        self.checkpointed = driver.court().sequence();
+        let court = driver.court().clone();
+        let Some(journal) = driver.journal() else { return Ok(()) };
+        journal.checkpoint(&court, 1).map_err(|why| Violation::new("I2", format!("a checkpoint: {why}")))?;
+        Ok(())
     }
 
     /// The process, started anew if it died.
@@ -335,35 +362,50 @@ impl World {
         }
     }
 
-    /// Looks at what the court has come to.
+    /// Looks at what the court has come to, if anything has changed.
     fn look(&mut self) -> Result<(), Violation> {
+        let heard_again = core::mem::take(&mut self.heard_again);
         for (_, why) in &self.refusals {
-            invariants::refusals_are_expected(why)?;
+            invariants::refusals_are_expected(why, heard_again)?;
         }
         let Some(court) = self.driver.as_ref().map(Driver::court) else { return Ok(()) };
+        if court.sequence() == self.looked {
+            return Ok(());
+        }
+        self.looked = court.sequence();
+        self.alarm = None;
         let height = court.tip().height.get();
+        let due = court.actions_due();
         for lane in &mut self.lanes {
             let Some(index) = court.index_of(&lane.fixture.id()) else { continue };
-            let Some(channel) = court.channel(index) else { continue };
-            if channel.frozen().is_some() {
-                lane.frozen = true;
-                lane.owed.extend(lane.on_unrevoked().iter().map(|htlc| htlc.key).filter(|htlc| htlc.is_offered()));
-            }
+            let (Some(channel), Some(docket)) = (court.channel(index), court.docket(index)) else { continue };
+            let alarm = docket.alarm.map(Height::get);
+            self.alarm = self.alarm.min(alarm).or(alarm).or(self.alarm);
             let received = channel.htlcs().map(|htlc| htlc.key).filter(|htlc| !htlc.is_offered());
             for htlc in received.filter(|htlc| channel.usable(*htlc).is_some() && lane.is_committed(*htlc)) {
                 self.usable_since.entry(lane.key(htlc)).or_insert(height);
             }
-            if lane.frozen {
-                let docket = court.docket(index);
-                let due = court.actions_due();
-                let below = |outpoint: &OutPoint| {
-                    let spender = self.chain.spender_of(outpoint);
-                    spender.map(|(_, txid, input)| OutPoint::new(txid, u32::try_from(input).unwrap_or(u32::MAX)))
-                };
-                let memory = &self.memory;
-                invariants::invariant_i7_claims_are_live(docket.as_ref(), &due, below, || {
-                    super::ending::uneconomic(memory)
-                })?;
+            if channel.frozen().is_none() {
+                continue;
+            }
+            lane.frozen = true;
+            lane.owed.extend(lane.on_unrevoked().iter().map(|htlc| htlc.key).filter(|htlc| htlc.is_offered()));
+            let below = |outpoint: &OutPoint| {
+                let spender = self.chain.spender_of(outpoint);
+                spender.map(|(_, txid, input)| OutPoint::new(txid, u32::try_from(input).unwrap_or(u32::MAX)))
+            };
+            let memory = &self.memory;
+            invariants::invariant_i7_claims_are_live(&docket, &due, below, || super::ending::uneconomic(memory))?;
+        }
+        self.weigh()
+    }
+
+    /// Takes the oracle's sheet of a channel in the moment in which the court is done with it: what happens to an output
+    /// afterwards is nobody's affair.
+    fn weigh(&mut self) -> Result<(), Violation> {
+        for lane in 0..self.lanes.len() {
+            if self.lanes[lane].weighed.is_none() && !self.is_watched(lane) {
+                self.lanes[lane].weighed = Some(self.oracle_says(lane)?);
             }
         }
         Ok(())
