@@ -69,6 +69,7 @@ impl Draft {
             vacant.insert(Some(channel.clone()));
         }
         let channel = self.channels.get_mut(&index)?.as_mut()?;
+        channel.remember();
         if !self.touched.contains_key(&index) {
             let before = if self.explains && !channel.chain.kept.is_empty() {
                 // The policy as this step has it, not the court's: an earlier event of the step may have set it.

@@ -160,6 +160,9 @@ impl ChannelArbitrator {
         commitment: &Commitment,
         funding: &Funding,
     ) -> Option<Rebuilt> {
+        if let Some(known) = self.memo.get(owner, commitment, &funding.outpoint) {
+            return Some(known);
+        }
         let htlcs = self.bolt3_htlcs(owner, commitment);
         let built = self.terms(owner, commitment, funding, &htlcs).build(secp).ok()?;
         Some(Rebuilt { htlcs, built })

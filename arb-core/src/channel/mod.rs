@@ -5,6 +5,7 @@
 mod apply;
 mod chain;
 mod commitments;
+mod memo;
 
 pub(crate) use chain::{ChainFacts, KeptTx, Level};
 pub(crate) use commitments::{Commitment, CommitmentSet, LocalCommitment, Rebuilt};
@@ -92,6 +93,8 @@ pub struct ChannelArbitrator {
     pub(crate) deferred: bool,
     /// The frame that changed it last.
     pub(crate) changed_at: u64,
+    #[serde(skip)]
+    memo: memo::Memo,
 }
 
 /// An HTLC and what only grows about it.
@@ -212,6 +215,7 @@ impl ChannelArbitrator {
             seen,
             deferred: false,
             changed_at: 0,
+            memo: memo::Memo::default(),
         }
     }
 
