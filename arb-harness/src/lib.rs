@@ -18,6 +18,7 @@ pub mod peer;
 pub mod process;
 pub mod redb_store;
 pub mod signer;
+pub mod sim;
 pub mod source;
 pub mod wallet;
 

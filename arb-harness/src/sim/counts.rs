@@ -1,0 +1,94 @@
+//! What a simulation saw, counted by name: a count that stays at zero is something that was not tested.
+
+use std::collections::BTreeMap;
+
+/// Every name that is counted: those that never happen are shown, too.
+pub(super) const NAMES: [&str; 58] = [
+    "channel/one",
+    "channel/linked",
+    "channel/static_remotekey",
+    "channel/anchors_zero_fee_htlc_tx",
+    "close/ours",
+    "close/theirs",
+    "close/pending",
+    "close/revoked",
+    "close/mutual",
+    "close/unknown",
+    "fault/crash",
+    "fault/crash_before_append",
+    "fault/crash_after_append",
+    "fault/crash_after_actions",
+    "fault/lost_write",
+    "fault/unreported_write",
+    "reorg/1-2",
+    "reorg/3-4",
+    "reorg/5-6",
+    "reorg/same_blocks",
+    "reorg/empty_blocks",
+    "reorg/commitment_swap",
+    "resolver/CommitSweep",
+    "resolver/OutgoingContest",
+    "resolver/OutgoingTimeout",
+    "resolver/IncomingContest",
+    "resolver/IncomingSuccess",
+    "resolver/Anchor",
+    "outcome/claimed",
+    "outcome/taken_by_peer",
+    "outcome/unclaimed",
+    "outcome/uneconomic",
+    "outcome/no_output",
+    "upstream/settled",
+    "upstream/failed",
+    "upstream/timed_out",
+    "upstream/on_no_commitment",
+    "upstream/not_on_confirmed",
+    "upstream/revoked",
+    "upstream/given_up",
+    "freeze/deadline",
+    "freeze/peer_on_chain",
+    "freeze/funding_spent",
+    "htlc/dust",
+    "htlc/duplicate_hash",
+    "htlc/duplicate_hash_and_amount",
+    "htlc/only_pending",
+    "htlc/trimmed_on_one_side",
+    "htlc/preimage_learnt_late",
+    "htlc/settled_off_chain",
+    "htlc/failed_off_chain",
+    "htlc/own_payment",
+    "htlc/relayed",
+    "htlc/given_up_by_node",
+    "linked/settled",
+    "linked/failed",
+    "check/replayed",
+    "check/without_faults",
+];
+
+/// Counts by name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Counts(BTreeMap<&'static str, u64>);
+
+impl Counts {
+    /// Every name at zero.
+    pub(super) fn new() -> Self {
+        Self(NAMES.iter().map(|name| (*name, 0)).collect())
+    }
+
+    /// One more.
+    pub(super) fn one(&mut self, name: &'static str) {
+        debug_assert!(NAMES.contains(&name), "{name} is not shown while it is zero");
+        *self.0.entry(name).or_insert(0) += 1;
+    }
+
+    /// Adds another run's.
+    pub(super) fn add(&mut self, other: &Self) {
+        for (name, count) in &other.0 {
+            *self.0.entry(name).or_insert(0) += count;
+        }
+    }
+
+    /// By name.
+    pub(super) fn into_map(self) -> BTreeMap<&'static str, u64> {
+        self.0
+    }
+}

@@ -1,0 +1,297 @@
+//! The end of a run: everything is closed, healed and waited for, and then judged from outside.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
+
+use arb_core::{
+    Acknowledged, Alert, CloseKind, CloseReason, Conclusion, ContractOutcome, Event, FailReason, Frame, FreezeReason,
+    HtlcRef, ResolverKind, Sheet, Side, Upstream,
+};
+use arb_log::Journal;
+use arb_log::memory::Memory;
+use bitcoin::OutPoint;
+
+use super::Violation;
+use super::invariants::{self, Outcomes};
+use super::world::{START, World, our_scripts};
+use crate::oracle::{self, Known};
+
+/// Blocks after which everything must have ended: the latest expiry, twice the irrevocable depth, and what lies between.
+const LONGEST: u32 = 1_200;
+
+/// What a run came to.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Ended {
+    pub(super) outcomes: Outcomes,
+    pub(super) lost_sat: u64,
+}
+
+/// All frames of a journal.
+pub(super) fn frames(memory: &Memory) -> Vec<Frame> {
+    let mut frames = Vec::new();
+    if let Ok(journal) = Journal::open(memory.fork()) {
+        let _end: Option<Option<()>> = journal
+            .frames(1..u64::MAX, |frame| {
+                frames.push(frame);
+                ControlFlow::Continue(())
+            })
+            .ok();
+    }
+    frames
+}
+
+/// Outputs that the court wrote down as costing more than they are worth.
+pub(super) fn uneconomic(memory: &Memory) -> BTreeSet<OutPoint> {
+    let mut outpoints = BTreeSet::new();
+    for record in frames(memory).iter().flat_map(|frame| &frame.entries).flat_map(|entry| &entry.concluded) {
+        if let Conclusion::Uneconomic { outpoint } = &record.what {
+            outpoints.insert(*outpoint);
+        }
+    }
+    outpoints
+}
+
+impl World {
+    /// No more faults; what is open is closed; then time passes until nothing is left.
+    pub(super) fn heal(&mut self) -> Result<(), Violation> {
+        self.faults.heal();
+        self.plan.reorgs = 0;
+        for lane in 0..self.lanes.len() {
+            let funding = self.lanes[lane].fixture.setup().funding;
+            if self.chain.spender_of(&funding).is_none() && self.is_watched(lane) {
+                let why = CloseReason::Operator;
+                self.tell(Event::CloseRequested { channel: self.lanes[lane].fixture.id(), why });
+                self.lanes[lane].closing = true;
+            }
+        }
+        while (0..self.lanes.len()).any(|lane| self.is_watched(lane)) && self.height() < START + LONGEST {
+            self.node_speaks();
+            self.mine(1)?;
+        }
+        let left = |lane: &usize| self.is_watched(*lane);
+        let unresolved: Vec<(usize, String)> = (0..self.lanes.len())
+            .filter(left)
+            .map(|lane| {
+                let court = self.court();
+                let id = self.lanes[lane].fixture.id();
+                let docket = court.and_then(|court| court.docket(court.index_of(&id)?));
+                (lane, format!("{docket:?}"))
+            })
+            .collect();
+        invariants::invariant_i12_everything_ends(&unresolved)
+    }
+
+    /// Judges the run.
+    pub(super) fn judge(&mut self, replay: bool) -> Result<Ended, Violation> {
+        let frames = frames(&self.memory);
+        let mut ended = Ended::default();
+        if let Some(court) = self.court().filter(|_| replay) {
+            invariants::invariant_i2_replay_concludes_the_same(court, &frames)?;
+            self.counts.one("check/replayed");
+        }
+        for lane in 0..self.lanes.len() {
+            let index = arb_core::ChannelIndex::new(u32::try_from(lane).unwrap_or(u32::MAX));
+            let id = self.lanes[lane].fixture.id();
+            invariants::invariant_i4_outcomes_only_rise(&frames, index, id)?;
+            let origins = self.node.origins.iter().filter(|(key, _)| key.channel == id);
+            let origins: BTreeMap<HtlcRef, Acknowledged> = origins.map(|(key, (done, _))| (key.htlc, *done)).collect();
+            invariants::invariant_i4_every_htlc_has_an_outcome(&self.lanes[lane].owed, &origins)?;
+            self.balance(lane, &mut ended)?;
+        }
+        self.links()?;
+        self.count(&frames);
+        ended.outcomes.origins = self.node.origins.iter().map(|(key, (done, _))| (*key, *done)).collect();
+        Ok(ended)
+    }
+
+    /// The kind of close that is irrevocable, told from the chain.
+    fn close_kind(&self, lane: usize) -> Option<CloseKind> {
+        let at = &self.lanes[lane];
+        let (_, txid, _) = self.chain.spender_of(&at.fixture.setup().funding)?;
+        let (_, tx) = self.chain.confirmed(&txid)?;
+        Some(match at.fixture.recognise(tx).ok()? {
+            None => CloseKind::Mutual,
+            Some(commitment) => match commitment.owner {
+                Side::Local => CloseKind::Local,
+                Side::Remote if commitment.number < at.remote => CloseKind::Revoked,
+                Side::Remote if commitment.number == at.remote => CloseKind::Remote,
+                Side::Remote if at.remotes().contains(&commitment.number) => CloseKind::RemotePending,
+                Side::Remote => CloseKind::Unknown,
+            },
+        })
+    }
+
+    fn balance(&mut self, lane: usize, ended: &mut Ended) -> Result<(), Violation> {
+        let at = &self.lanes[lane];
+        let (Some(kind), Some(court)) = (self.close_kind(lane), self.node.sheets.get(&at.fixture.id())) else {
+            return Err(Violation::new("I12", format!("lane {lane} left no sheet")));
+        };
+        let all = self.usable(lane, |_, _| true);
+        let sheet = self.oracle(lane, kind, &all)?;
+        invariants::invariant_i11_every_satoshi_is_accounted_for(court, sheet.as_ref(), kind)?;
+        // What had its preimage late or is small was not promised (I14); of a commitment that we have no record of, or that
+        // was revoked, only the main output is ours to claim for now.
+        let promised = self.usable(lane, |htlc, since| {
+            let in_time = since + self.plan.policy.incoming_margin.get() <= htlc.cltv_expiry.get();
+            in_time && htlc.amount_sat() > SMALL_SAT
+        });
+        if !matches!(kind, CloseKind::Unknown | CloseKind::Revoked) {
+            ended.lost_sat += self.oracle(lane, kind, &promised)?.map_or(0, |sheet| sheet.lost_sat);
+        }
+        let id = at.fixture.id();
+        for (_, report) in self.node.reports.iter().filter(|(channel, _)| *channel == id) {
+            ended.outcomes.contracts.insert((lane, report.id), report.outcome);
+        }
+        self.counts.one(close_name(kind));
+        Ok(())
+    }
+
+    /// From when on received HTLCs could be claimed, for those that count.
+    fn usable(&self, lane: usize, counts: impl Fn(&arb_core::Htlc, u32) -> bool) -> BTreeMap<HtlcRef, u32> {
+        let at = &self.lanes[lane];
+        let received = at.htlcs().filter(|htlc| !htlc.key.is_offered());
+        let known = received.filter_map(|htlc| Some((htlc, *self.usable_since.get(&at.key(htlc.key))?)));
+        known.filter(|(htlc, since)| counts(htlc, *since)).map(|(htlc, since)| (htlc.key, since)).collect()
+    }
+
+    fn oracle(
+        &self,
+        lane: usize,
+        kind: CloseKind,
+        usable_since: &BTreeMap<HtlcRef, u32>,
+    ) -> Result<Option<Sheet>, Violation> {
+        let known = Known {
+            fixture: &self.lanes[lane].fixture,
+            ours: &our_scripts(),
+            usable_since,
+            known_commitment: kind != CloseKind::Unknown,
+        };
+        oracle::sheet(&self.chain, &known).map_err(Violation::world)
+    }
+
+    /// Whether a forwarded HTLC was paid and its origin was not, and whether anybody says so.
+    fn links(&mut self) -> Result<(), Violation> {
+        for payment in &self.payments {
+            let Some((lane, sent)) = payment.forwarded else { continue };
+            let paid = self.was_paid(lane, sent.htlc);
+            let origin = self.node.origins.get(&sent).map(|(done, _)| *done);
+            let settled = origin == Some(Acknowledged::Settled) || self.node.preimages.contains_key(&payment.received);
+            let recorded = self.node.alerts.iter().any(|(channel, alert)| {
+                *channel == sent.channel && matches!(alert, Alert::Loss { htlc, .. } if *htlc == sent.htlc)
+            });
+            invariants::invariant_i14_no_silent_loss_between_channels(paid, settled, recorded)?;
+            if settled {
+                self.counts.one("linked/settled");
+            } else if payment.told {
+                self.counts.one("linked/failed");
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the counterparty took an HTLC that we sent with its preimage, on chain.
+    fn was_paid(&self, lane: usize, htlc: HtlcRef) -> bool {
+        let at = &self.lanes[lane];
+        let close = self.chain.spender_of(&at.fixture.setup().funding);
+        let close = close.and_then(|(_, txid, _)| self.chain.confirmed(&txid));
+        let close = close.and_then(|(_, tx)| at.fixture.recognise(tx).ok().flatten());
+        let Some(close) = close else { return false };
+        let position = close.htlcs.iter().position(|other| other.key == htlc);
+        let output = position.and_then(|position| close.htlc_output(position).ok());
+        let spender = output.and_then(|(outpoint, _, _)| self.chain.spender_of(&outpoint));
+        let spender = spender.and_then(|(_, txid, input)| Some((self.chain.confirmed(&txid)?.1, input)));
+        spender.is_some_and(|(tx, input)| tx.input[input].witness.iter().any(|item| item.len() == 32))
+    }
+
+    fn count(&mut self, frames: &[Frame]) {
+        self.counts.one(if self.lanes.len() == 1 { "channel/one" } else { "channel/linked" });
+        for lane in &self.lanes {
+            self.counts.one(match lane.plan.channel_type {
+                arb_core::bolt3::ChannelType::StaticRemotekey => "channel/static_remotekey",
+                arb_core::bolt3::ChannelType::AnchorsZeroFeeHtlcTx => "channel/anchors_zero_fee_htlc_tx",
+            });
+        }
+        for (_, report) in &self.node.reports {
+            report.resolvers.iter().for_each(|kind| self.counts.one(resolver_name(*kind)));
+            if let Some(name) = outcome_name(report.outcome) {
+                self.counts.one(name);
+            }
+        }
+        let records = frames.iter().flat_map(|frame| &frame.entries).flat_map(|entry| &entry.concluded);
+        for record in records {
+            match &record.what {
+                Conclusion::Released { outcome: Upstream::Settled(_), .. } => self.counts.one("upstream/settled"),
+                Conclusion::Released { outcome: Upstream::Failed(why), .. } => {
+                    self.counts.one("upstream/failed");
+                    if let Some(name) = reason_name(*why) {
+                        self.counts.one(name);
+                    }
+                }
+                Conclusion::Frozen(FreezeReason::Deadline(_)) => self.counts.one("freeze/deadline"),
+                Conclusion::Frozen(FreezeReason::PeerOnChain) => self.counts.one("freeze/peer_on_chain"),
+                Conclusion::Frozen(FreezeReason::FundingSpent) => self.counts.one("freeze/funding_spent"),
+                Conclusion::Frozen(_)
+                | Conclusion::UpstreamLinked { .. }
+                | Conclusion::PreimageUsable { .. }
+                | Conclusion::GaveUp { .. }
+                | Conclusion::WentToChain
+                | Conclusion::ScriptsRequested
+                | Conclusion::FeeInputsRequested(_)
+                | Conclusion::SweepPlanned(_)
+                | Conclusion::SweepDropped { .. }
+                | Conclusion::Uneconomic { .. }
+                | Conclusion::Noticed(_)
+                | Conclusion::Classified { .. }
+                | Conclusion::HandedOff { .. }
+                | Conclusion::Staged { .. } => {}
+            }
+        }
+    }
+}
+
+/// HTLCs up to here may cost more to claim or to close for than they are worth at the feerates that are drawn.
+const SMALL_SAT: u64 = 4_000;
+
+fn close_name(kind: CloseKind) -> &'static str {
+    match kind {
+        CloseKind::Local => "close/ours",
+        CloseKind::Remote => "close/theirs",
+        CloseKind::RemotePending => "close/pending",
+        CloseKind::Revoked => "close/revoked",
+        CloseKind::Mutual => "close/mutual",
+        CloseKind::Unknown => "close/unknown",
+    }
+}
+
+fn resolver_name(kind: ResolverKind) -> &'static str {
+    match kind {
+        ResolverKind::CommitSweep => "resolver/CommitSweep",
+        ResolverKind::OutgoingContest => "resolver/OutgoingContest",
+        ResolverKind::OutgoingTimeout => "resolver/OutgoingTimeout",
+        ResolverKind::IncomingContest => "resolver/IncomingContest",
+        ResolverKind::IncomingSuccess => "resolver/IncomingSuccess",
+        ResolverKind::Anchor => "resolver/Anchor",
+    }
+}
+
+fn outcome_name(outcome: ContractOutcome) -> Option<&'static str> {
+    match outcome {
+        ContractOutcome::Claimed => Some("outcome/claimed"),
+        ContractOutcome::TakenByPeer => Some("outcome/taken_by_peer"),
+        ContractOutcome::Unclaimed => Some("outcome/unclaimed"),
+        ContractOutcome::Uneconomic => Some("outcome/uneconomic"),
+        ContractOutcome::NoOutput => Some("outcome/no_output"),
+        ContractOutcome::Lost => None,
+    }
+}
+
+fn reason_name(why: FailReason) -> Option<&'static str> {
+    match why {
+        FailReason::TimedOut => Some("upstream/timed_out"),
+        FailReason::OnNoCommitment => Some("upstream/on_no_commitment"),
+        FailReason::NotOnConfirmed => Some("upstream/not_on_confirmed"),
+        FailReason::Revoked => Some("upstream/revoked"),
+        FailReason::GivenUpForUpstream => Some("upstream/given_up"),
+        FailReason::MutualClose | FailReason::ForgetDepth => None,
+    }
+}

@@ -1,0 +1,282 @@
+//! One channel off chain: updates proposed, signed and revoked in the order of BOLT 2, seen from both sides at once.
+//!
+//! An update goes through stages. Ours: proposed, in a remote commitment that we signed, that one unrevoked alone, in our
+//! commitment. Theirs: proposed, in our commitment, in a remote commitment that we signed, that one unrevoked alone. At the
+//! last stage it is irrevocably committed on both sides.
+//!
+//! ```text
+//! ours:   0 ──RemoteCommitmentSigned──► 1 ──RemoteRevoked──► 2 ──LocalCommitmentSigned──► 3
+//! theirs: 0 ──LocalCommitmentSigned───► 1 ──RemoteCommitmentSigned──► 2 ──RemoteRevoked──► 3
+//! ```
+
+use std::collections::BTreeSet;
+
+use arb_core::{Event, Htlc, HtlcKey, HtlcRef, Side};
+
+use super::plan::LanePlan;
+use crate::fixture::{ChannelFixture, CommitmentState, FixtureError};
+use crate::peer::Peer;
+
+/// The last stage of an update.
+const DONE: u8 = 3;
+
+/// What an update changes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Change {
+    Add(Htlc),
+    Fulfil(HtlcRef),
+    Fail(HtlcRef),
+}
+
+#[derive(Clone, Debug)]
+struct Update {
+    by: Side,
+    change: Change,
+    stage: u8,
+}
+
+/// A message of the commitment dance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Message {
+    LocalSigned,
+    RemoteSigned,
+    RemoteRevoked,
+}
+
+/// A channel with its counterparty.
+#[derive(Clone, Debug)]
+pub(super) struct Lane {
+    pub(super) plan: LanePlan,
+    pub(super) fixture: ChannelFixture,
+    pub(super) peer: Peer,
+    updates: Vec<Update>,
+    /// Our newest commitment.
+    pub(super) local: u64,
+    /// The counterparty's oldest unrevoked commitment.
+    pub(super) remote: u64,
+    /// Whether it holds the next one, too.
+    pub(super) pending: bool,
+    /// No more updates: the court has frozen the channel.
+    pub(super) frozen: bool,
+    /// The close was begun.
+    pub(super) closing: bool,
+    /// HTLCs that we sent and that some unrevoked commitment had when the channel was frozen, or later.
+    pub(super) owed: BTreeSet<HtlcRef>,
+    ids: (u64, u64),
+}
+
+impl Lane {
+    pub(super) fn new(plan: LanePlan, fixture: ChannelFixture, peer: Peer) -> Self {
+        Self {
+            plan,
+            fixture,
+            peer,
+            updates: Vec::new(),
+            local: 0,
+            remote: 0,
+            pending: false,
+            frozen: false,
+            closing: false,
+            owed: BTreeSet::new(),
+            ids: (0, 0),
+        }
+    }
+
+    /// The first two commitments, without HTLCs.
+    pub(super) fn first(&mut self) -> Result<Vec<Event>, FixtureError> {
+        let empty = self.content(|_| true);
+        let opened = self.fixture.opened(self.fixture.standing(0, 0)?);
+        Ok(vec![opened, self.fixture.local_signed(0, empty.clone())?, self.fixture.remote_signed(0, empty)?])
+    }
+
+    pub(super) fn key(&self, htlc: HtlcRef) -> HtlcKey {
+        HtlcKey { channel: self.fixture.id(), htlc }
+    }
+
+    /// Whether updates are possible.
+    pub(super) fn is_open(&self) -> bool {
+        !self.frozen && !self.closing
+    }
+
+    /// What a side could still send: everything proposed counted, a tenth kept back.
+    pub(super) fn spendable_sat(&self, by: Side) -> u64 {
+        let state = self.content(|_| true);
+        let msat = if by == Side::Local { state.local_msat } else { state.remote_msat };
+        (msat / 1000).saturating_sub(self.plan.capacity_sat / 8)
+    }
+
+    pub(super) fn next_id(&mut self, by: Side) -> HtlcRef {
+        let (offered, received) = &mut self.ids;
+        match by {
+            Side::Local => {
+                *offered += 1;
+                HtlcRef::offered(*offered - 1)
+            }
+            Side::Remote => {
+                *received += 1;
+                HtlcRef::received(*received - 1)
+            }
+        }
+    }
+
+    pub(super) fn propose(&mut self, by: Side, change: Change) {
+        self.updates.push(Update { by, change, stage: 0 });
+    }
+
+    /// Proposes an HTLC's end by whoever received it, once, if updates are possible and it was committed to.
+    pub(super) fn propose_end(&mut self, htlc: HtlcRef, fulfil: bool) -> bool {
+        if !self.is_open() || self.is_ending(htlc) || !self.is_committed(htlc) {
+            return false;
+        }
+        let by = if htlc.is_offered() { Side::Remote } else { Side::Local };
+        self.propose(by, if fulfil { Change::Fulfil(htlc) } else { Change::Fail(htlc) });
+        true
+    }
+
+    fn is_ending(&self, htlc: HtlcRef) -> bool {
+        self.updates.iter().any(|update| update.change == Change::Fulfil(htlc) || update.change == Change::Fail(htlc))
+    }
+
+    /// Whether an HTLC was irrevocably committed on both sides once.
+    pub(super) fn is_committed(&self, htlc: HtlcRef) -> bool {
+        let add = |update: &&Update| matches!(&update.change, Change::Add(added) if added.key == htlc);
+        self.updates.iter().find(add).is_some_and(|update| update.stage == DONE)
+    }
+
+    /// Whether a commitment with this HTLC was ever signed.
+    pub(super) fn was_sent(&self, htlc: HtlcRef) -> bool {
+        let add = |update: &&Update| matches!(&update.change, Change::Add(added) if added.key == htlc);
+        self.updates.iter().find(add).is_some_and(|update| update.stage > 0)
+    }
+
+    /// HTLCs that are irrevocably committed and not ending.
+    pub(super) fn settled_adds(&self) -> Vec<Htlc> {
+        let adds = self.updates.iter().filter(|update| update.stage == DONE);
+        let adds = adds.filter_map(|update| match &update.change {
+            Change::Add(htlc) => Some(htlc.clone()),
+            Change::Fulfil(_) | Change::Fail(_) => None,
+        });
+        adds.filter(|htlc| !self.is_ending(htlc.key)).collect()
+    }
+
+    /// Every HTLC that was ever added.
+    pub(super) fn htlcs(&self) -> impl Iterator<Item = &Htlc> {
+        self.updates.iter().filter_map(|update| match &update.change {
+            Change::Add(htlc) => Some(htlc),
+            Change::Fulfil(_) | Change::Fail(_) => None,
+        })
+    }
+
+    /// HTLCs whose failure is irrevocable.
+    pub(super) fn failed_for_good(&self) -> Vec<HtlcRef> {
+        let failed = self.updates.iter().filter(|update| update.stage == DONE);
+        let failed = failed.filter_map(|update| match update.change {
+            Change::Fail(htlc) => Some(htlc),
+            Change::Add(_) | Change::Fulfil(_) => None,
+        });
+        failed.collect()
+    }
+
+    /// Whether nothing is under way.
+    pub(super) fn is_quiet(&self) -> bool {
+        !self.pending && self.updates.iter().all(|update| update.stage == DONE)
+    }
+
+    /// Whether a message of the dance is possible and says anything.
+    pub(super) fn may(&self, message: Message) -> bool {
+        let some = |by: Side, stage: u8| self.updates.iter().any(|update| update.by == by && update.stage == stage);
+        match message {
+            Message::LocalSigned => some(Side::Remote, 0) || some(Side::Local, 2),
+            Message::RemoteSigned => !self.pending && (some(Side::Local, 0) || some(Side::Remote, 1)),
+            Message::RemoteRevoked => self.pending,
+        }
+    }
+
+    /// The event of a message. The counterparty holds nothing yet: only [`heard`](Self::heard) counts.
+    pub(super) fn message(&mut self, message: Message) -> Result<Event, FixtureError> {
+        match message {
+            Message::LocalSigned => {
+                let state = self.content(|update| match update.by {
+                    Side::Local => update.stage >= 2,
+                    Side::Remote => true,
+                });
+                self.fixture.local_signed(self.local + 1, state)
+            }
+            Message::RemoteSigned => {
+                let state = self.content(|update| match update.by {
+                    Side::Local => true,
+                    Side::Remote => update.stage >= 1,
+                });
+                self.fixture.remote_signed(self.remote + 1, state)
+            }
+            Message::RemoteRevoked => self.fixture.remote_revoked(self.remote),
+        }
+    }
+
+    /// The court has heard a message: its permission is used.
+    pub(super) fn heard(&mut self, message: Message) {
+        let (ours, theirs) = match message {
+            Message::LocalSigned => {
+                self.local += 1;
+                (2, 0)
+            }
+            Message::RemoteSigned => {
+                self.pending = true;
+                (0, 1)
+            }
+            Message::RemoteRevoked => {
+                self.pending = false;
+                self.remote += 1;
+                (1, 2)
+            }
+        };
+        for update in &mut self.updates {
+            if update.stage == if update.by == Side::Local { ours } else { theirs } {
+                update.stage += 1;
+            }
+        }
+    }
+
+    /// The remote commitments that the counterparty holds and has not revoked.
+    pub(super) fn remotes(&self) -> Vec<u64> {
+        if self.pending { vec![self.remote, self.remote + 1] } else { vec![self.remote] }
+    }
+
+    /// The commitments that can confirm.
+    pub(super) fn unrevoked(&self) -> Vec<(Side, u64)> {
+        let remotes = self.remotes().into_iter().map(|number| (Side::Remote, number));
+        [(Side::Local, self.local)].into_iter().chain(remotes).collect()
+    }
+
+    /// The HTLCs of the commitments that can confirm.
+    pub(super) fn on_unrevoked(&self) -> Vec<Htlc> {
+        let states =
+            self.unrevoked().into_iter().filter_map(|(side, number)| self.fixture.states(side).get(&number).cloned());
+        let mut htlcs: Vec<Htlc> = states.flat_map(|state| state.htlcs).collect();
+        htlcs.sort_by_key(|htlc| htlc.key);
+        htlcs.dedup_by_key(|htlc| htlc.key);
+        htlcs
+    }
+
+    fn content(&self, has: impl Fn(&Update) -> bool) -> CommitmentState {
+        let (mut local_msat, mut remote_msat) = self.plan.balances_msat();
+        let mut htlcs: Vec<Htlc> = Vec::new();
+        for update in self.updates.iter().filter(|update| has(update)) {
+            match &update.change {
+                Change::Add(htlc) => {
+                    let from = if update.by == Side::Local { &mut local_msat } else { &mut remote_msat };
+                    *from = from.saturating_sub(htlc.amount_msat);
+                    htlcs.push(htlc.clone());
+                }
+                Change::Fulfil(key) | Change::Fail(key) => {
+                    let Some(place) = htlcs.iter().position(|htlc| htlc.key == *key) else { continue };
+                    let fulfilled = matches!(update.change, Change::Fulfil(_));
+                    let to_us = key.is_offered() != fulfilled;
+                    *(if to_us { &mut local_msat } else { &mut remote_msat }) += htlcs[place].amount_msat;
+                    htlcs.remove(place);
+                }
+            }
+        }
+        CommitmentState { local_msat, remote_msat, feerate_sat_per_kw: self.plan.feerate_sat_per_kw, htlcs }
+    }
+}

@@ -1,0 +1,418 @@
+//! The world of one run: a chain, one or two channels with their counterparties, a node, a wallet, a signer, and a process
+//! that runs the court and may die.
+//!
+//! Whatever happens outside happens between two rests of the process: [`World::settle`] lets it run, through crashes and failed
+//! writes, until the court knows the chain's tip and nothing new comes of anything that is due. So the outside schedule
+//! does not depend on the faults.
+
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+use arb_core::bolt3::Preimage;
+use arb_core::{ChainArbitrator, Event, Freshness, Genesis, Height, HtlcKey, Rejected, Started};
+use arb_log::memory::{Fault as WriteFault, Memory};
+use bitcoin::{Network, OutPoint};
+use bitcoin::hashes::{Hash, HashEngine, sha256};
+
+use super::Violation;
+use super::counts::Counts;
+use super::faults::{Fault, Faults};
+use super::invariants;
+use super::lane::Lane;
+use super::outside::{Street, Watchman};
+use super::plan::{LanePlan, Plan};
+use super::rng::Rng;
+use crate::chain::{Chain, ChainConfig};
+use crate::driver::Driver;
+use crate::fixture::{ChannelFixture, ChannelSetup};
+use crate::host::{Host, flat_fees};
+use crate::keys::ChannelKeys;
+use crate::node::Notebook;
+use crate::peer::{Peer, PeerPlan};
+use crate::process::{BUILD, tip};
+use crate::signer::KeySigner;
+use crate::source;
+use crate::wallet::{SmallWallet, WalletKeys};
+
+/// The height at which every run begins.
+pub(super) const START: u32 = 1000;
+/// Turns of the process after which it should have come to rest.
+const TURNS: usize = 400;
+/// The most blocks that the process hears in one step: an estimate must not grow stale on the way.
+pub(super) const BLOCKS_A_STEP: usize = 6;
+
+/// Making 256 keys costs more than a run: every run has the same wallets.
+static OUR_KEYS: LazyLock<WalletKeys> = LazyLock::new(|| WalletKeys::from_seed(&[0x71; 32]));
+static PEERS: LazyLock<[Peer; 2]> =
+    LazyLock::new(|| [[0x72; 32], [0x73; 32]].map(|seed| Peer::new(PeerPlan::default(), &seed)));
+
+/// A received HTLC and what the node is going to do about it.
+#[derive(Clone, Debug)]
+pub(super) struct Payment {
+    pub(super) lane: usize,
+    pub(super) received: HtlcKey,
+    pub(super) preimage: Preimage,
+    pub(super) destiny: Destiny,
+    /// The HTLC that it was forwarded with.
+    pub(super) forwarded: Option<(usize, HtlcKey)>,
+    /// The node has told the court what it had to tell.
+    pub(super) told: bool,
+}
+
+/// What a received HTLC is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Destiny {
+    /// Another channel.
+    Forward,
+    /// Us: the node has the preimage from this height on.
+    Known(u32),
+    /// Us: the node gives it up at this height.
+    GivenUp(u32),
+    /// Us, and the node never says anything.
+    Never,
+}
+
+/// Everything.
+pub(super) struct World {
+    pub(super) rng: Rng,
+    pub(super) plan: Plan,
+    pub(super) faults: Faults,
+    pub(super) chain: Chain,
+    pub(super) lanes: Vec<Lane>,
+    pub(super) node: Notebook,
+    pub(super) payments: Vec<Payment>,
+    /// Which preimages there are, in the order in which they were made.
+    pub(super) preimages: Vec<Preimage>,
+    /// The tip at which the court first could use a received HTLC's preimage.
+    pub(super) usable_since: BTreeMap<HtlcKey, u32>,
+    pub(super) watchman: Watchman,
+    pub(super) counts: Counts,
+    pub(super) trace: Option<Vec<String>>,
+    pub(super) steps: u64,
+    pub(super) memory: Memory,
+    pub(super) genesis: Genesis,
+    wallet: SmallWallet,
+    signer: KeySigner,
+    driver: Option<Driver<Memory>>,
+    /// The court of the process that died: recovery must give the same.
+    dead: Option<ChainArbitrator>,
+    /// Events that the node has not seen answered.
+    inbox: Vec<Event>,
+    /// The process has been told what waits, and holds it.
+    told: bool,
+    refusals: Vec<(Event, Rejected)>,
+    seed: u64,
+}
+
+/// Bytes that follow from a seed and a name.
+pub(super) fn bytes_of(seed: u64, name: &str, number: u64) -> [u8; 32] {
+    let mut engine = sha256::Hash::engine();
+    engine.input(&seed.to_le_bytes());
+    engine.input(name.as_bytes());
+    engine.input(&number.to_le_bytes());
+    sha256::Hash::from_engine(engine).to_byte_array()
+}
+
+impl World {
+    /// The world of a seed before anything has happened.
+    pub(super) fn new(seed: u64, faults: Faults, traced: bool) -> Result<Self, Violation> {
+        let mut rng = Rng::new(seed, 1);
+        let plan = Plan::draw(&mut rng);
+        let config = ChainConfig { network: Network::Regtest, start_height: START, ..ChainConfig::default() };
+        let mut chain = Chain::new(config);
+        let wallet = SmallWallet::new(OUR_KEYS.clone());
+        let mut signer = KeySigner::new(OUR_KEYS.clone());
+        let mut lanes = Vec::new();
+        for (number, (lane, peer)) in (0_u64..).zip(plan.lanes.iter().zip(PEERS.iter())) {
+            let fixture = ChannelFixture::new(setup(seed, number, lane));
+            let setup = fixture.setup();
+            signer.add_channel(setup.id, setup.funding, setup.local.clone());
+            fixture.plant(&mut chain).map_err(Violation::world)?;
+            let mut peer = peer.clone();
+            *peer.plan_mut() = PeerPlan {
+                claims: !lane.dead,
+                sweeps: !lane.dead,
+                patience_blocks: lane.patience_blocks,
+                ..PeerPlan::default()
+            };
+            for _ in 0..12 {
+                chain.mint(peer.wallet().deposit_script(), 40_000);
+            }
+            lanes.push(Lane::new(lane.clone(), fixture, peer));
+        }
+        for _ in 0..24 {
+            chain.mint(wallet.deposit_script(), 60_000);
+        }
+        let (network, policy) = (Network::Regtest, plan.policy.clone());
+        let genesis = Genesis { network, journal: bytes_of(seed, "journal", 0), tip: tip(&chain), policy };
+        Ok(Self {
+            rng,
+            plan,
+            faults,
+            chain,
+            lanes,
+            node: Notebook::default(),
+            payments: Vec::new(),
+            preimages: Vec::new(),
+            usable_since: BTreeMap::new(),
+            watchman: Watchman::default(),
+            counts: Counts::new(),
+            trace: traced.then(Vec::new),
+            steps: 0,
+            memory: Memory::new(),
+            genesis,
+            wallet,
+            signer,
+            driver: None,
+            dead: None,
+            inbox: Vec::new(),
+            told: false,
+            refusals: Vec::new(),
+            seed,
+        })
+    }
+
+    /// A new preimage of this run.
+    pub(super) fn new_preimage(&mut self) -> Preimage {
+        let number = u64::try_from(self.preimages.len()).unwrap_or(u64::MAX);
+        let preimage = Preimage(bytes_of(self.seed, "preimage", number));
+        self.preimages.push(preimage);
+        preimage
+    }
+
+    /// Opens the channels.
+    pub(super) fn open(&mut self) -> Result<(), Violation> {
+        for lane in &mut self.lanes {
+            self.inbox.append(&mut lane.first().map_err(Violation::world)?);
+        }
+        self.fees();
+        self.settle()
+    }
+
+    /// The court, as it is now or was last.
+    pub(super) fn court(&self) -> Option<&ChainArbitrator> {
+        self.driver.as_ref().map(Driver::court).or(self.dead.as_ref())
+    }
+
+    /// Queues an event of the node.
+    pub(super) fn tell(&mut self, event: Event) {
+        self.note(|| format!("told {}", short(&event)));
+        self.inbox.push(event);
+    }
+
+    /// Queues the estimate.
+    pub(super) fn fees(&mut self) {
+        self.inbox.push(flat_fees(self.plan.feerate_sat_per_kw, 250));
+    }
+
+    /// Tells one event and says whether it was heard.
+    pub(super) fn ask(&mut self, event: Event) -> Result<bool, Violation> {
+        self.refusals.clear();
+        self.tell(event.clone());
+        self.settle()?;
+        Ok(!self.refusals.iter().any(|(refused, _)| *refused == event))
+    }
+
+    /// Writes a line of the trace.
+    pub(super) fn note(&mut self, line: impl FnOnce() -> String) {
+        let height = self.chain.tip().0;
+        if let Some(trace) = &mut self.trace {
+            trace.push(format!("{height}: {}", line()));
+        }
+    }
+
+    /// Lets the process run until nothing waits and nothing new comes of anything.
+    pub(super) fn settle(&mut self) -> Result<(), Violation> {
+        self.steps += 1;
+        self.wallet.refresh(&self.chain);
+        for _ in 0..TURNS {
+            if self.turn()? {
+                self.watchman.verdict()?;
+                return self.look();
+            }
+        }
+        Err(Violation::new("I1", "the process does not come to rest"))
+    }
+
+    /// One turn of the process; whether it rests.
+    fn turn(&mut self) -> Result<bool, Violation> {
+        let mut driver = self.alive()?;
+        let mut idle = false;
+        if !self.told {
+            let blocks = source::next_blocks(&self.chain, driver.court().tip(), BLOCKS_A_STEP);
+            idle = blocks.is_empty();
+            driver.tell_all(blocks);
+            driver.tell_all(self.inbox.iter().cloned());
+            self.told = true;
+        }
+        let fault = self.faults.draw();
+        if fault == Some(Fault::CrashBefore) {
+            return self.die(driver, "fault/crash_before_append");
+        }
+        if let Some(fault) = write_fault(fault) {
+            self.memory.fail_write(0, fault);
+        }
+        let writes = self.memory.writes();
+        let turn = {
+            let mut street = self.street(driver.court().tip().height);
+            driver.commit(&mut street)
+        };
+        let turn = turn.map_err(|why| Violation::new("I2", format!("the journal: {why}")))?;
+        self.memory.heal();
+        let failed = driver.has_waiting();
+        if failed && self.memory.writes() > writes {
+            let name = if fault == Some(Fault::Lost) { "fault/lost_write" } else { "fault/unreported_write" };
+            self.counts.one(name);
+            self.note(|| name.into());
+        }
+        if fault == Some(Fault::CrashAfter) {
+            return self.die(driver, "fault/crash_after_append");
+        }
+        if !failed {
+            self.told = false;
+            if fault != Some(Fault::CrashPerformed) {
+                self.inbox.clear();
+            }
+        }
+        {
+            let mut street = self.street(driver.court().tip().height);
+            driver.perform(&mut street);
+        }
+        if fault == Some(Fault::CrashPerformed) {
+            return self.die(driver, "fault/crash_after_actions");
+        }
+        // What was performed after a failed write waits with what waited before.
+        let rests = idle && !turn.appended && !driver.has_waiting();
+        if driver.has_waiting() && !failed {
+            self.told = false;
+        }
+        self.driver = Some(driver);
+        Ok(rests)
+    }
+
+    /// The process, started anew if it died.
+    fn alive(&mut self) -> Result<Driver<Memory>, Violation> {
+        if let Some(driver) = self.driver.take() {
+            return Ok(driver);
+        }
+        let best_height = Height::new(self.chain.tip().0);
+        let started = Started { build: BUILD.into(), freshness: Freshness::Trusted, best_height };
+        let driver = Driver::start(self.memory.clone(), &self.genesis, started)
+            .map_err(|why| Violation::new("I2", format!("recovery: {why}")))?;
+        if let Some(dead) = self.dead.take() {
+            invariants::invariant_i2_recovery_equals_live(&dead, driver.court())?;
+        }
+        self.wallet = SmallWallet::new(OUR_KEYS.clone());
+        self.wallet.refresh(&self.chain);
+        Ok(driver)
+    }
+
+    fn die(&mut self, driver: Driver<Memory>, name: &'static str) -> Result<bool, Violation> {
+        self.counts.one(name);
+        self.counts.one("fault/crash");
+        self.note(|| name.into());
+        self.dead = Some(driver.court().clone());
+        self.told = false;
+        Ok(false)
+    }
+
+    fn street(&mut self, heard: Height) -> Street<'_> {
+        let host = Host {
+            chain: &mut self.chain,
+            signer: &mut self.signer,
+            wallet: &mut self.wallet,
+            node: &mut self.node,
+            heard,
+            refusals: Vec::new(),
+        };
+        Street {
+            host,
+            lanes: &self.lanes,
+            policy: &self.plan.policy,
+            watchman: &mut self.watchman,
+            refusals: &mut self.refusals,
+            trace: self.trace.as_mut(),
+        }
+    }
+
+    /// Looks at what the court has come to.
+    fn look(&mut self) -> Result<(), Violation> {
+        for (_, why) in &self.refusals {
+            invariants::refusals_are_expected(why)?;
+        }
+        let Some(court) = self.driver.as_ref().map(Driver::court) else { return Ok(()) };
+        let height = court.tip().height.get();
+        for lane in &mut self.lanes {
+            let Some(index) = court.index_of(&lane.fixture.id()) else { continue };
+            let Some(channel) = court.channel(index) else { continue };
+            if channel.frozen().is_some() {
+                lane.frozen = true;
+                lane.owed.extend(lane.on_unrevoked().iter().map(|htlc| htlc.key).filter(|htlc| htlc.is_offered()));
+            }
+            let received = channel.htlcs().map(|htlc| htlc.key).filter(|htlc| !htlc.is_offered());
+            for htlc in received.filter(|htlc| channel.usable(*htlc).is_some() && lane.is_committed(*htlc)) {
+                self.usable_since.entry(lane.key(htlc)).or_insert(height);
+            }
+            if lane.frozen {
+                let docket = court.docket(index);
+                let due = court.actions_due();
+                let below = |outpoint: &OutPoint| {
+                    let spender = self.chain.spender_of(outpoint);
+                    spender.map(|(_, txid, input)| OutPoint::new(txid, u32::try_from(input).unwrap_or(u32::MAX)))
+                };
+                let memory = &self.memory;
+                invariants::invariant_i7_claims_are_live(docket.as_ref(), &due, below, || {
+                    super::ending::uneconomic(memory)
+                })?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn write_fault(fault: Option<Fault>) -> Option<WriteFault> {
+    match fault? {
+        Fault::Lost => Some(WriteFault::Lost),
+        Fault::Unreported => Some(WriteFault::Unreported),
+        Fault::CrashBefore | Fault::CrashAfter | Fault::CrashPerformed => None,
+    }
+}
+
+fn setup(seed: u64, number: u64, plan: &LanePlan) -> ChannelSetup {
+    let name = |what: &str| bytes_of(seed, what, number);
+    let funding = bitcoin::Txid::from_byte_array(name("funding"));
+    ChannelSetup {
+        id: arb_core::ChannelId(name("channel")),
+        channel_type: plan.channel_type,
+        local: ChannelKeys::from_seed(&name("local"), "local"),
+        remote: ChannelKeys::from_seed(&name("remote"), "remote"),
+        funding: OutPoint::new(funding, 0),
+        funding_value_sat: plan.capacity_sat,
+        local_delay_blocks: plan.delays.0,
+        remote_delay_blocks: plan.delays.1,
+        dust_limit_sat: plan.dust_limit_sat,
+        opener: plan.opener,
+        fallback_script: OUR_KEYS.script_for(b"fallback"),
+        watch_from: Height::new(START),
+        funding_confirmed: Some(Height::new(START)),
+    }
+}
+
+/// Every script of our wallet.
+pub(super) fn our_scripts() -> std::collections::BTreeSet<bitcoin::ScriptBuf> {
+    use crate::wallet::Wallet;
+    SmallWallet::new(OUR_KEYS.clone()).scripts()
+}
+
+/// A script of our wallet.
+pub(super) fn our_script() -> bitcoin::ScriptBuf {
+    OUR_KEYS.script_for(b"mutual close")
+}
+
+/// An event's name, and what tells it from its like.
+pub(super) fn short(event: &Event) -> String {
+    let mut text = format!("{event:?}");
+    let end = text.char_indices().map(|(index, _)| index).nth(160).unwrap_or(text.len());
+    text.truncate(end);
+    text
+}
