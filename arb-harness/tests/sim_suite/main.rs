@@ -1,4 +1,5 @@
 //! The simulator, as often as a test has time for.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test says what went wrong by stopping")]
 
 mod regressions;
 
