@@ -1,6 +1,8 @@
 //! One outcome per HTLC (R8), and when it is given (sections 6 and 10): burial, give-up, risk and loss.
 
-use arb_core::{Acknowledged, Action, Alert, CloseReason, Event, FailReason, HtlcRef, Link, Scanned, Side, Upstream};
+use arb_core::{
+    Acknowledged, Action, Alert, CloseReason, Event, FailReason, HtlcRef, Link, Scanned, Side, Stage, Upstream,
+};
 use arb_harness::fixture::ChannelFixture;
 
 use crate::bench::{ANCHORS, Bench, CAPACITY_SAT, START, channel, height, key, learned, offered, preimage, received};
@@ -162,6 +164,22 @@ fn b32_an_unresolved_small_htlc_is_given_up_three_blocks_before_its_upstream_exp
     bench.block(&[peer_takes(&fixture, Side::Remote, 0, HTLC, 1)]);
     assert!(bench.alerts(&fixture).iter().any(|alert| matches!(alert, Alert::Loss { .. })));
     assert_eq!(bench.origin(&fixture, HTLC), Some(Acknowledged::Failed));
+}
+
+#[test]
+fn b30_l8_what_is_too_small_for_the_chain_is_given_up_for_its_upstream_while_the_channel_is_open() {
+    // Dust, and small but not dust: neither takes an open channel to chain, and the upstream peer would close.
+    for sat in [100, 3_000] {
+        let (mut bench, _up, fixture) = forwarded(sat, START + 10, START + 60);
+        bench.blocks_to(START + 60 - 4);
+        assert_eq!((bench.docket(&fixture).stage, bench.outcome(&fixture, HTLC)), (Stage::Open, None), "{sat}");
+        bench.block(&[]);
+        let why = FailReason::GivenUpForUpstream;
+        assert_eq!(bench.outcome(&fixture, HTLC), Some(Upstream::Failed(why)), "{sat}");
+        assert_eq!(bench.origin(&fixture, HTLC), Some(Acknowledged::Failed), "{sat}");
+        assert_eq!(bench.docket(&fixture).stage, Stage::Open, "{sat}");
+        assert!(bench.alerts(&fixture).contains(&Alert::Risk { htlc: HTLC, why, amount_sat: sat }), "{sat}");
+    }
 }
 
 #[test]
