@@ -135,7 +135,11 @@ pub(super) fn invariant_i5_no_failure_while_it_can_be_claimed(
     match chain.spender_of(&output) {
         Some((spent, by, input)) if buried(spent, depth, tip) => {
             let preimage = chain.confirmed(&by).is_some_and(|(_, tx)| shows_preimage(lane, htlc, tx, input));
-            if preimage { violated("I5", format!("{htlc} failed at {tip}, but {by} shows its preimage")) } else { Ok(()) }
+            if preimage {
+                violated("I5", format!("{htlc} failed at {tip}, but {by} shows its preimage"))
+            } else {
+                Ok(())
+            }
         }
         Some((spent, _, _)) => violated("I5", format!("{htlc} failed at {tip}; its spend at {spent} is not buried")),
         None => violated("I5", format!("{htlc} failed at {tip}; {output} is unspent")),
@@ -192,7 +196,9 @@ pub(super) fn invariant_i7_claims_are_live(
     }
     let uneconomic = uneconomic();
     match idle.iter().find(|outpoint| !uneconomic.contains(outpoint)) {
-        Some(outpoint) => violated("I7", format!("{outpoint} can be claimed; nothing is due, and no reason is recorded")),
+        Some(outpoint) => {
+            violated("I7", format!("{outpoint} can be claimed; nothing is due, and no reason is recorded"))
+        }
         None => Ok(()),
     }
 }
@@ -225,7 +231,10 @@ pub(super) fn invariant_i10_only_our_newest_commitment(lane: &Lane, tx: &Transac
         Some(commitment) if commitment.owner == Side::Local && commitment.number == lane.local => Ok(()),
         Some(commitment) => violated(
             "I10",
-            format!("{:?} commitment {} is signed or sent; ours is {}", commitment.owner, commitment.number, lane.local),
+            format!(
+                "{:?} commitment {} is signed or sent; ours is {}",
+                commitment.owner, commitment.number, lane.local
+            ),
         ),
         None => violated("I10", format!("{} spends the funding and is no commitment", tx.compute_txid())),
     }

@@ -79,7 +79,14 @@ impl World {
         Some((preimage, amount_msat))
     }
 
-    fn add(&mut self, lane: usize, by: Side, terms: (arb_core::bolt3::Preimage, u64), expiry: u32, link: Link) -> HtlcKey {
+    fn add(
+        &mut self,
+        lane: usize,
+        by: Side,
+        terms: (arb_core::bolt3::Preimage, u64),
+        expiry: u32,
+        link: Link,
+    ) -> HtlcKey {
         let (preimage, amount_msat) = terms;
         let at = &mut self.lanes[lane];
         let key = at.next_id(by);
@@ -88,12 +95,11 @@ impl World {
         }
         let tag = vec![u8::try_from(key.id).unwrap_or(u8::MAX)];
         let cltv_expiry = Height::new(expiry);
-        at.propose(
-            by,
-            Change::Add(Htlc { key, amount_msat, payment_hash: preimage.hash(), cltv_expiry, link, tag }),
-        );
+        at.propose(by, Change::Add(Htlc { key, amount_msat, payment_hash: preimage.hash(), cltv_expiry, link, tag }));
         let key = at.key(key);
-        self.note(|| format!("lane {lane}: {by:?} proposes {} of {amount_msat} msat until {expiry}, {link:?}", key.htlc));
+        self.note(|| {
+            format!("lane {lane}: {by:?} proposes {} of {amount_msat} msat until {expiry}, {link:?}", key.htlc)
+        });
         key
     }
 
@@ -229,10 +235,8 @@ impl World {
             known.find(|preimage| preimage.hash() == htlc.payment_hash)
         };
         let adds = self.lanes[lane].settled_adds();
-        let offered: Vec<Htlc> = adds
-            .into_iter()
-            .filter(|htlc| htlc.key.is_offered() && (!fulfil || preimage_of(htlc).is_some()))
-            .collect();
+        let offered: Vec<Htlc> =
+            adds.into_iter().filter(|htlc| htlc.key.is_offered() && (!fulfil || preimage_of(htlc).is_some())).collect();
         let Some(htlc) = self.rng.pick(&offered) else { return };
         self.lanes[lane].propose_end(htlc.key, fulfil);
         let preimage = preimage_of(&htlc).filter(|_| fulfil);

@@ -11,8 +11,8 @@ use std::sync::LazyLock;
 use arb_core::bolt3::Preimage;
 use arb_core::{ChainArbitrator, Event, Freshness, Genesis, Height, HtlcKey, Rejected, Started};
 use arb_log::memory::{Fault as WriteFault, Memory};
-use bitcoin::{Network, OutPoint};
 use bitcoin::hashes::{Hash, HashEngine, sha256};
+use bitcoin::{Network, OutPoint};
 
 use super::Violation;
 use super::counts::Counts;

@@ -55,10 +55,7 @@ impl<S: Storage> Reader<S> {
     ///
     /// # Errors
     /// If a frame is missing or bad.
-    pub fn frames<B>(
-        &self,
-        visit: impl FnMut(Frame) -> ControlFlow<B>,
-    ) -> Result<Option<B>, JournalError<S::Error>> {
+    pub fn frames<B>(&self, visit: impl FnMut(Frame) -> ControlFlow<B>) -> Result<Option<B>, JournalError<S::Error>> {
         self.journal.each_frame(self.first..self.journal.now.next_sequence, visit)
     }
 
