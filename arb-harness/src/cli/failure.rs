@@ -113,9 +113,6 @@ pub(crate) enum Failure {
     /// Nobody reads standard output any more.
     #[error("standard output is closed")]
     Closed,
-    /// Not in this build, or not on this machine.
-    #[error("{0}")]
-    NotHere(&'static str),
     /// A bug; not the input's fault, but nothing can be said about it.
     #[error("internal error: {0}")]
     Panicked(String),
@@ -167,7 +164,6 @@ impl From<Failure> for ExitCode {
     fn from(failure: Failure) -> Self {
         match failure {
             Failure::Closed => Self::SUCCESS,
-            Failure::NotHere(_) => Self::from(3),
             Failure::Journal(..)
             | Failure::Arb(..)
             | Failure::Mismatch { .. }

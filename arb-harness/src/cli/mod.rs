@@ -1,8 +1,8 @@
 //! The `arb` program: plays the demonstration, and reads journals.
 //!
 //! Exit codes: 0 good; 1 the claim is false (unresolved, unbalanced, a difference, a violation); 2 bad input or usage;
-//! 3 not available here. With `--json` one object goes to standard output, with `"schema":1`, and everything else to
-//! standard error. Tools that read never claim a journal, so that nobody is fenced by being looked at.
+//! 3 not available here (nothing, so far). With `--json` one object goes to standard output, with `"schema":1`, and
+//! everything else to standard error. Tools that read never claim a journal, so that nobody is fenced by being looked at.
 
 mod balance;
 mod demo;

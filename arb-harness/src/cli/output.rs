@@ -27,9 +27,14 @@ pub(crate) fn print(text: &str) -> Result<(), Failure> {
     })
 }
 
-/// Writes one JSON object, on one line, to standard output.
+/// Writes one JSON object, on one line, to standard output; the version of its form is added.
 pub(crate) fn json(body: &impl Serialize) -> Result<(), Failure> {
-    let text = serde_json::to_string(&Object { schema: SCHEMA, body });
+    object(&Object { schema: SCHEMA, body })
+}
+
+/// Writes one JSON object that says itself which version its form has.
+pub(crate) fn object(object: &impl Serialize) -> Result<(), Failure> {
+    let text = serde_json::to_string(object);
     print(&text.map_err(|why| Failure::io("write", Path::new("standard output"))(why.into()))?)
 }
 

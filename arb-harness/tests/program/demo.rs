@@ -187,6 +187,30 @@ fn a_finished_demonstration_is_not_overwritten_and_resuming_it_shows_it_again() 
 }
 
 #[test]
+fn the_simulator_runs_from_its_seed() {
+    let (code, report) = json(&["sim", "--seed", "7", "--runs", "2"]);
+    assert_eq!((number(&report["seed"]), number(&report["runs"])), (7, 2), "{report}");
+    // Whether it is good is for the simulator's own tests; that the exit code says so is for this one.
+    let bad = ["invariant_violations", "unresolved", "lost_sat"].iter().any(|count| number(&report[*count]) > 0);
+    assert_eq!(code, i32::from(bad), "{report}");
+    let names = [
+        "schema",
+        "seed",
+        "runs",
+        "steps",
+        "runs_per_s",
+        "invariant_violations",
+        "unresolved",
+        "lost_sat",
+        "counts",
+        "failures",
+    ];
+    assert_eq!(keys(&report), sorted(names));
+    assert_eq!(json(&["sim", "--seed", "7", "--runs", "2"]).1["counts"], report["counts"], "the same again");
+    assert_eq!(arb(&["sim", "--runs", "0"]).code, 2);
+}
+
+#[test]
 fn an_unknown_scenario_is_refused_with_the_list() {
     let said = refused(&["demo", "--scenario", "anchors-ours-sometimes"]);
     for scenario in Scenario::all() {
