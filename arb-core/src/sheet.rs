@@ -164,13 +164,14 @@ fn of_unknown(view: &ChannelView<'_>, close: &Close, outpoint: OutPoint, amount_
     let Some(spend) = view.spends.get(&outpoint) else {
         return add(&mut sheet.contested_unclaimed_sat, amount_sat);
     };
-    let ours = close.kind == CloseKind::Revoked || could_have_been_ours(view, spend, outpoint);
+    let ours = close.kind == CloseKind::Revoked || could_have_been_ours(view, spend, outpoint, amount_sat);
     let term = if ours { &mut sheet.lost_sat } else { &mut sheet.peer_sat };
     left(view, spend, amount_sat, &mut sheet.fees_sat, term);
 }
 
-/// Whether the script that a spend revealed is an HTLC which we could have claimed with a preimage.
-fn could_have_been_ours(view: &ChannelView<'_>, spend: &SpendOf, outpoint: OutPoint) -> bool {
+/// Whether the script that a spend revealed is an HTLC which we could have claimed with a preimage. An offered HTLC's script
+/// has a hash and no expiry: its amount is all that tells two of one hash apart, and only our own could be more.
+fn could_have_been_ours(view: &ChannelView<'_>, spend: &SpendOf, outpoint: OutPoint, amount_sat: u64) -> bool {
     let kept = view.channel.chain.kept.get(&spend.txid);
     let input = kept.and_then(|kept| kept.tx.input.iter().find(|input| input.previous_output == outpoint));
     let script = input.and_then(|input| input.witness.last()).map(Script::from_bytes);
@@ -179,6 +180,7 @@ fn could_have_been_ours(view: &ChannelView<'_>, spend: &SpendOf, outpoint: OutPo
         !htlc.is_offered()
             && state.irrevocable
             && state.htlc.payment_hash.script_hash() == payment_hash160
+            && state.htlc.amount_sat() == amount_sat
             && view.channel.ratchet.usable.get(htlc).is_some_and(|known| known.since < spend.height)
     })
 }

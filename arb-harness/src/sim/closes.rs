@@ -138,7 +138,7 @@ impl World {
     }
 
     /// The deepest reorg that may bring anything: below the depth at which rights are given up.
-    fn free_depth(&self) -> u32 {
+    pub(super) fn free_depth(&self) -> u32 {
         let depth = |capacity| self.plan.policy.fail_depth(capacity).get();
         let least = self.lanes.iter().map(|lane| depth(lane.plan.capacity_sat)).min().unwrap_or(1);
         least.saturating_sub(1)

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 /// Every name that is counted: those that never happen are shown, too.
-pub(super) const NAMES: [&str; 58] = [
+pub(super) const NAMES: [&str; 60] = [
     "channel/one",
     "channel/linked",
     "channel/static_remotekey",
@@ -58,6 +58,8 @@ pub(super) const NAMES: [&str; 58] = [
     "htlc/own_payment",
     "htlc/relayed",
     "htlc/given_up_by_node",
+    "mempool/seen",
+    "alert/loss",
     "linked/settled",
     "linked/failed",
     "check/replayed",

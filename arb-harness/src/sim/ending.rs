@@ -97,6 +97,7 @@ impl World {
             let index = arb_core::ChannelIndex::new(u32::try_from(lane).unwrap_or(u32::MAX));
             let id = self.lanes[lane].fixture.id();
             invariants::invariant_i4_outcomes_only_rise(&frames, index, id)?;
+            invariants::invariant_i5_every_wager_is_recorded(&frames, index)?;
             let origins = self.node.origins.iter().filter(|(key, _)| key.channel == id);
             let origins: BTreeMap<HtlcRef, Acknowledged> = origins.map(|(key, (done, _))| (key.htlc, *done)).collect();
             invariants::invariant_i4_every_htlc_has_an_outcome(&self.lanes[lane].owed, &origins)?;
@@ -231,6 +232,9 @@ impl World {
             if let Some(name) = outcome_name(report.outcome) {
                 self.counts.one(name);
             }
+        }
+        for _ in self.node.alerts.iter().filter(|(_, alert)| matches!(alert, Alert::Loss { .. })) {
+            self.counts.one("alert/loss");
         }
         let records = frames.iter().flat_map(|frame| &frame.entries).flat_map(|entry| &entry.concluded);
         for record in records {

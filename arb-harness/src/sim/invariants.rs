@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use arb_core::bolt3::Preimage;
 use arb_core::{
-    Acknowledged, Action, ChainArbitrator, CloseKind, Conclusion, ContractId, ContractOutcome, ContractStatus, Docket,
-    Event, Frame, HtlcKey, HtlcRef, Policy, Rejected, Sheet, Side, StageRecord, Upstream,
+    Acknowledged, Action, Alert, ChainArbitrator, CloseKind, Conclusion, ContractId, ContractOutcome, ContractStatus,
+    Docket, Event, Frame, HtlcKey, HtlcRef, Notice, Policy, Rejected, Sheet, Side, StageRecord, Upstream,
 };
 use bitcoin::{OutPoint, Transaction};
 
@@ -146,6 +146,23 @@ pub(super) fn invariant_i5_no_failure_while_it_can_be_claimed(
     }
 }
 
+/// I5: a failure that is a wager stands beside a record of the risk.
+pub(super) fn invariant_i5_every_wager_is_recorded(frames: &[Frame], index: arb_core::ChannelIndex) -> Verdict {
+    let records = || {
+        let all = frames.iter().flat_map(|frame| &frame.entries).flat_map(|entry| &entry.concluded);
+        all.filter(|record| record.channel == index).map(|record| &record.what)
+    };
+    for what in records() {
+        let Conclusion::Released { htlc, outcome: Upstream::Failed(why) } = what else { continue };
+        let risk = |notice: &Notice| matches!(notice, Notice::Alert(Alert::Risk { htlc: other, .. }) if other == htlc);
+        let recorded = records().any(|what| matches!(what, Conclusion::Noticed(notice) if risk(notice)));
+        if why.is_give_up() && !recorded {
+            return violated("I5", format!("{htlc} was failed by {why:?}, and nobody says that it is a wager"));
+        }
+    }
+    Ok(())
+}
+
 fn shows_preimage(lane: &Lane, htlc: HtlcRef, tx: &Transaction, input: usize) -> bool {
     let hash = lane.htlcs().find(|other| other.key == htlc).map(|htlc| htlc.payment_hash);
     let items = tx.input.get(input).into_iter().flat_map(|input| input.witness.iter());
@@ -250,15 +267,17 @@ pub(super) fn invariant_i11_every_satoshi_is_accounted_for(
     }
     let Some(oracle) = oracle else { return Ok(()) };
     let merged = |sheet: &Sheet| Sheet {
-        peer_sat: sheet.peer_sat + sheet.contested_unclaimed_sat,
+        peer_sat: sheet.peer_sat + sheet.contested_unclaimed_sat + sheet.lost_sat,
         contested_unclaimed_sat: 0,
+        lost_sat: 0,
         ..*sheet
     };
     let same = match close {
         // What a revoked close should have brought is not known before breach claims exist.
         CloseKind::Revoked => true,
-        // Whose an unspent output of a commitment is that the court has no record of, it cannot know.
-        CloseKind::Unknown => merged(oracle) == merged(court),
+        // Of a commitment that the court has no record of it cannot know whose an unspent output is, nor which of two HTLCs
+        // of one hash and amount a spent one was: it may overstate what was lost, never hide it.
+        CloseKind::Unknown => merged(oracle) == merged(court) && court.lost_sat >= oracle.lost_sat,
         CloseKind::Local | CloseKind::Remote | CloseKind::RemotePending | CloseKind::Mutual => oracle == court,
     };
     if !same {

@@ -110,9 +110,9 @@ impl Lane {
         !self.frozen && !self.closing
     }
 
-    /// What a side could still send: everything proposed counted, a tenth kept back.
+    /// What a side could still send: everything proposed counted, only what ended for good given back, an eighth kept.
     pub(super) fn spendable_sat(&self, by: Side) -> u64 {
-        let state = self.content(|_| true);
+        let state = self.content(|update| matches!(update.change, Change::Add(_)) || update.stage == DONE);
         let msat = if by == Side::Local { state.local_msat } else { state.remote_msat };
         (msat / 1000).saturating_sub(self.plan.capacity_sat / 8)
     }

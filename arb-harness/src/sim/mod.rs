@@ -6,6 +6,8 @@
 
 mod closes;
 mod counts;
+#[cfg(test)]
+mod doctored;
 mod ending;
 mod faults;
 mod invariants;
@@ -26,7 +28,7 @@ use serde::Serialize;
 use counts::Counts;
 use ending::Ended;
 use faults::Faults;
-use plan::Act;
+use plan::{Act, Turn};
 use world::World;
 
 /// How much is simulated.
@@ -193,16 +195,16 @@ fn to_the_end(world: &mut World, seed: u64) -> Result<Ended, Violation> {
         world.act(act)?;
     }
     world.act(Act::Close)?;
+    if world.plan.swap {
+        // What confirms now leaves again, before rights are given up.
+        let depth = world.rng.blocks(1, world.free_depth().clamp(1, 6));
+        world.act(Act::Mine(depth))?;
+        world.act(Act::Reorg(Turn::Swap, depth))?;
+    }
     for _ in 0..world.plan.acts.1 {
         let act = Act::draw(&mut world.rng, true);
         world.act(act)?;
     }
     world.heal()?;
     world.judge(seed.is_multiple_of(8))
-}
-#[doc(hidden)]
-pub fn frames_of(seed: u64) -> Vec<arb_core::Frame> {
-    let mut world = World::new(seed, Faults::new(seed), false).ok().unwrap_or_else(|| unreachable!());
-    let _end = to_the_end(&mut world, seed).err();
-    ending::frames(&world.memory)
 }

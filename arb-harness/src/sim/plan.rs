@@ -33,6 +33,8 @@ pub(super) struct Plan {
     pub(super) feerate_sat_per_kw: u32,
     /// How many reorgs there may be.
     pub(super) reorgs: u32,
+    /// Whether the first close is followed by a reorg that brings another commitment.
+    pub(super) swap: bool,
 }
 
 /// An abstract action.
@@ -113,6 +115,7 @@ fn draw_delay(rng: &mut Rng) -> u16 {
 impl Plan {
     /// The plan of a seed.
     pub(super) fn draw(rng: &mut Rng) -> Self {
+        let swap = rng.percent(40);
         let count = rng.weighted(&[0, 1, 2]);
         let lanes = (0..count).map(|_| LanePlan::draw(rng)).collect();
         let mut policy = Policy::default();
@@ -125,7 +128,8 @@ impl Plan {
             policy,
             acts: (rng.between(8, 36), rng.between(8, 30)),
             feerate_sat_per_kw: rng.blocks(253, 1500),
-            reorgs: rng.blocks(0, 2),
+            reorgs: rng.blocks(u32::from(swap), 2),
+            swap,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Turns abstract actions into concrete ones: updates, dances, preimages, blocks. Closes and reorgs are in
 //! [`closes`](super::closes).
 
+use arb_core::bolt3::{Preimage, is_trimmed};
 use arb_core::{Acknowledged, Event, Height, Htlc, HtlcKey, Link, Side};
 
 use super::Violation;
@@ -46,20 +47,24 @@ impl World {
         self.rng.pick(&open)
     }
 
-    fn amount_msat(&mut self, spendable_sat: u64) -> Option<u64> {
-        let amount_sat = match self.rng.weighted(&[2, 2, 4, 3]) {
+    fn amount_msat(&mut self, lane: usize, spendable_sat: u64) -> Option<u64> {
+        let plan = &self.lanes[lane].plan;
+        let (dust_sat, feerate) = (plan.dust_limit_sat, u64::from(plan.feerate_sat_per_kw));
+        let amount_sat = match self.rng.weighted(&[2, 2, 4, 3, 1]) {
             0 => self.rng.between(1, 353),
             1 => self.rng.between(354, 4_000),
             2 => self.rng.between(4_001, 60_000),
-            _ => self.rng.between(60_001, 400_000),
+            3 => self.rng.between(60_001, 400_000),
+            // Between what BOLT 3 trims for a timeout and for a success transaction: an output on one side only.
+            _ => dust_sat + self.rng.between(663 * feerate / 1000, 703 * feerate / 1000),
         };
         (amount_sat <= spendable_sat).then(|| amount_sat * 1000 + self.rng.between(0, 999))
     }
 
     /// A hash and an amount: new, or those of an HTLC that there is already.
-    fn terms(&mut self, lane: usize, by: Side) -> Option<(arb_core::bolt3::Preimage, u64)> {
+    fn terms(&mut self, lane: usize, by: Side) -> Option<(Preimage, u64)> {
         let spendable_sat = self.lanes[lane].spendable_sat(by);
-        let mut amount_msat = self.amount_msat(spendable_sat)?;
+        let mut amount_msat = self.amount_msat(lane, spendable_sat)?;
         let known = self.preimages.clone();
         if !self.rng.percent(20) || known.is_empty() {
             return Some((self.new_preimage(), amount_msat));
@@ -79,19 +84,18 @@ impl World {
         Some((preimage, amount_msat))
     }
 
-    fn add(
-        &mut self,
-        lane: usize,
-        by: Side,
-        terms: (arb_core::bolt3::Preimage, u64),
-        expiry: u32,
-        link: Link,
-    ) -> HtlcKey {
+    fn add(&mut self, lane: usize, by: Side, terms: (Preimage, u64), expiry: u32, link: Link) -> HtlcKey {
         let (preimage, amount_msat) = terms;
         let at = &mut self.lanes[lane];
         let key = at.next_id(by);
-        if amount_msat < at.plan.dust_limit_sat * 1000 {
-            self.counts.one("htlc/dust");
+        let plan = &at.plan;
+        let trimmed = |offered_by_owner| {
+            is_trimmed(plan.channel_type, plan.feerate_sat_per_kw, plan.dust_limit_sat, offered_by_owner, amount_msat)
+        };
+        match (trimmed(true), trimmed(false)) {
+            (true, true) => self.counts.one("htlc/dust"),
+            (true, false) | (false, true) => self.counts.one("htlc/trimmed_on_one_side"),
+            (false, false) => {}
         }
         let tag = vec![u8::try_from(key.id).unwrap_or(u8::MAX)];
         let cltv_expiry = Height::new(expiry);
@@ -138,7 +142,7 @@ impl World {
     }
 
     /// Whether and when the counterparty of a channel knows a preimage.
-    fn peer_learns(&mut self, lane: usize, preimage: arb_core::bolt3::Preimage, expiry: u32) {
+    fn peer_learns(&mut self, lane: usize, preimage: Preimage, expiry: u32) {
         if self.rng.percent(60) {
             let from = self.rng.blocks(self.height(), expiry + 6);
             self.lanes[lane].peer.plan_mut().preimages.entry(preimage).or_insert(from);
@@ -322,6 +326,7 @@ impl World {
         for tx in seen {
             self.note(|| format!("a counterparty sends {}", tx.compute_txid()));
             if self.rng.percent(30) {
+                self.counts.one("mempool/seen");
                 self.tell(Event::MempoolSeen { tx });
                 self.settle()?;
                 self.node_reacts()?;

@@ -1,0 +1,209 @@
+//! Every invariant, shown something wrong: one that cannot fail holds nobody to anything.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use arb_core::bolt3::Preimage;
+use arb_core::{
+    Acknowledged, ChainArbitrator, ChannelId, ChannelIndex, CloseKind, Conclusion, ContractId, ContractKind,
+    ContractOutcome, ContractStatus, Docket, Entry, Event, FailReason, Frame, Genesis, Height, Htlc, HtlcKey, HtlcRef,
+    Link, Policy, Record, Rejected, Sheet, Side, Stage, StageRecord, Upstream,
+};
+use bitcoin::hashes::Hash;
+use bitcoin::{OutPoint, Transaction, TxIn, Txid};
+
+use super::faults::Faults;
+use super::invariants::*;
+use super::lane::{Change, Message};
+use super::world::World;
+
+const INDEX: ChannelIndex = ChannelIndex::new(0);
+const CHANNEL: ChannelId = ChannelId([1; 32]);
+const HTLC: HtlcRef = HtlcRef::offered(0);
+
+fn name<T>(verdict: Result<T, super::Violation>) -> Option<&'static str> {
+    verdict.err().map(|violation| violation.invariant)
+}
+
+fn frames(heard: Event, concluded: Vec<Conclusion>) -> Vec<Frame> {
+    let concluded = concluded.into_iter().map(|what| Record { channel: INDEX, what }).collect();
+    vec![Frame { sequence: 1, entries: vec![Entry { heard, concluded }] }]
+}
+
+fn nothing_heard() -> Event {
+    Event::ChannelForgotten { channel: CHANNEL }
+}
+
+fn failed(why: FailReason) -> Conclusion {
+    Conclusion::Released { htlc: HTLC, outcome: Upstream::Failed(why) }
+}
+
+fn settled() -> Conclusion {
+    Conclusion::Released { htlc: HTLC, outcome: Upstream::Settled(Preimage([7; 32])) }
+}
+
+/// A world with a channel whose unrevoked commitments all have an HTLC that we sent.
+fn world() -> World {
+    let mut world = World::new(5, Faults::none(), false).ok().unwrap();
+    world.open().ok().unwrap();
+    let key = world.lanes[0].next_id(Side::Local);
+    let payment_hash = Preimage([7; 32]).hash();
+    let cltv_expiry = Height::new(1_100);
+    let htlc = Htlc { key, amount_msat: 50_000_000, payment_hash, cltv_expiry, link: Link::Own, tag: Vec::new() };
+    world.lanes[0].propose(Side::Local, Change::Add(htlc));
+    for message in [Message::RemoteSigned, Message::RemoteRevoked, Message::LocalSigned] {
+        assert_eq!(world.exchange(0, message).ok(), Some(true));
+    }
+    world
+}
+
+fn docket(stage: StageRecord) -> Docket {
+    let contract = ContractStatus {
+        id: ContractId::Output(OutPoint::null()),
+        kind: ContractKind::ToLocal,
+        htlc: None,
+        amount_sat: 1,
+        resolvers: Vec::new(),
+        stage,
+    };
+    let stage = Stage::Resolving(CloseKind::Local);
+    Docket { stage, limbo_sat: 1, contracts: vec![contract], alerts: Vec::new(), alarm: None }
+}
+
+#[test]
+fn i2_a_court_that_forgot_or_dreamt() {
+    let court = |journal: u8| {
+        let world = World::new(5, Faults::none(), false).ok().unwrap();
+        let genesis = Genesis { journal: [journal; 32], ..world.genesis };
+        let mut court = ChainArbitrator::new();
+        court.fold(&frames(Event::Genesis(genesis), Vec::new())[0]).unwrap();
+        court
+    };
+    let live = court(1);
+    assert_eq!(name(invariant_i2_recovery_equals_live(&live, &court(1))), None);
+    assert_eq!(name(invariant_i2_recovery_equals_live(&live, &court(2))), Some("I2"));
+    assert_eq!(name(invariant_i2_recovery_equals_live(&live, &ChainArbitrator::new())), Some("I2"));
+    assert_eq!(name(invariant_i2_replay_concludes_the_same(&live, &[])), Some("I2"));
+}
+
+#[test]
+fn i3_another_outcome_with_faults() {
+    let without = Outcomes::default();
+    let mut with = without.clone();
+    assert_eq!(name(invariant_i3_faults_change_no_outcome(&with, &without)), None);
+    with.contracts.insert((0, ContractId::NoOutput(HTLC)), ContractOutcome::Lost);
+    assert_eq!(name(invariant_i3_faults_change_no_outcome(&with, &without)), Some("I3"));
+    with.contracts.clear();
+    with.origins.insert(HtlcKey { channel: CHANNEL, htlc: HTLC }, Acknowledged::Failed);
+    assert_eq!(name(invariant_i3_faults_change_no_outcome(&with, &without)), Some("I3"));
+}
+
+#[test]
+fn i4_a_failure_with_a_preimage_or_after_an_outcome() {
+    let timed_out = || failed(FailReason::TimedOut);
+    let rise = |frames: &[Frame]| name(invariant_i4_outcomes_only_rise(frames, INDEX, CHANNEL));
+    assert_eq!(rise(&frames(nothing_heard(), vec![timed_out(), settled()])), None);
+    assert_eq!(rise(&frames(nothing_heard(), vec![timed_out(), timed_out()])), Some("I4"));
+    assert_eq!(rise(&frames(nothing_heard(), vec![settled(), timed_out()])), Some("I4"));
+    assert_eq!(rise(&frames(nothing_heard(), vec![settled(), settled()])), Some("I4"));
+    let usable = Conclusion::PreimageUsable { htlc: HTLC, preimage: Preimage([7; 32]) };
+    assert_eq!(rise(&frames(nothing_heard(), vec![usable, timed_out()])), Some("I4"));
+    let usable_for = vec![HtlcKey { channel: CHANNEL, htlc: HTLC }];
+    let learnt = Event::PreimageLearned { preimage: Preimage([7; 32]), usable_for };
+    assert_eq!(rise(&frames(learnt, vec![timed_out()])), Some("I4"));
+    let owed = BTreeSet::from([HTLC]);
+    let origins = BTreeMap::from([(HTLC, Acknowledged::Failed)]);
+    assert_eq!(name(invariant_i4_every_htlc_has_an_outcome(&owed, &origins)), None);
+    assert_eq!(name(invariant_i4_every_htlc_has_an_outcome(&owed, &BTreeMap::new())), Some("I4"));
+}
+
+#[test]
+fn i5_a_failure_while_an_output_can_be_claimed() {
+    let mut world = world();
+    let policy = Policy::default();
+    let verdict = |world: &World| {
+        let (tip, _) = world.chain.tip();
+        name(invariant_i5_no_failure_while_it_can_be_claimed(&world.chain, tip, &world.lanes[0], &policy, HTLC))
+    };
+    assert_eq!(verdict(&world), Some("I5"), "a commitment with its output may confirm");
+    let (remote, height) = (world.lanes[0].remote, world.height());
+    let tx = world.lanes[0].fixture.remote_commitment_tx(remote).unwrap();
+    world.chain.mine_txs(vec![tx]).unwrap();
+    assert_eq!(world.height(), height + 1);
+    assert_eq!(verdict(&world), Some("I5"), "the close is not buried");
+    (0..10).for_each(|_| drop(world.chain.mine()));
+    assert_eq!(verdict(&world), Some("I5"), "its output is unspent");
+    let wager = || failed(FailReason::GivenUpForUpstream);
+    let recorded = |frames: &[Frame]| name(invariant_i5_every_wager_is_recorded(frames, INDEX));
+    assert_eq!(recorded(&frames(nothing_heard(), vec![failed(FailReason::TimedOut)])), None);
+    assert_eq!(recorded(&frames(nothing_heard(), vec![wager()])), Some("I5"));
+}
+
+#[test]
+fn i6_another_docket_after_the_same_blocks() {
+    let before = [docket(StageRecord::ClaimWanted)];
+    assert_eq!(name(invariant_i6_the_same_blocks_give_the_same_docket(&before, &before)), None);
+    let after = [docket(StageRecord::Waiting { until: Height::new(7) })];
+    assert_eq!(name(invariant_i6_the_same_blocks_give_the_same_docket(&before, &after)), Some("I6"));
+}
+
+#[test]
+fn i7_a_sweep_of_what_is_spent_and_a_claim_that_nobody_makes() {
+    let mut world = world();
+    let tx = world.lanes[0].fixture.local_commitment_tx(1).unwrap();
+    let tip = world.height();
+    assert_eq!(name(invariant_i7_no_sweep_spends_the_spent(&world.chain, tip, &tx)), None);
+    world.chain.mine_txs(vec![tx.clone()]).unwrap();
+    assert_eq!(name(invariant_i7_no_sweep_spends_the_spent(&world.chain, tip, &tx)), None, "not seen yet");
+    assert_eq!(name(invariant_i7_no_sweep_spends_the_spent(&world.chain, tip + 1, &tx)), Some("I7"));
+    let live = |uneconomic: BTreeSet<OutPoint>, stage| {
+        name(invariant_i7_claims_are_live(&docket(stage), &[], |_| None, || uneconomic))
+    };
+    assert_eq!(live(BTreeSet::new(), StageRecord::ClaimWanted), Some("I7"));
+    assert_eq!(live(BTreeSet::from([OutPoint::null()]), StageRecord::ClaimWanted), None);
+    assert_eq!(live(BTreeSet::new(), StageRecord::Spent { until: Height::new(7) }), None);
+}
+
+#[test]
+fn i10_a_commitment_that_is_not_our_newest() {
+    let world = world();
+    let lane = &world.lanes[0];
+    let ours = |number| lane.fixture.local_commitment_tx(number).unwrap();
+    assert_eq!(name(invariant_i10_only_our_newest_commitment(lane, &ours(1))), None);
+    assert_eq!(name(invariant_i10_only_our_newest_commitment(lane, &ours(0))), Some("I10"));
+    let theirs = lane.fixture.remote_commitment_tx(1).unwrap();
+    assert_eq!(name(invariant_i10_only_our_newest_commitment(lane, &theirs)), Some("I10"));
+    let previous_output = lane.fixture.setup().funding;
+    let foreign = Transaction { input: vec![TxIn { previous_output, ..TxIn::default() }], ..ours(1) };
+    assert_eq!(name(invariant_i10_only_our_newest_commitment(lane, &foreign)), Some("I10"));
+}
+
+#[test]
+fn i11_a_satoshi_that_nobody_has() {
+    let sheet = Sheet { capacity_sat: 10, swept_sat: 6, peer_sat: 4, ..Sheet::default() };
+    let other = Sheet { swept_sat: 5, lost_sat: 1, ..sheet };
+    let verdict = |court: &Sheet, oracle: &Sheet, kind| {
+        name(invariant_i11_every_satoshi_is_accounted_for(court, Some(oracle), kind))
+    };
+    assert_eq!(verdict(&sheet, &sheet, CloseKind::Local), None);
+    assert_eq!(verdict(&other, &sheet, CloseKind::Local), Some("I11"));
+    assert_eq!(verdict(&other, &sheet, CloseKind::Unknown), Some("I11"));
+    let hidden = Sheet { peer_sat: 3, lost_sat: 1, ..sheet };
+    assert_eq!(verdict(&sheet, &hidden, CloseKind::Unknown), Some("I11"));
+    assert_eq!(verdict(&hidden, &sheet, CloseKind::Unknown), None);
+    assert_eq!(verdict(&Sheet { fees_sat: 1, ..sheet }, &sheet, CloseKind::Revoked), Some("I11"));
+    let unspent = Sheet { peer_sat: 0, contested_unclaimed_sat: 4, ..sheet };
+    assert_eq!(verdict(&unspent, &sheet, CloseKind::Unknown), None);
+    assert_eq!(verdict(&unspent, &sheet, CloseKind::Remote), Some("I11"));
+}
+
+#[test]
+fn i12_i14_and_refusals() {
+    assert_eq!(name(invariant_i12_everything_ends(&[])), None);
+    assert_eq!(name(invariant_i12_everything_ends(&[(0, String::new())])), Some("I12"));
+    assert_eq!(name(invariant_i14_no_silent_loss_between_channels(true, true, false)), None);
+    assert_eq!(name(invariant_i14_no_silent_loss_between_channels(true, false, true)), None);
+    assert_eq!(name(invariant_i14_no_silent_loss_between_channels(true, false, false)), Some("I14"));
+    assert_eq!(name(refusals_are_expected(&Rejected::Frozen(CHANNEL), false)), None);
+    let txid = Txid::all_zeros();
+    assert!(name(refusals_are_expected(&Rejected::WrongCommitmentSignature { txid }, true)).is_some());
+}
