@@ -182,13 +182,13 @@ pub enum Rejected {
         /// The best known height.
         best: Height,
     },
-    /// The scan ends before the blocks that the court has heard: what came in between would be missed.
-    #[error("the scan ends at {through}; the tip is {tip:?}")]
+    /// The scan ends below the height at which it was asked for: what came in between would be missed.
+    #[error("the scan ends at {through}; it has to reach {needed}")]
     ScanTooShort {
         /// Where it ends.
         through: Height,
-        /// The tip.
-        tip: Tip,
+        /// The tip when it was asked for.
+        needed: Height,
     },
     /// Feerates must rise in target and not be zero.
     #[error("feerates need rising targets and values above zero")]

@@ -6,6 +6,8 @@ use crate::channel::Level;
 use crate::court::View;
 use crate::event::{Block, Disconnected, Fees, Scanned};
 use crate::reject::Rejected;
+use crate::units::Height;
+use alloc::vec::Vec;
 use bitcoin::Transaction;
 
 pub(super) fn connected(view: View<'_>, block: &Block) -> Result<Admission, Rejected> {
@@ -42,13 +44,16 @@ pub(super) fn scanned(view: View<'_>, scanned: &Scanned) -> Result<Admission, Re
     if let Some(spend) = scanned.spends.iter().find(|spend| spend.height > tip.height) {
         return Err(Rejected::HeightGap { tip, got: spend.height });
     }
-    if scanned.through < tip.height {
-        return Err(Rejected::ScanTooShort { through: scanned.through, tip });
-    }
-    let kept = channel.chain.kept.get(&scanned.parent).is_some_and(|kept| !kept.scanned);
+    let kept = channel.chain.kept.get(&scanned.parent).map(|kept| (kept.since, kept.scanned));
     let fundings = channel.facts.fundings.iter().zip(&channel.chain.fundings);
-    let mut fundings = fundings.filter(|(funding, _)| funding.outpoint.txid == scanned.parent);
-    Ok(Admission::new_if(kept || fundings.any(|(_, facts)| !facts.scanned)))
+    let fundings = fundings.filter(|(funding, _)| funding.outpoint.txid == scanned.parent);
+    let asked: Vec<(Height, bool)> =
+        fundings.map(|(_, facts)| (facts.since, facts.scanned)).chain(kept).filter(|(_, scanned)| !scanned).collect();
+    // Blocks have told of everything since it was asked for; what came before must be in the scan.
+    match asked.iter().map(|(since, _)| *since).max() {
+        Some(needed) if scanned.through < needed => Err(Rejected::ScanTooShort { through: scanned.through, needed }),
+        needed => Ok(Admission::new_if(needed.is_some())),
+    }
 }
 
 /// An unconfirmed transaction is news if it reveals a preimage, or is the first sight of a close.

@@ -118,7 +118,7 @@ impl ChannelArbitrator {
     pub(crate) fn hear_tx(&mut self, height: Height, tx: &Transaction) {
         let txid = tx.compute_txid();
         if let Some(level) = self.level_of(tx) {
-            self.chain.keep(txid, height, level, tx.clone());
+            self.chain.keep(txid, height, self.seen.max(height), level, tx.clone());
             if level == Level::Funding {
                 self.reclassify();
             }

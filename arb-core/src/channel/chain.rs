@@ -25,6 +25,8 @@ pub(crate) enum Level {
 pub(crate) struct KeptTx {
     pub(crate) height: Height,
     pub(crate) level: Level,
+    /// The tip when it was kept: blocks above that have told of spends by themselves.
+    pub(crate) since: Height,
     /// The chain was searched for spends of its outputs.
     pub(crate) scanned: bool,
     #[serde(with = "wire::tx")]
@@ -43,13 +45,15 @@ pub(crate) struct ChainFacts {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct FundingFacts {
     pub(crate) confirmed: Option<Height>,
+    /// The tip when the channel was opened in the court.
+    pub(crate) since: Height,
     pub(crate) scanned: bool,
 }
 
 impl ChainFacts {
-    pub(crate) fn new(facts: &ChannelFacts) -> Self {
+    pub(crate) fn new(facts: &ChannelFacts, since: Height) -> Self {
         let fundings =
-            facts.fundings.iter().map(|funding| FundingFacts { confirmed: funding.confirmed, scanned: false });
+            facts.fundings.iter().map(|funding| FundingFacts { confirmed: funding.confirmed, since, scanned: false });
         Self { fundings: fundings.collect(), kept: BTreeMap::new() }
     }
 
@@ -60,14 +64,14 @@ impl ChainFacts {
     }
 
     /// Keeps a transaction; the lowest level at which it matters counts.
-    pub(crate) fn keep(&mut self, txid: Txid, height: Height, level: Level, tx: Transaction) {
+    pub(crate) fn keep(&mut self, txid: Txid, height: Height, since: Height, level: Level, tx: Transaction) {
         match self.kept.get_mut(&txid) {
             Some(kept) => {
                 kept.level = kept.level.min(level);
                 kept.height = height;
             }
             None => {
-                self.kept.insert(txid, KeptTx { height, level, scanned: false, tx });
+                self.kept.insert(txid, KeptTx { height, level, since, scanned: false, tx });
             }
         }
     }

@@ -224,7 +224,7 @@ pub(crate) struct SignedTx(#[serde(with = "wire::tx")] pub(crate) Transaction);
 
 impl ChannelArbitrator {
     pub(crate) fn new(facts: ChannelFacts, standing: Standing, seen: Height) -> Self {
-        let chain = ChainFacts::new(&facts);
+        let chain = ChainFacts::new(&facts, seen);
         Self {
             set: CommitmentSet::new(standing),
             facts,
