@@ -34,9 +34,8 @@ impl Eq for Memo {}
 impl Memo {
     /// What this very commitment was built to, if that is known.
     pub(crate) fn get(&self, owner: Side, commitment: &Commitment, funding: &OutPoint) -> Option<Rebuilt> {
-        let same = |known: &&Arc<Known>| {
-            known.owner == owner && known.funding == *funding && known.commitment == *commitment
-        };
+        let same =
+            |known: &&Arc<Known>| known.owner == owner && known.funding == *funding && known.commitment == *commitment;
         self.0.iter().find(same).map(|known| known.rebuilt.clone())
     }
 }

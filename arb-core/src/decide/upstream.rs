@@ -14,7 +14,7 @@ use crate::ids::HtlcRef;
 use crate::notice::{Alert, Notice};
 use crate::outcome::{FailReason, Upstream};
 use crate::record::Conclusion;
-use crate::view::{ChannelView, Close, forget_height, give_up_height};
+use crate::view::{ChannelView, Close, SpendOf, forget_height, give_up_height};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
@@ -40,14 +40,17 @@ fn one(bench: &Bench<'_>, docket: &ChannelView<'_>, htlc: HtlcRef, state: &HtlcS
         }
     };
     match (released.map(|released| (released.outcome, released.acknowledged)), usable) {
-        // Settled already; if the node had failed the origin by then, that is a loss.
+        // Settled already; if the node had failed the origin by then, that is a loss once the counterparty is paid.
         (Some((Upstream::Settled(_), acknowledged)), _) => {
-            if acknowledged == Some(Acknowledged::Failed) {
+            if acknowledged == Some(Acknowledged::Failed) && was_paid(docket, htlc, state) {
                 raise(Alert::Loss { htlc, payment_hash: state.htlc.payment_hash, amount_sat }, out);
             }
         }
+        // A preimage alone is no loss: another HTLC of the same hash may have shown it.
         (Some((Upstream::Failed(_), Some(Acknowledged::Failed | Acknowledged::Settled))), Some(_)) => {
-            raise(Alert::Loss { htlc, payment_hash: state.htlc.payment_hash, amount_sat }, out);
+            if was_paid(docket, htlc, state) {
+                raise(Alert::Loss { htlc, payment_hash: state.htlc.payment_hash, amount_sat }, out);
+            }
         }
         // A settlement overrides a failure that nobody acted on yet.
         (None | Some((Upstream::Failed(_), None)), Some(preimage)) => {
@@ -67,6 +70,32 @@ fn one(bench: &Bench<'_>, docket: &ChannelView<'_>, htlc: HtlcRef, state: &HtlcS
                 }
             }
         },
+    }
+}
+
+/// Whether the counterparty took this HTLC with its preimage: its own output, or, where nobody can tell which output that
+/// is, any.
+fn was_paid(docket: &ChannelView<'_>, htlc: HtlcRef, state: &HtlcState) -> bool {
+    let shows = |spend: &SpendOf| match &spend.path {
+        SpendPath::Preimage(preimage) | SpendPath::SecondLevelSuccess(preimage) => {
+            preimage.hash() == state.htlc.payment_hash
+        }
+        SpendPath::Revocation
+        | SpendPath::Delayed
+        | SpendPath::SecondLevelTimeout
+        | SpendPath::Timeout
+        | SpendPath::Funding
+        | SpendPath::ToRemote
+        | SpendPath::AnchorKey
+        | SpendPath::AnchorAnyone
+        | SpendPath::Unknown => false,
+    };
+    match docket.close.as_ref().map(|close| close.kind) {
+        None | Some(CloseKind::Mutual) => false,
+        Some(CloseKind::Unknown | CloseKind::Revoked) => docket.spends.values().any(shows),
+        Some(CloseKind::Local | CloseKind::Remote | CloseKind::RemotePending) => {
+            docket.output_of(htlc).and_then(|outpoint| docket.spends.get(&outpoint)).is_some_and(shows)
+        }
     }
 }
 
