@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use arb_core::bolt3::Preimage;
 use arb_core::{
-    Acknowledged, Action, Alert, ChainArbitrator, CloseKind, Conclusion, ContractId, ContractOutcome, ContractStatus, Docket,
-    Event, Frame, HtlcKey, HtlcRef, Notice, Policy, Rejected, Sheet, Side, StageRecord, Upstream,
+    Acknowledged, Action, Alert, ChainArbitrator, CloseKind, Conclusion, ContractId, ContractOutcome, ContractStatus,
+    Docket, Event, Frame, HtlcKey, HtlcRef, Notice, Policy, Rejected, Sheet, Side, StageRecord, Upstream,
 };
 use bitcoin::{OutPoint, Transaction};
 
@@ -135,7 +135,11 @@ pub(super) fn invariant_i5_no_failure_while_it_can_be_claimed(
     match chain.spender_of(&output) {
         Some((spent, by, input)) if buried(spent, depth, tip) => {
             let preimage = chain.confirmed(&by).is_some_and(|(_, tx)| shows_preimage(lane, htlc, tx, input));
-            if preimage { violated("I5", format!("{htlc} failed at {tip}, but {by} shows its preimage")) } else { Ok(()) }
+            if preimage {
+                violated("I5", format!("{htlc} failed at {tip}, but {by} shows its preimage"))
+            } else {
+                Ok(())
+            }
         }
         Some((spent, _, _)) => violated("I5", format!("{htlc} failed at {tip}; its spend at {spent} is not buried")),
         None => violated("I5", format!("{htlc} failed at {tip}; {output} is unspent")),
@@ -208,7 +212,9 @@ pub(super) fn invariant_i7_claims_are_live(
     }
     let uneconomic = uneconomic();
     match idle.iter().find(|outpoint| !uneconomic.contains(outpoint)) {
-        Some(outpoint) => violated("I7", format!("{outpoint} can be claimed; nothing is due, and no reason is recorded")),
+        Some(outpoint) => {
+            violated("I7", format!("{outpoint} can be claimed; nothing is due, and no reason is recorded"))
+        }
         None => Ok(()),
     }
 }
@@ -241,7 +247,10 @@ pub(super) fn invariant_i10_only_our_newest_commitment(lane: &Lane, tx: &Transac
         Some(commitment) if commitment.owner == Side::Local && commitment.number == lane.local => Ok(()),
         Some(commitment) => violated(
             "I10",
-            format!("{:?} commitment {} is signed or sent; ours is {}", commitment.owner, commitment.number, lane.local),
+            format!(
+                "{:?} commitment {} is signed or sent; ours is {}",
+                commitment.owner, commitment.number, lane.local
+            ),
         ),
         None => violated("I10", format!("{} spends the funding and is no commitment", tx.compute_txid())),
     }
@@ -282,12 +291,15 @@ pub(super) fn invariant_i12_everything_ends(unresolved: &[(usize, String)]) -> V
     if unresolved.is_empty() { Ok(()) } else { violated("I12", format!("not resolved: {unresolved:?}")) }
 }
 
-/// I14, in part: over linked HTLCs never downstream paid and upstream not, without a record of the loss.
+/// I14, in part: over linked HTLCs never downstream paid and upstream not, without a record of the loss; and none without.
 pub(super) fn invariant_i14_no_silent_loss_between_channels(paid: bool, settled: bool, recorded: bool) -> Verdict {
-    if paid && !settled && !recorded {
-        return violated("I14", "the downstream HTLC was paid, its origin was not settled, and nobody says so");
+    match (paid, settled, recorded) {
+        (true, false, false) => {
+            violated("I14", "the downstream HTLC was paid, its origin was not settled, and nobody says so")
+        }
+        (false, _, true) => violated("I14", "a loss is reported, but the downstream HTLC was not paid"),
+        (true, _, true) | (_, true, false) | (false, false, false) => Ok(()),
     }
-    Ok(())
 }
 
 /// A well-behaved outside is refused only for being late. After a write that was durable and reported failed the same blocks

@@ -137,11 +137,7 @@ impl Plan {
 impl Act {
     /// The next action; `closing` once the first close has begun.
     pub(super) fn draw(rng: &mut Rng, closing: bool) -> Self {
-        let weights = if closing {
-            [9, 2, 2, 3, 5, 2, 1, 3, 1, 3, 3]
-        } else {
-            [3, 5, 3, 5, 9, 2, 1, 2, 1, 0, 0]
-        };
+        let weights = if closing { [9, 2, 2, 3, 5, 2, 1, 3, 1, 3, 3] } else { [3, 5, 3, 5, 9, 2, 1, 2, 1, 0, 0] };
         match rng.weighted(&weights) {
             0 => Self::Mine(rng.blocks(1, if closing { 12 } else { 3 })),
             1 => Self::Receive,

@@ -2,7 +2,7 @@
 //! [`closes`](super::closes).
 
 use arb_core::bolt3::{Preimage, is_trimmed};
-use arb_core::{Acknowledged, Event, Height, Htlc, HtlcKey, Link, Side};
+use arb_core::{Acknowledged, CloseKind, Event, Height, Htlc, HtlcKey, Link, Side};
 
 use super::Violation;
 use super::lane::{Change, Message};
@@ -99,12 +99,11 @@ impl World {
         }
         let tag = vec![u8::try_from(key.id).unwrap_or(u8::MAX)];
         let cltv_expiry = Height::new(expiry);
-        at.propose(
-            by,
-            Change::Add(Htlc { key, amount_msat, payment_hash: preimage.hash(), cltv_expiry, link, tag }),
-        );
+        at.propose(by, Change::Add(Htlc { key, amount_msat, payment_hash: preimage.hash(), cltv_expiry, link, tag }));
         let key = at.key(key);
-        self.note(|| format!("lane {lane}: {by:?} proposes {} of {amount_msat} msat until {expiry}, {link:?}", key.htlc));
+        self.note(|| {
+            format!("lane {lane}: {by:?} proposes {} of {amount_msat} msat until {expiry}, {link:?}", key.htlc)
+        });
         key
     }
 
@@ -145,7 +144,10 @@ impl World {
     /// Whether and when the counterparty of a channel knows a preimage.
     fn peer_learns(&mut self, lane: usize, preimage: Preimage, expiry: u32) {
         if self.rng.percent(60) {
-            let from = self.rng.blocks(self.height(), expiry + 6);
+            // In time or just too late; or, where it can still claim then, after the origin was given up.
+            let late = self.lanes[lane].plan.close == CloseKind::Unknown && self.rng.percent(50);
+            let (first, last) = if late { (expiry + 30, expiry + 80) } else { (self.height(), expiry + 6) };
+            let from = self.rng.blocks(first, last);
             self.lanes[lane].peer.plan_mut().preimages.entry(preimage).or_insert(from);
         }
     }
@@ -240,10 +242,8 @@ impl World {
             known.find(|preimage| preimage.hash() == htlc.payment_hash)
         };
         let adds = self.lanes[lane].settled_adds();
-        let offered: Vec<Htlc> = adds
-            .into_iter()
-            .filter(|htlc| htlc.key.is_offered() && (!fulfil || preimage_of(htlc).is_some()))
-            .collect();
+        let offered: Vec<Htlc> =
+            adds.into_iter().filter(|htlc| htlc.key.is_offered() && (!fulfil || preimage_of(htlc).is_some())).collect();
         let Some(htlc) = self.rng.pick(&offered) else { return };
         self.lanes[lane].propose_end(htlc.key, fulfil);
         let preimage = preimage_of(&htlc).filter(|_| fulfil);
