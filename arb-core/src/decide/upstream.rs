@@ -14,8 +14,7 @@ use crate::ids::HtlcRef;
 use crate::notice::{Alert, Notice};
 use crate::outcome::{FailReason, Upstream};
 use crate::record::Conclusion;
-use crate::resolver::{Taker, taker};
-use crate::view::{ChannelView, Close, forget_height, give_up_height};
+use crate::view::{ChannelView, Close, SpendOf, forget_height, give_up_height};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
@@ -37,16 +36,17 @@ fn one(bench: &Bench<'_>, docket: &ChannelView<'_>, htlc: HtlcRef, state: &HtlcS
         }
     };
     match (released.map(|released| (released.outcome, released.acknowledged)), usable) {
-        // Settled already; if the node had failed the origin by then, that is a loss.
+        // Settled already; if the node had failed the origin by then, that is a loss once the counterparty is paid.
         (Some((Upstream::Settled(_), acknowledged)), _) => {
-            if acknowledged == Some(Acknowledged::Failed) {
+            if acknowledged == Some(Acknowledged::Failed) && was_paid(docket, htlc, state) {
                 raise(Alert::Loss { htlc, payment_hash: state.htlc.payment_hash, amount_sat }, out);
             }
         }
-        // The preimage may be that of a twin, and this one's output ours (R7).
-        (Some((Upstream::Failed(_), Some(_))), Some(_)) if taken_back(docket, htlc) => {}
+        // A preimage alone is no loss: a twin with the same hash may have shown it (R7).
         (Some((Upstream::Failed(_), Some(Acknowledged::Failed | Acknowledged::Settled))), Some(_)) => {
-            raise(Alert::Loss { htlc, payment_hash: state.htlc.payment_hash, amount_sat }, out);
+            if was_paid(docket, htlc, state) {
+                raise(Alert::Loss { htlc, payment_hash: state.htlc.payment_hash, amount_sat }, out);
+            }
         }
         // An open channel settles by update messages: that is the node's.
         (None, Some(_)) if is_open(docket) => {}
@@ -77,11 +77,32 @@ fn is_open(docket: &ChannelView<'_>) -> bool {
     docket.channel.ratchet.frozen.is_none()
 }
 
-/// Whether the HTLC's own output was claimed by us.
-fn taken_back(docket: &ChannelView<'_>, htlc: HtlcRef) -> bool {
-    let Some(close) = &docket.close else { return false };
-    let spend = docket.output_of(htlc).and_then(|outpoint| docket.spends.get(&outpoint));
-    spend.is_some_and(|spend| matches!(taker(close.owner, &spend.path), Taker::UsDirect | Taker::UsSecondLevel))
+/// Whether the counterparty took this HTLC with its preimage: its own output, or, where nobody can tell which output that
+/// is, any.
+fn was_paid(docket: &ChannelView<'_>, htlc: HtlcRef, state: &HtlcState) -> bool {
+    let shows = |spend: &SpendOf| match &spend.path {
+        SpendPath::Preimage(preimage) | SpendPath::SecondLevelSuccess(preimage) => {
+            preimage.hash() == state.htlc.payment_hash
+        }
+        SpendPath::Revocation
+        | SpendPath::Delayed
+        | SpendPath::SecondLevelTimeout
+        | SpendPath::Timeout
+        | SpendPath::Funding
+        | SpendPath::ToRemote
+        | SpendPath::AnchorKey
+        | SpendPath::AnchorAnyone
+        | SpendPath::Unknown => false,
+    };
+    match docket.close.as_ref().map(|close| close.kind) {
+        // Off chain: the node told us of the preimage.
+        None => is_open(docket),
+        Some(CloseKind::Mutual) => false,
+        Some(CloseKind::Unknown | CloseKind::Revoked) => docket.spends.values().any(shows),
+        Some(CloseKind::Local | CloseKind::Remote | CloseKind::RemotePending) => {
+            docket.output_of(htlc).and_then(|outpoint| docket.spends.get(&outpoint)).is_some_and(shows)
+        }
+    }
 }
 
 /// The rule by which an HTLC without a usable preimage is failed now, if one applies.

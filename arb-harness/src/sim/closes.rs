@@ -7,7 +7,8 @@ use super::Violation;
 use super::invariants;
 use super::lane::{Change, Message};
 use super::plan::Turn;
-use super::world::{World, our_script};
+use super::seeds::our_script;
+use super::world::World;
 use crate::fixture::Close;
 use crate::peer::Publish;
 

@@ -203,6 +203,7 @@ fn i12_i14_and_refusals() {
     assert_eq!(name(invariant_i14_no_silent_loss_between_channels(true, true, false)), None);
     assert_eq!(name(invariant_i14_no_silent_loss_between_channels(true, false, true)), None);
     assert_eq!(name(invariant_i14_no_silent_loss_between_channels(true, false, false)), Some("I14"));
+    assert_eq!(name(invariant_i14_no_silent_loss_between_channels(false, false, true)), Some("I14"));
     assert_eq!(name(refusals_are_expected(&Rejected::Frozen(CHANNEL), false)), None);
     let txid = Txid::all_zeros();
     assert!(name(refusals_are_expected(&Rejected::WrongCommitmentSignature { txid }, true)).is_some());

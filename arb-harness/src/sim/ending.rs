@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 
 use arb_core::{
     Acknowledged, Alert, CloseKind, CloseReason, Conclusion, ContractOutcome, Event, FailReason, Frame, FreezeReason,
-    HtlcRef, ResolverKind, Sheet, Side, Upstream,
+    HtlcKey, HtlcRef, ResolverKind, Sheet, Side, Upstream,
 };
 use arb_log::Journal;
 use arb_log::memory::Memory;
@@ -14,7 +14,8 @@ use bitcoin::OutPoint;
 use super::Violation;
 use super::invariants::{self, Outcomes};
 use super::lane::Weighed;
-use super::world::{START, World, our_scripts};
+use super::seeds::our_scripts;
+use super::world::{START, World};
 use crate::oracle::{self, Known};
 
 /// Blocks after which everything must have ended: the latest expiry, twice the irrevocable depth, and what lies between.
@@ -185,21 +186,31 @@ impl World {
         oracle::sheet(&self.chain, &known).map_err(Violation::world)
     }
 
-    /// Whether a forwarded HTLC was paid and its origin was not, and whether anybody says so.
+    /// Whether an HTLC was paid and its origin was not settled, and whether anybody says so.
     fn links(&mut self) -> Result<(), Violation> {
-        for payment in &self.payments {
-            let Some((lane, sent)) = payment.forwarded else { continue };
-            let paid = self.was_paid(lane, sent.htlc);
-            let origin = self.node.origins.get(&sent).map(|(done, _)| *done);
-            let settled = origin == Some(Acknowledged::Settled) || self.node.preimages.contains_key(&payment.received);
-            let recorded = self.node.alerts.iter().any(|(channel, alert)| {
-                *channel == sent.channel && matches!(alert, Alert::Loss { htlc, .. } if *htlc == sent.htlc)
-            });
-            invariants::invariant_i14_no_silent_loss_between_channels(paid, settled, recorded)?;
-            if settled {
-                self.counts.one("linked/settled");
-            } else if payment.told {
-                self.counts.one("linked/failed");
+        for lane in 0..self.lanes.len() {
+            let id = self.lanes[lane].fixture.id();
+            let sent: Vec<HtlcRef> =
+                self.lanes[lane].htlcs().map(|htlc| htlc.key).filter(|key| key.is_offered()).collect();
+            for htlc in sent {
+                let key = HtlcKey { channel: id, htlc };
+                let paid = self.was_paid(lane, htlc);
+                let origin = self.node.origins.get(&key).map(|(done, _)| *done);
+                let payment = self.payments.iter().find(|payment| payment.forwarded == Some((lane, key)));
+                let learnt = payment.is_some_and(|payment| self.node.preimages.contains_key(&payment.received));
+                let settled = origin == Some(Acknowledged::Settled) || learnt;
+                let recorded = self.node.alerts.iter().any(|(channel, alert)| {
+                    *channel == id && matches!(alert, Alert::Loss { htlc: lost, .. } if *lost == htlc)
+                });
+                invariants::invariant_i14_no_silent_loss_between_channels(paid, settled, recorded)?;
+                match payment {
+                    Some(_) if settled => self.counts.one("linked/settled"),
+                    Some(payment) if payment.told => self.counts.one("linked/failed"),
+                    Some(_) | None => {}
+                }
+                if recorded {
+                    self.counts.one("alert/loss");
+                }
             }
         }
         Ok(())
@@ -232,9 +243,6 @@ impl World {
             if let Some(name) = outcome_name(report.outcome) {
                 self.counts.one(name);
             }
-        }
-        for _ in self.node.alerts.iter().filter(|(_, alert)| matches!(alert, Alert::Loss { .. })) {
-            self.counts.one("alert/loss");
         }
         let records = frames.iter().flat_map(|frame| &frame.entries).flat_map(|entry| &entry.concluded);
         for record in records {

@@ -291,12 +291,15 @@ pub(super) fn invariant_i12_everything_ends(unresolved: &[(usize, String)]) -> V
     if unresolved.is_empty() { Ok(()) } else { violated("I12", format!("not resolved: {unresolved:?}")) }
 }
 
-/// I14, in part: over linked HTLCs never downstream paid and upstream not, without a record of the loss.
+/// I14, in part: over linked HTLCs never downstream paid and upstream not, without a record of the loss; and none without.
 pub(super) fn invariant_i14_no_silent_loss_between_channels(paid: bool, settled: bool, recorded: bool) -> Verdict {
-    if paid && !settled && !recorded {
-        return violated("I14", "the downstream HTLC was paid, its origin was not settled, and nobody says so");
+    match (paid, settled, recorded) {
+        (true, false, false) => {
+            violated("I14", "the downstream HTLC was paid, its origin was not settled, and nobody says so")
+        }
+        (false, _, true) => violated("I14", "a loss is reported, but the downstream HTLC was not paid"),
+        (true, _, true) | (_, true, false) | (false, false, false) => Ok(()),
     }
-    Ok(())
 }
 
 /// A well-behaved outside is refused only for being late. After a write that was durable and reported failed the same blocks

@@ -16,6 +16,9 @@ mod outside;
 mod plan;
 mod play;
 mod rng;
+mod seeds;
+#[cfg(test)]
+mod stories;
 mod world;
 
 use std::collections::BTreeMap;

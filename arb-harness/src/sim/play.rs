@@ -2,7 +2,7 @@
 //! [`closes`](super::closes).
 
 use arb_core::bolt3::{Preimage, is_trimmed};
-use arb_core::{Acknowledged, Event, Height, Htlc, HtlcKey, Link, Side};
+use arb_core::{Acknowledged, CloseKind, Event, Height, Htlc, HtlcKey, Link, Side};
 
 use super::Violation;
 use super::lane::{Change, Message};
@@ -144,7 +144,10 @@ impl World {
     /// Whether and when the counterparty of a channel knows a preimage.
     fn peer_learns(&mut self, lane: usize, preimage: Preimage, expiry: u32) {
         if self.rng.percent(60) {
-            let from = self.rng.blocks(self.height(), expiry + 6);
+            // In time or just too late; or, where it can still claim then, after the origin was given up.
+            let late = self.lanes[lane].plan.close == CloseKind::Unknown && self.rng.percent(50);
+            let (first, last) = if late { (expiry + 30, expiry + 80) } else { (self.height(), expiry + 6) };
+            let from = self.rng.blocks(first, last);
             self.lanes[lane].peer.plan_mut().preimages.entry(preimage).or_insert(from);
         }
     }

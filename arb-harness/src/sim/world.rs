@@ -6,12 +6,10 @@
 //! does not depend on the faults.
 
 use std::collections::BTreeMap;
-use std::sync::LazyLock;
 
 use arb_core::bolt3::Preimage;
 use arb_core::{ChainArbitrator, Event, Freshness, Genesis, Height, HtlcKey, Rejected, Started};
 use arb_log::memory::{Fault as WriteFault, Memory};
-use bitcoin::hashes::{Hash, HashEngine, sha256};
 use bitcoin::{Network, OutPoint};
 
 use super::Violation;
@@ -20,19 +18,19 @@ use super::faults::{Fault, Faults};
 use super::invariants;
 use super::lane::Lane;
 use super::outside::{Street, Watchman};
-use super::plan::{LanePlan, Plan};
+use super::plan::Plan;
 use super::rng::Rng;
+use super::seeds::{OUR_KEYS, PEERS, bytes_of, setup};
 use crate::chain::{Chain, ChainConfig};
 use crate::driver::Driver;
-use crate::fixture::{ChannelFixture, ChannelSetup};
+use crate::fixture::ChannelFixture;
 use crate::host::{Host, flat_fees};
-use crate::keys::ChannelKeys;
 use crate::node::Notebook;
-use crate::peer::{Peer, PeerPlan};
+use crate::peer::PeerPlan;
 use crate::process::{BUILD, tip};
 use crate::signer::KeySigner;
 use crate::source;
-use crate::wallet::{SmallWallet, WalletKeys};
+use crate::wallet::SmallWallet;
 
 /// The height at which every run begins.
 pub(super) const START: u32 = 1000;
@@ -42,11 +40,6 @@ const TURNS: usize = 400;
 const FRAMES_A_CHECKPOINT: u64 = 24;
 /// The most blocks that the process hears in one step: an estimate must not grow stale on the way.
 pub(super) const BLOCKS_A_STEP: usize = 6;
-
-/// Making 256 keys costs more than a run: every run has the same wallets.
-static OUR_KEYS: LazyLock<WalletKeys> = LazyLock::new(|| WalletKeys::from_seed(&[0x71; 32]));
-static PEERS: LazyLock<[Peer; 2]> =
-    LazyLock::new(|| [[0x72; 32], [0x73; 32]].map(|seed| Peer::new(PeerPlan::default(), &seed)));
 
 /// A received HTLC and what the node is going to do about it.
 #[derive(Clone, Debug)]
@@ -111,15 +104,6 @@ pub(super) struct World {
     checkpointed: u64,
     pub(super) alarm: Option<u32>,
     seed: u64,
-}
-
-/// Bytes that follow from a seed and a name.
-pub(super) fn bytes_of(seed: u64, name: &str, number: u64) -> [u8; 32] {
-    let mut engine = sha256::Hash::engine();
-    engine.input(&seed.to_le_bytes());
-    engine.input(name.as_bytes());
-    engine.input(&number.to_le_bytes());
-    sha256::Hash::from_engine(engine).to_byte_array()
 }
 
 impl World {
@@ -418,37 +402,6 @@ fn write_fault(fault: Option<Fault>) -> Option<WriteFault> {
         Fault::Unreported => Some(WriteFault::Unreported),
         Fault::CrashBefore | Fault::CrashAfter | Fault::CrashPerformed => None,
     }
-}
-
-fn setup(seed: u64, number: u64, plan: &LanePlan) -> ChannelSetup {
-    let name = |what: &str| bytes_of(seed, what, number);
-    let funding = bitcoin::Txid::from_byte_array(name("funding"));
-    ChannelSetup {
-        id: arb_core::ChannelId(name("channel")),
-        channel_type: plan.channel_type,
-        local: ChannelKeys::from_seed(&name("local"), "local"),
-        remote: ChannelKeys::from_seed(&name("remote"), "remote"),
-        funding: OutPoint::new(funding, 0),
-        funding_value_sat: plan.capacity_sat,
-        local_delay_blocks: plan.delays.0,
-        remote_delay_blocks: plan.delays.1,
-        dust_limit_sat: plan.dust_limit_sat,
-        opener: plan.opener,
-        fallback_script: OUR_KEYS.script_for(b"fallback"),
-        watch_from: Height::new(START),
-        funding_confirmed: Some(Height::new(START)),
-    }
-}
-
-/// Every script of our wallet.
-pub(super) fn our_scripts() -> std::collections::BTreeSet<bitcoin::ScriptBuf> {
-    use crate::wallet::Wallet;
-    SmallWallet::new(OUR_KEYS.clone()).scripts()
-}
-
-/// A script of our wallet.
-pub(super) fn our_script() -> bitcoin::ScriptBuf {
-    OUR_KEYS.script_for(b"mutual close")
 }
 
 /// An event's name, and what tells it from its like.

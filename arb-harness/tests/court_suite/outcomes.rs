@@ -43,18 +43,16 @@ fn r8_a_settlement_overrides_a_failure_that_nobody_acknowledged() {
 
 #[test]
 fn r8_after_an_acknowledged_failure_a_preimage_is_a_loss() {
-    let (mut bench, mut fixture) = (Bench::new(), channel(1, ANCHORS));
-    // Dust: no commitment has an output for it.
-    bench.open(&mut fixture, &[offered(0, 100, 1, START + 5, Link::Own)]);
-    bench.block(&[fixture.remote_commitment_tx(0).unwrap()]);
-    bench.mine_to(START + 15);
+    // Given up for its upstream while the channel was open; the counterparty fulfils it after that (b32 has it on chain).
+    let (mut bench, _up, fixture) = forwarded(3_000, START + 10, START + 60);
+    bench.blocks_to(START + 60 - 3);
     assert_eq!(bench.origin(&fixture, HTLC), Some(Acknowledged::Failed));
     bench.hear(learned(&fixture, HTLC, 1));
     bench.settle();
     let payment_hash = preimage(1).hash();
-    let loss = Alert::Loss { htlc: HTLC, payment_hash, amount_sat: 100 };
+    let loss = Alert::Loss { htlc: HTLC, payment_hash, amount_sat: 3_000 };
     assert_eq!(bench.alerts(&fixture).iter().filter(|alert| **alert == loss).count(), 1);
-    assert_eq!(bench.outcome(&fixture, HTLC), Some(Upstream::Failed(FailReason::OnNoCommitment)));
+    assert_eq!(bench.outcome(&fixture, HTLC), Some(Upstream::Failed(FailReason::GivenUpForUpstream)));
 }
 
 #[test]

@@ -12,14 +12,14 @@ use arb_log::Journal;
 use arb_log::memory::Memory;
 
 fn frames(memory: Memory) -> Vec<Frame> {
-    let journal = Journal::open(memory).unwrap();
+    let journal = Journal::open(memory).expect("a memory without faults can be claimed");
     let mut frames = Vec::new();
     let _end: Option<()> = journal
         .frames(1..u64::MAX, |frame| {
             frames.push(frame);
             ControlFlow::Continue(())
         })
-        .unwrap();
+        .expect("every frame was written by a journal");
     frames
 }
 

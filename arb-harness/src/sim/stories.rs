@@ -1,0 +1,41 @@
+//! What the simulator found, told as the short story that it is: the world is a run's, the actions are chosen.
+
+use arb_core::{Acknowledged, Alert, Height, Htlc, HtlcKey, Link, Side};
+
+use super::faults::Faults;
+use super::lane::{Change, Message};
+use super::world::World;
+use crate::peer::Publish;
+
+/// Seed 1: two payments of one hash. One ran out of time, was taken back, and its origin failed; then the counterparty
+/// claimed the other, which shows the preimage of both. That was reported as a loss; nobody lost anything.
+#[test]
+fn a_preimage_that_another_htlc_of_the_same_hash_showed_is_no_loss() {
+    let mut world = World::new(5, Faults::none(), false).ok().unwrap();
+    world.open().ok().unwrap();
+    let preimage = world.new_preimage();
+    let mut keys = Vec::new();
+    for expiry in [1_030, 1_070] {
+        let key = world.lanes[0].next_id(Side::Local);
+        let cltv_expiry = Height::new(expiry);
+        let payment_hash = preimage.hash();
+        let htlc = Htlc { key, amount_msat: 50_000_000, payment_hash, cltv_expiry, link: Link::Own, tag: Vec::new() };
+        world.lanes[0].propose(Side::Local, Change::Add(htlc));
+        keys.push(HtlcKey { channel: world.lanes[0].fixture.id(), htlc: key });
+    }
+    for message in [Message::RemoteSigned, Message::RemoteRevoked, Message::LocalSigned] {
+        assert_eq!(world.exchange(0, message).ok(), Some(true));
+    }
+    let number = world.lanes[0].remote;
+    let plan = world.lanes[0].peer.plan_mut();
+    plan.claims = true;
+    plan.publishes = Some((0, Publish::Commitment(number)));
+    // After the first was taken back and buried, before the second runs out.
+    plan.preimages.insert(preimage, 1_050);
+    world.mine(65).ok().unwrap();
+    let origin = |key: &HtlcKey| world.node.origins.get(key).map(|(done, _)| *done);
+    assert_eq!(origin(&keys[0]), Some(Acknowledged::Failed));
+    assert_eq!(origin(&keys[1]), Some(Acknowledged::Settled));
+    let losses = world.node.alerts.iter().filter(|(_, alert)| matches!(alert, Alert::Loss { .. }));
+    assert_eq!(losses.count(), 0);
+}
