@@ -70,12 +70,12 @@ fn r8_the_preimage_of_a_twin_is_no_loss_where_we_took_the_output_back() {
 
 #[test]
 fn r8_a_node_that_failed_while_the_settlement_was_on_its_way_is_a_loss_too() {
-    let (mut bench, mut fixture) = (Bench::new(), channel(1, ANCHORS));
+    let (mut bench, _up, fixture) = forwarded(3_000, START + 10, START + 60);
     bench.acknowledges = false;
-    bench.open(&mut fixture, &[offered(0, 50_000, 1, START + 5, Link::Own)]);
-    bench.block(&[fixture.remote_commitment_tx(0).unwrap()]);
-    bench.mine_to(START + 15);
+    bench.blocks_to(START + 60 - 3);
+    assert_eq!(bench.outcome(&fixture, HTLC), Some(Upstream::Failed(FailReason::GivenUpForUpstream)));
     bench.hear(learned(&fixture, HTLC, 1));
+    assert_eq!(bench.outcome(&fixture, HTLC), Some(Upstream::Settled(preimage(1))));
     bench.hear(Event::UpstreamAcknowledged { htlc: key(&fixture, HTLC), outcome: Acknowledged::Failed });
     bench.settle();
     assert!(bench.alerts(&fixture).iter().any(|alert| matches!(alert, Alert::Loss { htlc, .. } if *htlc == HTLC)));
