@@ -17,6 +17,7 @@ use crate::record::Conclusion;
 use crate::view::{ChannelView, Close, SpendOf, forget_height, give_up_height};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
+use bitcoin::OutPoint;
 
 pub(super) fn judge(bench: &Bench<'_>, docket: &ChannelView<'_>, out: &mut Vec<Conclusion>) {
     // An open channel settles and fails by update messages: that is the node's.
@@ -74,7 +75,7 @@ fn one(bench: &Bench<'_>, docket: &ChannelView<'_>, htlc: HtlcRef, state: &HtlcS
 }
 
 /// Whether the counterparty took this HTLC with its preimage: its own output, or, where nobody can tell which output that
-/// is, any.
+/// is, one of its amount.
 fn was_paid(docket: &ChannelView<'_>, htlc: HtlcRef, state: &HtlcState) -> bool {
     let shows = |spend: &SpendOf| match &spend.path {
         SpendPath::Preimage(preimage) | SpendPath::SecondLevelSuccess(preimage) => {
@@ -90,9 +91,15 @@ fn was_paid(docket: &ChannelView<'_>, htlc: HtlcRef, state: &HtlcState) -> bool 
         | SpendPath::AnchorAnyone
         | SpendPath::Unknown => false,
     };
+    let is_its_amount = |outpoint: &OutPoint| {
+        let output = docket.channel.chain.output(outpoint);
+        output.is_some_and(|output| output.value.to_sat() == state.htlc.amount_sat())
+    };
     match docket.close.as_ref().map(|close| close.kind) {
         None | Some(CloseKind::Mutual) => false,
-        Some(CloseKind::Unknown | CloseKind::Revoked) => docket.spends.values().any(shows),
+        Some(CloseKind::Unknown | CloseKind::Revoked) => {
+            docket.spends.iter().any(|(outpoint, spend)| is_its_amount(outpoint) && shows(spend))
+        }
         Some(CloseKind::Local | CloseKind::Remote | CloseKind::RemotePending) => {
             docket.output_of(htlc).and_then(|outpoint| docket.spends.get(&outpoint)).is_some_and(shows)
         }
