@@ -250,6 +250,7 @@ impl World {
         let Some(preimage) = preimage else { return };
         self.counts.one("htlc/settled_off_chain");
         let sent = self.lanes[lane].key(htlc.key);
+        self.fulfilled.insert(sent);
         self.tell(Event::PreimageLearned { preimage, usable_for: vec![sent] });
         let origin = self.payments.iter().position(|payment| payment.forwarded == Some((lane, sent)));
         if let Some(origin) = origin {

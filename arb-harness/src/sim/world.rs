@@ -5,7 +5,7 @@
 //! writes, until the court knows the chain's tip and nothing new comes of anything that is due. So the outside schedule
 //! does not depend on the faults.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use arb_core::bolt3::Preimage;
 use arb_core::{ChainArbitrator, Event, Freshness, Genesis, Height, HtlcKey, Rejected, Started};
@@ -80,6 +80,8 @@ pub(super) struct World {
     pub(super) preimages: Vec<Preimage>,
     /// The tip at which the court first could use a received HTLC's preimage.
     pub(super) usable_since: BTreeMap<HtlcKey, u32>,
+    /// HTLCs that a counterparty fulfilled off chain: their origins need nothing more.
+    pub(super) fulfilled: BTreeSet<HtlcKey>,
     pub(super) watchman: Watchman,
     pub(super) counts: Counts,
     pub(super) trace: Option<Vec<String>>,
@@ -148,6 +150,7 @@ impl World {
             payments: Vec::new(),
             preimages: Vec::new(),
             usable_since: BTreeMap::new(),
+            fulfilled: BTreeSet::new(),
             watchman: Watchman::default(),
             counts: Counts::new(),
             trace: traced.then(Vec::new),
@@ -387,6 +390,13 @@ impl World {
     /// Takes the oracle's sheet of a channel in the moment in which the court is done with it: what happens to an output
     /// afterwards is nobody's affair.
     fn weigh(&mut self) -> Result<(), Violation> {
+        // A preimage may be the last thing that the court hears of a channel.
+        let height = self.chain.tip().0;
+        for payment in self.payments.iter().filter(|payment| self.node.preimages.contains_key(&payment.received)) {
+            if self.lanes[payment.lane].is_committed(payment.received.htlc) {
+                self.usable_since.entry(payment.received).or_insert(height);
+            }
+        }
         for lane in 0..self.lanes.len() {
             if self.lanes[lane].weighed.is_none() && !self.is_watched(lane) {
                 self.lanes[lane].weighed = Some(self.oracle_says(lane)?);
