@@ -7,7 +7,8 @@
 //! 3. *Commit*: the frame is durable before any action is known. Refusals are answered, not retried.
 //! 4. *Perform*: each action is carried out; its answer is an event and waits for the next step.
 //! 5. After a failed write durability is unknown: the journal is reopened, what was durable all the same is caught up,
-//!    and the same events are heard again: what counted already is a duplicate.
+//!    and the same events are heard again: what counted already is a duplicate, and of several blocks those below the
+//!    last are refused, which is as good.
 
 use arb_core::{Action, ChainArbitrator, Event, Genesis, Heard, Rejected, Started};
 use arb_log::{Journal, JournalError, Storage};
