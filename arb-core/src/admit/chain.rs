@@ -51,7 +51,10 @@ pub(super) fn scanned(view: View<'_>, scanned: &Scanned) -> Result<Admission, Re
         fundings.map(|(_, facts)| (facts.since, facts.scanned)).chain(kept).filter(|(_, scanned)| !scanned).collect();
     // Blocks have told of everything since it was asked for; what came before must be in the scan.
     match asked.iter().map(|(since, _)| *since).max() {
-        Some(needed) if scanned.through < needed => Err(Rejected::ScanTooShort { through: scanned.through, needed }),
+        // A reorg may have taken the tip below that: those blocks come again.
+        Some(needed) if scanned.through < needed.min(tip.height) => {
+            Err(Rejected::ScanTooShort { through: scanned.through, needed: needed.min(tip.height) })
+        }
         needed => Ok(Admission::new_if(needed.is_some())),
     }
 }

@@ -1,12 +1,13 @@
 //! What is public stays public (R10, I10), and what a reorg gives back (I6).
 
 use arb_core::{
-    Action, CloseKind, CloseReason, Event, FreezeReason, Heard, HtlcRef, InputSignature, Link, Rejected, Side, Signed,
-    SigningKey, Stage,
+    Action, CloseKind, CloseReason, Event, FreezeReason, Heard, HtlcRef, InputSignature, Link, Rejected, Scanned, Side,
+    Signed, SigningKey, Stage, Standing,
 };
+use arb_harness::fixture::Close;
 use arb_harness::signer::Signer;
 
-use crate::bench::{ANCHORS, Bench, START, TYPES, channel, learned, offered, output_of, received, state};
+use crate::bench::{ANCHORS, Bench, START, TYPES, channel, height, learned, offered, output_of, received, state};
 
 #[test]
 fn from_commitment_n_plus_1_on_commitment_n_is_never_asked_for_signed_or_sent() {
@@ -158,4 +159,47 @@ fn the_first_valid_signature_wins() {
     let request = bench.asked[0].1.clone();
     let other = vec![InputSignature::Channel(arb_core::bolt3::CompactSig([1; 64]))];
     bench.again(&Event::Signed(Box::new(Signed { channel: fixture.id(), request: request.id, signatures: other })));
+}
+
+#[test]
+fn b62_a_mutual_close_that_a_reorg_took_away_is_no_reason_for_our_commitment() {
+    for channel_type in TYPES {
+        let (mut bench, mut fixture) = (Bench::new(), channel(1, channel_type));
+        bench.open(&mut fixture, &[]);
+        let script = fixture.setup().fallback_script.clone();
+        let close = Close {
+            local_sat: 4_000_000,
+            local_script: script.clone(),
+            remote_sat: 4_000_000,
+            remote_script: script.to_p2wsh(),
+        };
+        let mutual = fixture.mutual_close(close).unwrap();
+        bench.hear(mutual.event);
+        bench.block(&[mutual.tx.clone()]);
+        assert_eq!(bench.close_kind(&fixture), Some(CloseKind::Mutual));
+        bench.disconnect_to(START);
+        bench.block(&[]);
+        bench.block(&[]);
+        assert!(bench.asked.is_empty() && bench.sent.is_empty(), "our commitment was signed or sent");
+        bench.block(&[mutual.tx]);
+        assert_eq!(bench.close_kind(&fixture), Some(CloseKind::Mutual));
+    }
+}
+
+#[test]
+fn a_scan_that_ends_below_the_height_at_which_it_was_asked_for_is_refused() {
+    let (mut bench, fixture) = (Bench::new(), channel(1, ANCHORS));
+    bench.block(&[]);
+    let opened = fixture.opened(Standing::default());
+    bench.hear(opened);
+    let scan = |through: u32| {
+        let parent = fixture.setup().funding.txid;
+        let through = height(through);
+        Event::Scanned(Box::new(Scanned { channel: fixture.id(), parent, through, spends: Vec::new() }))
+    };
+    let why = Rejected::ScanTooShort { through: height(START), needed: height(START + 1) };
+    assert_eq!(bench.refuse(&scan(START)), why);
+    // A reorg took the tip below that: those blocks come again, and the scan is as good as it can be.
+    bench.disconnect_to(START);
+    bench.hear(scan(START));
 }
