@@ -175,7 +175,7 @@ fn b62_a_mutual_close_that_a_reorg_took_away_is_no_reason_for_our_commitment() {
         };
         let mutual = fixture.mutual_close(close).unwrap();
         bench.hear(mutual.event);
-        bench.block(&[mutual.tx.clone()]);
+        bench.block(core::slice::from_ref(&mutual.tx));
         assert_eq!(bench.close_kind(&fixture), Some(CloseKind::Mutual));
         bench.disconnect_to(START);
         bench.block(&[]);
