@@ -1,36 +1,27 @@
-//! The door of the mempool: policy, replacement, packages, and what becomes of the waiting after a reorg.
+//! The door of the mempool for one transaction, and what becomes of the waiting after a reorg.
 //!
-//! Replacement follows BIP 125 without asking for the signal (full replace-by-fee): a higher feerate than each direct
-//! conflict, and a higher absolute fee than everything evicted plus the relay rate of the newcomer. A package pays as
-//! one, so a child can carry a zero-fee parent and both can replace their rivals. Not modelled: TRUC limits, limits on
-//! descendants, eviction from a full mempool.
+//! The order is Bitcoin Core's: form, coins and locks, fees, the length of the line, replacement, and scripts last, for
+//! they are the most expensive. Not modelled: the topology rules of version 3 (TRUC).
 
 use std::collections::BTreeSet;
 
 use bitcoin::{OutPoint, Transaction, Txid};
 
 use super::check::{self, Spend};
+use super::limits::{self, Lenience};
 use super::mempool::Entry;
-use super::reject::{PackageReject, Reject, Submitted};
+use super::reject::{Reject, Submitted};
+use super::replace::{self, Chunk};
 use super::{Chain, Coin};
-
-/// At most so many unconfirmed transactions in one line, the last included.
-const MAX_ANCESTORS: usize = 25;
-/// A replacement evicts no more than this.
-const MAX_REPLACED: usize = 100;
-
-/// Who pays for a transaction: itself, or its package.
-#[derive(Debug, Clone, Copy)]
-struct Payer {
-    fee: u64,
-    weight: u64,
-    /// Fees of what this package has evicted so far.
-    evicted: u64,
-}
 
 impl Chain {
     /// Offers one transaction to the mempool.
     pub fn submit(&mut self, tx: Transaction) -> Result<Submitted, Reject> {
+        self.submit_with(tx, false)
+    }
+
+    /// Offers one transaction; as a member of a package it gets no carve-out, as in Core.
+    pub(super) fn submit_with(&mut self, tx: Transaction, in_package: bool) -> Result<Submitted, Reject> {
         if let Some(known) = self.known(&tx)? {
             return Ok(known);
         }
@@ -39,84 +30,27 @@ impl Chain {
             return Err(reject);
         }
         let spend = self.spend_of(&tx)?;
-        let mut payer = Payer { fee: spend.fee, weight: tx.weight().to_wu(), evicted: 0 };
-        self.admit(tx, &spend, &mut payer)?;
+        let paid = Chunk { fee: spend.fee, vsize: check::vsize(tx.weight().to_wu()) };
+        self.pays_the_floor(&tx, paid)?;
+        self.pays_the_pool(paid)?;
+        let conflicts = replace::direct_conflicts(&self.mempool, &tx);
+        let lenience = if in_package { Lenience::None } else { Lenience::Alone { conflicts: &conflicts } };
+        limits::check_one(&self.mempool, &tx, lenience)?;
+        replace::spends_no_conflict(&self.mempool, &tx, &conflicts)?;
+        let evicted = replace::by_one(&self.mempool, &tx, paid, self.config.incremental_relay_sat_per_kvb)?;
+        self.scripts.verify(&tx, &spend.prevouts)?;
+        self.replace(&evicted);
+        self.insert(tx, &spend);
         Ok(Submitted::Accepted)
     }
 
-    /// Offers transactions in order, parents first. When one cannot pay for itself (a zero-fee commitment), it and all
-    /// after it are taken as one: their fees and weights add up, and dust is allowed on a transaction without fee if a
-    /// later one spends it. Of that part either everything is accepted or nothing; what came before it stays.
-    pub fn submit_package(&mut self, txs: &[Transaction]) -> Result<Vec<Submitted>, PackageReject> {
-        let mut answers = Vec::with_capacity(txs.len());
-        for (index, tx) in txs.iter().enumerate() {
-            match self.submit(tx.clone()) {
-                Ok(answer) => answers.push(answer),
-                Err(reject) if index + 1 < txs.len() && is_about_pay(&reject) => {
-                    let before = self.mempool.clone();
-                    let group = self.submit_as_one(&txs[index..]).map_err(|(later, reject)| {
-                        self.mempool = before;
-                        PackageReject { index: index + later, reject }
-                    })?;
-                    answers.extend(group);
-                    return Ok(answers);
-                }
-                Err(reject) => return Err(PackageReject { index, reject }),
-            }
-        }
-        Ok(answers)
-    }
-
-    fn submit_as_one(&mut self, txs: &[Transaction]) -> Result<Vec<Submitted>, (usize, Reject)> {
-        let mut payer = Payer { fee: 0, weight: 0, evicted: 0 };
-        for (index, tx) in txs.iter().enumerate() {
-            if self.known(tx).map_err(|reject| (index, reject))?.is_none() {
-                payer.fee = payer.fee.saturating_add(self.fee_within(txs, tx));
-                payer.weight = payer.weight.saturating_add(tx.weight().to_wu());
-            }
-        }
-        let mut answers = Vec::with_capacity(txs.len());
-        for (index, tx) in txs.iter().enumerate() {
-            let later = txs.get(index + 1..).unwrap_or_default();
-            answers.push(self.submit_member(tx, later, &mut payer).map_err(|reject| (index, reject))?);
-        }
-        Ok(answers)
-    }
-
-    fn submit_member(
-        &mut self,
-        tx: &Transaction,
-        later: &[Transaction],
-        payer: &mut Payer,
-    ) -> Result<Submitted, Reject> {
-        if let Some(known) = self.known(tx)? {
-            return Ok(known);
-        }
-        check::standard_form(tx)?;
-        let spend = self.spend_of(tx)?;
-        let txid = tx.compute_txid();
-        for (output, reject) in check::dust(tx) {
-            let is_swept = later.iter().flat_map(|tx| &tx.input).any(|input| {
-                input.previous_output.txid == txid && usize::try_from(input.previous_output.vout) == Ok(output)
-            });
-            if spend.fee > 0 || !is_swept {
-                return Err(reject);
-            }
-        }
-        self.admit(tx.clone(), &spend, payer)?;
-        Ok(Submitted::Accepted)
-    }
-
-    /// The fee of `tx` when the other transactions of its package count as coins; zero if it cannot be known.
-    fn fee_within(&self, package: &[Transaction], tx: &Transaction) -> u64 {
-        let value_at = |outpoint: &OutPoint| {
-            let parent = package.iter().find(|parent| parent.compute_txid() == outpoint.txid);
-            let inside = parent.and_then(|parent| parent.output.get(usize::try_from(outpoint.vout).ok()?).cloned());
-            inside.or_else(|| self.mempool_coin(outpoint).ok().map(|coin| coin.txout)).map(|txout| txout.value.to_sat())
-        };
-        let values: Option<Vec<u64>> = tx.input.iter().map(|input| value_at(&input.previous_output)).collect();
-        let value_out = check::sum(tx.output.iter().map(|output| output.value.to_sat()));
-        values.map_or(0, |values| check::sum(values.into_iter()).saturating_sub(value_out))
+    /// The least fee with which a transaction of this size and with these inputs would enter the mempool, if nothing but
+    /// fees is in its way: the floor, what a full mempool asks, and the price of what it would replace.
+    pub fn price_of(&self, tx: &Transaction) -> u64 {
+        let vsize = check::vsize(tx.weight().to_wu());
+        let rate = self.config.relay_floor_sat_per_kvb.max(self.mempool_min_sat_per_kvb);
+        let incremental = self.config.incremental_relay_sat_per_kvb;
+        check::fee_at(rate, vsize).max(replace::price(&self.mempool, tx, vsize, incremental))
     }
 
     /// Whether this transaction needs no door: it is confirmed or waits already.
@@ -137,7 +71,7 @@ impl Chain {
         check::consensus(tx, self.ledger.next_height(), |outpoint| self.mempool_coin(outpoint))
     }
 
-    fn mempool_coin(&self, outpoint: &OutPoint) -> Result<Coin, Reject> {
+    pub(super) fn mempool_coin(&self, outpoint: &OutPoint) -> Result<Coin, Reject> {
         let unconfirmed = self.mempool.output(outpoint);
         unconfirmed.map_or_else(
             || self.ledger.coin(outpoint),
@@ -145,61 +79,37 @@ impl Chain {
         )
     }
 
-    /// Floor, replacement, ancestors, scripts; then in.
-    fn admit(&mut self, tx: Transaction, spend: &Spend, payer: &mut Payer) -> Result<(), Reject> {
-        let needed = check::fee_at(self.config.relay_floor_sat_per_kvb, payer.weight);
-        if payer.fee < needed {
-            return Err(Reject::BelowFloor { fee: payer.fee, needed });
+    /// The relay floor binds each transaction by itself; only version 3 may be carried over it by a package.
+    pub(super) fn pays_the_floor(&self, tx: &Transaction, paid: Chunk) -> Result<(), Reject> {
+        let needed = check::fee_at(self.config.relay_floor_sat_per_kvb, paid.vsize);
+        if tx.version.0 != 3 && paid.fee < needed {
+            return Err(Reject::BelowFloor { fee: paid.fee, needed });
         }
-        let evicted = self.replaced_by(&tx, payer)?;
-        let ancestors = self.mempool.ancestors(&tx);
-        if let Some(with) = ancestors.iter().find(|txid| evicted.contains(*txid)) {
-            return Err(Reject::Conflict { with: *with });
-        }
-        let count = ancestors.len() + 1;
-        if count > MAX_ANCESTORS {
-            return Err(Reject::TooManyAncestors { count, limit: MAX_ANCESTORS });
-        }
-        self.scripts.verify(&tx, &spend.prevouts)?;
-        payer.evicted = payer.evicted.saturating_add(self.fees_of(&evicted));
-        for txid in &evicted {
-            self.mempool.remove(txid);
-        }
-        self.insert(tx, spend);
         Ok(())
     }
 
-    fn insert(&mut self, tx: Transaction, spend: &Spend) {
+    /// What the mempool asks of whoever pays, a transaction or a package.
+    pub(super) fn pays_the_pool(&self, paid: Chunk) -> Result<(), Reject> {
+        let needed = check::fee_at(self.mempool_min_sat_per_kvb, paid.vsize);
+        if paid.fee < needed {
+            return Err(Reject::BelowMempoolMinimum { fee: paid.fee, needed });
+        }
+        let needed = check::fee_at(self.config.relay_floor_sat_per_kvb, paid.vsize);
+        if paid.fee < needed {
+            return Err(Reject::BelowFloor { fee: paid.fee, needed });
+        }
+        Ok(())
+    }
+
+    pub(super) fn replace(&mut self, evicted: &BTreeSet<Txid>) {
+        for txid in evicted {
+            self.mempool.remove(txid);
+        }
+    }
+
+    pub(super) fn insert(&mut self, tx: Transaction, spend: &Spend) {
         let weight = tx.weight().to_wu();
         self.mempool.insert(tx.compute_txid(), Entry { tx, fee: spend.fee, weight });
-    }
-
-    /// What `tx` would evict, if whoever pays for it pays enough.
-    fn replaced_by(&self, tx: &Transaction, payer: &Payer) -> Result<BTreeSet<Txid>, Reject> {
-        let direct: BTreeSet<Txid> =
-            tx.input.iter().filter_map(|input| self.mempool.spender(&input.previous_output)).collect();
-        let evicted: BTreeSet<Txid> = direct.iter().flat_map(|txid| self.mempool.descendants(txid)).collect();
-        let rate_beats = |entry: &Entry| {
-            u128::from(payer.fee) * u128::from(entry.weight) > u128::from(entry.fee) * u128::from(payer.weight)
-        };
-        let rivals: Vec<(&Txid, &Entry)> =
-            direct.iter().filter_map(|txid| Some((txid, self.mempool.get(txid)?))).collect();
-        let Some((first, _)) = rivals.first() else { return Ok(evicted) };
-        if evicted.len() > MAX_REPLACED {
-            return Err(Reject::TooManyReplaced { count: evicted.len(), limit: MAX_REPLACED });
-        }
-        let fees = self.fees_of(&evicted).saturating_add(payer.evicted);
-        let needed = fees.saturating_add(check::fee_at(self.config.relay_floor_sat_per_kvb, payer.weight));
-        let unbeaten = rivals.iter().find(|(_, entry)| !rate_beats(entry)).map(|(txid, _)| *txid);
-        if payer.fee < needed || unbeaten.is_some() {
-            let with = *unbeaten.unwrap_or(first);
-            return Err(Reject::ReplacementTooCheap { with, fee: payer.fee, needed });
-        }
-        Ok(evicted)
-    }
-
-    fn fees_of(&self, txids: &BTreeSet<Txid>) -> u64 {
-        check::sum(txids.iter().filter_map(|txid| self.mempool.get(txid)).map(|entry| entry.fee))
     }
 
     /// Puts a transaction of a disconnected block back, whatever it pays, if it still keeps consensus.
@@ -223,9 +133,4 @@ impl Chain {
             }
         }
     }
-}
-
-/// Whether company can mend this refusal: more fee, or somebody who spends the dust.
-fn is_about_pay(reject: &Reject) -> bool {
-    matches!(reject, Reject::BelowFloor { .. } | Reject::ReplacementTooCheap { .. } | Reject::Dust { .. })
 }

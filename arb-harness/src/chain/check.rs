@@ -109,9 +109,19 @@ pub(super) fn dust(tx: &Transaction) -> impl Iterator<Item = (usize, Reject)> + 
     })
 }
 
-/// The fee that a weight owes at a rate per thousand virtual bytes, rounded up.
-pub(super) fn fee_at(sat_per_kvb: u64, weight: u64) -> u64 {
-    weight.div_ceil(4).saturating_mul(sat_per_kvb).div_ceil(1000)
+/// Virtual bytes of a weight. Signature operations, which could make a transaction count as larger, are not modelled.
+pub(super) fn vsize(weight: u64) -> u64 {
+    weight.div_ceil(4)
+}
+
+/// The fee that a size owes at a rate per thousand virtual bytes, rounded up.
+pub(super) fn fee_at(sat_per_kvb: u64, vsize: u64) -> u64 {
+    vsize.saturating_mul(sat_per_kvb).div_ceil(1000)
+}
+
+/// A feerate as Core compares it: satoshi per thousand virtual bytes, rounded down. The caller's size is not zero.
+pub(super) fn feerate(fee: u64, vsize: u64) -> u64 {
+    fee.saturating_mul(1000).checked_div(vsize).unwrap_or(0)
 }
 
 /// A saturating sum: more than there is, and refused as such.

@@ -218,6 +218,11 @@ impl<'a> Draft<'a> {
         Self { ledger, created: BTreeMap::new(), spent: BTreeMap::new(), weight: 0, max_weight }
     }
 
+    /// The weight of what was taken.
+    pub(super) fn weight(&self) -> u64 {
+        self.weight
+    }
+
     /// Checks all of consensus but scripts.
     pub(super) fn check(&self, txid: &Txid, tx: &Transaction) -> Result<Spend, Reject> {
         self.ledger.room_for(txid, tx)?;

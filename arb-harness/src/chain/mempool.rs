@@ -9,12 +9,25 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bitcoin::{OutPoint, Transaction, TxOut, Txid};
 
+use super::check;
+
 /// One waiting transaction.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Entry {
     pub(super) tx: Transaction,
     pub(super) fee: u64,
     pub(super) weight: u64,
+}
+
+impl Entry {
+    pub(super) fn vsize(&self) -> u64 {
+        check::vsize(self.weight)
+    }
+
+    /// Satoshi per thousand virtual bytes, rounded down.
+    pub(super) fn feerate(&self) -> u64 {
+        check::feerate(self.fee, self.vsize())
+    }
 }
 
 /// The waiting transactions, by id.
@@ -90,16 +103,45 @@ impl Mempool {
         line
     }
 
-    /// What a miner who takes only `allowed` puts into a block: parents first, the best ancestor feerate first.
-    pub(super) fn select(&self, allowed: &BTreeSet<Txid>, max_weight: u64) -> Vec<Transaction> {
+    /// Fees and virtual bytes of some transactions together.
+    pub(super) fn total(&self, txids: impl IntoIterator<Item = Txid>) -> (u64, u64) {
+        let entries = txids.into_iter().filter_map(|txid| self.get(&txid));
+        entries.fold((0, 0), |(fee, vsize), entry| (fee.saturating_add(entry.fee), vsize.saturating_add(entry.vsize())))
+    }
+
+    /// What a full mempool ranks an entry by: its own feerate or that with all its descendants, whichever is higher.
+    fn descendant_score(&self, txid: &Txid, entry: &Entry) -> u64 {
+        let (fee, vsize) = self.total(self.descendants(txid));
+        entry.feerate().max(check::feerate(fee, vsize))
+    }
+
+    /// Throws out what ranks below a feerate, the worst first and with its descendants; returns it with parents first.
+    pub(super) fn trim(&mut self, sat_per_kvb: u64) -> Vec<Transaction> {
+        let mut evicted = Vec::new();
+        loop {
+            let scores = self.entries.iter().map(|(txid, entry)| (self.descendant_score(txid, entry), *txid));
+            let Some((_, worst)) = scores.filter(|(score, _)| *score < sat_per_kvb).min() else { return evicted };
+            evicted.extend(self.evict(&worst));
+        }
+    }
+
+    /// What a miner who takes only `allowed` puts into a block that holds `taken` already: parents first, the best
+    /// ancestor feerate first, and nothing that pays less than `min_sat_per_kw` with its ancestors.
+    pub(super) fn select(
+        &self,
+        allowed: &BTreeSet<Txid>,
+        mut taken: BTreeSet<Txid>,
+        min_sat_per_kw: u32,
+        max_weight: u64,
+    ) -> Vec<Transaction> {
         let mut chosen = Vec::new();
-        let mut taken = BTreeSet::new();
+        let min_score = u128::from(min_sat_per_kw) * 1000;
         let mut room = max_weight;
         let mut scores: BTreeMap<Txid, u128> =
             allowed.iter().filter_map(|txid| Some((*txid, self.score(txid, allowed, &taken)?))).collect();
         let mut queue: BTreeSet<(Reverse<u128>, Txid)> =
             scores.iter().map(|(txid, score)| (Reverse(*score), *txid)).collect();
-        while let Some((_, txid)) = queue.pop_first() {
+        while let Some((_, txid)) = queue.pop_first().filter(|(Reverse(score), _)| *score >= min_score) {
             let line = self.untaken_line(&txid, &taken);
             let weight: u64 = line.iter().filter_map(|txid| self.get(txid)).map(|entry| entry.weight).sum();
             if weight > room {

@@ -9,12 +9,15 @@ mod admit;
 mod check;
 mod file;
 mod ledger;
+mod limits;
 mod mempool;
+mod mine;
 mod oracle;
+mod package;
 mod reject;
+mod replace;
 mod scripts;
 
-use std::collections::BTreeSet;
 use std::path::Path;
 
 use bitcoin::consensus::{deserialize, serialize};
@@ -25,11 +28,12 @@ use bitcoin::{
 };
 
 use file::{ChainFile, Record};
-use ledger::{Draft, Ledger};
+use ledger::Ledger;
 use mempool::Mempool;
 use scripts::ScriptCache;
 
 pub use file::ChainFileError;
+pub use mine::BlockTemplate;
 pub use oracle::Flow;
 pub use reject::{PackageReject, Reject, Submitted};
 
@@ -40,8 +44,11 @@ pub struct ChainConfig {
     pub network: Network,
     /// The height of the first block, which is there from the start: part of a file's identity.
     pub start_height: u32,
-    /// The relay floor, and the increment of a replacement, in satoshi per thousand virtual bytes.
+    /// The relay floor (`minrelaytxfee`), in satoshi per thousand virtual bytes.
     pub relay_floor_sat_per_kvb: u64,
+    /// What a replacement pays for its own relay on top of all that it evicts (`incrementalrelayfee`), in satoshi per
+    /// thousand virtual bytes.
+    pub incremental_relay_sat_per_kvb: u64,
     /// The heaviest block, in weight units.
     pub max_block_weight: u64,
     /// How far below the highest tip ever reached a block may still be disconnected.
@@ -54,6 +61,7 @@ impl Default for ChainConfig {
             network: Network::Regtest,
             start_height: 100,
             relay_floor_sat_per_kvb: 1000,
+            incremental_relay_sat_per_kvb: 1000,
             max_block_weight: 4_000_000,
             reorg_limit: 1000,
         }
@@ -88,6 +96,8 @@ pub struct Chain {
     config: ChainConfig,
     ledger: Ledger,
     mempool: Mempool,
+    /// What a full mempool asks at present.
+    mempool_min_sat_per_kvb: u64,
     scripts: ScriptCache,
     file: Option<ChainFile>,
     cut_on_open: u64,
@@ -101,6 +111,7 @@ impl Chain {
             config,
             ledger,
             mempool: Mempool::default(),
+            mempool_min_sat_per_kvb: 0,
             scripts: ScriptCache::default(),
             file: None,
             cut_on_open: 0,
@@ -153,6 +164,23 @@ impl Chain {
         self.config.relay_floor_sat_per_kvb = sat_per_kvb;
     }
 
+    /// What the mempool asks at present (`mempoolminfee`), in satoshi per thousand virtual bytes; zero if it is not full.
+    pub fn mempool_min_feerate(&self) -> u64 {
+        self.mempool_min_sat_per_kvb
+    }
+
+    /// The mempool is full, and takes nothing below this feerate any more; zero: it has room. What waits already stays
+    /// until [`trim`](Self::trim).
+    pub fn set_mempool_min_feerate(&mut self, sat_per_kvb: u64) {
+        self.mempool_min_sat_per_kvb = sat_per_kvb;
+    }
+
+    /// Evicts what a mempool with the present minimum would have thrown out, as Core ranks it: a transaction stays if
+    /// its own feerate or that with all its descendants reaches the minimum. Returns it, parents first in each line.
+    pub fn trim(&mut self) -> Vec<Transaction> {
+        self.mempool.trim(self.mempool_min_sat_per_kvb)
+    }
+
     /// Plants a confirmed coin at the present height, as an output of a coinbase-like transaction. Like everything
     /// planted it belongs to no block and stays, with its height, through reorgs below it.
     pub fn mint(&mut self, script_pubkey: ScriptBuf, value_sat: u64) -> OutPoint {
@@ -189,45 +217,6 @@ impl Chain {
         self.ledger.plant_coin(outpoint, txout)?;
         self.save(&record);
         Ok(())
-    }
-
-    /// Mines all of the mempool that fits: parents first, the best ancestor feerate first.
-    pub fn mine(&mut self) -> Block {
-        self.mine_with(|_| true)
-    }
-
-    /// Mines like [`mine`](Self::mine), but withholds what `filter` refuses and all that descends from it.
-    pub fn mine_with(&mut self, mut filter: impl FnMut(&Transaction) -> bool) -> Block {
-        let allowed: BTreeSet<Txid> =
-            self.mempool.entries().filter(|(_, entry)| filter(&entry.tx)).map(|(txid, _)| *txid).collect();
-        let chosen = self.mempool.select(&allowed, self.config.max_block_weight);
-        let mut draft = Draft::new(&self.ledger, self.config.max_block_weight);
-        let mut txs = Vec::with_capacity(chosen.len());
-        for tx in chosen {
-            let txid = tx.compute_txid();
-            let checked = draft.check(&txid, &tx).and_then(|spend| self.scripts.verify(&tx, &spend.prevouts));
-            if checked.is_ok() {
-                draft.take(txid, &tx);
-                txs.push(tx);
-            } else {
-                debug_assert!(false, "the mempool holds {txid}, which cannot be mined: {checked:?}");
-                self.mempool.evict(&txid);
-            }
-        }
-        self.connect(txs)
-    }
-
-    /// Mines exactly these, parents first, whatever they pay. Consensus is checked; on an error nothing has happened.
-    /// What the mempool holds against them leaves it.
-    pub fn mine_txs(&mut self, txs: Vec<Transaction>) -> Result<Block, Reject> {
-        let mut draft = Draft::new(&self.ledger, self.config.max_block_weight);
-        for tx in &txs {
-            let txid = tx.compute_txid();
-            let spend = draft.check(&txid, tx)?;
-            self.scripts.verify(tx, &spend.prevouts)?;
-            draft.take(txid, tx);
-        }
-        Ok(self.connect(txs))
     }
 
     /// Takes the tip back. Its transactions return to the mempool if they are still valid, whatever they pay; what the

@@ -65,11 +65,49 @@ pub enum Reject {
     /// Policy: the replacement would evict too many transactions.
     #[error("replaces {count} transactions, at most {limit} may be")]
     TooManyReplaced {
-        /// How many would leave.
+        /// How many would leave; what descends from two conflicts counts twice.
         count: usize,
         /// How many may.
         limit: usize,
     },
+    /// Policy: a replacement spends an unconfirmed output of a transaction that nothing of what it replaces spent from.
+    #[error("a replacement may not add the unconfirmed input {outpoint}")]
+    NewUnconfirmedInput {
+        /// The input.
+        outpoint: OutPoint,
+    },
+    /// Policy: a package is one child, last, with some of its direct parents.
+    #[error("a package is a child, last, with its parents before it")]
+    NotChildWithParents,
+    /// Policy: only a package of one parent and one child may replace.
+    #[error("a package of {count} transactions replaces nothing, one of 2 may")]
+    PackageReplaces {
+        /// How many transactions it has.
+        count: usize,
+    },
+    /// Policy: a package that replaces may have no unconfirmed ancestor.
+    #[error("a package that replaces spends from {ancestor}, which is not confirmed")]
+    PackageWithAncestors {
+        /// The ancestor.
+        ancestor: Txid,
+    },
+    /// Policy: what a package replaces may be at most two transactions in one line.
+    #[error("a package cannot replace {with}, which is connected to more than one other transaction")]
+    ClusterTooLarge {
+        /// The conflict.
+        with: Txid,
+    },
+    /// Policy: the child of a package that replaces has to raise the feerate of its parent.
+    #[error("the package pays {package} sat/kvB, its parent alone {parent}: the child does not pay for it")]
+    ChildDoesNotPay {
+        /// Feerate of the package, in satoshi per thousand virtual bytes.
+        package: u64,
+        /// Feerate of the parent alone.
+        parent: u64,
+    },
+    /// Policy: a miner would not in every case earn more with the package than with what it replaces.
+    #[error("the package does not improve the feerate diagram of what it replaces")]
+    DiagramNotImproved,
     /// The outputs are worth more than the inputs.
     #[error("outputs of {value_out} sat from inputs of {value_in} sat")]
     OutputsExceedInputs {
@@ -151,6 +189,14 @@ pub enum Reject {
         /// The least fee that is relayed.
         needed: u64,
     },
+    /// Policy: the feerate is below what the full mempool asks at present, which moves, unlike the floor.
+    #[error("fee of {fee} sat is below the {needed} sat that the mempool asks at present")]
+    BelowMempoolMinimum {
+        /// The fee offered (of the whole package, if it came as one).
+        fee: u64,
+        /// The least fee that is taken.
+        needed: u64,
+    },
     /// Policy: only versions 1 to 3 are relayed.
     #[error("version {got} is not relayed, 1 to 3 are")]
     Version {
@@ -172,6 +218,34 @@ pub enum Reject {
         count: usize,
         /// How many there may be.
         limit: usize,
+    },
+    /// Policy: the transaction and its unconfirmed ancestors are too large together.
+    #[error("{vsize} vB of unconfirmed transactions in line, itself included; at most {limit} may be")]
+    AncestorsTooLarge {
+        /// Their virtual bytes.
+        vsize: u64,
+        /// How many there may be.
+        limit: u64,
+    },
+    /// Policy: an unconfirmed ancestor would have too many descendants.
+    #[error("{of} would have {count} descendants, itself included; at most {limit} may be")]
+    TooManyDescendants {
+        /// The ancestor.
+        of: Txid,
+        /// How many it would have, itself included.
+        count: usize,
+        /// How many it may have.
+        limit: usize,
+    },
+    /// Policy: an unconfirmed ancestor and its descendants would be too large together.
+    #[error("{of} would have {vsize} vB of descendants, itself included; at most {limit} may be")]
+    DescendantsTooLarge {
+        /// The ancestor.
+        of: Txid,
+        /// Their virtual bytes.
+        vsize: u64,
+        /// How many there may be.
+        limit: u64,
     },
 }
 

@@ -139,7 +139,7 @@ fn a_child_carries_a_zero_fee_parent_and_its_dust() {
         matches!(refused, Err(PackageReject { index: 0, reject: Reject::BelowFloor { fee: 200, .. } })),
         "{refused:?}"
     );
-    let unswept = pay(wallet, COIN, 9, p2wpkh(9), 5000);
+    let unswept = pay(outpoint(&parent, 0), COIN, 2, p2wpkh(9), 5000);
     let refused = chain.submit_package(&[parent.clone(), unswept]);
     assert!(matches!(refused, Err(PackageReject { index: 0, reject: Reject::Dust { .. } })));
     assert_eq!(chain.mempool().count(), 0);
@@ -161,7 +161,7 @@ fn a_package_replaces_another_and_a_failing_one_leaves_no_trace() {
     let before = txids(chain.mempool());
     let parent = commitment(funding, 2, 240);
     let refused = chain.submit_package(&[parent.clone(), bump(&parent, wallet, 1100)]).unwrap_err();
-    assert!(matches!(refused, PackageReject { index: 0, reject: Reject::ReplacementTooCheap { fee: 1100, .. } }));
+    assert!(matches!(refused, PackageReject { index: 1, reject: Reject::ReplacementTooCheap { fee: 1100, .. } }));
     let mut forged = bump(&parent, wallet, 5000);
     forged.output[0].value = bitcoin::Amount::from_sat(COIN - 6000);
     let refused = chain.submit_package(&[parent.clone(), forged]).unwrap_err();
@@ -262,7 +262,9 @@ fn eviction_takes_the_line_and_returns_it_parents_first() {
     let evicted = chain.evict(&parent.compute_txid());
     assert_eq!(evicted, line);
     assert_eq!(chain.evict(&parent.compute_txid()), []);
-    assert_eq!(chain.submit_package(&evicted), Ok(vec![Submitted::Accepted; 3]));
+    for tx in evicted {
+        assert_eq!(chain.submit(tx), Ok(Submitted::Accepted));
+    }
     chain.mint_transaction(pay(OutPoint::new(parent.compute_txid(), 9), COIN, 1, p2wpkh(2), 500)).unwrap();
     assert_eq!(chain.mempool().count(), 3);
 }

@@ -119,14 +119,42 @@ pub fn pay(coin: OutPoint, value: u64, key: u8, to: ScriptBuf, fee: u64) -> Tran
     sign_p2wpkh(unsigned(&[(coin, 0xffff_fffd)], &[(to, value - fee)]), 0, value, key)
 }
 
-/// Spends one coin that needs no signature into equal outputs of the same kind.
+/// Spends one coin that needs no signature into equal outputs of the same kind; the last one takes what is left over.
 pub fn split(coin: OutPoint, value: u64, number: i64, outputs: u64, fee: u64) -> Transaction {
     let script = anyone(number);
     let each = (value - fee) / outputs;
-    let outputs: Vec<_> = (0..outputs).map(|_| (script.to_p2wsh(), each)).collect();
-    let mut tx = unsigned(&[(coin, 0xffff_fffd)], &outputs);
-    tx.input[0].witness = Witness::from_slice(&[script.to_bytes()]);
+    let value_of = |index| if index + 1 == outputs { value - fee - each * (outputs - 1) } else { each };
+    let outputs: Vec<_> = (0..outputs).map(|index| (script.to_p2wsh(), value_of(index))).collect();
+    join(&[coin], number, &outputs)
+}
+
+/// Spends coins that need no signature into any outputs.
+pub fn join(coins: &[OutPoint], number: i64, outputs: &[(ScriptBuf, u64)]) -> Transaction {
+    let inputs: Vec<_> = coins.iter().map(|coin| (*coin, 0xffff_fffd)).collect();
+    let mut tx = unsigned(&inputs, outputs);
+    for input in &mut tx.input {
+        input.witness = Witness::from_slice(&[anyone(number).to_bytes()]);
+    }
     tx
+}
+
+/// Spends coins that need no signature into one output and enough data that the size is exact.
+pub fn sized(coins: &[OutPoint], value: u64, number: i64, fee: u64, vsize: u64) -> Transaction {
+    let with = |data: usize| {
+        let data = ScriptBuf::from_bytes(vec![0x6a; data]);
+        join(coins, number, &[(anyone(number).to_p2wsh(), value - fee), (data, 0)])
+    };
+    let mut data = usize::try_from(vsize).unwrap() - with(0).vsize();
+    while vsize_of(&with(data)) > vsize {
+        data -= 1; // the length of the data has a length
+    }
+    let tx = with(data);
+    assert_eq!(vsize_of(&tx), vsize);
+    tx
+}
+
+pub fn vsize_of(tx: &Transaction) -> u64 {
+    u64::try_from(tx.vsize()).unwrap()
 }
 
 pub fn outpoint(tx: &Transaction, vout: u32) -> OutPoint {
