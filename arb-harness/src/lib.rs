@@ -12,6 +12,7 @@ pub mod driver;
 pub mod fixture;
 pub mod host;
 pub mod keys;
+pub mod market;
 pub mod node;
 pub mod oracle;
 pub mod peer;
