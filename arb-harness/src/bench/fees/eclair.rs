@@ -4,7 +4,9 @@
 //! (`ReplaceableTxPublisher.getFeerate`), when and how far a feerate goes up (`bumpedFeerate`), its caps
 //! (`ReplaceableTxFunder`), and that a sweep of what nobody else can take is final (`FinalTxPublisher`) at the slow feerate,
 //! at most `max-closing-feerate`. Targets are an HTLC's own expiry, so that an outgoing one is late from its first block.
-//! Not modelled: random delays, and the haste of a wallet with few coins. Nothing is remembered: the mempool is.
+//! Not modelled: random delays, and the haste of a wallet with few coins. A bump that
+//! BIP 125 refuses is tried again from the same place: a fifth of a low feerate is less than an increment. Nothing is
+//! remembered: the mempool is.
 
 use super::claims::weight;
 use super::oracle::DUST_SAT;
