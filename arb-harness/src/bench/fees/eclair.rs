@@ -1,12 +1,11 @@
 //! eclair's transaction publisher (0.13): one transaction for one output, at the estimate for the blocks that are left.
 //!
-//! Taken over from `channel/publish`: no aggregation, the four speeds and when each is taken
-//! (`ReplaceableTxPublisher.getFeerate`), when and how far a feerate goes up (`bumpedFeerate`), its caps
-//! (`ReplaceableTxFunder`), and that a sweep of what nobody else can take is final (`FinalTxPublisher`) at the slow feerate,
-//! at most `max-closing-feerate`. Targets are an HTLC's own expiry, so that an outgoing one is late from its first block.
-//! Not modelled: random delays, and the haste of a wallet with few coins. A bump that
-//! BIP 125 refuses is tried again from the same place: a fifth of a low feerate is less than an increment. Nothing is
-//! remembered: the mempool is.
+//! Taken over from `channel/publish`: no aggregation, the four speeds and when each is taken, when and how far a feerate
+//! goes up (`ReplaceableTxPublisher`), its caps (`ReplaceableTxFunder`), and that a sweep of what nobody else can take is
+//! final (`PublishFinalTx`) at the slow feerate, at most `max-closing-feerate` (`getClosingFeerate`). Targets are an HTLC's
+//! own expiry, so that an outgoing one is late from its first block. Not modelled: random delays, and the haste of a wallet
+//! with few coins. A bump that BIP 125 refuses is tried again from the same place: a fifth of a low feerate is less than an
+//! increment. Nothing is remembered: the mempool is.
 
 use super::claims::weight;
 use super::oracle::DUST_SAT;
@@ -92,13 +91,13 @@ mod tests {
 
     #[test]
     fn the_speed_follows_the_blocks_left() {
-        // ReplaceableTxPublisher.getFeerate: ≥ 36 slow, ≥ 12 medium, ≥ 2 fast, otherwise fastest.
+        // ReplaceableTxPublisher: ≥ 36 slow, ≥ 12 medium, ≥ 2 fast, otherwise fastest.
         assert_eq!([500, 36, 35, 12, 11, 2, 1, 0].map(target), [36, 36, 12, 12, 2, 2, 1, 1]);
     }
 
     #[test]
     fn a_fifth_more_every_block_in_a_hurry_and_otherwise_only_with_the_estimate() {
-        // bumpedFeerate: within six blocks of the target max(target's feerate, previous × 1.2).
+        // ReplaceableTxPublisher: within six blocks of the target max(target's feerate, previous × 1.2).
         assert_eq!([wanted(6, 500, Some(1_000)), wanted(0, 5_000, Some(1_000))], [1_200, 5_000]);
         // Before that only if the estimate is that much higher.
         assert_eq!([wanted(7, 1_199, Some(1_000)), wanted(7, 1_200, Some(1_000))], [1_000, 1_200]);
@@ -135,7 +134,7 @@ mod tests {
 
     #[test]
     fn what_nobody_contests_is_final_at_ten_sat_per_vbyte() {
-        // getClosingFeerate with max-closing-feerate, and FinalTxPublisher.
+        // getClosingFeerate with max-closing-feerate, and PublishFinalTx.
         let lazy = direct(0, 90_000, 0, None);
         let fee = |feerate| offers(&mut Eclair, 100, &fees_by(&[(1, 90_000), (36, feerate)]), &[lazy])[0].fee_sat;
         let weight = weight([&lazy].into_iter());

@@ -1,8 +1,8 @@
 //! LDK's claim packages (0.3) and its output sweeper.
 //!
 //! Taken over from `chain/package.rs` and `chain/onchaintx.rs`: what is merged and what is not
-//! (`PackageTemplate::can_merge_with`), when a package is looked at again (`get_height_timer`), how far a feerate goes up and
-//! where it stops (`feerate_bump`, `compute_fee_from_spent_amounts`, `compute_package_feerate`), and that a claim whose first
+//! (`PackageTemplate::can_merge_with`), when a package is bumped (`get_height_timer`), that in between it follows a rising
+//! estimate (`rebroadcast_pending_claims`, which runs more than once a block), how far a feerate goes up and where it stops (`feerate_bump`, `compute_fee_from_spent_amounts`, `compute_package_feerate`), and that a claim whose first
 //! transaction is uneconomic is never tried again. What has no deadline goes through `util/sweep.rs`: one batch, made again
 //! every block. Confirmation targets are ldk-node's: 6 blocks for `UrgentOnChainSweep`, 12 for `OutputSpendingFee`. Not
 //! modelled: `SpendableOutputs` waiting for six confirmations, and that LDK itself closes 36 blocks before an incoming HTLC's
@@ -60,20 +60,25 @@ fn first_feerate(weight: u64, value_sat: u64, estimate: u64) -> Option<u64> {
     (feerate >= FLOOR_SAT_PER_KW).then_some(feerate)
 }
 
-/// The next feerate out of the inputs' value: a quarter more or the estimate, at least what BIP 125 asks for, at most half of
-/// the value. `None` leaves the transaction as it is.
-fn bumped(weight: u64, value_sat: u64, estimate: u64, previous: u64) -> Option<u64> {
-    let wanted = first_feerate(weight, value_sat, estimate.max(previous + previous / 4))?;
-    let previous_fee = fee_sat(weight, previous);
-    let least = previous_fee + fee_sat(weight, FLOOR_SAT_PER_KW);
-    let fee = fee_sat(weight, wanted).max(least);
-    (wanted > previous && fee <= value_sat / 2).then(|| wanted.max(feerate(weight, fee)))
+/// What is wanted next: a quarter more or the estimate when the timer is due, and otherwise the estimate if it has risen.
+const fn wanted(estimate: u64, previous: u64, due: bool) -> u64 {
+    let least = if due { previous + previous / 4 } else { previous };
+    if estimate > least { estimate } else { least }
 }
 
-/// The next feerate where the wallet pays: the same step and increment, at most five estimates, and never less than before.
-fn bumped_external(estimate: u64, previous: u64) -> u64 {
-    let least = previous + FLOOR_SAT_PER_KW;
-    estimate.max(previous + previous / 4).max(least).min(estimate * EXTERNAL_CAP).max(previous)
+/// The next feerate out of the inputs' value: at least what BIP 125 asks for, at most half of the value. `None` leaves the
+/// transaction as it is.
+fn bumped(weight: u64, value_sat: u64, wanted: u64, previous: u64) -> Option<u64> {
+    let next = first_feerate(weight, value_sat, wanted)?;
+    let least = fee_sat(weight, previous) + fee_sat(weight, FLOOR_SAT_PER_KW);
+    let fee = fee_sat(weight, next).max(least);
+    (next > previous && fee <= value_sat / 2).then(|| next.max(feerate(weight, fee)))
+}
+
+/// The next feerate where the wallet pays: the same increment, at most five estimates, and never less than before.
+fn bumped_external(estimate: u64, wanted: u64, previous: u64) -> u64 {
+    let next = if wanted > previous { wanted.max(previous + FLOOR_SAT_PER_KW) } else { previous };
+    next.min(estimate * EXTERNAL_CAP).max(previous)
 }
 
 impl Package {
@@ -99,14 +104,16 @@ impl Package {
         if previous == 0 {
             self.feerate_previous = if external { estimate } else { first_feerate(weight, value_sat, estimate)? };
             self.height_timer = height_timer(now.tip, self.deadline);
-        } else if now.tip >= self.height_timer {
+        } else {
+            let due = now.tip >= self.height_timer;
+            let wanted = wanted(estimate, previous, due);
             let next = if external {
-                Some(bumped_external(estimate, previous))
+                Some(bumped_external(estimate, wanted, previous))
             } else {
-                bumped(weight, value_sat, estimate, previous)
+                bumped(weight, value_sat, wanted, previous)
             };
             self.feerate_previous = next.unwrap_or(previous);
-            self.height_timer = height_timer(now.tip, self.deadline);
+            self.height_timer = if due { height_timer(now.tip, self.deadline) } else { self.height_timer };
         }
         Some(Offered { claims: self.claims.clone(), weight, fee_sat: fee_sat(weight, self.feerate_previous) })
     }
@@ -184,11 +191,12 @@ mod tests {
     #[test]
     fn a_bump_is_a_quarter_or_the_estimate_and_half_of_the_value_at_most() {
         let (weight, value) = (1_000, 100_000);
-        // feerate_bump: max(estimator, previous × 1.25).
-        assert_eq!(bumped(weight, value, 500, 4_000), Some(5_000));
-        assert_eq!(bumped(weight, value, 9_000, 4_000), Some(9_000));
+        // feerate_bump: max(estimator, previous × 1.25) when the timer is due, and the highest of both before.
+        assert_eq!([wanted(500, 4_000, true), wanted(9_000, 4_000, true)], [5_000, 9_000]);
+        assert_eq!([wanted(500, 4_000, false), wanted(4_100, 4_000, false)], [4_000, 4_100]);
         // BIP 125 rules 3 and 4: at least 253 sat/kw more.
-        assert_eq!(bumped(weight, value, 253, 400), Some(653));
+        assert_eq!([bumped(weight, value, 5_000, 4_000), bumped(weight, value, 500, 400)], [Some(5_000), Some(653)]);
+        assert_eq!(bumped(weight, value, 4_000, 4_000), None);
         // compute_fee_from_spent_amounts: never more than half of the inputs' value.
         assert_eq!(bumped(weight, value, 90_000, 4_000), Some(50_000));
         assert_eq!(bumped(weight, value, 90_000, 49_900), None, "too little is left for a replacement");
@@ -201,8 +209,9 @@ mod tests {
     #[test]
     fn the_wallet_pays_five_estimates_at_most() {
         // compute_package_feerate: no budget, five times the estimate, and never down.
-        assert_eq!([bumped_external(1_000, 1_000), bumped_external(1_000, 4_500)], [1_253, 5_000]);
-        assert_eq!([bumped_external(1_000, 6_000), bumped_external(9_000, 6_000)], [6_000, 9_000]);
+        let due = |estimate, previous| bumped_external(estimate, wanted(estimate, previous, true), previous);
+        assert_eq!([due(1_000, 1_000), due(1_000, 4_500), due(1_000, 6_000)], [1_253, 5_000, 6_000]);
+        assert_eq!([due(9_000, 6_000), bumped_external(9_000, 6_000, 6_000)], [9_000, 6_000]);
         // No cap by value: a second-level claim of 1,000 sat is claimed at any estimate.
         let offered = offers(&mut Ldk::default(), 100, &fees(50_000), &[second_level(0, 1_000, 0, 300)]);
         assert_eq!(offered[0].fee_sat, offered[0].weight * 50);
@@ -229,15 +238,17 @@ mod tests {
     }
 
     #[test]
-    fn between_the_timers_nothing_moves() {
+    fn between_the_timers_only_a_higher_estimate_moves_it() {
         let claim = direct(0, 900_000, 0, Some(300));
         let mut ldk = Ldk::default();
         let mut rate = |tip, estimate| {
             let offered = offers(&mut ldk, tip, &fees(estimate), &[claim]).remove(0);
             feerate(offered.weight, offered.fee_sat)
         };
-        assert_eq!([rate(100, 2_000), rate(101, 9_000), rate(114, 9_000)], [2_000, 2_000, 2_000]);
-        assert_eq!([rate(115, 1_000), rate(116, 9_000), rate(130, 9_000)], [2_500, 2_500, 9_000]);
+        // rebroadcast_pending_claims: the highest of the previous and the new one.
+        assert_eq!([rate(100, 2_000), rate(101, 1_000), rate(114, 1_000)], [2_000, 2_000, 2_000]);
+        assert_eq!([rate(115, 1_000), rate(116, 1_000), rate(117, 9_000)], [2_500, 2_500, 9_000]);
+        assert_eq!([rate(129, 1_000), rate(130, 1_000)], [9_000, 11_250]);
     }
 
     #[test]

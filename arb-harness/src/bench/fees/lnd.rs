@@ -134,7 +134,7 @@ mod tests {
 
     #[test]
     fn clusters_share_deadline_and_lock_time_and_have_a_hundred_inputs() {
-        // BudgetAggregator.ClusterInputs and MaxInputsPerTx.
+        // BudgetAggregator.ClusterInputs and DefaultMaxInputsPerTx.
         let claims = [
             direct(0, 90_000, 0, Some(300)),
             direct(1, 90_000, 0, Some(300)),
