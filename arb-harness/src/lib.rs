@@ -5,6 +5,7 @@
 //! with Bitcoin Core's own script interpreter, a [`signer`] and a [`wallet`], the counterparty ([`peer`]), the oracle that
 //! counts satoshis from outside ([`oracle`]), and the demonstration.
 
+pub mod bench;
 pub mod chain;
 pub mod check;
 pub mod demo;
@@ -12,6 +13,7 @@ pub mod driver;
 pub mod fixture;
 pub mod host;
 pub mod keys;
+pub mod market;
 pub mod node;
 pub mod oracle;
 pub mod peer;

@@ -110,6 +110,9 @@ pub(crate) enum Failure {
         /// The system's answer.
         source: io::Error,
     },
+    /// A number that leaves nothing to do.
+    #[error("{0} must be at least 1")]
+    Nothing(&'static str),
     /// Nobody reads standard output any more.
     #[error("standard output is closed")]
     Closed,
@@ -180,6 +183,7 @@ impl From<Failure> for ExitCode {
             | Failure::Chain(_)
             | Failure::Unwritable(..)
             | Failure::Io { .. }
+            | Failure::Nothing(_)
             | Failure::Panicked(_) => Self::from(2),
         }
     }

@@ -5,6 +5,7 @@
 //! everything else to standard error. Tools that read never claim a journal, so that nobody is fenced by being looked at.
 
 mod balance;
+mod bench;
 mod demo;
 mod export;
 mod failure;
@@ -57,6 +58,9 @@ enum Command {
     Export(export::Options),
     /// Runs the simulator.
     Sim(sim::Options),
+    /// Measures the court's judgement beside that of others.
+    #[command(subcommand)]
+    Bench(bench::Options),
 }
 
 /// A journal to read.
@@ -99,5 +103,6 @@ fn run(arguments: &Arguments) -> Answer {
         Command::Inspect(options) => inspect::run(options, json),
         Command::Export(options) => export::run(options, json),
         Command::Sim(options) => sim::run(options, json),
+        Command::Bench(options) => bench::run(options, json),
     }
 }

@@ -1,0 +1,3 @@
+//! Measurements: what the court's judgement is worth beside that of others, on the same ground.
+
+pub mod fees;
