@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use arb_core::Side;
-use arb_core::bolt3::{ChannelType, OutputKind, PaymentHash, Preimage};
+use arb_core::bolt3::{OutputKind, PaymentHash, Preimage};
 use bitcoin::{OutPoint, ScriptBuf, Transaction, TxOut, Txid};
 
 use super::batch::{Batch, Target};
@@ -43,20 +43,13 @@ impl Sight<'_> {
     /// own after their expiry.
     pub(super) fn targets(&self, chain: &Chain, preimages: &BTreeMap<Preimage, u32>) -> Vec<Target> {
         let tip = chain.tip().0;
-        let delay = match self.fixture.setup().channel_type {
-            ChannelType::StaticRemotekey => 0,
-            ChannelType::AnchorsZeroFeeHtlcTx => 1,
-        };
         let known = |hash: &PaymentHash| {
             let mut known = preimages.iter().filter(|(_, from)| **from <= tip).map(|(preimage, _)| *preimage);
             known.find(|preimage| preimage.hash() == *hash)
         };
         let target = |(index, htlc): (usize, &arb_core::Htlc)| {
             let (outpoint, ..) = self.commitment.htlc_output(index).ok()?;
-            let coin = chain.utxo(&outpoint)?;
-            if coin.height.saturating_add(delay) > tip.saturating_add(1) {
-                return None;
-            }
+            chain.utxo(&outpoint)?; // confirmed: the one block of delay that some types ask for has passed
             match htlc.key.is_offered() {
                 true => known(&htlc.payment_hash).map(|preimage| Target { index, preimage: Some(preimage) }),
                 false => (htlc.cltv_expiry.get() <= tip).then_some(Target { index, preimage: None }),

@@ -75,3 +75,17 @@ fn while_nothing_of_its_own_confirms_it_cycles_with_the_coins_that_wait() {
     }
     assert!(scene.chain.mempool().count() <= 20, "no more than it has coins");
 }
+
+#[test]
+fn our_preimage_claims_are_cycled_with_its_timeouts_once_those_are_final() {
+    for (owner, acts) in [(Side::Local, 2), (Side::Remote, 4)] {
+        let mut scene = Scene::received(owner, 2, Tactic::Cycle, EXPIRY);
+        let claims = [scene.claim([0], 1000), scene.claim([1], 1000)];
+        claims.iter().for_each(|claim| scene.submit(claim));
+        assert_eq!(scene.act().len(), acts, "{owner:?}: one cycle for each lock of its own commitment");
+        assert!(claims.iter().all(|claim| !scene.waits(claim)));
+        assert_eq!(scene.chain.mempool().count(), acts / 2);
+        scene.chain.mine();
+        assert_eq!(scene.open(), [0, 1]);
+    }
+}

@@ -1,8 +1,9 @@
 //! Outbidding and stalling.
 
 use arb_core::{HtlcRef, Side};
-use arb_harness::adversary::{ActKind, Tactic};
+use arb_harness::adversary::{ActKind, Adversary, Tactic};
 use arb_harness::chain::Reject;
+use arb_harness::peer::{Peer, PeerPlan};
 
 use crate::support::*;
 
@@ -37,15 +38,41 @@ fn each_of_our_claims_is_outbid_at_the_lowest_price() {
 }
 
 #[test]
-fn it_takes_back_what_it_offered_once_that_has_expired_and_knows_no_other_preimage() {
+fn without_a_preimage_it_can_do_nothing_about_what_we_offered() {
     let mut scene = Scene::new(Side::Local, 2, Tactic::Replace);
-    // An opponent that has no preimages can do nothing about our claims.
     scene.adversary = adversary(0, Tactic::Replace, 5, &mut scene.chain);
     let claim = scene.claim([0, 1], 2000);
     scene.submit(&claim);
     assert_eq!(scene.act(), []);
     assert!(scene.waits(&claim));
     assert_eq!(scene.adversary.spend_sat(), 0);
+}
+
+#[test]
+fn it_takes_back_what_it_offered_from_the_expiry_on() {
+    for owner in [Side::Local, Side::Remote] {
+        let mut scene = Scene::received(owner, 4, Tactic::Replace, EXPIRY - 2);
+        let claim = scene.claim(0..4, 2000);
+        scene.submit(&claim);
+        assert_eq!(scene.act(), []);
+        scene.chain.mine_at(u32::MAX, 0);
+        let [act] = scene.act().try_into().unwrap();
+        assert_eq!(act.htlcs, [1, 3].map(HtlcRef::received), "{owner:?}: the two that have expired");
+        assert!(!scene.waits(&claim));
+        scene.chain.mine();
+        assert_eq!(scene.open(), [0, 2]);
+    }
+}
+
+#[test]
+fn different_expiries_share_a_transaction_on_our_commitment_only() {
+    for (owner, taken) in [(Side::Local, 5), (Side::Remote, 3)] {
+        let mut scene = Scene::received(owner, 5, Tactic::Replace, EXPIRY);
+        let claim = scene.claim(0..5, 2000);
+        scene.submit(&claim);
+        let [act] = scene.act().try_into().unwrap();
+        assert_eq!(act.htlcs.len(), taken, "{owner:?}: on its own, our signatures cover the lock");
+    }
 }
 
 #[test]
@@ -79,14 +106,9 @@ fn one_htlc_of_the_batch_goes_in_each_block_and_the_rest_has_to_be_put_together_
 fn the_same_seed_does_the_same() {
     let run = |seed| {
         let mut scene = Scene::new(Side::Local, 10, Tactic::Stall);
-        let peer = arb_harness::peer::Peer::new(Default::default(), &[0xee; 32]);
-        let mut plan = peer.plan().clone();
-        plan.preimages = (0..10).map(|id| (preimage(id), 0)).collect();
-        scene.adversary = arb_harness::adversary::Adversary::new(
-            arb_harness::peer::Peer::new(plan, &[0xee; 32]),
-            Tactic::Stall,
-            seed,
-        );
+        let preimages = (0..10).map(|id| (preimage(id), 0)).collect();
+        let peer = Peer::new(PeerPlan { preimages, sweeps: false, ..PeerPlan::default() }, &[0xee; 32]);
+        scene.adversary = Adversary::new(peer, Tactic::Stall, seed);
         let mut acts = Vec::new();
         for _ in 0..4 {
             let batch = scene.claim(scene.open(), 4000);

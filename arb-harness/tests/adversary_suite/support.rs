@@ -32,20 +32,28 @@ pub fn preimage(id: u64) -> Preimage {
 
 /// `count` HTLCs that we offered.
 pub fn fixture(count: u64) -> ChannelFixture {
+    fixture_of((0..count).map(|id| (HtlcRef::offered(id), EXPIRY)))
+}
+
+fn fixture_of(htlcs: impl Iterator<Item = (HtlcRef, u32)>) -> ChannelFixture {
     let setup = ChannelSetup::from_seed(&[7; 32], 1, ChannelType::AnchorsZeroFeeHtlcTx, 10_000_000);
     let mut fixture = ChannelFixture::new(setup);
-    let htlc = |id| Htlc {
-        key: HtlcRef::offered(id),
+    let htlc = |(key, expiry): (HtlcRef, u32)| Htlc {
+        key,
         amount_msat: HTLC_SAT * 1000,
-        payment_hash: preimage(id).hash(),
-        cltv_expiry: Height::new(EXPIRY),
-        link: Link::Own,
+        payment_hash: preimage(key.id).hash(),
+        cltv_expiry: Height::new(expiry),
+        link: if key.is_offered() { Link::Own } else { Link::Received },
         tag: Vec::new(),
     };
-    let htlcs: Vec<Htlc> = (0..count).map(htlc).collect();
+    let htlcs: Vec<Htlc> = htlcs.map(htlc).collect();
+    let sum = |offered| {
+        let count = htlcs.iter().filter(|htlc| htlc.key.is_offered() == offered).count();
+        u64::try_from(count).unwrap() * HTLC_SAT * 1000
+    };
     let state = CommitmentState {
-        local_msat: 7_000_000_000 - count * HTLC_SAT * 1000,
-        remote_msat: 3_000_000_000,
+        local_msat: 7_000_000_000 - sum(true),
+        remote_msat: 3_000_000_000 - sum(false),
         feerate_sat_per_kw: 1000,
         htlcs,
     };
@@ -67,12 +75,21 @@ pub fn adversary(count: u64, tactic: Tactic, coins: usize, chain: &mut Chain) ->
 
 impl Scene {
     pub fn new(owner: Side, count: u64, tactic: Tactic) -> Self {
-        let fixture = fixture(count);
+        Self::of(owner, fixture(count), count, tactic, EXPIRY)
+    }
+
+    /// The counterparty offered the HTLCs, every other one a block earlier, and knows no preimage; we know them.
+    pub fn received(owner: Side, count: u64, tactic: Tactic, tip: u32) -> Self {
+        let fixture = fixture_of((0..count).map(|id| (HtlcRef::received(id), EXPIRY - u32::from(id % 2 == 1))));
+        Self::of(owner, fixture, 0, tactic, tip)
+    }
+
+    fn of(owner: Side, fixture: ChannelFixture, preimages: u64, tactic: Tactic, tip: u32) -> Self {
         let mut chain = Chain::new(ChainConfig { start_height: START, ..ChainConfig::default() });
         fixture.plant(&mut chain).unwrap();
-        let adversary = adversary(count, tactic, 20, &mut chain);
+        let adversary = adversary(preimages, tactic, 20, &mut chain);
         chain.mine_txs(vec![fixture.commitment_tx(owner, 1).unwrap()]).unwrap();
-        while chain.tip().0 < EXPIRY {
+        while chain.tip().0 < tip {
             chain.mine();
         }
         let commitment = fixture.commitment(owner, 1).unwrap();
@@ -81,9 +98,15 @@ impl Scene {
         Self { fixture, chain, commitment, adversary, keys, to }
     }
 
-    /// Our claim of these HTLCs after their expiry, with a coin of ours, which pays this fee.
+    /// Our claim of these HTLCs, with a coin of ours, which pays this fee: after the expiry of what we offered, with the
+    /// preimage of what we received.
     pub fn claim(&mut self, htlcs: impl IntoIterator<Item = usize>, fee_sat: u64) -> Transaction {
-        let targets: Vec<Target> = htlcs.into_iter().map(|index| Target { index, preimage: None }).collect();
+        let preimage = |index: usize| {
+            let key = self.commitment.htlcs[index].key;
+            (!key.is_offered()).then(|| preimage(key.id))
+        };
+        let htlcs = htlcs.into_iter();
+        let targets: Vec<Target> = htlcs.map(|index| Target { index, preimage: preimage(index) }).collect();
         let coin = self.chain.mint(self.to.clone(), COIN_SAT);
         let coin: [(OutPoint, TxOut); 1] =
             [(coin, TxOut { value: Amount::from_sat(COIN_SAT), script_pubkey: self.to.clone() })];
