@@ -38,6 +38,20 @@ fn each_of_our_claims_is_outbid_at_the_lowest_price() {
 }
 
 #[test]
+fn a_batch_leaves_no_dust() {
+    for (owner, spare_sat) in [(Side::Local, COIN_SAT), (Side::Remote, COIN_SAT + 2 * HTLC_SAT)] {
+        let mut scene = Scene::new(owner, 2, Tactic::Replace);
+        assert!(scene.try_claim([0, 1], spare_sat - 294).is_some());
+        for rest_sat in [293, 1] {
+            assert!(scene.try_claim([0, 1], spare_sat - rest_sat).is_none());
+        }
+        assert!(scene.try_claim([0, 1], spare_sat + 1).is_none());
+        // Nothing at all is left: the second level's own outputs are enough for a transaction.
+        assert_eq!(scene.try_claim([0, 1], spare_sat).is_some(), owner == Side::Local);
+    }
+}
+
+#[test]
 fn without_a_preimage_it_can_do_nothing_about_what_we_offered() {
     let mut scene = Scene::new(Side::Local, 2, Tactic::Replace);
     scene.adversary = adversary(0, Tactic::Replace, 5, &mut scene.chain);

@@ -14,7 +14,7 @@ use bitcoin::{Amount, OutPoint, ScriptBuf, Transaction, TxOut};
 pub const START: u32 = 480;
 pub const EXPIRY: u32 = 500;
 pub const HTLC_SAT: u64 = 50_000;
-const COIN_SAT: u64 = 2_000_000;
+pub const COIN_SAT: u64 = 2_000_000;
 
 /// A channel whose commitment is confirmed, all HTLCs expired, and the opponent with all preimages.
 pub struct Scene {
@@ -101,6 +101,11 @@ impl Scene {
     /// Our claim of these HTLCs, with a coin of ours, which pays this fee: after the expiry of what we offered, with the
     /// preimage of what we received.
     pub fn claim(&mut self, htlcs: impl IntoIterator<Item = usize>, fee_sat: u64) -> Transaction {
+        self.try_claim(htlcs, fee_sat).unwrap()
+    }
+
+    /// The same, if it leaves more than dust.
+    pub fn try_claim(&mut self, htlcs: impl IntoIterator<Item = usize>, fee_sat: u64) -> Option<Transaction> {
         let preimage = |index: usize| {
             let key = self.commitment.htlcs[index].key;
             (!key.is_offered()).then(|| preimage(key.id))
@@ -121,7 +126,7 @@ impl Scene {
             to: &self.to,
             extra: (0, 0),
         };
-        batch.pay(fee_sat).unwrap().unwrap()
+        batch.pay(fee_sat).unwrap()
     }
 
     pub fn submit(&mut self, tx: &Transaction) {

@@ -182,6 +182,8 @@ fn trimming_spares_whom_a_child_pays_for_and_takes_the_worst_line() {
     for tx in [&carried, &carrier, &alone, &rich, &poor] {
         chain.submit(tx.clone()).unwrap();
     }
+    let rank = |tx: &Transaction| chain.mempool_rank(&tx.compute_txid()).unwrap();
+    assert_eq!([&carried, &carrier, &rich, &poor].map(rank), [2000, 3000, 2000, 1000]);
     chain.set_mempool_min_feerate(2000);
     assert_eq!(chain.trim(), [poor, alone]);
     chain.set_mempool_min_feerate(2001);
