@@ -5,6 +5,7 @@
 //! with Bitcoin Core's own script interpreter, a [`signer`] and a [`wallet`], the counterparty ([`peer`]), the oracle that
 //! counts satoshis from outside ([`oracle`]), and the demonstration.
 
+pub mod adversary;
 pub mod bench;
 pub mod chain;
 pub mod check;

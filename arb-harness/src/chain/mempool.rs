@@ -110,17 +110,17 @@ impl Mempool {
     }
 
     /// What a full mempool ranks an entry by: its own feerate or that with all its descendants, whichever is higher.
-    fn descendant_score(&self, txid: &Txid, entry: &Entry) -> u64 {
+    pub(super) fn rank(&self, txid: &Txid) -> Option<u64> {
         let (fee, vsize) = self.total(self.descendants(txid));
-        entry.feerate().max(check::feerate(fee, vsize))
+        Some(self.get(txid)?.feerate().max(check::feerate(fee, vsize)))
     }
 
     /// Throws out what ranks below a feerate, the worst first and with its descendants; returns it with parents first.
     pub(super) fn trim(&mut self, sat_per_kvb: u64) -> Vec<Transaction> {
         let mut evicted = Vec::new();
         loop {
-            let scores = self.entries.iter().map(|(txid, entry)| (self.descendant_score(txid, entry), *txid));
-            let Some((_, worst)) = scores.filter(|(score, _)| *score < sat_per_kvb).min() else { return evicted };
+            let ranks = self.entries.keys().filter_map(|txid| Some((self.rank(txid)?, *txid)));
+            let Some((_, worst)) = ranks.filter(|(rank, _)| *rank < sat_per_kvb).min() else { return evicted };
             evicted.extend(self.evict(&worst));
         }
     }

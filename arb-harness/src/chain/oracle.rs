@@ -78,6 +78,12 @@ impl Chain {
         self.mempool.get(txid).map(|entry| (&entry.tx, entry.fee))
     }
 
+    /// What a full mempool ranks a waiting transaction by, in satoshi per thousand virtual bytes: its own feerate or that
+    /// with all its descendants. Below the mempool's minimum, [`trim`](Self::trim) evicts it.
+    pub fn mempool_rank(&self, txid: &Txid) -> Option<u64> {
+        self.mempool.rank(txid)
+    }
+
     /// The waiting transaction that spends an outpoint.
     pub fn mempool_spender(&self, outpoint: &OutPoint) -> Option<&Transaction> {
         Some(&self.mempool.get(&self.mempool.spender(outpoint)?)?.tx)

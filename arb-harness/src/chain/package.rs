@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use bitcoin::{Transaction, Txid};
 
 use super::check::{self, Spend};
-use super::limits::{self, Lenience};
+use super::limits;
 use super::reject::{PackageReject, Reject, Submitted};
 use super::replace::{self, Chunk};
 use super::{Chain, Coin};
@@ -80,7 +80,8 @@ impl Chain {
         Ok(())
     }
 
-    /// All that concerns one member alone.
+    /// All that concerns one member alone. Its line is no longer than the package's, and what replaces has no ancestors
+    /// that it could conflict with: both are asked of the package.
     fn check_member<'a>(
         &self,
         index: usize,
@@ -106,8 +107,6 @@ impl Chain {
                 return Err(reject);
             }
         }
-        limits::check_one(&self.mempool, tx, Lenience::None)?;
-        replace::spends_no_conflict(&self.mempool, tx, &replace::direct_conflicts(&self.mempool, tx))?;
         Ok(Member { index, tx, spend, paid })
     }
 }

@@ -60,7 +60,7 @@ fn a_line_has_101_kvb_upwards() {
 fn a_family_has_101_kvb_downwards_and_10_more_for_one_child() {
     let mut chain = chain();
     let parent = parent(&mut chain, 4);
-    let coins: Vec<_> = (0..3).map(|_| chain.mint(anyone(1).to_p2wsh(), COIN)).collect();
+    let coins: Vec<_> = (0..4).map(|_| chain.mint(anyone(1).to_p2wsh(), COIN)).collect();
     let child = |place: u32, vsize| {
         let inputs = [outpoint(&parent, place), coins[usize::try_from(place).unwrap()]];
         sized(&inputs, COIN + 10_000, 1, vsize, vsize)
@@ -70,9 +70,34 @@ fn a_family_has_101_kvb_downwards_and_10_more_for_one_child() {
     let refused = |vsize| Err(Reject::DescendantsTooLarge { of: parent.compute_txid(), vsize, limit: 101_000 });
     assert_eq!(chain.submit(child(1, 20_001)), refused(101_001));
     assert_eq!(chain.submit(child(1, 20_000)), Ok(Submitted::Accepted));
+    let dearer = sized(&[outpoint(&parent, 1), coins[1]], COIN + 10_000, 1, 50_000, 20_000);
+    assert_eq!(chain.submit(dearer), Ok(Submitted::Accepted), "it takes the place of one as large");
     assert_eq!(chain.submit(child(2, 10_001)), refused(111_001));
-    assert_eq!(chain.submit(child(2, 10_000)), Ok(Submitted::Accepted));
-    assert_eq!(chain.submit(split(outpoint(&parent, 3), 10_000, 1, 1, 200)).map_err(|_| ()), Err(()));
+    assert_eq!(chain.submit(child(2, 5_000)), Ok(Submitted::Accepted));
+    assert_eq!(chain.submit(child(3, 5_001)), refused(111_001), "ten for all of them");
+    assert_eq!(chain.submit(child(3, 5_000)), Ok(Submitted::Accepted));
+}
+
+#[test]
+fn a_package_counts_as_one_against_the_limits() {
+    let mut chain = chain();
+    let mut coin = (chain.mint(anyone(1).to_p2wsh(), COIN), COIN);
+    let mut next = |fee| {
+        let tx = split(coin.0, coin.1, 1, 1, fee);
+        coin = (outpoint(&tx, 0), coin.1 - fee);
+        tx
+    };
+    for _ in 0..23 {
+        chain.submit(next(1000)).unwrap();
+    }
+    chain.set_mempool_min_feerate(3000);
+    let [last, parent, child] = [next(1000), next(150), next(2000)];
+    assert_eq!(chain.submit(last), Ok(Submitted::Accepted));
+    let package = [parent, child];
+    let refused = Reject::TooManyAncestors { count: 26, limit: 25 };
+    assert_eq!(chain.submit_package(&package), Err(PackageReject { index: 1, reject: refused }));
+    chain.mine();
+    assert_eq!(chain.submit_package(&package), Ok(vec![Submitted::Accepted; 2]));
 }
 
 #[test]

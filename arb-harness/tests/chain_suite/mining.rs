@@ -20,12 +20,12 @@ fn the_clearing_feerate_is_exact() {
     let mut chain = chain();
     let coin = coin(&mut chain);
     let weight = split(coin, COIN, 1, 1, 0).weight().to_wu();
-    let enough = (weight * 700).div_ceil(1000);
+    let enough = weight; // exactly, without rounding
     for fee in [enough - 1, enough] {
         let tx = split(coin, COIN, 1, 1, fee);
         chain.clear_mempool();
         chain.submit(tx.clone()).unwrap();
-        assert_eq!(chain.mine_at(700, u64::MAX).txs.len(), usize::from(fee == enough));
+        assert_eq!(chain.mine_at(1000, u64::MAX).txs.len(), usize::from(fee == enough));
         assert_eq!(chain.in_mempool(&tx.compute_txid()).is_some(), fee < enough, "what is not taken waits");
     }
 }

@@ -173,8 +173,9 @@ fn a_conflict_with_a_child_looks_at_its_parent_and_at_that_ones_other_children()
     let (a, b) = (coin(&mut chain), coin(&mut chain));
     let above = split(a, COIN, 1, 2, 500);
     let half = above.output[0].value.to_sat();
-    // The conflict spends an unconfirmed output and the coin of the package.
-    let conflict = join(&[outpoint(&above, 0), b], 1, &[(any(), half + COIN - 600)]);
+    // The conflict spends an unconfirmed output and the coin of the package, and is large: its rate is low.
+    let outputs: Vec<_> = (0..30).map(|_| (any(), (half + COIN - 3000) / 30)).collect();
+    let conflict = join(&[outpoint(&above, 0), b], 1, &outputs);
     let sibling = split(outpoint(&above, 1), half, 1, 1, 400);
     for tx in [&above, &conflict, &sibling] {
         chain.submit(tx.clone()).unwrap();
@@ -182,7 +183,9 @@ fn a_conflict_with_a_child_looks_at_its_parent_and_at_that_ones_other_children()
     let rich = package(b, 300, 20_000);
     assert_eq!(chain.submit_package(&rich), refused(1, Reject::ClusterTooLarge { with: conflict.compute_txid() }));
     chain.evict(&sibling.compute_txid());
-    assert_eq!(both(chain.submit_package(&rich)), BOTH);
+    // The least fee is less than that of the conflict and its parent: the parent counts on both sides.
+    let least = chain.fee_of(&conflict.compute_txid()).unwrap() + vsize(&package(b, 300, 5000));
+    assert_eq!(both(chain.submit_package(&package(b, 300, least))), BOTH);
     assert!(chain.in_mempool(&above.compute_txid()).is_some(), "the parent of a conflict stays");
 }
 

@@ -66,6 +66,18 @@ fn the_feerate_is_higher_than_that_of_each_direct_conflict() {
 }
 
 #[test]
+fn an_equal_feerate_is_not_enough() {
+    let mut chain = Chain::new(ChainConfig { incremental_relay_sat_per_kvb: 0, ..Default::default() });
+    let coin = coin(&mut chain);
+    let tx = |fee, data: u8| join(&[coin], 1, &[(anyone(1).to_p2wsh(), COIN - fee), (vec![0x6a, data].into(), 0)]);
+    let with = tx(1000, 1).compute_txid();
+    chain.submit(tx(1000, 1)).unwrap();
+    let refused = Reject::ReplacementTooCheap { with, fee: 1000, needed: 1000 };
+    assert_eq!(chain.submit(tx(1000, 2)), Err(refused));
+    assert_eq!(chain.submit(tx(1001, 2)), Ok(Submitted::Accepted));
+}
+
+#[test]
 fn a_hundred_may_leave_and_one_more_may_not() {
     let mut chain = chain();
     let coins: Vec<OutPoint> = (0..5).map(|_| coin(&mut chain)).collect();
@@ -170,6 +182,8 @@ fn trimming_spares_whom_a_child_pays_for_and_takes_the_worst_line() {
     for tx in [&carried, &carrier, &alone, &rich, &poor] {
         chain.submit(tx.clone()).unwrap();
     }
+    let rank = |tx: &Transaction| chain.mempool_rank(&tx.compute_txid()).unwrap();
+    assert_eq!([&carried, &carrier, &rich, &poor].map(rank), [2000, 3000, 2000, 1000]);
     chain.set_mempool_min_feerate(2000);
     assert_eq!(chain.trim(), [poor, alone]);
     chain.set_mempool_min_feerate(2001);
