@@ -29,14 +29,16 @@ pub enum Action {
         /// From which height.
         from: Height,
     },
-    /// Give this transaction to the network, in every block until it is confirmed; answer with `BroadcastAnswered`.
+    /// Give this transaction, or this package, to the network, in every block until it is confirmed; answer with
+    /// `BroadcastAnswered` about the last one.
     Broadcast {
         /// Contains the height: the next block's repetition is another action.
         id: ActionId,
         /// The channel.
         channel: ChannelId,
-        /// The signed transaction.
-        tx: Transaction,
+        /// The signed transaction; or an unconfirmed commitment and the child that pays for it, in that order, to be
+        /// submitted as one package.
+        txs: Vec<Transaction>,
         /// The greatest feerate that is meant; a node's "absurd fee" guard may be set above it.
         max_feerate_sat_per_kw: u32,
     },
@@ -49,7 +51,8 @@ pub enum Action {
         /// The channel.
         channel: ChannelId,
     },
-    /// Offer a confirmed coin; answer with `FeeInputsOffered` or `FeeInputsRefused`.
+    /// Offer confirmed coins; answer with `FeeInputsOffered` or `FeeInputsRefused`. When there are not enough for all, the
+    /// nearest deadline goes first, then the greatest value.
     RequestFeeInputs {
         /// Stable identity; the answer names it.
         id: ActionId,
@@ -57,10 +60,15 @@ pub enum Action {
         channel: ChannelId,
         /// The claim that owns what is offered.
         owner: OutPoint,
-        /// The least value: the fee and a change output that is not dust.
+        /// What they have to be worth together after paying for their own inputs: the fee and a change output that is not
+        /// dust.
         amount_sat: u64,
-        /// The feerate that the coin's own input is counted with.
+        /// The feerate that the coins' own inputs are counted with.
         feerate_sat_per_kw: u32,
+        /// When the claim is due; `None`: nobody contests it.
+        deadline: Option<Height>,
+        /// What is at stake, in satoshi.
+        value_sat: u64,
     },
     /// These coins belong to a live sweep: keep them reserved.
     HoldFeeInputs {

@@ -10,7 +10,8 @@ use crate::draft::Draft;
 use crate::event::{CommitmentSignatures, Event, LocalCommitmentSigned, Signed};
 use crate::facts::{Funding, Side};
 use crate::reject::Rejected;
-use crate::sweep::{Refusal, complete_commitment, complete_sweep, sweep_id};
+use crate::sweep::{Refusal, complete_commitment, complete_sweep, wants};
+use crate::view::ChannelView;
 use alloc::vec::Vec;
 use bitcoin::Txid;
 use bitcoin::secp256k1::{All, Secp256k1};
@@ -142,9 +143,12 @@ fn htlc_signature(
 fn signed(view: View<'_>, heard: &Signed) -> Result<(), Rejected> {
     let Some(channel) = view.index_of(&heard.channel).and_then(|index| view.channel(index)) else { return Ok(()) };
     let secp = Secp256k1::new();
-    let sweep = channel.requests.sweeps.values().find(|state| sweep_id(channel, &state.sweep) == heard.request);
-    let answer = match sweep {
-        Some(state) => complete_sweep(&secp, channel, &state.sweep, &heard.signatures).map(|_| ()),
+    let court = view.court();
+    let answer = match channel.sweep_asked(&heard.request) {
+        Some((_, state)) => {
+            let wants = wants(&ChannelView::new(channel, court.tip.height, &court.policy));
+            complete_sweep(&secp, channel, &wants, &state.sweep, &heard.signatures).map(|_| ())
+        }
         None => match channel.commitment_asked(&secp, &heard.request) {
             Some((funding, rebuilt)) => complete_commitment(&secp, &funding, &rebuilt, &heard.signatures).map(|_| ()),
             None => return Err(Rejected::UnknownRequest(heard.request)),

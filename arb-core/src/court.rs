@@ -12,6 +12,7 @@ use crate::index::Indexes;
 use crate::policy::Policy;
 use crate::reject::Mismatch;
 use crate::step::Step;
+use crate::sweep::Now;
 use crate::units::{Blocks, Height};
 use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
@@ -57,20 +58,10 @@ impl Snapshot {
         self.tip.height >= self.best_height
     }
 
-    /// The feerate for a confirmation target, from the last fresh estimate or the fallback; between the mempool's floor
-    /// and the policy's cap.
+    /// The feerate for a confirmation target; see [`Now::estimate`].
     pub(crate) fn feerate(&self, target: Option<Blocks>) -> u32 {
-        let target = target.unwrap_or(self.policy.lazy_target).get();
-        let fresh = self.fees.as_ref().filter(|(_, at)| self.tip.height <= at.after(self.policy.fee_stale));
-        let (estimate, floor) = match fresh {
-            Some((fees, _)) => {
-                let fits = fees.by_target.iter().rev().find(|(blocks, _)| u32::from(*blocks) <= target);
-                let fits = fits.or(fees.by_target.first()).map(|(_, feerate)| *feerate);
-                (fits.unwrap_or(self.policy.fallback_feerate_sat_per_kw), fees.relay_floor_sat_per_kw)
-            }
-            None => (self.policy.fallback_feerate_sat_per_kw, 0),
-        };
-        estimate.max(floor).min(self.policy.max_feerate_sat_per_kw)
+        let now = Now { tip: self.tip.height, policy: &self.policy, fees: self.fees.as_ref(), wallet_output_weight: 0 };
+        now.estimate(target.unwrap_or(self.policy.lazy_target))
     }
 
     /// Whether our commitment must not be signed because the journal may be old (F5).
@@ -133,6 +124,7 @@ impl ChainArbitrator {
                 due::actions(&self.state, channel, &mut out);
             }
         }
+        due::in_order(&mut out);
         out
     }
 

@@ -11,7 +11,7 @@ use crate::notice::Notice;
 use crate::policy::Policy;
 use crate::record::Record;
 use crate::reject::Mismatch;
-use crate::sweep::{complete_commitment, complete_sweep, sweep_id};
+use crate::sweep::{complete_commitment, complete_sweep, wants};
 use crate::units::{Blocks, Height};
 use crate::view::ChannelView;
 use alloc::boxed::Box;
@@ -154,9 +154,10 @@ impl Draft {
             | Event::SigningRefused { .. }
             | Event::ScriptsOffered { .. }
             | Event::FeeInputsOffered(_)
-            | Event::FeeInputsRefused { .. } => self.apply_to_channel(base, event),
+            | Event::FeeInputsRefused { .. }
+            | Event::BumpRequested { .. } => self.apply_to_channel(base, event),
             // Refused by name, or nothing to keep.
-            Event::BumpRequested { .. } | Event::RevokedLoaded { .. } | Event::Failed { .. } => {}
+            Event::RevokedLoaded { .. } | Event::Failed { .. } => {}
         }
         event.clone()
     }
@@ -201,9 +202,7 @@ impl Draft {
             }
             Event::Scanned(heard) => {
                 self.with(base, &heard.channel, |channel| channel.hear_scanned(heard));
-                if let Some(index) = View::new(base, self).index_of(&heard.channel) {
-                    self.note_watched(index);
-                }
+                self.note_channel(base, &heard.channel);
             }
             Event::BroadcastAnswered { channel, txid, answer } => {
                 self.with(base, channel, |channel| channel.hear_broadcast(txid, *answer));
@@ -216,12 +215,13 @@ impl Draft {
             }
             Event::FeeInputsOffered(heard) => {
                 self.with(base, &heard.channel, |channel| channel.hear_fee_inputs(heard));
-                if let Some(index) = View::new(base, self).index_of(&heard.channel) {
-                    self.note_watched(index);
-                }
+                self.note_channel(base, &heard.channel);
             }
             Event::FeeInputsRefused { channel, request, missing_sat } => {
                 self.with(base, channel, |channel| channel.hear_fee_inputs_refused(request, *missing_sat));
+            }
+            Event::BumpRequested { channel, outpoint, bump } => {
+                self.with(base, channel, |channel| channel.hear_bump(*outpoint, bump));
             }
             Event::Genesis(_)
             | Event::PolicySet(_)
@@ -235,7 +235,6 @@ impl Draft {
             | Event::FeesEstimated(_)
             | Event::Signed(_)
             | Event::Performed { .. }
-            | Event::BumpRequested { .. }
             | Event::RevokedLoaded { .. }
             | Event::Failed { .. } => {}
         }
@@ -257,6 +256,12 @@ impl Draft {
             self.touched.insert(index, Explained::default());
         }
         index
+    }
+
+    fn note_channel(&mut self, base: &ChainArbitrator, id: &ChannelId) {
+        if let Some(index) = View::new(base, self).index_of(id) {
+            self.note_watched(index);
+        }
     }
 
     /// Adds what a drafted channel watches now to the draft's own index.
@@ -323,18 +328,20 @@ impl Draft {
             let Some(channel) = self.touch(base, index) else { continue };
             let closing = channel.is_closing(&tx.compute_txid(), tx);
             if channel.level_of(tx) == Some(Level::Funding) && !closing {
-                channel.ratchet.peer_on_chain = true;
+                channel.hear_seen(tx);
             }
         }
     }
 
     fn signed(&mut self, base: &ChainArbitrator, heard: &Signed) {
+        let (tip, policy) = (self.state.tip.height, self.state.policy.clone());
         self.with(base, &heard.channel, |channel| {
             let secp = Secp256k1::new();
-            let sweep = channel.requests.sweeps.values().find(|state| sweep_id(channel, &state.sweep) == heard.request);
-            if let Some(sweep) = sweep.map(|state| state.sweep.clone()) {
-                if let Ok(tx) = complete_sweep(&secp, channel, &sweep, &heard.signatures) {
-                    channel.hear_sweep_signed(&sweep.outpoint, tx);
+            let sweep = channel.sweep_asked(&heard.request);
+            if let Some((group, state)) = sweep {
+                let wants = wants(&ChannelView::new(channel, tip, &policy));
+                if let Ok(tx) = complete_sweep(&secp, channel, &wants, &state.sweep, &heard.signatures) {
+                    channel.hear_sweep_signed(group, tx);
                 }
             } else if let Some((funding, rebuilt)) = channel.commitment_asked(&secp, &heard.request) {
                 if let Ok(signature) = complete_commitment(&secp, &funding, &rebuilt, &heard.signatures) {

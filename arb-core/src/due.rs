@@ -8,15 +8,15 @@ use crate::ids::{ActionId, HtlcKey};
 use crate::notice::{Notice, htlc_bytes, outpoint_bytes};
 use crate::outcome::Upstream;
 use crate::resolver::{ResolverKind, Stage};
-use crate::sweep;
+use crate::sweep::{self, Purse, Want};
 use crate::units::Height;
 use crate::view::{ChannelView, ContractState};
-use alloc::collections::BTreeSet;
-use alloc::vec;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use bitcoin::hashes::Hash;
 use bitcoin::secp256k1::Secp256k1;
 use bitcoin::{OutPoint, Transaction, Txid};
+use core::cmp::Reverse;
 
 /// What the court-wide state holds back for now.
 #[derive(Clone, Copy)]
@@ -32,6 +32,30 @@ pub(crate) fn actions(court: &Snapshot, channel: &ChannelArbitrator, out: &mut V
     let view = ChannelView::new(channel, court.tip.height, &court.policy);
     let hold = Hold { suspect: court.suspects(channel), behind: !court.is_caught_up() };
     collect(&view, hold, out);
+}
+
+/// Puts what concerns the wallet into the order in which it has to be carried out: what is held first, for a wallet that
+/// forgot may offer it to somebody else; then the nearest deadline, then the greatest value.
+pub(crate) fn in_order(actions: &mut [Action]) {
+    actions.sort_by_key(|action| match action {
+        Action::HoldFeeInputs { .. } => (0, Height::new(0), Reverse(0)),
+        Action::RequestFeeInputs { deadline, value_sat, .. } => {
+            (2, deadline.unwrap_or(Height::MAX), Reverse(*value_sat))
+        }
+        Action::Watch { .. }
+        | Action::Broadcast { .. }
+        | Action::Sign(_)
+        | Action::RequestScripts { .. }
+        | Action::ReleaseFeeInputs { .. }
+        | Action::FreezeChannel { .. }
+        | Action::SettleUpstream { .. }
+        | Action::FailUpstream { .. }
+        | Action::AskForPreimage { .. }
+        | Action::LoadRevoked { .. }
+        | Action::Alert { .. }
+        | Action::ReportOutcome { .. }
+        | Action::ChannelResolved { .. } => (1, Height::new(0), Reverse(0)),
+    });
 }
 
 /// Whether anything could be due for a channel: what the index of owing channels holds.
@@ -55,10 +79,17 @@ fn collect(view: &ChannelView<'_>, hold: Hold, out: &mut Vec<Action>) {
     notices(view.channel, out);
     outcomes(view, hold, out);
     match &view.close {
-        None => commitment(view, hold, out),
+        None => {
+            let wants = if view.channel.requests.desk.asked.is_empty() { BTreeMap::new() } else { sweep::wants(view) };
+            holds(view, out);
+            requests(view, &wants, out);
+            commitment(view, hold, out);
+        }
         Some(_) => {
-            requests(view, out);
-            sweeps(view, out);
+            let wants = sweep::wants(view);
+            holds(view, out);
+            requests(view, &wants, out);
+            sweeps(view, &wants, out);
             questions(view, out);
         }
     }
@@ -131,64 +162,80 @@ fn outcomes(view: &ChannelView<'_>, hold: Hold, out: &mut Vec<Action>) {
     }
 }
 
-/// Our commitment, while nothing has spent the funding: signed, then sent in every block (BOLT 5 F6).
+/// The commitment, while nothing has spent the funding: ours signed, then sent in every block (BOLT 5 F6), with its child as
+/// soon as there is one; theirs, once seen, only with its child.
 fn commitment(view: &ChannelView<'_>, hold: Hold, out: &mut Vec<Action>) {
     let channel = view.channel;
     let ratchet = &channel.ratchet;
+    let secp = Secp256k1::new();
+    let with_child = if hold.suspect { BTreeSet::new() } else { children(view, out) };
     if !ratchet.went_to_chain || ratchet.outdated || hold.suspect {
         return;
     }
-    let Some(local) = &channel.set.local else { return };
-    // Sent alone only where its parent is in view: the newest confirmed funding.
-    let fundings = channel.facts.fundings.iter().zip(&channel.chain.fundings);
-    let confirmed = fundings.filter_map(|(funding, facts)| Some((facts.confirmed?, funding)));
-    let Some((_, funding)) = confirmed.max_by_key(|(height, funding)| (*height, funding.outpoint)) else { return };
-    let index = channel.facts.fundings.iter().position(|other| other == funding);
-    let Some(rebuilt) = channel.rebuild(&Secp256k1::new(), Side::Local, &local.commitment, funding, &[]) else {
-        return;
-    };
-    match ratchet.commitment_signed.get(&funding.outpoint) {
-        None => out.push(Action::Sign(sweep::commitment_request(channel, funding, &rebuilt))),
-        Some(ours) => {
-            let Some(theirs) = index.and_then(|index| local.signatures.get(index)) else { return };
-            let mut tx = rebuilt.built.tx.clone();
-            let witness =
-                crate::bolt3::witness::commitment(&funding.local_key, ours, &funding.remote_key, &theirs.commitment);
-            for input in &mut tx.input {
-                input.witness = witness.clone();
+    let (Some(local), Some((_, funding))) = (&channel.set.local, sweep::newest_funding(channel)) else { return };
+    match sweep::local_commitment(channel, &secp) {
+        Some((_, rebuilt, tx)) => {
+            if !with_child.contains(&rebuilt.built.txid) {
+                out.push(broadcast(view, [tx].into(), rebuilt.built.fee_sat));
             }
-            out.push(broadcast(view, tx, rebuilt.built.fee_sat));
+        }
+        None => {
+            let rebuilt = channel.rebuild(&secp, Side::Local, &local.commitment, funding, &[]);
+            out.extend(rebuilt.map(|rebuilt| Action::Sign(sweep::commitment_request(channel, funding, &rebuilt))));
         }
     }
 }
 
-fn broadcast(view: &ChannelView<'_>, tx: Transaction, fee_sat: u64) -> Action {
-    let channel = view.channel.facts.id;
-    // What it really pays: trimmed HTLCs are fee, and signatures are shorter than planned for.
-    let feerate = fee_sat.saturating_mul(1000).div_ceil(tx.weight().to_wu().max(1));
-    let max_feerate_sat_per_kw = u32::try_from(feerate).unwrap_or(u32::MAX);
-    let txid = tx.compute_txid().to_byte_array();
-    let id = ActionId::of("broadcast", &channel, &[&txid, &view.tip.get().to_le_bytes()]);
-    Action::Broadcast { id, channel, tx, max_feerate_sat_per_kw }
+/// Children of commitments that are unconfirmed, each in one package with its parent; the parents that are sent so.
+fn children(view: &ChannelView<'_>, out: &mut Vec<Action>) -> BTreeSet<Txid> {
+    let channel = view.channel;
+    let mut parents = BTreeSet::new();
+    if channel.requests.sweeps.is_empty() {
+        return parents;
+    }
+    let wants = sweep::wants(view);
+    for state in channel.requests.sweeps.values() {
+        let parent = state.sweep.plan.members.first().and_then(|member| wants.get(member)?.parent.as_ref());
+        let Some(parent) = parent else { continue };
+        if state.signed.is_none() {
+            out.extend(sweep::sweep_request(channel, &wants, state).map(Action::Sign));
+        }
+        if let Some(child) = state.signed.as_ref().or(state.before.as_ref()) {
+            let txs = [parent.tx.clone(), child.0.clone()];
+            out.push(broadcast(view, txs.into(), state.sweep.plan.fee_sat));
+            parents.insert(parent.tx.compute_txid());
+        }
+    }
+    parents
 }
 
-fn requests(view: &ChannelView<'_>, out: &mut Vec<Action>) {
+/// Sends transactions; `fee_sat` is the last one's.
+fn broadcast(view: &ChannelView<'_>, txs: Vec<Transaction>, fee_sat: u64) -> Action {
+    let channel = view.channel.facts.id;
+    let last = txs.last();
+    // What it really pays: trimmed HTLCs are fee, and signatures are shorter than planned for.
+    let feerate = fee_sat.saturating_mul(1000).div_ceil(last.map_or(1, |tx| tx.weight().to_wu()).max(1));
+    let max_feerate_sat_per_kw = u32::try_from(feerate).unwrap_or(u32::MAX);
+    let txid = last.map_or([0; 32], |tx| tx.compute_txid().to_byte_array());
+    let id = ActionId::of("broadcast", &channel, &[&txid, &view.tip.get().to_le_bytes()]);
+    Action::Broadcast { id, channel, txs, max_feerate_sat_per_kw }
+}
+
+fn requests(view: &ChannelView<'_>, wants: &BTreeMap<OutPoint, Want>, out: &mut Vec<Action>) {
     let channel = view.channel;
     if let ScriptsRequest::Asked { .. } = channel.requests.scripts {
         out.push(Action::RequestScripts { id: scripts_id(channel), channel: channel.facts.id });
     }
-    let live = wanted(view);
-    for asked in channel.requests.fee_inputs.values() {
-        let request = &asked.request;
-        if asked.offered.is_none() && live.contains(&request.owner) {
-            out.push(Action::RequestFeeInputs {
-                id: request.id,
-                channel: channel.facts.id,
-                owner: request.owner,
-                amount_sat: request.amount_sat,
-                feerate_sat_per_kw: request.feerate_sat_per_kw,
-            });
-        }
+    for ask in channel.requests.desk.asked().into_iter().filter(|ask| wants.contains_key(&ask.owner)) {
+        out.push(Action::RequestFeeInputs {
+            id: sweep::ask_id(channel, ask),
+            channel: channel.facts.id,
+            owner: ask.owner,
+            amount_sat: ask.amount_sat,
+            feerate_sat_per_kw: ask.feerate_sat_per_kw,
+            deadline: ask.deadline,
+            value_sat: ask.value_sat,
+        });
     }
 }
 
@@ -197,43 +244,46 @@ pub(crate) fn scripts_id(channel: &ChannelArbitrator) -> ActionId {
     ActionId::of("scripts", &channel.facts.id, &[])
 }
 
-/// Planned transactions: coins held, signatures asked for, and sent while their claim is wanted.
-fn sweeps(view: &ChannelView<'_>, out: &mut Vec<Action>) {
+/// Coins are held until their group is dropped, or its outputs are spent beyond recall (B49, B56).
+fn holds(view: &ChannelView<'_>, out: &mut Vec<Action>) {
     let channel = view.channel;
-    let live = wanted(view);
-    for (outpoint, state) in &channel.requests.sweeps {
-        // A coin is held until its sweep is dropped, or confirmed beyond recall (B49, B56).
-        let spent = view.spends.get(outpoint);
-        let irrevocable = spent.is_some_and(|spend| view.tip.buries(spend.height, view.policy.forget_depth));
-        if let (Some(coin), false) = (&state.sweep.fee_input, irrevocable) {
-            out.push(Action::HoldFeeInputs {
-                id: ActionId::of(
-                    "hold",
-                    &channel.facts.id,
-                    &[&outpoint_bytes(outpoint), &outpoint_bytes(&coin.outpoint)],
-                ),
-                channel: channel.facts.id,
-                owner: *outpoint,
-                coins: vec![coin.outpoint],
-            });
+    let mut hold = |owner: OutPoint, purse: &Purse| {
+        let coins: Vec<OutPoint> = purse.coins.iter().map(|coin| coin.outpoint).collect();
+        if !coins.is_empty() {
+            let bytes: Vec<[u8; 36]> = coins.iter().map(outpoint_bytes).collect();
+            let id = ActionId::of("hold", &channel.facts.id, &[&outpoint_bytes(&owner), &bytes.concat()]);
+            out.push(Action::HoldFeeInputs { id, channel: channel.facts.id, owner, coins });
         }
-        if live.contains(outpoint) {
-            match &state.signed {
-                None => out.push(Action::Sign(sweep::sweep_request(channel, &state.sweep))),
-                Some(signed) => out.push(broadcast(view, signed.0.clone(), state.sweep.fee_sat)),
-            }
+    };
+    for group in channel.requests.desk.groups.values() {
+        let irrevocable = group.members.iter().all(|member| {
+            let spend = view.spends.get(member);
+            spend.is_some_and(|spend| view.tip.buries(spend.height, view.policy.forget_depth))
+        });
+        if let (Some(owner), false) = (group.members.first(), irrevocable) {
+            hold(*owner, &group.purse);
         }
+    }
+    for (owner, purse) in &channel.requests.desk.purses {
+        hold(*owner, purse);
     }
 }
 
-/// The outpoints that contracts want claimed now.
-fn wanted(view: &ChannelView<'_>) -> Vec<OutPoint> {
-    let wanted = |state: &ContractState| match state {
-        ContractState::Live(Stage::ClaimWanted(claim)) => Some(claim.outpoint),
-        ContractState::Live(Stage::Waiting { .. } | Stage::Contested { .. } | Stage::Spent { .. })
-        | ContractState::Done(_) => None,
-    };
-    view.contracts.iter().filter_map(|contract| wanted(&contract.state)).collect()
+/// Planned transactions: signatures asked for, and sent while their claims are wanted.
+fn sweeps(view: &ChannelView<'_>, wants: &BTreeMap<OutPoint, Want>, out: &mut Vec<Action>) {
+    let channel = view.channel;
+    for state in channel.requests.sweeps.values() {
+        let members = &state.sweep.plan.members;
+        if members.is_empty() || !members.iter().all(|member| wants.contains_key(member)) {
+            continue;
+        }
+        if state.signed.is_none() {
+            out.extend(sweep::sweep_request(channel, wants, state).map(Action::Sign));
+        }
+        if let Some(signed) = state.signed.as_ref().or(state.before.as_ref()) {
+            out.push(broadcast(view, [signed.0.clone()].into(), state.sweep.plan.fee_sat));
+        }
+    }
 }
 
 /// A received HTLC whose output is live and whose preimage nobody has: ask.

@@ -81,14 +81,15 @@ pub enum Event {
         /// The channel.
         channel: ChannelId,
     },
-    /// The operator wants more fee; answered `NotSupported` until the sweeper replaces transactions.
+    /// The operator wants more for a claim, or for a whole close. What it changed is in the records; a later request adds
+    /// to an earlier one, and nothing falls.
     BumpRequested {
         /// The channel.
         channel: ChannelId,
         /// One outpoint, or the whole close.
         outpoint: Option<OutPoint>,
-        /// The feerate wanted.
-        feerate_sat_per_kw: u32,
+        /// What is wanted.
+        bump: Bump,
     },
     /// A block joined the best chain.
     BlockConnected(Box<Block>),
@@ -134,7 +135,7 @@ pub enum Event {
         /// The script that sweeps shall pay to.
         script: ScriptBuf,
     },
-    /// Coins for one second-level transaction.
+    /// Coins for a claim whose fee comes from the wallet.
     FeeInputsOffered(Box<FeeInputsOffered>),
     /// The wallet has nothing to offer.
     FeeInputsRefused {
@@ -455,6 +456,17 @@ pub struct FeeInput {
     pub script: ScriptBuf,
 }
 
+/// What an operator wants for a claim.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bump {
+    /// At least this feerate, as far as the budget bears it, in satoshi per kiloweight; 0 for none.
+    pub feerate_sat_per_kw: u32,
+    /// An earlier deadline.
+    pub deadline: Option<Height>,
+    /// Another budget, up to the claim's value.
+    pub budget_sat: Option<u64>,
+}
+
 /// The wallet's answer to a request for fee inputs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FeeInputsOffered {
@@ -462,7 +474,7 @@ pub struct FeeInputsOffered {
     pub channel: ChannelId,
     /// The request.
     pub request: ActionId,
-    /// The coins; more than one is answered `NotSupported` until the sweeper groups.
+    /// The coins.
     pub inputs: Vec<FeeInput>,
     /// Where change goes.
     pub change: ScriptBuf,

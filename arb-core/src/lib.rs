@@ -28,7 +28,7 @@ mod reject;
 mod resolver;
 mod sheet;
 mod step;
-mod sweep;
+pub mod sweep;
 mod units;
 mod view;
 mod wire;
@@ -39,7 +39,7 @@ pub use check::Checked;
 pub use court::{ChainArbitrator, Snapshot};
 pub use docket::{ContractStatus, Docket};
 pub use event::{
-    Acknowledged, Block, BroadcastAnswer, BroadcastRejection, ChannelOpened, CloseReason, ClosingSigned,
+    Acknowledged, Block, BroadcastAnswer, BroadcastRejection, Bump, ChannelOpened, CloseReason, ClosingSigned,
     CommitmentSignatures, CommitmentUpdate, Disconnected, Event, FeeInput, FeeInputsOffered, Fees, FoundSpend,
     Freshness, Genesis, InputSignature, LocalCommitmentSigned, PeerState, RemoteCommitmentSigned, RemoteRevoked,
     Scanned, Signed, Started, Tip,
@@ -50,7 +50,7 @@ pub use index::Indexes;
 pub use notice::{Alert, ContractKind, ContractReport, FreezeReason, Notice};
 pub use outcome::{ContractOutcome, FailReason, TakenBy, Upstream};
 pub use policy::Policy;
-pub use record::{ClaimPath, Conclusion, DropReason, Entry, FeeRequest, Frame, Record, StageRecord, Sweep};
+pub use record::{ClaimPath, Conclusion, Entry, Frame, Record, StageRecord, Sweep};
 pub use reject::{Mismatch, Rejected};
 pub use resolver::ResolverKind;
 pub use sheet::Sheet;

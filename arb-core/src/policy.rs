@@ -41,6 +41,22 @@ pub struct Policy {
     pub fallback_feerate_sat_per_kw: u32,
     /// Blocks after which an estimate is no longer fresh. Default 6.
     pub fee_stale: Blocks,
+    /// What a replacement has to pay for itself on top of what it replaces, in satoshi per kiloweight (BIP 125 rule 4).
+    /// Default 250: Core's incremental relay feerate of 1 sat/vB.
+    pub incremental_sat_per_kw: u32,
+    /// The share of the budgets of the claims that need a commitment which may go to its child, as a divisor; taken from
+    /// theirs. Default 2: half of it.
+    pub child_divisor: u32,
+    /// The share of our main output that a child may cost when nothing is at stake, in permille. Default 50.
+    pub idle_child_permille: u32,
+    /// The most that such a child may cost, in satoshi. Default 10,000.
+    pub idle_child_sat: u64,
+    /// How long a fee spike may last: a claim with a deadline is offered at the estimate for a block so much earlier. Default
+    /// 60, ten hours.
+    pub spike: Blocks,
+    /// A budget that buys no more than this many permille of the next block's estimate is offered whole at once: there is
+    /// no room for a curve. Default 1,500.
+    pub tight_permille: u32,
     /// Blocks before a deadline at which a claim stands alone. Default 6.
     pub alone: Blocks,
     /// Blocks before the end at which penalties are split. Default 18 (BOLT 5 `security_delay`).
@@ -69,6 +85,12 @@ impl Default for Policy {
             max_feerate_sat_per_kw: 250_000,
             fallback_feerate_sat_per_kw: 2_500,
             fee_stale: Blocks::new(6),
+            incremental_sat_per_kw: 250,
+            child_divisor: 2,
+            idle_child_permille: 50,
+            idle_child_sat: 10_000,
+            spike: Blocks::new(60),
+            tight_permille: 1_500,
             alone: Blocks::new(6),
             penalty_split: Blocks::new(18),
             lazy_target: Blocks::new(144),
@@ -92,6 +114,8 @@ impl Policy {
     /// Whether the numbers can be worked with: nothing that divides is zero and no range is empty.
     pub fn is_sound(&self) -> bool {
         self.budget_divisor > 0
+            && self.child_divisor > 0
+            && self.idle_child_permille <= 1000
             && self.fail_depth.0 <= self.fail_depth.1
             && self.fail_depth.0 >= Blocks::new(1)
             && self.claim_depth >= Blocks::new(1)

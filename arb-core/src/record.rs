@@ -1,17 +1,18 @@
 //! What the court decided. A record carries judgement only and repeats nothing that was heard (R3).
 
-use crate::bolt3::{CompactSig, Point, Preimage};
+use crate::bolt3::Preimage;
 use crate::channel::CloseKind;
-use crate::event::{Event, FeeInput};
-use crate::ids::{ActionId, ChannelIndex, ContractId, HtlcRef};
+use crate::event::Event;
+use crate::ids::{ChannelIndex, ContractId, HtlcRef};
 use crate::notice::{FreezeReason, Notice};
 use crate::outcome::{ContractOutcome, Upstream};
 use crate::resolver::ResolverKind;
+use crate::sweep::{Ask, Plan};
 use crate::units::Height;
 use crate::wire;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
-use bitcoin::{OutPoint, ScriptBuf, Transaction};
+use bitcoin::{OutPoint, Transaction};
 use serde::{Deserialize, Serialize};
 
 /// One step of the court, as the log has it: one atomic append.
@@ -76,16 +77,30 @@ pub enum Conclusion {
     },
     /// A fresh script is wanted for this close.
     ScriptsRequested,
-    /// A coin is wanted for a claim.
-    FeeInputsRequested(FeeRequest),
-    /// A transaction was planned for a claim.
+    /// Coins are wanted for a claim.
+    FeeInputsRequested(Ask),
+    /// Coins that were given for a claim are not needed.
+    FeeInputsReturned {
+        /// The claim.
+        owner: OutPoint,
+    },
+    /// A transaction was planned: new, or instead of its group's last.
     SweepPlanned(Box<Sweep>),
-    /// A planned transaction cannot confirm any more, or another one is wanted.
+    /// A group's transaction cannot confirm any more.
     SweepDropped {
+        /// The group.
+        group: u32,
+        /// Whether its claims rest until the next block, so that network and wallet cannot make us run in a circle.
+        rests: bool,
+    },
+    /// What the operator's request changed.
+    Bumped {
         /// The claim.
         outpoint: OutPoint,
-        /// Why.
-        why: DropReason,
+        /// What was wanted for it, in satoshi per kiloweight.
+        from_sat_per_kw: u32,
+        /// What is wanted now.
+        to_sat_per_kw: u32,
     },
     /// A claim costs more than it is worth; looked at again when feerates fall.
     Uneconomic {
@@ -139,32 +154,6 @@ pub enum StageRecord {
     Done(ContractOutcome),
 }
 
-/// A request for a coin.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FeeRequest {
-    /// The request's identity.
-    pub id: ActionId,
-    /// The claim that it is for.
-    pub owner: OutPoint,
-    /// The least value.
-    pub amount_sat: u64,
-    /// The feerate that the coin's own input is counted with.
-    pub feerate_sat_per_kw: u32,
-}
-
-/// Why a planned transaction was dropped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum DropReason {
-    /// Its coin was spent by something else.
-    CoinSpent,
-    /// The network wants more fee than it pays.
-    TooCheap,
-    /// The network does not know one of its inputs.
-    MissingInputs,
-    /// Its output was spent for good by something else.
-    Superseded,
-}
-
 /// How an output is claimed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum ClaimPath {
@@ -182,34 +171,17 @@ pub enum ClaimPath {
     DirectTimeout,
     /// A received HTLC on their commitment, with the preimage.
     DirectPreimage,
+    /// Our anchor, by a child that pays for its commitment.
+    Anchor,
 }
 
-/// A transaction that the court planned for one claim, with all it takes to complete it once it is signed.
+/// A transaction that the court planned for a group of claims. All else that it takes to complete it follows from the
+/// claims.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sweep {
-    /// The output that it claims; its first input.
-    pub outpoint: OutPoint,
-    /// How.
-    pub path: ClaimPath,
+    /// What was decided.
+    pub plan: Plan,
     /// The unsigned transaction.
     #[serde(with = "wire::tx")]
     pub tx: Transaction,
-    /// The value of the claimed output.
-    pub amount_sat: u64,
-    /// The claimed output's script.
-    pub script_pubkey: ScriptBuf,
-    /// Its witness script; none for P2WPKH.
-    pub witness_script: Option<ScriptBuf>,
-    /// The per-commitment point that our key is tweaked with.
-    pub point: Point,
-    /// The preimage, where the path needs one.
-    pub preimage: Option<Preimage>,
-    /// The counterparty's signature, where the path needs one.
-    pub peer_signature: Option<CompactSig>,
-    /// The wallet's coin.
-    pub fee_input: Option<FeeInput>,
-    /// What it pays, unless the counterparty's signature fixed that.
-    pub feerate_sat_per_kw: u32,
-    /// Its fee.
-    pub fee_sat: u64,
 }

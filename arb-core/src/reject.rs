@@ -205,8 +205,19 @@ pub enum Rejected {
         input: usize,
     },
     /// The coin offered cannot be used.
-    #[error("coin {0} cannot be used: it is not P2WPKH, too small, or in use")]
+    #[error("coin {0} cannot be used: it is not P2WPKH, in use, or there twice")]
     BadFeeInput(OutPoint),
+    /// The coins offered are not worth enough.
+    #[error("the coins are worth {net_sat} sat after paying for their inputs; {amount_sat} sat are needed")]
+    FeeInputsTooSmall {
+        /// What was asked for.
+        amount_sat: u64,
+        /// What they are worth.
+        net_sat: u64,
+    },
+    /// Nothing that is wanted has this outpoint.
+    #[error("output {0} is not being claimed: there is nothing to raise")]
+    NothingToBump(OutPoint),
     /// The channel held an HTLC: it cannot be forgotten.
     #[error("channel {0} held an HTLC or is closing; it cannot be forgotten")]
     CannotForget(ChannelId),

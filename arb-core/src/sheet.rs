@@ -8,7 +8,7 @@ use crate::outcome::ContractOutcome;
 use crate::resolver::{Taker, taker};
 use crate::view::{ChannelView, Close, Contract, ContractState, SpendOf};
 use alloc::vec::Vec;
-use bitcoin::{OutPoint, Script, Txid};
+use bitcoin::{OutPoint, Script, Transaction, Txid};
 use serde::{Deserialize, Serialize};
 
 /// Where every satoshi of a channel went: capacity + wallet_in = the sum of all the other terms.
@@ -108,6 +108,9 @@ fn of_output(view: &ChannelView<'_>, close: &Close, contract: &Contract, outpoin
     };
     let ours = contract.kind != ContractKind::Htlc || taker(close.owner, &spend.path) == Taker::UsDirect;
     match (outcome, second_level(view, contract, spend)) {
+        (ContractOutcome::Claimed, None) if contract.kind == ContractKind::Anchor => {
+            with_coins(view, spend, amount_sat, 0, sheet);
+        }
         (ContractOutcome::Claimed, None) if ours => swept(view, spend, amount_sat, sheet),
         (_, Some(second)) => of_second_level(view, contract, spend, second, sheet),
         (ContractOutcome::TakenByPeer, None) => left(view, spend, amount_sat, &mut sheet.fees_sat, &mut sheet.peer_sat),
@@ -122,21 +125,80 @@ fn of_output(view: &ChannelView<'_>, close: &Close, contract: &Contract, outpoin
     }
 }
 
-/// Our second-level transaction: the wallet's coin goes in, change and a delayed output come out.
+/// Our second-level transaction: the wallet's coins go in, change and a delayed output come out.
 fn of_second_level(view: &ChannelView<'_>, contract: &Contract, spend: &SpendOf, second: OutPoint, sheet: &mut Sheet) {
-    let channel = view.channel;
-    let Some(kept) = channel.chain.kept.get(&spend.txid) else { return };
-    let outputs = sum(kept.tx.output.iter().map(|output| output.value.to_sat()));
-    let delayed_sat = channel.chain.output(&second).map_or(0, |output| output.value.to_sat());
-    let coin_sat = kept.tx.input.iter().filter_map(|input| channel.coin_value_sat(&input.previous_output));
-    let coin_sat = sum(coin_sat);
-    add(&mut sheet.wallet_in_sat, coin_sat);
-    add(&mut sheet.wallet_change_sat, outputs.saturating_sub(delayed_sat));
-    add(&mut sheet.fees_sat, contract.amount_sat.saturating_add(coin_sat).saturating_sub(outputs));
+    let delayed_sat = view.channel.chain.output(&second).map_or(0, |output| output.value.to_sat());
+    with_coins(view, spend, contract.amount_sat, delayed_sat, sheet);
     match view.spends.get(&second) {
         Some(last) if last.path == SpendPath::Delayed => swept(view, last, delayed_sat, sheet),
         Some(_) => add(&mut sheet.lost_sat, delayed_sat),
         None => add(&mut sheet.uneconomic_sat, delayed_sat),
+    }
+}
+
+/// A claim whose fee the wallet paid: its part of fee and change, and of the coins what those parts need.
+fn with_coins(view: &ChannelView<'_>, spend: &SpendOf, amount_sat: u64, fixed_sat: u64, sheet: &mut Sheet) {
+    let Some(shared) = Shared::of(view, spend) else { return };
+    let (fee_sat, change_sat) = (shared.part(shared.fee_sat), shared.part(shared.change_sat(fixed_sat > 0)));
+    let out = [fixed_sat, change_sat, fee_sat].into_iter().fold(0, u64::saturating_add);
+    add(&mut sheet.wallet_in_sat, out.saturating_sub(amount_sat));
+    add(&mut sheet.wallet_change_sat, change_sat);
+    add(&mut sheet.fees_sat, fee_sat);
+}
+
+/// A transaction of ours that several claims share: its fee is split by the weight of their inputs, the remainder goes to
+/// the first.
+struct Shared<'a> {
+    tx: &'a Transaction,
+    /// The inputs that are claims, with their weights.
+    claims: Vec<(usize, u64)>,
+    /// Which of them is meant.
+    position: usize,
+    fee_sat: u64,
+}
+
+impl<'a> Shared<'a> {
+    fn of(view: &'a ChannelView<'_>, spend: &SpendOf) -> Option<Self> {
+        let channel = view.channel;
+        let tx = &channel.chain.kept.get(&spend.txid)?.tx;
+        let mut claims = Vec::new();
+        let mut in_sat: u64 = 0;
+        for (index, input) in tx.input.iter().enumerate() {
+            // A coin may be the change of another transaction of this channel.
+            match channel.coin_value_sat(&input.previous_output) {
+                Some(coin_sat) => add(&mut in_sat, coin_sat),
+                None => {
+                    claims.push((index, input.segwit_weight().to_wu()));
+                    let output = channel.chain.output(&input.previous_output);
+                    add(&mut in_sat, output.map_or(0, |output| output.value.to_sat()));
+                }
+            }
+        }
+        let position = claims.iter().position(|(index, _)| *index == spend.input)?;
+        let fee_sat = in_sat.saturating_sub(sum(tx.output.iter().map(|output| output.value.to_sat())));
+        Some(Self { tx, claims, position, fee_sat })
+    }
+
+    fn part(&self, total_sat: u64) -> u64 {
+        let all = sum(self.claims.iter().map(|(_, weight)| *weight)).max(1);
+        let part = |weight: u64| {
+            let part =
+                u128::from(total_sat).saturating_mul(u128::from(weight)).checked_div(u128::from(all)).unwrap_or(0);
+            u64::try_from(part).unwrap_or(u64::MAX)
+        };
+        let own = self.claims.get(self.position).map_or(0, |(_, weight)| part(*weight));
+        if self.position > 0 {
+            return own;
+        }
+        let others = sum(self.claims.iter().skip(1).map(|(_, weight)| part(*weight)));
+        total_sat.saturating_sub(others)
+    }
+
+    /// What comes back to the wallet: all outputs but those that a signature fixes at the claims' own indexes.
+    fn change_sat(&self, fixed: bool) -> u64 {
+        let is_fixed = |vout: usize| fixed && self.claims.iter().any(|(index, _)| *index == vout);
+        let outputs = self.tx.output.iter().enumerate().filter(|(vout, _)| !is_fixed(*vout));
+        sum(outputs.map(|(_, output)| output.value.to_sat()))
     }
 }
 
@@ -185,12 +247,11 @@ fn could_have_been_ours(view: &ChannelView<'_>, spend: &SpendOf, outpoint: OutPo
     })
 }
 
-/// A claim of ours: what it pays out is swept, the rest is fee.
+/// A claim of ours: what it pays out is swept, its part of the fee is fee.
 fn swept(view: &ChannelView<'_>, spend: &SpendOf, amount_sat: u64, sheet: &mut Sheet) {
-    let kept = view.channel.chain.kept.get(&spend.txid);
-    let outputs = kept.map_or(0, |kept| sum(kept.tx.output.iter().map(|output| output.value.to_sat())));
-    add(&mut sheet.swept_sat, outputs.min(amount_sat));
-    add(&mut sheet.fees_sat, amount_sat.saturating_sub(outputs));
+    let fee_sat = Shared::of(view, spend).map_or(0, |shared| shared.part(shared.fee_sat)).min(amount_sat);
+    add(&mut sheet.swept_sat, amount_sat.saturating_sub(fee_sat));
+    add(&mut sheet.fees_sat, fee_sat);
 }
 
 /// An output that leaves to somebody else: through a second-level transaction, that one's fee is inside.

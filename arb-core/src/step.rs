@@ -217,6 +217,7 @@ impl Pending<'_> {
         for channel in touched.iter().filter_map(|index| self.court.channel(*index)) {
             due::actions(&self.court.state, channel, &mut out);
         }
+        due::in_order(&mut out);
         out
     }
 }

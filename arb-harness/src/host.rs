@@ -1,6 +1,9 @@
 //! Carries the court's actions out, each by whom it is for: chain, signer, wallet, node. Every answer is an event.
 
-use arb_core::{Action, BroadcastAnswer, BroadcastRejection, Event, FeeInputsOffered, Fees, Height, Rejected, Signed};
+use arb_core::{
+    Action, BroadcastAnswer, BroadcastRejection, ChannelId, Event, FeeInputsOffered, Fees, Height, Rejected, Signed,
+};
+use bitcoin::Transaction;
 
 use crate::chain::{Chain, Reject, Submitted};
 use crate::driver::Outside;
@@ -31,11 +34,7 @@ impl Outside for Host<'_> {
             Action::Watch { channel, parent, outpoints, .. } => {
                 answers.push(source::scan(self.chain, channel, parent, &outpoints, self.heard));
             }
-            Action::Broadcast { channel, tx, .. } => {
-                let txid = tx.compute_txid();
-                let answer = broadcast_answer(self.chain.submit(tx));
-                answers.push(Event::BroadcastAnswered { channel, txid, answer });
-            }
+            Action::Broadcast { channel, txs, .. } => answers.extend(broadcast(self.chain, channel, txs)),
             Action::Sign(request) => answers.push(match self.signer.sign(&request) {
                 Ok(signatures) => {
                     Event::Signed(Box::new(Signed { channel: request.channel, request: request.id, signatures }))
@@ -49,10 +48,10 @@ impl Outside for Host<'_> {
                 let script = self.wallet.fresh_script(id);
                 answers.push(Event::ScriptsOffered { channel, request: id, script });
             }
-            Action::RequestFeeInputs { id, channel, owner, amount_sat, feerate_sat_per_kw } => {
+            Action::RequestFeeInputs { id, channel, owner, amount_sat, feerate_sat_per_kw, .. } => {
                 answers.push(match self.wallet.offer(id, owner, amount_sat, feerate_sat_per_kw) {
                     Ok(offer) => {
-                        let (inputs, change) = (vec![offer.input], offer.change);
+                        let (inputs, change) = (offer.inputs, offer.change);
                         Event::FeeInputsOffered(Box::new(FeeInputsOffered { channel, request: id, inputs, change }))
                     }
                     Err(missing) => Event::FeeInputsRefused { channel, request: id, missing_sat: missing.missing_sat },
@@ -101,20 +100,56 @@ impl Outside for Host<'_> {
     }
 }
 
+/// Gives a transaction, or a package, to the mempool; the answer is about the last one.
+pub fn broadcast(chain: &mut Chain, channel: ChannelId, txs: Vec<Transaction>) -> Option<Event> {
+    let txid = txs.last()?.compute_txid();
+    let last = txs.len().saturating_sub(1);
+    if let [tx] = txs.as_slice() {
+        let answer = broadcast_answer(chain.submit(tx.clone()));
+        return Some(Event::BroadcastAnswered { channel, txid, answer });
+    }
+    let answer = match chain.submit_package(&txs) {
+        Ok(submitted) => broadcast_answer(Ok(submitted.last().copied().unwrap_or(Submitted::Accepted))),
+        Err(refused) if refused.index == last => broadcast_answer(Err(refused.reject)),
+        // The parent: what a child can mend is its fee; the rest is not about the child's own inputs.
+        Err(refused) => match broadcast_answer(Err(refused.reject)) {
+            BroadcastAnswer::Rejected(BroadcastRejection::MissingInputs | BroadcastRejection::ScriptFailure) => {
+                BroadcastAnswer::Rejected(BroadcastRejection::Unknown)
+            }
+            other @ (BroadcastAnswer::Accepted | BroadcastAnswer::Known | BroadcastAnswer::Rejected(_)) => other,
+        },
+    };
+    Some(Event::BroadcastAnswered { channel, txid, answer })
+}
+
 /// What the court is told about a broadcast.
 pub fn broadcast_answer(answer: Result<Submitted, Reject>) -> BroadcastAnswer {
     let why = match answer {
         Ok(Submitted::Accepted) => return BroadcastAnswer::Accepted,
         Ok(Submitted::AlreadyInMempool | Submitted::AlreadyConfirmed) => return BroadcastAnswer::Known,
         Err(Reject::MissingInputs { .. }) => BroadcastRejection::MissingInputs,
-        Err(Reject::Conflict { .. } | Reject::WitnessDiffers | Reject::TooManyReplaced { .. }) => {
-            BroadcastRejection::ConflictInMempool
+        Err(
+            Reject::Conflict { .. }
+            | Reject::WitnessDiffers
+            | Reject::TooManyReplaced { .. }
+            | Reject::NewUnconfirmedInput { .. }
+            | Reject::PackageReplaces { .. }
+            | Reject::ClusterTooLarge { .. }
+            | Reject::DiagramNotImproved,
+        ) => BroadcastRejection::ConflictInMempool,
+        Err(Reject::BelowFloor { .. } | Reject::BelowMempoolMinimum { .. } | Reject::ChildDoesNotPay { .. }) => {
+            BroadcastRejection::FeeTooLow
         }
-        Err(Reject::BelowFloor { .. }) => BroadcastRejection::FeeTooLow,
         // Somebody's transaction is there and pays more: ours waits.
         Err(Reject::ReplacementTooCheap { .. }) => BroadcastRejection::ConflictInMempool,
         Err(Reject::NonFinal { .. } | Reject::NonBip68Final { .. }) => BroadcastRejection::NonFinal,
-        Err(Reject::TooManyAncestors { .. }) => BroadcastRejection::TooLongChain,
+        Err(
+            Reject::TooManyAncestors { .. }
+            | Reject::AncestorsTooLarge { .. }
+            | Reject::TooManyDescendants { .. }
+            | Reject::DescendantsTooLarge { .. }
+            | Reject::PackageWithAncestors { .. },
+        ) => BroadcastRejection::TooLongChain,
         Err(Reject::Script { .. }) => BroadcastRejection::ScriptFailure,
         Err(_) => BroadcastRejection::Unknown,
     };

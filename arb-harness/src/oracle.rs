@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use arb_core::bolt3::OutputKind;
 use arb_core::{HtlcRef, Sheet, Side};
-use bitcoin::{OutPoint, ScriptBuf, Transaction};
+use bitcoin::{OutPoint, ScriptBuf, Transaction, Txid};
 
 use crate::chain::Chain;
 use crate::fixture::{ChannelFixture, Commitment, FixtureError};
@@ -43,87 +43,122 @@ pub fn sheet(chain: &Chain, known: &Known<'_>) -> Result<Option<Sheet>, FixtureE
             }
         }
         Some(commitment) => {
+            let mut ledger = Ledger { chain, known, commitment: &commitment, counted: BTreeSet::new(), sheet };
             for (vout, kind) in (0..).zip(&commitment.built.outputs) {
-                output(chain, known, &commitment, commitment.outpoint(vout), *kind, &mut sheet);
+                ledger.output(commitment.outpoint(vout), *kind);
             }
+            sheet = ledger.sheet;
         }
     }
     Ok(Some(sheet))
 }
 
-fn output(
-    chain: &Chain,
-    known: &Known<'_>,
-    commitment: &Commitment,
-    outpoint: OutPoint,
-    kind: OutputKind,
-    sheet: &mut Sheet,
-) {
-    let value_sat = value(&commitment.built.tx, outpoint.vout);
-    match (kind, commitment.owner) {
-        (OutputKind::ToOwner, Side::Local) | (OutputKind::ToOther, Side::Remote) => {
-            own(chain, known, outpoint, value_sat, sheet);
-        }
-        (OutputKind::ToOwner | OutputKind::OwnerAnchor, Side::Remote)
-        | (OutputKind::ToOther | OutputKind::OtherAnchor, Side::Local) => sheet.peer_sat += value_sat,
-        (OutputKind::OwnerAnchor, Side::Local) | (OutputKind::OtherAnchor, Side::Remote) => {
-            let taken = chain.spender_of(&outpoint).is_some();
-            *(if taken { &mut sheet.lost_sat } else { &mut sheet.uneconomic_sat }) += value_sat;
-        }
-        (OutputKind::Htlc(index), Side::Local | Side::Remote) => {
-            if let Some(htlc) = commitment.htlcs.get(index) {
-                self::htlc(chain, known, commitment.owner, htlc.key, outpoint, value_sat, sheet);
+struct Ledger<'a> {
+    chain: &'a Chain,
+    known: &'a Known<'a>,
+    commitment: &'a Commitment,
+    /// Our transactions of which the fee is counted: several outputs may share one.
+    counted: BTreeSet<Txid>,
+    sheet: Sheet,
+}
+
+impl Ledger<'_> {
+    fn output(&mut self, outpoint: OutPoint, kind: OutputKind) {
+        let commitment = self.commitment;
+        let value_sat = value(&commitment.built.tx, outpoint.vout);
+        match (kind, commitment.owner) {
+            (OutputKind::ToOwner, Side::Local) | (OutputKind::ToOther, Side::Remote) => self.own(outpoint, value_sat),
+            (OutputKind::ToOwner | OutputKind::OwnerAnchor, Side::Remote)
+            | (OutputKind::ToOther | OutputKind::OtherAnchor, Side::Local) => self.sheet.peer_sat += value_sat,
+            (OutputKind::OwnerAnchor, Side::Local) | (OutputKind::OtherAnchor, Side::Remote) => {
+                self.anchor(outpoint, value_sat);
+            }
+            (OutputKind::Htlc(index), Side::Local | Side::Remote) => {
+                if let Some(htlc) = commitment.htlcs.get(index) {
+                    self.htlc(htlc.key, outpoint, value_sat);
+                }
             }
         }
     }
-}
 
-/// An output that only we have a right to.
-fn own(chain: &Chain, known: &Known<'_>, outpoint: OutPoint, value_sat: u64, sheet: &mut Sheet) {
-    match spender(chain, outpoint) {
-        None => sheet.uneconomic_sat += value_sat,
-        Some((_, tx, _)) if pays_us(known, tx) => {
-            sheet.swept_sat += total(tx);
-            sheet.fees_sat += value_sat - total(tx);
-        }
-        Some(_) => sheet.lost_sat += value_sat,
+    /// The fee of one of our transactions, once.
+    fn fee_once(&mut self, txid: Txid) -> Option<u64> {
+        let fee_sat = self.chain.fee_of(&txid).unwrap_or(0);
+        self.counted.insert(txid).then_some(fee_sat)
     }
-}
 
-fn htlc(
-    chain: &Chain,
-    known: &Known<'_>,
-    owner: Side,
-    htlc: HtlcRef,
-    outpoint: OutPoint,
-    value_sat: u64,
-    sheet: &mut Sheet,
-) {
-    let usable = known.usable_since.get(&htlc).copied();
-    let Some((height, tx, input)) = spender(chain, outpoint) else {
-        let claimable = known.known_commitment && (htlc.is_offered() || usable.is_some());
-        *(if claimable { &mut sheet.uneconomic_sat } else { &mut sheet.contested_unclaimed_sat }) += value_sat;
-        return;
-    };
-    let witness = &tx.input[input].witness;
-    // A second-level transaction is the commitment owner's; its paired output has the input's index (BOLT 3).
-    let second_level = witness.len() == 5;
-    let paired_sat = if second_level { value(tx, u32::try_from(input).unwrap_or(u32::MAX)) } else { value_sat };
-    if second_level && owner == Side::Local {
-        let fee_sat = chain.fee_of(&tx.compute_txid()).unwrap_or(0);
-        sheet.wallet_in_sat += fee_sat + total(tx) - value_sat;
-        sheet.wallet_change_sat += total(tx) - paired_sat;
-        sheet.fees_sat += fee_sat;
-        let child = OutPoint::new(tx.compute_txid(), u32::try_from(input).unwrap_or(u32::MAX));
-        own(chain, known, child, paired_sat, sheet);
-    } else if !second_level && owner == Side::Remote && pays_us(known, tx) {
-        sheet.swept_sat += total(tx);
-        sheet.fees_sat += value_sat - total(tx);
-    } else {
-        let shows_preimage = witness.iter().any(|item| item.len() == 32);
-        let theirs = if htlc.is_offered() { shows_preimage } else { usable.is_none_or(|since| since >= height) };
-        *(if theirs { &mut sheet.peer_sat } else { &mut sheet.lost_sat }) += paired_sat;
-        sheet.fees_sat += value_sat - paired_sat;
+    /// Our anchor: spent by a child of ours with the wallet's coins, or by somebody else.
+    fn anchor(&mut self, outpoint: OutPoint, value_sat: u64) {
+        match spender(self.chain, outpoint) {
+            None => self.sheet.uneconomic_sat += value_sat,
+            Some((_, tx, _)) if pays_us(self.known, tx) => {
+                let (txid, change_sat) = (tx.compute_txid(), total(tx));
+                let fee_sat = self.fee_once(txid).unwrap_or(0);
+                self.sheet.wallet_in_sat += fee_sat + change_sat - value_sat;
+                self.sheet.wallet_change_sat += change_sat;
+                self.sheet.fees_sat += fee_sat;
+            }
+            Some(_) => self.sheet.lost_sat += value_sat,
+        }
+    }
+
+    /// An output that only we have a right to.
+    fn own(&mut self, outpoint: OutPoint, value_sat: u64) {
+        match spender(self.chain, outpoint) {
+            None => self.sheet.uneconomic_sat += value_sat,
+            Some((_, tx, _)) if pays_us(self.known, tx) => self.swept(tx.compute_txid(), value_sat),
+            Some(_) => self.sheet.lost_sat += value_sat,
+        }
+    }
+
+    fn swept(&mut self, txid: Txid, value_sat: u64) {
+        let fee_sat = self.fee_once(txid).unwrap_or(0);
+        self.sheet.swept_sat += value_sat;
+        self.sheet.swept_sat -= fee_sat;
+        self.sheet.fees_sat += fee_sat;
+    }
+
+    fn htlc(&mut self, htlc: HtlcRef, outpoint: OutPoint, value_sat: u64) {
+        let (known, owner) = (self.known, self.commitment.owner);
+        let usable = known.usable_since.get(&htlc).copied();
+        let Some((height, tx, input)) = spender(self.chain, outpoint) else {
+            let claimable = known.known_commitment && (htlc.is_offered() || usable.is_some());
+            let sheet = &mut self.sheet;
+            *(if claimable { &mut sheet.uneconomic_sat } else { &mut sheet.contested_unclaimed_sat }) += value_sat;
+            return;
+        };
+        let witness = &tx.input[input].witness;
+        // A second-level transaction is the commitment owner's; its paired output has the input's index (BOLT 3).
+        let second_level = witness.len() == 5;
+        let paired_sat = if second_level { value(tx, u32::try_from(input).unwrap_or(u32::MAX)) } else { value_sat };
+        if second_level && owner == Side::Local {
+            self.second_level(tx);
+            let child = OutPoint::new(tx.compute_txid(), u32::try_from(input).unwrap_or(u32::MAX));
+            self.own(child, paired_sat);
+        } else if !second_level && owner == Side::Remote && pays_us(known, tx) {
+            self.swept(tx.compute_txid(), value_sat);
+        } else {
+            let shows_preimage = witness.iter().any(|item| item.len() == 32);
+            let theirs = if htlc.is_offered() { shows_preimage } else { usable.is_none_or(|since| since >= height) };
+            *(if theirs { &mut self.sheet.peer_sat } else { &mut self.sheet.lost_sat }) += paired_sat;
+            self.sheet.fees_sat += value_sat - paired_sat;
+        }
+    }
+
+    /// Our own second-level transaction, with however many HTLCs: what the wallet gave and got.
+    fn second_level(&mut self, tx: &Transaction) {
+        let Some(fee_sat) = self.fee_once(tx.compute_txid()) else { return };
+        let close = &self.commitment.built.tx;
+        let (mut claimed_sat, mut paired_sat) = (0, 0);
+        for (index, input) in (0_u32..).zip(&tx.input) {
+            if input.previous_output.txid == self.commitment.built.txid {
+                claimed_sat += value(close, input.previous_output.vout);
+                paired_sat += value(tx, index);
+            }
+        }
+        self.sheet.wallet_in_sat += fee_sat + total(tx) - claimed_sat;
+        self.sheet.wallet_change_sat += total(tx) - paired_sat;
+        self.sheet.fees_sat += fee_sat;
     }
 }
 

@@ -1,4 +1,4 @@
-//! The wallet as the court's driver needs it: a script to sweep to, and a confirmed coin that pays a fee.
+//! The wallet as the court's driver needs it: a script to sweep to, and confirmed coins that pay a fee.
 //!
 //! [`SmallWallet`] holds P2WPKH coins under a fixed pool of [`POOL`] keys derived from a seed. Which key answers a
 //! request is a hash of the request's id, so nothing has to be saved: after a restart the same request has the same
@@ -24,20 +24,23 @@ pub const POOL: u32 = 256;
 /// Largest weight of a P2WPKH input: base, item count, signature and key with their lengths.
 pub const P2WPKH_INPUT_WEIGHT: u64 = INPUT_BASE_WEIGHT + 1 + (1 + SIGNATURE_SIZE_MAX) + (1 + 33);
 
+/// The most coins that one request gets: more would weigh more than they bring.
+const MAX_COINS: usize = 20;
+
 /// What a wallet offers for one claim.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Offer {
-    /// The coin.
-    pub input: FeeInput,
+    /// The coins.
+    pub inputs: Vec<FeeInput>,
     /// Where change goes.
     pub change: ScriptBuf,
 }
 
-/// No single free coin is worth enough.
+/// All free coins together are not worth enough.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the best free coin is {missing_sat} sat too small")]
+#[error("the free coins are {missing_sat} sat too small")]
 pub struct Missing {
-    /// How much more the best free coin would have to be worth.
+    /// How much more they would have to be worth.
     pub missing_sat: u64,
 }
 
@@ -46,8 +49,9 @@ pub trait Wallet {
     /// A script for this request's sweeps; the same request gets the same script.
     fn fresh_script(&mut self, request: ActionId) -> ScriptBuf;
 
-    /// Reserves one confirmed coin for `owner` that is worth `amount_sat` after paying for its own input. The same
-    /// request gets the same coin for as long as that coin will do.
+    /// Reserves confirmed coins for `owner` that are worth `amount_sat` after paying for their own inputs: one, if one will
+    /// do. The same request gets the same coins for as long as they will do; coins that a transaction holds are not
+    /// offered again.
     fn offer(
         &mut self,
         request: ActionId,
@@ -116,7 +120,9 @@ pub struct SmallWallet {
     /// Coins that a connected block spent: a disconnected block brings them back.
     spent: BTreeMap<OutPoint, TxOut>,
     reserved: BTreeMap<OutPoint, OutPoint>,
-    offered: BTreeMap<ActionId, OutPoint>,
+    /// Reserved coins that the court said it uses.
+    held: BTreeSet<OutPoint>,
+    offered: BTreeMap<ActionId, Vec<OutPoint>>,
 }
 
 impl SmallWallet {
@@ -132,6 +138,7 @@ impl SmallWallet {
             coins: BTreeMap::new(),
             spent: BTreeMap::new(),
             reserved: BTreeMap::new(),
+            held: BTreeSet::new(),
             offered: BTreeMap::new(),
         }
     }
@@ -170,28 +177,52 @@ impl SmallWallet {
     /// Frees the coins of owners that `keep` does not know any more.
     pub(crate) fn keep_owners(&mut self, keep: impl Fn(&OutPoint) -> bool) {
         self.reserved.retain(|_, owner| keep(owner));
+        self.held.retain(|coin| self.reserved.contains_key(coin));
     }
 
     fn is_ours(&self, txout: &TxOut) -> bool {
         self.keys.secrets.contains_key(&txout.script_pubkey)
     }
 
-    /// The coin that fits best: the one that this request had, then one that its owner has, then the smallest.
-    fn choose(&self, request: &ActionId, owner: &OutPoint, needed_sat: u64) -> Result<(OutPoint, &TxOut), Missing> {
-        let free = || {
-            let owner_or_none = |coin: &OutPoint| self.reserved.get(coin).is_none_or(|by| by == owner);
-            self.coins.iter().filter(move |(coin, _)| owner_or_none(coin))
+    /// The coins that fit best: those that this request had; the smallest that is enough; or the fewest together.
+    fn choose(
+        &self,
+        request: &ActionId,
+        owner: &OutPoint,
+        amount_sat: u64,
+        own_fee_sat: u64,
+    ) -> Result<Vec<FeeInput>, Missing> {
+        let net = |txout: &TxOut| txout.value.to_sat().saturating_sub(own_fee_sat);
+        let free: Vec<(&OutPoint, &TxOut)> = self
+            .coins
+            .iter()
+            .filter(|(coin, _)| self.reserved.get(*coin).is_none_or(|by| by == owner && !self.held.contains(*coin)))
+            .collect();
+        let input = |(coin, txout): &(&OutPoint, &TxOut)| FeeInput {
+            outpoint: **coin,
+            value_sat: txout.value.to_sat(),
+            script: txout.script_pubkey.clone(),
         };
         let before = self.offered.get(request);
-        let rank = |(coin, txout): &(&OutPoint, &TxOut)| {
-            let again = before == Some(*coin);
-            (!again, !self.reserved.contains_key(*coin), txout.value, **coin)
-        };
-        let enough = free().filter(|(_, txout)| txout.value.to_sat() >= needed_sat).min_by_key(rank);
-        enough.map(|(coin, txout)| (*coin, txout)).ok_or_else(|| {
-            let best = free().map(|(_, txout)| txout.value.to_sat()).max().unwrap_or(0);
-            Missing { missing_sat: needed_sat.saturating_sub(best) }
-        })
+        let again: Vec<_> = free.iter().filter(|(coin, _)| before.is_some_and(|had| had.contains(coin))).collect();
+        if !again.is_empty() && again.iter().map(|(_, txout)| net(txout)).sum::<u64>() >= amount_sat {
+            return Ok(again.into_iter().map(input).collect());
+        }
+        let rank = |(coin, txout): &&(&OutPoint, &TxOut)| (!self.reserved.contains_key(*coin), txout.value, **coin);
+        if let Some(one) = free.iter().filter(|(_, txout)| net(txout) >= amount_sat).min_by_key(rank) {
+            return Ok(vec![input(one)]);
+        }
+        let mut large = free.clone();
+        large.sort_by_key(|(coin, txout)| (std::cmp::Reverse(txout.value), **coin));
+        let (mut sum_sat, mut chosen) = (0_u64, Vec::new());
+        for coin in large.iter().filter(|(_, txout)| net(txout) > 0).take(MAX_COINS) {
+            chosen.push(input(coin));
+            sum_sat = sum_sat.saturating_add(net(coin.1));
+            if sum_sat >= amount_sat {
+                return Ok(chosen);
+            }
+        }
+        Err(Missing { missing_sat: amount_sat.saturating_sub(sum_sat) })
     }
 }
 
@@ -208,23 +239,24 @@ impl Wallet for SmallWallet {
         feerate_sat_per_kw: u32,
     ) -> Result<Offer, Missing> {
         let own_fee = P2WPKH_INPUT_WEIGHT.saturating_mul(u64::from(feerate_sat_per_kw)).div_ceil(1000);
-        let (outpoint, txout) = self.choose(&request, &owner, amount_sat.saturating_add(own_fee))?;
-        let (value_sat, script) = (txout.value.to_sat(), txout.script_pubkey.clone());
-        self.reserved.insert(outpoint, owner);
-        self.offered.insert(request, outpoint);
+        let inputs = self.choose(&request, &owner, amount_sat, own_fee)?;
+        self.reserved.extend(inputs.iter().map(|coin| (coin.outpoint, owner)));
+        self.offered.insert(request, inputs.iter().map(|coin| coin.outpoint).collect());
         let change = self.keys.script_for(&[b"change", request.0.as_slice()].concat());
-        Ok(Offer { input: FeeInput { outpoint, value_sat, script }, change })
+        Ok(Offer { inputs, change })
     }
 
     fn hold(&mut self, owner: OutPoint, coins: &[OutPoint]) {
         self.reserved.extend(coins.iter().map(|coin| (*coin, owner)));
+        self.held.extend(coins);
     }
 
     fn release(&mut self, owner: OutPoint, coins: &[OutPoint]) {
         for coin in coins {
             if self.reserved.get(coin) == Some(&owner) {
                 self.reserved.remove(coin);
-                self.offered.retain(|_, offered| offered != coin);
+                self.held.remove(coin);
+                self.offered.retain(|_, offered| !offered.contains(coin));
             }
         }
     }

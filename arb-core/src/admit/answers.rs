@@ -4,12 +4,14 @@ use super::{Admission, channel};
 use crate::channel::ScriptsRequest;
 use crate::court::View;
 use crate::due::scripts_id;
-use crate::event::{BroadcastAnswer, FeeInput, FeeInputsOffered, Signed};
+use crate::event::{BroadcastAnswer, Bump, FeeInput, FeeInputsOffered, Signed};
 use crate::ids::{ActionId, ChannelId};
 use crate::reject::Rejected;
-use crate::sweep::sweep_id;
+use crate::sweep::{WALLET_INPUT_WEIGHT, fee_sat, wants};
+use crate::view::ChannelView;
+use alloc::collections::BTreeSet;
 use bitcoin::secp256k1::Secp256k1;
-use bitcoin::{ScriptBuf, Txid};
+use bitcoin::{OutPoint, ScriptBuf, Txid};
 
 pub(super) fn broadcast(
     view: View<'_>,
@@ -26,7 +28,7 @@ pub(super) fn broadcast(
         BroadcastAnswer::Rejected(why) => Some(why),
     };
     let requests = &channel.requests;
-    let sweep = requests.sweeps.values().find(|state| state.sweep.tx.compute_txid() == *txid);
+    let sweep = requests.sweeps.values().find(|state| state.txid == *txid);
     Ok(Admission::new_if(match (sweep, channel.ratchet.commitment_signed.is_empty()) {
         (Some(state), _) => state.rejected != why,
         (None, false) => requests.commitment_rejected != why.map(|why| (*txid, why)),
@@ -37,9 +39,12 @@ pub(super) fn broadcast(
 
 pub(super) fn signed(view: View<'_>, signed: &Signed) -> Result<Admission, Rejected> {
     let channel = channel(view, &signed.channel)?;
-    let sweep = channel.requests.sweeps.values().find(|state| sweep_id(channel, &state.sweep) == signed.request);
-    if let Some(state) = sweep {
-        return Ok(Admission::new_if(state.signed.is_none()));
+    if let Some((_, state)) = channel.sweep_asked(&signed.request) {
+        // Claims that are over by now need no signature.
+        let court = view.court();
+        let wants = wants(&ChannelView::new(channel, court.tip.height, &court.policy));
+        let wanted = state.sweep.plan.members.iter().all(|member| wants.contains_key(member));
+        return Ok(Admission::new_if(wanted && state.signed.is_none()));
     }
     match channel.commitment_asked(&Secp256k1::new(), &signed.request) {
         Some((funding, _)) => Ok(Admission::new_if(!channel.ratchet.commitment_signed.contains_key(&funding.outpoint))),
@@ -49,9 +54,8 @@ pub(super) fn signed(view: View<'_>, signed: &Signed) -> Result<Admission, Rejec
 
 pub(super) fn signing_refused(view: View<'_>, id: &ChannelId, request: &ActionId) -> Result<Admission, Rejected> {
     let channel = channel(view, id)?;
-    let mut sweeps = channel.requests.sweeps.values();
-    let known = sweeps.any(|state| sweep_id(channel, &state.sweep) == *request)
-        || channel.commitment_asked(&Secp256k1::new(), request).is_some();
+    let known =
+        channel.sweep_asked(request).is_some() || channel.commitment_asked(&Secp256k1::new(), request).is_some();
     if known {
         Ok(Admission::new_if(!channel.requests.refused.contains(request)))
     } else {
@@ -82,29 +86,30 @@ pub(super) fn scripts(
 
 pub(super) fn fee_inputs(view: View<'_>, offered: &FeeInputsOffered) -> Result<Admission, Rejected> {
     let channel = channel(view, &offered.channel)?;
-    let asked = channel.requests.fee_inputs.values().find(|asked| asked.request.id == offered.request);
-    let Some(asked) = asked else {
-        // Planned since with an earlier answer.
+    let Some(ask) = channel.coins_asked(&offered.request) else {
+        // Answered before, or planned since with what there was.
         return Ok(Admission::Duplicate);
     };
-    if asked.offered.is_some() {
-        return Ok(Admission::Duplicate);
-    }
     if offered.change.is_empty() {
         return Err(Rejected::BadScript);
     }
-    let [coin] = offered.inputs.as_slice() else {
-        return Err(Rejected::NotSupported("more than one fee input for a transaction"));
-    };
-    if !usable(view, coin, asked.request.amount_sat) {
+    let mut seen = BTreeSet::new();
+    let bad = offered.inputs.iter().find(|coin| !usable(view, coin) || !seen.insert(coin.outpoint));
+    if let Some(coin) = bad {
         return Err(Rejected::BadFeeInput(coin.outpoint));
+    }
+    let own_fee_sat = fee_sat(WALLET_INPUT_WEIGHT, ask.feerate_sat_per_kw);
+    let net = offered.inputs.iter().map(|coin| coin.value_sat.saturating_sub(own_fee_sat));
+    let net_sat = net.fold(0, u64::saturating_add);
+    if net_sat < ask.amount_sat {
+        return Err(Rejected::FeeInputsTooSmall { amount_sat: ask.amount_sat, net_sat });
     }
     Ok(Admission::New)
 }
 
-fn usable(view: View<'_>, coin: &FeeInput, amount_sat: u64) -> bool {
+fn usable(view: View<'_>, coin: &FeeInput) -> bool {
     // Whoever uses a coin, or was offered it, watches it.
-    coin.script.is_p2wpkh() && coin.value_sat >= amount_sat && view.watchers(&coin.outpoint).is_empty()
+    coin.script.is_p2wpkh() && view.watchers(&coin.outpoint).is_empty()
 }
 
 pub(super) fn fee_inputs_refused(
@@ -114,7 +119,30 @@ pub(super) fn fee_inputs_refused(
     missing_sat: u64,
 ) -> Result<Admission, Rejected> {
     let channel = channel(view, id)?;
-    let asked = channel.requests.fee_inputs.values().find(|asked| asked.request.id == *request);
-    let Some(asked) = asked else { return Err(Rejected::UnknownRequest(*request)) };
-    Ok(Admission::new_if(channel.requests.missing.get(&asked.request.owner) != Some(&missing_sat)))
+    // Answered before, or another amount was asked for since.
+    let Some(ask) = channel.coins_asked(request) else { return Ok(Admission::Duplicate) };
+    Ok(Admission::new_if(channel.requests.desk.missing.get(&ask.owner) != Some(&missing_sat)))
+}
+
+/// An operator's wish is about something that is wanted, or about the whole close.
+pub(super) fn bump(
+    view: View<'_>,
+    id: &ChannelId,
+    outpoint: Option<OutPoint>,
+    bump: &Bump,
+) -> Result<Admission, Rejected> {
+    let channel = channel(view, id)?;
+    if let Some(outpoint) = outpoint {
+        let court = view.court();
+        let known = channel.requests.bumps.contains_key(&Some(outpoint));
+        if !known && !wants(&ChannelView::new(channel, court.tip.height, &court.policy)).contains_key(&outpoint) {
+            return Err(Rejected::NothingToBump(outpoint));
+        }
+    }
+    let known = channel.requests.bumps.get(&outpoint);
+    Ok(Admission::new_if(known.is_none_or(|known| {
+        bump.feerate_sat_per_kw > known.feerate_sat_per_kw
+            || bump.deadline.is_some_and(|new| known.deadline.is_none_or(|known| new < known))
+            || bump.budget_sat.is_some_and(|new| known.budget_sat.is_none_or(|known| new > known))
+    })))
 }

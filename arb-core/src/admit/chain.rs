@@ -64,9 +64,13 @@ pub(super) fn mempool(view: View<'_>, tx: &Transaction) -> Admission {
     let watched = tx.input.iter().any(|input| {
         view.watchers(&input.previous_output).into_iter().any(|index| {
             view.channel(index).is_some_and(|channel| {
-                let first = !channel.ratchet.peer_on_chain && channel.chain.kept.is_empty();
-                let closing = channel.is_closing(&tx.compute_txid(), tx);
-                first && !closing && channel.level_of(tx) == Some(Level::Funding)
+                let txid = tx.compute_txid();
+                let closing = channel.is_closing(&txid, tx);
+                let concerns =
+                    channel.chain.kept.is_empty() && !closing && channel.level_of(tx) == Some(Level::Funding);
+                // The first sight of a close, or of a commitment that a child of ours could pay for.
+                let known = channel.ratchet.seen.contains_key(&txid);
+                concerns && (!channel.ratchet.peer_on_chain || (!known && channel.is_remote_of_set(tx)))
             })
         })
     });

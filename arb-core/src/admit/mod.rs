@@ -94,7 +94,7 @@ pub(crate) fn admit(view: View<'_>, event: &Event) -> Result<Admission, Rejected
         | Event::CloseRequested { .. }
         | Event::ClosingSigned(_)
         | Event::ChannelForgotten { .. } => of_channel(view, event),
-        Event::BumpRequested { .. } => Err(Rejected::NotSupported("BumpRequested: transactions are not replaced yet")),
+        Event::BumpRequested { channel, outpoint, bump } => answers::bump(view, channel, *outpoint, bump),
         Event::RevokedLoaded { .. } => Err(Rejected::NotSupported("RevokedLoaded: breach claims do not exist yet")),
     }
 }

@@ -2,19 +2,19 @@
 //! concluded was decided. What cannot have happened is refused, because then the log does not fit.
 
 use super::{
-    ChannelArbitrator, FeeInputsRequest, HtlcState, Level, LocalCommitment, Released, ScriptsRequest, SignedTx,
-    SweepState, Usable,
+    ChannelArbitrator, HtlcState, Level, LocalCommitment, Released, ScriptsRequest, SignedTx, SweepState, Usable,
 };
 use crate::bolt3::{CompactSig, Preimage};
 use crate::channel::Commitment;
 use crate::event::{
-    Acknowledged, BroadcastAnswer, ClosingSigned, CommitmentUpdate, FeeInputsOffered, LocalCommitmentSigned,
+    Acknowledged, BroadcastAnswer, Bump, ClosingSigned, CommitmentUpdate, FeeInputsOffered, LocalCommitmentSigned,
     RemoteCommitmentSigned, RemoteRevoked, Scanned,
 };
 use crate::facts::{Link, Side};
 use crate::ids::{ActionId, Direction, HtlcRef};
 use crate::outcome::Upstream;
-use crate::record::Conclusion;
+use crate::record::{Conclusion, Sweep};
+use crate::sweep::{Ask, Order, Purse, ask_id};
 use crate::units::Height;
 use alloc::vec::Vec;
 use bitcoin::{OutPoint, ScriptBuf, Transaction, Txid};
@@ -147,21 +147,20 @@ impl ChannelArbitrator {
     }
 
     pub(crate) fn hear_broadcast(&mut self, txid: &Txid, answer: BroadcastAnswer) {
-        let mut ours = false;
-        for state in self.requests.sweeps.values_mut() {
-            if state.sweep.tx.compute_txid() == *txid {
-                ours = true;
-                state.rejected = match answer {
-                    BroadcastAnswer::Accepted | BroadcastAnswer::Known => None,
-                    BroadcastAnswer::Rejected(why) => Some(why),
-                };
+        let rejected = match answer {
+            BroadcastAnswer::Accepted | BroadcastAnswer::Known => None,
+            BroadcastAnswer::Rejected(why) => Some(why),
+        };
+        let requests = &mut self.requests;
+        match requests.sweeps.iter_mut().find(|(_, state)| state.txid == *txid) {
+            Some((group, state)) => {
+                state.rejected = rejected;
+                match rejected {
+                    None => requests.desk.accepted(*group),
+                    Some(why) => requests.desk.rejected(*group, why),
+                }
             }
-        }
-        if !ours {
-            self.requests.commitment_rejected = match answer {
-                BroadcastAnswer::Accepted | BroadcastAnswer::Known => None,
-                BroadcastAnswer::Rejected(why) => Some((*txid, why)),
-            };
+            None => requests.commitment_rejected = rejected.map(|why| (*txid, why)),
         }
     }
 
@@ -169,9 +168,10 @@ impl ChannelArbitrator {
         self.ratchet.commitment_signed.entry(funding).or_insert(signature);
     }
 
-    pub(crate) fn hear_sweep_signed(&mut self, claim: &OutPoint, tx: Transaction) {
-        if let Some(state) = self.requests.sweeps.get_mut(claim) {
+    pub(crate) fn hear_sweep_signed(&mut self, group: u32, tx: Transaction) {
+        if let Some(state) = self.requests.sweeps.get_mut(&group) {
             state.signed.get_or_insert(SignedTx(tx));
+            state.before = None;
         }
     }
 
@@ -180,18 +180,36 @@ impl ChannelArbitrator {
     }
 
     pub(crate) fn hear_fee_inputs(&mut self, heard: &FeeInputsOffered) {
-        for asked in self.requests.fee_inputs.values_mut() {
-            if asked.request.id == heard.request {
-                asked.offered.get_or_insert_with(|| heard.clone());
-                self.requests.missing.remove(&asked.request.owner);
-            }
+        if let Some(owner) = self.coins_asked(&heard.request).map(|ask| ask.owner) {
+            let purse = Purse { coins: heard.inputs.clone(), change: heard.change.clone() };
+            self.requests.desk.offered(&owner, purse);
         }
     }
 
+    /// The request for coins that has this identity.
+    pub(crate) fn coins_asked(&self, request: &ActionId) -> Option<&Ask> {
+        self.requests.desk.asked.values().find(|ask| ask_id(self, ask) == *request)
+    }
+
     pub(crate) fn hear_fee_inputs_refused(&mut self, request: &ActionId, missing_sat: u64) {
-        let asked = self.requests.fee_inputs.values().find(|asked| asked.request.id == *request);
-        if let Some(owner) = asked.map(|asked| asked.request.owner) {
-            self.requests.missing.insert(owner, missing_sat);
+        if let Some(owner) = self.coins_asked(request).map(|ask| ask.owner) {
+            self.requests.desk.refused(&owner, missing_sat);
+        }
+    }
+
+    /// The operator's wish: it adds to earlier ones, nothing falls.
+    pub(crate) fn hear_bump(&mut self, outpoint: Option<OutPoint>, bump: &Bump) {
+        let known = self.requests.bumps.entry(outpoint).or_default();
+        known.feerate_sat_per_kw = known.feerate_sat_per_kw.max(bump.feerate_sat_per_kw);
+        known.deadline = [known.deadline, bump.deadline].into_iter().flatten().min();
+        known.budget_sat = [known.budget_sat, bump.budget_sat].into_iter().flatten().max();
+    }
+
+    /// A commitment of the counterparty's was seen unconfirmed.
+    pub(crate) fn hear_seen(&mut self, tx: &Transaction) {
+        self.ratchet.peer_on_chain = true;
+        if self.is_remote_of_set(tx) {
+            self.ratchet.seen.insert(tx.compute_txid(), SignedTx(tx.clone()));
         }
     }
 
@@ -220,23 +238,20 @@ impl ChannelArbitrator {
                     self.requests.scripts = ScriptsRequest::Asked { at: tip };
                 }
             }
-            Conclusion::FeeInputsRequested(request) => {
-                self.requests.fee_inputs.insert(request.owner, FeeInputsRequest { request: *request, offered: None });
+            Conclusion::FeeInputsRequested(ask) => self.requests.desk.apply(&Order::Ask(*ask), tip),
+            Conclusion::FeeInputsReturned { owner } => {
+                self.requests.desk.apply(&Order::Return { owner: *owner }, tip);
             }
-            Conclusion::SweepPlanned(sweep) => {
-                self.requests.uneconomic.remove(&sweep.outpoint);
-                self.requests.fee_inputs.remove(&sweep.outpoint);
-                let coin = sweep.fee_input.iter().map(|coin| (coin.outpoint, coin.value_sat));
-                self.requests.coins.extend(coin);
-                let state = SweepState { sweep: (**sweep).clone(), signed: None, rejected: None };
-                self.requests.sweeps.insert(sweep.outpoint, state);
-            }
-            Conclusion::SweepDropped { outpoint, .. } => {
-                self.requests.sweeps.remove(outpoint).ok_or("a sweep dropped that was never planned")?;
-                self.requests.dropped.insert(*outpoint, tip);
+            Conclusion::SweepPlanned(sweep) => self.planned(sweep, tip),
+            Conclusion::SweepDropped { group, rests } => {
+                self.requests.sweeps.remove(group).ok_or("a sweep dropped that was never planned")?;
+                self.requests.desk.apply(&Order::Drop { group: *group, rests: *rests }, tip);
             }
             Conclusion::Uneconomic { outpoint } => {
-                self.requests.uneconomic.insert(*outpoint);
+                self.requests.desk.apply(&Order::Uneconomic { outpoint: *outpoint }, tip);
+            }
+            Conclusion::Bumped { outpoint, to_sat_per_kw, .. } => {
+                self.requests.desk.want(outpoint, *to_sat_per_kw, tip);
             }
             Conclusion::Noticed(notice) => {
                 let id = notice.id(&self.facts.id);
@@ -249,6 +264,18 @@ impl ChannelArbitrator {
             Conclusion::Classified { .. } | Conclusion::HandedOff { .. } | Conclusion::Staged { .. } => {}
         }
         Ok(())
+    }
+
+    fn planned(&mut self, sweep: &Sweep, tip: Height) {
+        let plan = &sweep.plan;
+        let requests = &mut self.requests;
+        requests.coins.extend(plan.purse.coins.iter().map(|coin| (coin.outpoint, coin.value_sat)));
+        // Until the new one is signed, the one before goes on being sent.
+        let before = requests.sweeps.remove(&plan.group).and_then(|state| state.signed.or(state.before));
+        let state =
+            SweepState { sweep: sweep.clone(), txid: sweep.tx.compute_txid(), signed: None, before, rejected: None };
+        requests.sweeps.insert(plan.group, state);
+        requests.desk.apply(&Order::Plan(plan.clone()), tip);
     }
 
     /// Outcomes only rise (R8).

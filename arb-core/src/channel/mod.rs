@@ -10,13 +10,13 @@ pub(crate) use chain::{ChainFacts, KeptTx, Level};
 pub(crate) use commitments::{Commitment, CommitmentSet, LocalCommitment, Rebuilt};
 
 use crate::bolt3::{CompactSig, Preimage};
-use crate::event::{Acknowledged, BroadcastRejection, CloseReason, FeeInputsOffered};
+use crate::event::{Acknowledged, BroadcastRejection, Bump, CloseReason};
 use crate::facts::{ChannelFacts, Funding, Htlc, Side, Standing};
 use crate::ids::{ActionId, ChannelId, HtlcRef};
 use crate::notice::{FreezeReason, Notice};
 use crate::outcome::Upstream;
-use crate::record::{FeeRequest, Sweep};
-use crate::sweep;
+use crate::record::Sweep;
+use crate::sweep::{self, Desk, Trouble};
 use crate::units::Height;
 use crate::view::{Close, classify, commitment_number};
 use crate::wire;
@@ -160,6 +160,8 @@ pub(crate) struct Ratchet {
     pub(crate) close_requested: Option<CloseReason>,
     /// A commitment that is not ours was seen unconfirmed.
     pub(crate) peer_on_chain: bool,
+    /// The counterparty's commitments of the set that were seen unconfirmed: they can be sent again, with a child.
+    pub(crate) seen: BTreeMap<Txid, SignedTx>,
     /// The embedder forgot it.
     pub(crate) forgotten: bool,
     /// It held an HTLC once: it cannot be forgotten (F1, F3).
@@ -172,19 +174,16 @@ pub(crate) struct Ratchet {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Requests {
     pub(crate) scripts: ScriptsRequest,
-    pub(crate) fee_inputs: BTreeMap<OutPoint, FeeInputsRequest>,
-    pub(crate) sweeps: BTreeMap<OutPoint, SweepState>,
-    /// When a claim's transaction was dropped last: the next one is planned in a later block, whatever the network and
-    /// the wallet answer, so that the three cannot run in a circle.
-    pub(crate) dropped: BTreeMap<OutPoint, Height>,
+    /// Prices, groups and coins.
+    pub(crate) desk: Desk,
+    /// The transactions of the desk's groups.
+    pub(crate) sweeps: BTreeMap<u32, SweepState>,
     /// Every wallet coin that a sweep ever used, with its value.
     pub(crate) coins: BTreeMap<OutPoint, u64>,
-    /// Claims that cost more than they are worth at the last look.
-    pub(crate) uneconomic: BTreeSet<OutPoint>,
+    /// What the operator wants, for one claim or for all.
+    pub(crate) bumps: BTreeMap<Option<OutPoint>, Bump>,
     /// Requests that the signer refused.
     pub(crate) refused: BTreeSet<ActionId>,
-    /// Claims for which the wallet has no coin, and what is missing.
-    pub(crate) missing: BTreeMap<OutPoint, u64>,
     /// What the network said last about our commitment, if that was a refusal.
     pub(crate) commitment_rejected: Option<(Txid, BroadcastRejection)>,
 }
@@ -200,19 +199,15 @@ pub(crate) enum ScriptsRequest {
     Offered(ScriptBuf),
 }
 
-/// The request for a claim's coin.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct FeeInputsRequest {
-    pub(crate) request: FeeRequest,
-    pub(crate) offered: Option<FeeInputsOffered>,
-}
-
-/// A planned transaction.
+/// A group's planned transaction.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct SweepState {
     pub(crate) sweep: Sweep,
+    pub(crate) txid: Txid,
     /// The complete transaction, once the signer answered: the first valid answer wins.
     pub(crate) signed: Option<SignedTx>,
+    /// The version before, which is sent for as long as this one is not signed.
+    pub(crate) before: Option<SignedTx>,
     /// What the network said last, if that was a refusal.
     pub(crate) rejected: Option<BroadcastRejection>,
 }
@@ -221,6 +216,13 @@ pub(crate) struct SweepState {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub(crate) struct SignedTx(#[serde(with = "wire::tx")] pub(crate) Transaction);
+
+impl Requests {
+    /// What the operator wants for this outpoint.
+    pub(crate) fn bumps_of(&self, outpoint: &OutPoint) -> impl Iterator<Item = &Bump> {
+        self.bumps.get(&None).into_iter().chain(self.bumps.get(&Some(*outpoint)))
+    }
+}
 
 impl ChannelArbitrator {
     pub(crate) fn new(facts: ChannelFacts, standing: Standing, seen: Height) -> Self {
@@ -374,9 +376,10 @@ impl ChannelArbitrator {
 
     /// Whether a fall of the feerates could move something.
     pub(crate) fn waits_for_fees(&self) -> bool {
-        !self.requests.uneconomic.is_empty()
-            || self.requests.fee_inputs.keys().any(|owner| self.requests.missing.contains_key(owner))
-            || self.requests.sweeps.values().any(|state| state.rejected == Some(BroadcastRejection::FeeTooLow))
+        let desk = &self.requests.desk;
+        !desk.uneconomic.is_empty()
+            || desk.asked.keys().any(|owner| desk.missing.contains_key(owner))
+            || desk.groups.values().any(|group| group.trouble == Some(Trouble::TooCheap))
     }
 
     /// Whether it knows something of this height or above, which a disconnected block takes away.
@@ -403,12 +406,6 @@ impl ChannelArbitrator {
         })
     }
 
-    /// Who spent an outpoint, as far as the kept transactions tell.
-    pub(crate) fn spender_of(&self, outpoint: &OutPoint) -> Option<Txid> {
-        let spends = |kept: &KeptTx| kept.tx.input.iter().any(|input| input.previous_output == *outpoint);
-        self.chain.kept.iter().find(|(_, kept)| spends(kept)).map(|(txid, _)| *txid)
-    }
-
     /// The value of a wallet coin that a sweep uses, or used before it was dropped: it may confirm all the same.
     pub(crate) fn coin_value_sat(&self, outpoint: &OutPoint) -> Option<u64> {
         self.requests.coins.get(outpoint).copied()
@@ -416,8 +413,14 @@ impl ChannelArbitrator {
 
     /// The wallet's coins that live sweeps use, or that were offered for one that waits.
     pub(crate) fn coins(&self) -> impl Iterator<Item = OutPoint> {
-        let live = self.requests.sweeps.values().filter_map(|state| state.sweep.fee_input.as_ref());
-        let offers = self.requests.fee_inputs.values().filter_map(|asked| asked.offered.as_ref());
-        live.chain(offers.flat_map(|offer| &offer.inputs)).map(|coin| coin.outpoint)
+        let desk = &self.requests.desk;
+        let purses = desk.groups.values().map(|group| &group.purse).chain(desk.purses.values());
+        purses.flat_map(|purse| &purse.coins).map(|coin| coin.outpoint)
+    }
+
+    /// The group whose planned transaction, or whose signing request, this is.
+    pub(crate) fn sweep_asked(&self, request: &ActionId) -> Option<(u32, &SweepState)> {
+        let mut sweeps = self.requests.sweeps.iter();
+        sweeps.find(|(_, state)| sweep::sweep_id(self, state) == *request).map(|(group, state)| (*group, state))
     }
 }

@@ -1,6 +1,8 @@
 //! What goes to the outside once: reports, alerts about what cannot be helped, and the end of the channel.
 
 use super::Bench;
+use crate::bolt3::ChannelType;
+use crate::channel::SweepState;
 use crate::event::BroadcastRejection;
 use crate::ids::ContractId;
 use crate::notice::{self, Alert, ContractReport, Notice};
@@ -8,6 +10,7 @@ use crate::outcome::ContractOutcome;
 use crate::record::Conclusion;
 use crate::resolver::Stage;
 use crate::sheet::{self, Sheet};
+use crate::sweep::{Pays, pays};
 use crate::view::{ChannelView, Close, Contract, ContractState};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -37,22 +40,44 @@ pub(super) fn judge(bench: &Bench<'_>, docket: &ChannelView<'_>, out: &mut Vec<C
 fn requests(docket: &ChannelView<'_>, notices: &mut Vec<Notice>) {
     let requests = &docket.channel.requests;
     let refused = requests.refused.iter().map(|request| Alert::SigningRefused { request: *request });
-    let missing = requests.missing.iter();
+    let missing = requests.desk.missing.iter();
     let missing =
         missing.map(|(owner, missing_sat)| Alert::FeeInputsMissing { owner: *owner, missing_sat: *missing_sat });
     notices.extend(refused.chain(missing).map(Notice::Alert));
-    let sweeps = requests.sweeps.values().filter_map(|state| Some((state.sweep.tx.compute_txid(), state.rejected?)));
-    for (txid, why) in sweeps.chain(requests.commitment_rejected) {
+    let fixed = match docket.channel.facts.channel_type {
+        ChannelType::StaticRemotekey => true,
+        ChannelType::AnchorsZeroFeeHtlcTx => false,
+    };
+    // What the counterparty signed with ALL is all that pays for itself only: everything else the sweeper raises.
+    let sweeps = requests
+        .sweeps
+        .values()
+        .filter_map(|state| Some((state.txid, state.rejected?, fixed && is_signed_by_all(docket, state))));
+    let commitment = requests.commitment_rejected.map(|(txid, why)| (txid, why, fixed));
+    for (txid, why, fixed) in sweeps.chain(commitment) {
         match why {
             BroadcastRejection::ScriptFailure => notices.push(Notice::Alert(Alert::ScriptFailure { txid })),
-            BroadcastRejection::FeeTooLow => notices.push(Notice::Alert(Alert::FeeTooLow { txid })),
-            BroadcastRejection::MissingInputs
+            BroadcastRejection::FeeTooLow if fixed => notices.push(Notice::Alert(Alert::FeeTooLow { txid })),
+            BroadcastRejection::FeeTooLow
+            | BroadcastRejection::MissingInputs
             | BroadcastRejection::ConflictInMempool
             | BroadcastRejection::NonFinal
             | BroadcastRejection::TooLongChain
             | BroadcastRejection::Unknown => {}
         }
     }
+}
+
+/// Whether a transaction is as the counterparty signed it: static_remotekey's second level.
+fn is_signed_by_all(docket: &ChannelView<'_>, state: &SweepState) -> bool {
+    let member = state.sweep.plan.members.first();
+    docket.contracts.iter().any(|contract| match &contract.state {
+        ContractState::Live(Stage::ClaimWanted(claim)) => {
+            Some(&claim.outpoint) == member && pays(claim.path, docket.channel.facts.channel_type) == Pays::Signed
+        }
+        ContractState::Live(Stage::Waiting { .. } | Stage::Contested { .. } | Stage::Spent { .. })
+        | ContractState::Done(_) => false,
+    })
 }
 
 fn of_contract(

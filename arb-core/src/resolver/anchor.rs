@@ -1,13 +1,15 @@
-//! Our anchor: worth less than it costs on its own, so it is not claimed (BOLT 5 F7 needs it only to raise a fee).
+//! Our anchor: worth less than it costs on its own, so it is claimed only by the child that paid for the commitment (BOLT 5
+//! F7): that one is sent until it confirms, for its change.
 //!
 //! ```text
-//! Waiting ──close irrevocable──► Done(Uneconomic)
+//! Waiting | ClaimWanted ──close irrevocable──► Done(Uneconomic)
 //!    └──spent──► Spent ──irrevocable──► Done(Lost | Claimed)
 //! ```
 
 use super::{Next, ResolverKit, Stage};
 use crate::bolt3::SpendPath;
 use crate::outcome::ContractOutcome;
+use crate::sweep::anchor_claim;
 use crate::units::Height;
 use bitcoin::OutPoint;
 
@@ -25,9 +27,13 @@ impl Anchor {
         }
         let depth = kit.policy.forget_depth;
         if kit.tip.buries(kit.close.height, depth) {
-            Next::Done(ContractOutcome::Uneconomic)
-        } else {
-            Next::Stay(Stage::Waiting { until: Height::buried_at(kit.close.height, depth) })
+            return Next::Done(ContractOutcome::Uneconomic);
+        }
+        let mut groups = kit.channel.requests.desk.groups.values();
+        let has_child = groups.any(|group| group.members.contains(&self.outpoint));
+        match kit.close.funding(&kit.channel.facts).filter(|_| has_child) {
+            Some(funding) => kit.claim(anchor_claim(funding, self.outpoint, kit.close.height)),
+            None => Next::Stay(Stage::Waiting { until: Height::buried_at(kit.close.height, depth) }),
         }
     }
 }

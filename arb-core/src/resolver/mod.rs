@@ -193,7 +193,7 @@ impl<'a> ResolverKit<'a> {
         if self.tip < claim.since {
             return Next::Stay(Stage::Waiting { until: claim.since });
         }
-        let uneconomic = self.channel.requests.uneconomic.contains(&claim.outpoint);
+        let uneconomic = self.channel.requests.desk.uneconomic.contains(&claim.outpoint);
         if uneconomic && self.tip >= claim.worth_waiting_until(self.policy) {
             return Next::Done(ContractOutcome::Uneconomic);
         }

@@ -3,21 +3,21 @@
 //! Every answer is verified against the very transaction and key before it is taken (R14).
 
 use crate::action::{InputToSign, SignRequest, SigningKey};
-use crate::bolt3::{
-    CompactSig, Point, counterparty_sighash_type, derive_public_key, sighash_p2wpkh, sighash_p2wsh, verify_sig, witness,
-};
-use crate::channel::{ChannelArbitrator, Rebuilt};
-use crate::event::InputSignature;
+use crate::bolt3::{CompactSig, Point, counterparty_sighash_type, derive_public_key, verify_sig, witness};
+use crate::channel::{ChannelArbitrator, Rebuilt, SweepState};
+use crate::event::{FeeInput, InputSignature};
 use crate::facts::{Funding, Side};
 use crate::ids::ActionId;
-use crate::notice::outpoint_bytes;
 use crate::record::{ClaimPath, Sweep};
+use crate::resolver::Claim;
+use crate::sweep::wants::Want;
+use alloc::collections::BTreeMap;
 use alloc::vec;
 use alloc::vec::Vec;
 use bitcoin::hashes::Hash;
 use bitcoin::secp256k1::{All, Secp256k1};
-use bitcoin::sighash::EcdsaSighashType;
-use bitcoin::{Amount, ScriptBuf, Transaction, TxOut, Witness};
+use bitcoin::sighash::{EcdsaSighashType, SighashCache};
+use bitcoin::{Amount, OutPoint, ScriptBuf, Transaction, TxOut, Witness};
 
 /// Why an answer of the signer was not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,24 +28,37 @@ pub(crate) enum Refusal {
     Wrong { input: usize },
 }
 
-/// The request to sign a planned sweep.
-pub(crate) fn sweep_request(channel: &ChannelArbitrator, sweep: &Sweep) -> SignRequest {
-    let claimed = TxOut { value: Amount::from_sat(sweep.amount_sat), script_pubkey: sweep.script_pubkey.clone() };
-    let script = sweep.witness_script.clone().unwrap_or_else(|| sweep.script_pubkey.clone());
-    let mut prevouts = vec![claimed];
-    let mut inputs = vec![InputToSign { index: 0, key: key(sweep), script, sighash: EcdsaSighashType::All }];
-    if let Some(coin) = &sweep.fee_input {
-        prevouts.push(TxOut { value: Amount::from_sat(coin.value_sat), script_pubkey: coin.script.clone() });
-        let key = SigningKey::Wallet(coin.outpoint);
-        inputs.push(InputToSign { index: 1, key, script: coin.script.clone(), sighash: EcdsaSighashType::All });
+/// The request to sign a planned sweep; `None` once its claims are not wanted any more.
+pub(crate) fn sweep_request(
+    channel: &ChannelArbitrator,
+    wants: &BTreeMap<OutPoint, Want>,
+    state: &SweepState,
+) -> Option<SignRequest> {
+    let plan = &state.sweep.plan;
+    let mut prevouts = Vec::new();
+    let mut inputs = Vec::new();
+    let mut sign = |prevout: TxOut, key, script| {
+        let index = u32::try_from(prevouts.len()).unwrap_or(u32::MAX);
+        prevouts.push(prevout);
+        inputs.push(InputToSign { index, key, script, sighash: EcdsaSighashType::All });
+    };
+    for member in &plan.members {
+        let claim = &wants.get(member)?.claim;
+        let prevout = TxOut { value: Amount::from_sat(claim.amount_sat), script_pubkey: claim.script_pubkey.clone() };
+        let script = claim.witness_script.clone().unwrap_or_else(|| claim.script_pubkey.clone());
+        sign(prevout, key(channel, claim), script);
     }
-    SignRequest { id: sweep_id(channel, sweep), channel: channel.facts.id, tx: sweep.tx.clone(), prevouts, inputs }
+    for coin in &plan.purse.coins {
+        let prevout = TxOut { value: Amount::from_sat(coin.value_sat), script_pubkey: coin.script.clone() };
+        sign(prevout, SigningKey::Wallet(coin.outpoint), coin.script.clone());
+    }
+    let id = sweep_id(channel, state);
+    Some(SignRequest { id, channel: channel.facts.id, tx: state.sweep.tx.clone(), prevouts, inputs })
 }
 
-/// The identity of that request.
-pub(crate) fn sweep_id(channel: &ChannelArbitrator, sweep: &Sweep) -> ActionId {
-    let txid = sweep.tx.compute_txid().to_byte_array();
-    ActionId::of("sign sweep", &channel.facts.id, &[&txid, &outpoint_bytes(&sweep.outpoint), &sweep.point.0])
+/// The identity of that request: the transaction names its outpoints, and those their keys.
+pub(crate) fn sweep_id(channel: &ChannelArbitrator, state: &SweepState) -> ActionId {
+    ActionId::of("sign sweep", &channel.facts.id, &[&state.txid.to_byte_array()])
 }
 
 /// The request to sign our commitment of one funding.
@@ -87,81 +100,111 @@ pub(crate) fn complete_commitment(
 pub(crate) fn complete_sweep(
     secp: &Secp256k1<All>,
     channel: &ChannelArbitrator,
+    wants: &BTreeMap<OutPoint, Want>,
     sweep: &Sweep,
     signatures: &[InputSignature],
 ) -> Result<Transaction, Refusal> {
-    let mut tx = sweep.tx.clone();
-    let mut witnesses = Vec::new();
-    match (signatures, &sweep.fee_input) {
-        ([InputSignature::Channel(ours)], None) => {
-            witnesses.push(claim_witness(secp, channel, sweep, ours).ok_or(Refusal::Wrong { input: 0 })?);
-        }
-        ([InputSignature::Channel(ours), InputSignature::Wallet { signature, key }], Some(coin)) => {
-            witnesses.push(claim_witness(secp, channel, sweep, ours).ok_or(Refusal::Wrong { input: 0 })?);
-            let pays_key = coin.script == p2wpkh(key);
-            let sighash = sighash_p2wpkh(&tx, 1, key, coin.value_sat, EcdsaSighashType::All);
-            let valid = sighash.is_ok_and(|sighash| verify_sig(secp, &sighash, signature, key).is_ok());
-            if !pays_key || !valid {
-                return Err(Refusal::Wrong { input: 1 });
-            }
-            witnesses.push(witness::to_remote(signature, key, None));
-        }
-        (_, None) => return Err(Refusal::Count { expected: 1 }),
-        (_, Some(_)) => return Err(Refusal::Count { expected: 2 }),
+    let (members, coins) = (&sweep.plan.members, &sweep.plan.purse.coins);
+    let expected = members.len().saturating_add(coins.len());
+    if signatures.len() != expected {
+        return Err(Refusal::Count { expected });
     }
+    let mut witnesses = Vec::new();
+    let mut cache = SighashCache::new(&sweep.tx);
+    for (input, signature) in signatures.iter().enumerate() {
+        let witness = match (members.get(input), signature) {
+            (Some(member), InputSignature::Channel(ours)) => {
+                wants.get(member).and_then(|want| claim_witness(secp, channel, &want.claim, &mut cache, input, ours))
+            }
+            (None, InputSignature::Wallet { signature, key }) => coins
+                .get(input.saturating_sub(members.len()))
+                .and_then(|coin| coin_witness(secp, coin, &mut cache, input, signature, key)),
+            (Some(_), InputSignature::Wallet { .. }) | (None, InputSignature::Channel(_)) => None,
+        };
+        witnesses.push(witness.ok_or(Refusal::Wrong { input })?);
+    }
+    let mut tx = sweep.tx.clone();
     for (input, witness) in tx.input.iter_mut().zip(witnesses) {
         input.witness = witness;
     }
     Ok(tx)
 }
 
-/// The witness of the claimed output; `None` if our signature does not fit.
+/// The witness of a wallet's coin; `None` if key or signature do not fit.
+fn coin_witness(
+    secp: &Secp256k1<All>,
+    coin: &FeeInput,
+    cache: &mut SighashCache<&Transaction>,
+    input: usize,
+    signature: &CompactSig,
+    key: &Point,
+) -> Option<Witness> {
+    let sighash =
+        cache.p2wpkh_signature_hash(input, &coin.script, Amount::from_sat(coin.value_sat), EcdsaSighashType::All);
+    verify_sig(secp, &sighash.ok()?.to_byte_array(), signature, key).ok()?;
+    (coin.script == p2wpkh(key)).then(|| witness::to_remote(signature, key, None))
+}
+
+/// The witness of a claimed output; `None` if our signature does not fit.
 fn claim_witness(
     secp: &Secp256k1<All>,
     channel: &ChannelArbitrator,
-    sweep: &Sweep,
+    claim: &Claim,
+    cache: &mut SighashCache<&Transaction>,
+    input: usize,
     ours: &CompactSig,
 ) -> Option<Witness> {
-    let key = public_key(secp, channel, sweep)?;
-    let sighash = match &sweep.witness_script {
-        Some(script) => sighash_p2wsh(&sweep.tx, 0, script, sweep.amount_sat, EcdsaSighashType::All),
-        None => sighash_p2wpkh(&sweep.tx, 0, &key, sweep.amount_sat, EcdsaSighashType::All),
+    let key = public_key(secp, channel, claim)?;
+    let amount = Amount::from_sat(claim.amount_sat);
+    let sighash = match &claim.witness_script {
+        Some(script) => cache.p2wsh_signature_hash(input, script, amount, EcdsaSighashType::All).ok()?.to_byte_array(),
+        None => cache
+            .p2wpkh_signature_hash(input, &claim.script_pubkey, amount, EcdsaSighashType::All)
+            .ok()?
+            .to_byte_array(),
     };
-    verify_sig(secp, &sighash.ok()?, ours, &key).ok()?;
+    verify_sig(secp, &sighash, ours, &key).ok()?;
     let peer_type = counterparty_sighash_type(channel.facts.channel_type);
-    let script = sweep.witness_script.as_ref();
-    Some(match sweep.path {
+    let script = claim.witness_script.as_ref();
+    Some(match claim.path {
         ClaimPath::ToRemote => witness::to_remote(ours, &key, script.map(ScriptBuf::as_script)),
         ClaimPath::ToLocal | ClaimPath::SecondLevelOutput => witness::delayed(ours, script?),
-        ClaimPath::HtlcTimeout => witness::htlc_timeout(&sweep.peer_signature?, peer_type, ours, script?),
+        ClaimPath::HtlcTimeout => witness::htlc_timeout(&claim.peer_signature?, peer_type, ours, script?),
         ClaimPath::HtlcSuccess => {
-            witness::htlc_success(&sweep.peer_signature?, peer_type, ours, &sweep.preimage?, script?)
+            witness::htlc_success(&claim.peer_signature?, peer_type, ours, &claim.preimage?, script?)
         }
         ClaimPath::DirectTimeout => witness::direct_timeout(ours, script?),
-        ClaimPath::DirectPreimage => witness::direct_preimage(ours, &sweep.preimage?, script?),
+        ClaimPath::DirectPreimage => witness::direct_preimage(ours, &claim.preimage?, script?),
+        ClaimPath::Anchor => witness::anchor_by_key(ours, script?),
     })
 }
 
-const fn key(sweep: &Sweep) -> SigningKey {
-    match sweep.path {
-        ClaimPath::ToLocal | ClaimPath::SecondLevelOutput => SigningKey::DelayedPayment(sweep.point),
+fn key(channel: &ChannelArbitrator, claim: &Claim) -> SigningKey {
+    match claim.path {
+        ClaimPath::ToLocal | ClaimPath::SecondLevelOutput => SigningKey::DelayedPayment(claim.point),
         ClaimPath::ToRemote => SigningKey::Payment,
         ClaimPath::HtlcTimeout | ClaimPath::HtlcSuccess | ClaimPath::DirectTimeout | ClaimPath::DirectPreimage => {
-            SigningKey::Htlc(sweep.point)
+            SigningKey::Htlc(claim.point)
+        }
+        // An anchor is under the funding key of the funding that its commitment spends.
+        ClaimPath::Anchor => {
+            let funding = channel.facts.fundings.iter().find(|funding| funding.local_key == claim.point);
+            SigningKey::Funding(funding.map_or(claim.outpoint, |funding| funding.outpoint))
         }
     }
 }
 
-fn public_key(secp: &Secp256k1<All>, channel: &ChannelArbitrator, sweep: &Sweep) -> Option<Point> {
+fn public_key(secp: &Secp256k1<All>, channel: &ChannelArbitrator, claim: &Claim) -> Option<Point> {
     let basepoints = &channel.facts.side(Side::Local).basepoints;
-    match sweep.path {
+    match claim.path {
         ClaimPath::ToRemote => Some(basepoints.payment),
         ClaimPath::ToLocal | ClaimPath::SecondLevelOutput => {
-            derive_public_key(secp, &basepoints.delayed_payment, &sweep.point).ok()
+            derive_public_key(secp, &basepoints.delayed_payment, &claim.point).ok()
         }
         ClaimPath::HtlcTimeout | ClaimPath::HtlcSuccess | ClaimPath::DirectTimeout | ClaimPath::DirectPreimage => {
-            derive_public_key(secp, &basepoints.htlc, &sweep.point).ok()
+            derive_public_key(secp, &basepoints.htlc, &claim.point).ok()
         }
+        ClaimPath::Anchor => Some(claim.point),
     }
 }
 

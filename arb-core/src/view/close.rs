@@ -93,6 +93,17 @@ pub(crate) fn commitment_number(facts: &ChannelFacts, tx: &Transaction) -> Optio
     ObscureFactor::new(&opener, &accepter).number_of(tx)
 }
 
+impl ChannelArbitrator {
+    /// Whether this is one of the counterparty's commitments that can confirm, rebuilt and compared by txid.
+    pub(crate) fn is_remote_of_set(&self, tx: &Transaction) -> bool {
+        let Some(number) = commitment_number(&self.facts, tx) else { return false };
+        let spends = |funding: &&Funding| tx.input.iter().any(|input| input.previous_output == funding.outpoint);
+        let Some(funding) = self.facts.fundings.iter().find(spends) else { return false };
+        let found = in_the_set(self, &Secp256k1::new(), number, funding, tx.compute_txid());
+        found.is_some_and(|(_, owner, ..)| owner == Side::Remote)
+    }
+}
+
 fn in_the_set(
     channel: &ChannelArbitrator,
     secp: &Secp256k1<All>,

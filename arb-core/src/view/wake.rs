@@ -42,6 +42,7 @@ impl ChannelView<'_> {
         }
         self.outcome_wakes(&mut heights);
         self.closed_wakes(&mut heights);
+        self.sweep_wakes(&mut heights);
         heights.into_iter().filter(|height| *height > self.tip).min()
     }
 
@@ -70,6 +71,23 @@ impl ChannelView<'_> {
         }
     }
 
+    /// What the sweeper waits for: the next block while a refusal is to be answered or a commitment has a child, and now and
+    /// then a new look at the estimate for what nobody contests.
+    fn sweep_wakes(&self, heights: &mut Vec<Height>) {
+        let requests = &self.channel.requests;
+        let waiting =
+            self.close.is_none() && (self.channel.ratchet.went_to_chain || !self.channel.ratchet.seen.is_empty());
+        if waiting || !requests.bumps.is_empty() && self.close.is_some() {
+            heights.push(self.tip.next());
+        }
+        heights.extend(requests.desk.rests.values().map(|rested| rested.next()));
+        for group in requests.desk.groups.values() {
+            let at = group.members.iter().filter_map(|member| requests.desk.price(member)).map(|price| price.at);
+            heights.extend(at.map(|at| at.after(self.policy.lazy_target)));
+            heights.extend(group.trouble.map(|_| self.tip.next()));
+        }
+    }
+
     fn closed_wakes(&self, heights: &mut Vec<Height>) {
         let Some(close) = &self.close else { return };
         heights.push(Height::buried_at(close.height, self.fail_depth));
@@ -80,7 +98,6 @@ impl ChannelView<'_> {
         if let ScriptsRequest::Asked { at } = self.channel.requests.scripts {
             heights.push(at.next());
         }
-        heights.extend(self.channel.requests.dropped.values().map(|dropped| dropped.next()));
         for contract in &self.contracts {
             match &contract.state {
                 ContractState::Live(Stage::Waiting { until } | Stage::Contested { until } | Stage::Spent { until }) => {
@@ -89,6 +106,8 @@ impl ChannelView<'_> {
                 ContractState::Live(Stage::ClaimWanted(claim)) => {
                     heights.push(claim.worth_waiting_until(self.policy));
                     heights.extend(claim.deadline.map(Height::next));
+                    // The feerate wanted rises with every block until it is spent.
+                    heights.extend(claim.deadline.map(|_| self.tip.next()));
                 }
                 ContractState::Done(_) => {}
             }

@@ -68,6 +68,8 @@ impl Ending {
             | Conclusion::WentToChain
             | Conclusion::ScriptsRequested
             | Conclusion::FeeInputsRequested(_)
+            | Conclusion::FeeInputsReturned { .. }
+            | Conclusion::Bumped { .. }
             | Conclusion::SweepPlanned(_)
             | Conclusion::SweepDropped { .. }
             | Conclusion::Uneconomic { .. }

@@ -3,11 +3,11 @@
 //! Written for either side, with the core's builders and the fixture's keys. When a claim is final is the caller's
 //! question. A claim that cannot pay the relay floor and leave more than dust is answered with `None`.
 
-use arb_core::Side;
 use arb_core::bolt3::{
     ChannelType, ClaimKind, CompactSig, Point, Preimage, claim_witness_weight, counterparty_sighash_type,
     delayed_script, sighash_p2wpkh, sighash_p2wsh, witness,
 };
+use arb_core::{FeeInput, Side};
 use bitcoin::absolute::LockTime;
 use bitcoin::transaction::Version;
 use bitcoin::{Amount, EcdsaSighashType, OutPoint, Script, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Witness};
@@ -163,9 +163,12 @@ impl Claimant<'_> {
         let level = self.fixture.second_level(self.commitment, index)?;
         let (mut tx, script) = (level.tx, &level.script);
         if let Some((offer, _)) = fee {
-            let weight = self.second_level_weight(&tx, script, index).saturating_add(31 * 4 + P2WPKH_INPUT_WEIGHT);
-            let change_sat = offer.input.value_sat.saturating_sub(self.fee_at_rate(weight));
-            tx.input.push(input(offer.input.outpoint, Sequence::ENABLE_RBF_NO_LOCKTIME));
+            let coins = u64::try_from(offer.inputs.len()).unwrap_or(u64::MAX).saturating_mul(P2WPKH_INPUT_WEIGHT);
+            let weight = self.second_level_weight(&tx, script, index).saturating_add(31 * 4).saturating_add(coins);
+            let value_sat = offer.inputs.iter().fold(0_u64, |sum, coin| sum.saturating_add(coin.value_sat));
+            let change_sat = value_sat.saturating_sub(self.fee_at_rate(weight));
+            let coins = offer.inputs.iter().map(|coin| input(coin.outpoint, Sequence::ENABLE_RBF_NO_LOCKTIME));
+            tx.input.extend(coins);
             tx.output.push(TxOut { value: Amount::from_sat(change_sat), script_pubkey: offer.change.clone() });
         }
         let own_sig = self.sign_htlc(&tx, script, &level.spent)?;
@@ -176,8 +179,10 @@ impl Claimant<'_> {
         };
         attach(&mut tx, 0, witness);
         if let Some((offer, keys)) = fee {
-            let witness = coin_witness(&tx, offer, keys)?;
-            attach(&mut tx, 1, witness);
+            for (index, coin) in (1..).zip(&offer.inputs) {
+                let witness = coin_witness(&tx, index, coin, keys)?;
+                attach(&mut tx, index, witness);
+            }
         }
         Ok(tx)
     }
@@ -263,11 +268,11 @@ impl Claimant<'_> {
     }
 }
 
-fn coin_witness(tx: &Transaction, offer: &Offer, keys: &WalletKeys) -> Result<Witness, FixtureError> {
-    let coin = offer.input.outpoint;
-    let secret = keys.secret_of(&offer.input.script).ok_or(FixtureError::UnknownCoin { coin })?;
+fn coin_witness(tx: &Transaction, index: usize, coin: &FeeInput, keys: &WalletKeys) -> Result<Witness, FixtureError> {
+    let unknown = FixtureError::UnknownCoin { coin: coin.outpoint };
+    let secret = keys.secret_of(&coin.script).ok_or(unknown)?;
     let point = Point::from_secret(secp(), &secret)?;
-    let sig = sign(&secret, sighash_p2wpkh(tx, 1, &point, offer.input.value_sat, EcdsaSighashType::All)?)?;
+    let sig = sign(&secret, sighash_p2wpkh(tx, index, &point, coin.value_sat, EcdsaSighashType::All)?)?;
     Ok(witness::to_remote(&sig, &point, None))
 }
 

@@ -277,6 +277,8 @@ impl World {
                 | Conclusion::WentToChain
                 | Conclusion::ScriptsRequested
                 | Conclusion::FeeInputsRequested(_)
+                | Conclusion::FeeInputsReturned { .. }
+                | Conclusion::Bumped { .. }
                 | Conclusion::SweepPlanned(_)
                 | Conclusion::SweepDropped { .. }
                 | Conclusion::Uneconomic { .. }

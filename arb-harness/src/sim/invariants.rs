@@ -223,7 +223,7 @@ pub(super) fn invariant_i7_claims_are_live(
 fn concerns(action: &Action, outpoint: &OutPoint) -> bool {
     let spends = |tx: &Transaction| tx.input.iter().any(|input| input.previous_output == *outpoint);
     match action {
-        Action::Broadcast { tx, .. } => spends(tx),
+        Action::Broadcast { txs, .. } => txs.iter().any(spends),
         Action::Sign(request) => spends(&request.tx),
         Action::RequestFeeInputs { owner, .. } => owner == outpoint,
         Action::RequestScripts { .. } => true,

@@ -12,6 +12,7 @@
 use std::collections::BTreeSet;
 
 use arb_core::{CloseKind, Event, Htlc, HtlcKey, HtlcRef, Sheet, Side};
+use bitcoin::Transaction;
 
 use super::plan::LanePlan;
 use crate::fixture::{ChannelFixture, CommitmentState, FixtureError};
@@ -252,6 +253,12 @@ impl Lane {
     /// The remote commitments that the counterparty holds and has not revoked.
     pub(super) fn remotes(&self) -> Vec<u64> {
         if self.pending { vec![self.remote, self.remote + 1] } else { vec![self.remote] }
+    }
+
+    /// Whether this is one of them.
+    pub(super) fn is_remote(&self, tx: &Transaction) -> bool {
+        let known = self.fixture.recognise(tx).ok().flatten();
+        known.is_some_and(|known| known.owner == Side::Remote && self.remotes().contains(&known.number))
     }
 
     /// The commitments that can confirm.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use arb_core::{Action, Event, Policy, Rejected, SigningKey};
+use arb_core::{Action, Event, Policy, Rejected};
 use bitcoin::Txid;
 
 use super::Violation;
@@ -40,17 +40,21 @@ impl Street<'_> {
     fn inspect(&mut self, action: &Action) -> Result<(), Violation> {
         let lane_of = |id| self.lanes.iter().find(|lane| lane.fixture.id() == id);
         match action {
-            Action::Broadcast { channel, tx, .. } => {
+            Action::Broadcast { channel, txs, .. } => {
+                let Some(tx) = txs.first() else { return Ok(()) };
                 invariants::invariant_i7_no_sweep_spends_the_spent(self.host.chain, self.host.heard.get(), tx)?;
                 let Some(lane) = lane_of(*channel) else { return Ok(()) };
-                if tx.input.iter().any(|input| input.previous_output == lane.fixture.setup().funding) {
+                // A commitment of theirs that was seen unconfirmed is sent again, with our child.
+                let theirs = txs.len() > 1 && lane.is_remote(tx);
+                if !theirs && tx.input.iter().any(|input| input.previous_output == lane.fixture.setup().funding) {
                     self.watchman.public.insert(tx.compute_txid());
                     invariants::invariant_i10_only_our_newest_commitment(lane, tx)?;
                 }
             }
             Action::Sign(request) => {
                 let Some(lane) = lane_of(request.channel) else { return Ok(()) };
-                if request.inputs.iter().any(|input| matches!(input.key, SigningKey::Funding(_))) {
+                let funding = lane.fixture.setup().funding;
+                if request.tx.input.iter().any(|input| input.previous_output == funding) {
                     invariants::invariant_i10_only_our_newest_commitment(lane, &request.tx)?;
                 }
             }

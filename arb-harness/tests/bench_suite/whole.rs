@@ -64,7 +64,7 @@ fn the_markets_differ_as_they_should() {
     assert!(hopeless[0] < hopeless[1] && hopeless[1] < hopeless[3], "{hopeless:?}");
     for market in &report.markets {
         let policies: Vec<&str> = market.policies.iter().map(|policy| policy.policy).collect();
-        assert_eq!(policies, ["lnd", "ldk", "eclair"]);
+        assert_eq!(policies, ["arb", "lnd", "ldk", "eclair"]);
         assert!(market.policies.iter().all(|policy| policy.claims_due > 100 && policy.recovered_sat > 0));
     }
 }

@@ -46,6 +46,16 @@ fn offer(bench: &Bench, fixture: &ChannelFixture, request: ActionId, value_sat: 
     FeeInputsOffered { channel: fixture.id(), request, inputs, change: script }
 }
 
+/// What a coin pays for its own input at the feerate that it was asked for with.
+fn own_fee_sat(bench: &Bench) -> u64 {
+    let find = |action: &Action| match action {
+        Action::RequestFeeInputs { feerate_sat_per_kw, .. } => Some(u64::from(*feerate_sat_per_kw)),
+        _ => None,
+    };
+    let feerate = bench.court.actions_due().iter().find_map(find).expect("a coin is wanted");
+    (arb_core::sweep::WALLET_INPUT_WEIGHT * feerate).div_ceil(1000)
+}
+
 fn offering(offer: &FeeInputsOffered) -> Event {
     Event::FeeInputsOffered(Box::new(offer.clone()))
 }
@@ -54,20 +64,21 @@ fn offering(offer: &FeeInputsOffered) -> Event {
 fn fee_inputs_that_cannot_be_used() {
     let (mut bench, fixture, _) = wanting();
     let (request, amount_sat) = wanted_coin(&bench);
-    let good = offer(&bench, &fixture, request, amount_sat);
+    let good = offer(&bench, &fixture, request, amount_sat + own_fee_sat(&bench));
     let bad = Rejected::BadFeeInput(good.inputs[0].outpoint);
     let mut small = good.clone();
     small.inputs[0].value_sat -= 1;
-    assert_eq!(bench.refuse(&offering(&small)), bad);
+    let too_small = Rejected::FeeInputsTooSmall { amount_sat, net_sat: amount_sat - 1 };
+    assert_eq!(bench.refuse(&offering(&small)), too_small);
     let mut other = good.clone();
     other.inputs[0].script = fixture.setup().funding_txout().script_pubkey;
     assert_eq!(bench.refuse(&offering(&other)), bad, "P2WSH");
     let mut two = good.clone();
     two.inputs.push(two.inputs[0].clone());
-    assert!(matches!(bench.refuse(&offering(&two)), Rejected::NotSupported(_)));
+    assert_eq!(bench.refuse(&offering(&two)), bad, "there twice");
     let mut none = good.clone();
     none.inputs.clear();
-    assert!(matches!(bench.refuse(&offering(&none)), Rejected::NotSupported(_)));
+    assert_eq!(bench.refuse(&offering(&none)), Rejected::FeeInputsTooSmall { amount_sat, net_sat: 0 });
     let mut nowhere = good.clone();
     nowhere.change = ScriptBuf::new();
     assert_eq!(bench.refuse(&offering(&nowhere)), Rejected::BadScript);
@@ -78,16 +89,18 @@ fn fee_inputs_that_cannot_be_used() {
 #[test]
 fn a_coin_that_is_in_use() {
     let (mut bench, mut fixture) = (Bench::new(), channel(1, ANCHORS));
-    let htlcs = [offered(0, 500_000, 1, START + 3, Link::Own), offered(1, 500_000, 2, START + 3, Link::Own)];
+    // Two locktimes, two transactions.
+    let htlcs = [offered(0, 500_000, 1, START + 3, Link::Own), offered(1, 500_000, 2, START + 4, Link::Own)];
     bench.open(&mut fixture, &htlcs);
     bench.block(&[fixture.local_commitment_tx(0).unwrap()]);
     bench.block(&[]);
     bench.quiet_block(&[]);
+    bench.quiet_block(&[]);
     let (request, amount_sat) = wanted_coin(&bench);
-    let first = offer(&bench, &fixture, request, amount_sat);
+    let first = offer(&bench, &fixture, request, amount_sat + own_fee_sat(&bench));
     bench.hear(offering(&first));
     let (request, amount_sat) = wanted_coin(&bench);
-    let second = offer(&bench, &fixture, request, amount_sat);
+    let second = offer(&bench, &fixture, request, amount_sat + own_fee_sat(&bench));
     assert_eq!(bench.refuse(&offering(&second)), Rejected::BadFeeInput(first.inputs[0].outpoint));
     // A funding output is no coin either.
     let mut funding = second;
@@ -99,7 +112,7 @@ fn a_coin_that_is_in_use() {
 fn wrong_signature_for_a_sweep() {
     let (mut bench, fixture, _) = wanting();
     let (request, amount_sat) = wanted_coin(&bench);
-    bench.hear(offering(&offer(&bench, &fixture, request, amount_sat + 1000)));
+    bench.hear(offering(&offer(&bench, &fixture, request, amount_sat + 10_000)));
     let request = wanted_signature(&bench);
     let good = bench.signer.sign(&request).unwrap();
     let signed = |signatures: Vec<InputSignature>| {
@@ -146,7 +159,6 @@ fn answers_to_what_nobody_asked() {
         Event::Signed(Box::new(signed)),
         Event::SigningRefused { channel, request, why: String::new() },
         Event::ScriptsOffered { channel, request, script },
-        Event::FeeInputsRefused { channel, request, missing_sat: 1 },
     ];
     for event in &events {
         assert_eq!(bench.refuse(event), Rejected::UnknownRequest(request), "{event:?}");
@@ -177,7 +189,10 @@ fn answers_are_news_once() {
     bench.again(&refused);
     let missing = arb_core::Alert::FeeInputsMissing { owner, missing_sat: 7 };
     assert!(bench.docket(&fixture).alerts.contains(&missing));
-    bench.hear(offering(&offer(&bench, &fixture, request, amount_sat + 1000)));
+    // It was asked for more than the next block needs: now what is needed will do.
+    let (request, needed_sat) = wanted_coin(&bench);
+    assert!(needed_sat < amount_sat);
+    bench.hear(offering(&offer(&bench, &fixture, request, amount_sat + 10_000)));
     let request = wanted_signature(&bench);
     let refused = Event::SigningRefused { channel: fixture.id(), request: request.id, why: "locked".into() };
     bench.hear(refused.clone());

@@ -2,8 +2,8 @@
 //! they were.
 
 use arb_core::{
-    Acknowledged, Block, ChainArbitrator, ClosingSigned, Disconnected, Event, Fees, Freshness, HtlcRef, Link, Policy,
-    Rejected, Scanned, Side,
+    Acknowledged, Block, Bump, ChainArbitrator, ClosingSigned, Disconnected, Event, Fees, Freshness, HtlcRef, Link,
+    Policy, Rejected, Scanned, Side,
 };
 use arb_harness::fixture::ChannelFixture;
 use bitcoin::BlockHash;
@@ -226,13 +226,17 @@ fn a_closing_spends_the_funding_and_has_the_output_that_is_ours() {
 #[test]
 fn known_by_name_and_not_supported() {
     let (mut bench, fixture) = running();
-    let events = [
-        Event::BumpRequested { channel: fixture.id(), outpoint: None, feerate_sat_per_kw: 1000 },
-        Event::RevokedLoaded { channel: fixture.id(), number: 0, htlcs: Vec::new() },
-    ];
-    for event in &events {
-        assert!(matches!(bench.refuse(event), Rejected::NotSupported(_)), "{event:?}");
-    }
+    let event = Event::RevokedLoaded { channel: fixture.id(), number: 0, htlcs: Vec::new() };
+    assert!(matches!(bench.refuse(&event), Rejected::NotSupported(_)), "{event:?}");
+}
+
+#[test]
+fn what_nobody_claims_cannot_be_raised() {
+    let (mut bench, fixture) = running();
+    let bump = Bump { feerate_sat_per_kw: 1000, ..Bump::default() };
+    let outpoint = bitcoin::OutPoint::null();
+    let event = Event::BumpRequested { channel: fixture.id(), outpoint: Some(outpoint), bump };
+    assert_eq!(bench.refuse(&event), Rejected::NothingToBump(outpoint));
 }
 
 #[test]

@@ -265,9 +265,11 @@ impl Bench {
             Action::Watch { channel, parent, .. } => {
                 Event::Scanned(Box::new(Scanned { channel, parent, through: height(tip), spends: Vec::new() }))
             }
-            Action::Broadcast { tx, .. } => {
-                if !self.sent.contains(&(tip, tx.clone())) {
-                    self.sent.push((tip, tx));
+            Action::Broadcast { txs, .. } => {
+                for tx in txs {
+                    if !self.sent.contains(&(tip, tx.clone())) {
+                        self.sent.push((tip, tx));
+                    }
                 }
                 return None;
             }

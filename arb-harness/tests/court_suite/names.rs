@@ -127,7 +127,10 @@ impl Names {
                 self.ours.insert(sweep.tx.compute_txid());
                 format!("planned: {}", self.transaction(&sweep.tx))
             }
-            Conclusion::SweepDropped { outpoint, why } => format!("dropped: {} ({why:?})", self.output(outpoint)),
+            Conclusion::SweepDropped { group, .. } => format!("dropped: transaction {group}"),
+            Conclusion::Bumped { outpoint, to_sat_per_kw, .. } => {
+                format!("{}: raised to {to_sat_per_kw} sat/kw", self.output(outpoint))
+            }
             Conclusion::Uneconomic { outpoint } => format!("{}: not worth its fee", self.output(outpoint)),
             Conclusion::HandedOff { contract, to } => format!("{} → {}", self.contract(contract), resolver_name(*to)),
             Conclusion::Staged { contract, stage } => {
@@ -143,6 +146,7 @@ impl Names {
             Conclusion::UpstreamLinked { .. }
             | Conclusion::ScriptsRequested
             | Conclusion::FeeInputsRequested(_)
+            | Conclusion::FeeInputsReturned { .. }
             | Conclusion::Noticed(_) => return None,
         })
     }
@@ -150,7 +154,10 @@ impl Names {
     /// What is due, if a reader wants to know.
     pub fn action(&mut self, action: &Action) -> Option<String> {
         Some(match action {
-            Action::Broadcast { tx, .. } => format!("broadcast {}", self.transaction(tx)),
+            Action::Broadcast { txs, .. } => {
+                let names: Vec<String> = txs.iter().map(|tx| self.transaction(tx)).collect();
+                format!("broadcast {}", names.join(" with "))
+            }
             Action::SettleUpstream { htlc, .. } => format!("settle the origin of {}", htlc.htlc),
             Action::FailUpstream { htlc, why, .. } => format!("fail the origin of {}: {}", htlc.htlc, reason(*why)),
             Action::AskForPreimage { htlc, until, .. } => {

@@ -2,7 +2,7 @@
 
 use arb_core::{
     Action, CloseKind, CloseReason, Event, FreezeReason, Heard, HtlcRef, InputSignature, Link, Rejected, Scanned, Side,
-    Signed, SigningKey, Stage, Standing,
+    Signed, Stage, Standing,
 };
 use arb_harness::fixture::Close;
 use arb_harness::signer::Signer;
@@ -29,8 +29,12 @@ fn from_commitment_n_plus_1_on_commitment_n_is_never_asked_for_signed_or_sent() 
         bench.settle();
         bench.blocks_to(START + 10);
         let new = fixture.local_commitment_tx(1).unwrap().compute_txid();
-        assert!(bench.asked.iter().all(|(_, request)| request.tx.compute_txid() == new));
-        assert!(bench.sent.iter().all(|(_, tx)| tx.compute_txid() == new));
+        // It, and the child that pays for it.
+        let of_new = |tx: &bitcoin::Transaction| {
+            tx.compute_txid() == new || tx.input.iter().any(|input| input.previous_output.txid == new)
+        };
+        assert!(bench.asked.iter().all(|(_, request)| of_new(&request.tx)));
+        assert!(bench.sent.iter().all(|(_, tx)| of_new(tx)));
         assert!(bench.sent.len() >= 10, "in every block");
         // And it holds when the old one confirms and leaves again.
         bench.block(&[fixture.local_commitment_tx(0).unwrap()]);
@@ -113,7 +117,8 @@ fn a_signature_that_was_given_stays_and_is_the_one_that_is_sent_again() {
     bench.block(&[]);
     let ours: Vec<_> = bench.sent.iter().filter(|(_, tx)| tx.compute_txid() == first.compute_txid()).collect();
     assert!(ours.len() >= 2 && ours.iter().all(|(_, tx)| *tx == first));
-    let commitments = bench.asked.iter().filter(|(_, request)| matches!(request.inputs[0].key, SigningKey::Funding(_)));
+    let funding = fixture.setup().funding;
+    let commitments = bench.asked.iter().filter(|(_, request)| request.tx.input[0].previous_output == funding);
     assert_eq!(commitments.count(), 1, "asked for once");
 }
 

@@ -49,7 +49,9 @@ impl Outside for Told<'_, '_> {
         if let Some(line) = self.names.action(&action) {
             // A repetition is the same words about the same transaction.
             let about = match &action {
-                Action::Broadcast { tx, .. } => tx.compute_txid().to_string(),
+                Action::Broadcast { txs, .. } => {
+                    txs.iter().map(|tx| tx.compute_txid().to_string()).collect::<Vec<_>>().join(" ")
+                }
                 _ => String::new(),
             };
             if self.said.insert(format!("{line} {about}")) {

@@ -27,7 +27,7 @@ fn the_object_has_every_market_and_every_policy() {
         assert_eq!(keys(market), sorted(["market", "policies"]));
         let policies = market["policies"].as_array().unwrap();
         let names: Vec<&str> = policies.iter().map(|policy| policy["policy"].as_str().unwrap()).collect();
-        assert_eq!(names, ["lnd", "ldk", "eclair"]);
+        assert_eq!(names, ["arb", "lnd", "ldk", "eclair"]);
         for policy in policies {
             let counts = [
                 "claims_due",

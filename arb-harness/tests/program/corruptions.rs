@@ -52,7 +52,7 @@ fn alter(record: &mut Record, kind: Kind) -> bool {
             Notice::Report(report) => report.outcome = other(report.outcome),
             Notice::Freeze(_) | Notice::Alert(_) | Notice::Release { .. } | Notice::Resolved(_) => return false,
         },
-        (Kind::Feerate, Conclusion::SweepPlanned(sweep)) => sweep.feerate_sat_per_kw += 1,
+        (Kind::Feerate, Conclusion::SweepPlanned(sweep)) => sweep.plan.feerate_sat_per_kw += 1,
         (Kind::Preimage, Conclusion::PreimageUsable { preimage, .. })
         | (Kind::Preimage, Conclusion::Released { outcome: Upstream::Settled(preimage), .. }) => preimage.0[7] ^= 0x10,
         (Kind::Amount, Conclusion::Noticed(notice)) => match &mut **notice {
@@ -60,7 +60,7 @@ fn alter(record: &mut Record, kind: Kind) -> bool {
             Notice::Resolved(sheet) => (sheet.swept_sat, sheet.fees_sat) = (sheet.swept_sat - 1, sheet.fees_sat + 1),
             Notice::Freeze(_) | Notice::Alert(_) | Notice::Release { .. } => return false,
         },
-        (Kind::Amount, Conclusion::SweepPlanned(sweep)) => sweep.amount_sat += 1,
+        (Kind::Amount, Conclusion::SweepPlanned(sweep)) => sweep.plan.fee_sat += 1,
         (Kind::Settled, Conclusion::Released { outcome, .. }) => *outcome = Upstream::Failed(FailReason::ForgetDepth),
         _ => return false,
     }

@@ -34,10 +34,10 @@ fn with_coins(values: &[u64]) -> (SmallWallet, Chain, Vec<OutPoint>) {
 fn a_request_gets_the_smallest_coin_that_will_do_and_keeps_it() {
     let (mut wallet, _, coins) = with_coins(&[9_000, 3_000, 5_000]);
     let first = wallet.offer(request(1), claim(1), 2_000, 1000).unwrap();
-    assert_eq!(first.input.outpoint, coins[1]);
+    assert_eq!(first.inputs[0].outpoint, coins[1]);
     assert_eq!(wallet.offer(request(1), claim(1), 2_000, 1000).unwrap(), first);
     let second = wallet.offer(request(2), claim(2), 2_000, 1000).unwrap();
-    assert_eq!(second.input.outpoint, coins[2], "the first is reserved");
+    assert_eq!(second.inputs[0].outpoint, coins[2], "the first is reserved");
     assert_eq!(wallet.owner_of(&coins[1]), Some(claim(1)));
     assert!(wallet.scripts().contains(&first.change));
 }
@@ -45,9 +45,9 @@ fn a_request_gets_the_smallest_coin_that_will_do_and_keeps_it() {
 #[test]
 fn an_owner_that_asks_for_more_gets_another_coin_and_keeps_the_first() {
     let (mut wallet, _, coins) = with_coins(&[9_000, 3_000]);
-    assert_eq!(wallet.offer(request(1), claim(1), 2_000, 1000).unwrap().input.outpoint, coins[1]);
-    assert_eq!(wallet.offer(request(2), claim(1), 1_000, 1000).unwrap().input.outpoint, coins[1], "its own");
-    assert_eq!(wallet.offer(request(3), claim(1), 5_000, 1000).unwrap().input.outpoint, coins[0]);
+    assert_eq!(wallet.offer(request(1), claim(1), 2_000, 1000).unwrap().inputs[0].outpoint, coins[1]);
+    assert_eq!(wallet.offer(request(2), claim(1), 1_000, 1000).unwrap().inputs[0].outpoint, coins[1], "its own");
+    assert_eq!(wallet.offer(request(3), claim(1), 5_000, 1000).unwrap().inputs[0].outpoint, coins[0]);
     assert_eq!(wallet.owner_of(&coins[1]), Some(claim(1)));
 }
 
@@ -84,6 +84,8 @@ fn a_restart_forgets_reservations_but_no_script_and_holding_brings_them_back() {
     assert!(restarted.offer(request(2), claim(2), 1_000, 1000).is_err());
     assert_eq!(restarted.fresh_script(request(9)), script);
     assert_eq!(restarted.scripts(), wallet.scripts());
+    assert!(restarted.offer(request(1), claim(1), 1_000, 1000).is_err(), "a transaction has it");
+    restarted.release(claim(1), &coins);
     assert_eq!(restarted.offer(request(1), claim(1), 1_000, 1000).unwrap(), offer);
 }
 

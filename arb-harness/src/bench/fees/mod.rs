@@ -4,6 +4,7 @@
 //! not the policy, decides what BIP 125 allows, what is mined, and what a deadline costs. Policies of other implementations
 //! are written from their documented behaviour.
 
+pub mod arb;
 pub mod claims;
 pub mod eclair;
 pub mod engine;
@@ -31,6 +32,8 @@ const BLOCKS: u32 = 8_064;
 /// Who plays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Contestant {
+    /// This project's sweeper.
+    Arb,
     /// lnd's sweeper.
     Lnd,
     /// LDK's packages.
@@ -41,12 +44,13 @@ pub enum Contestant {
 
 impl Contestant {
     /// Everybody.
-    pub const ALL: [Self; 3] = [Self::Lnd, Self::Ldk, Self::Eclair];
+    pub const ALL: [Self; 4] = [Self::Arb, Self::Lnd, Self::Ldk, Self::Eclair];
 
     /// Its policy, for one close.
     #[must_use]
     pub fn policy(self) -> Box<dyn FeePolicy> {
         match self {
+            Self::Arb => Box::<arb::Arb>::default(),
             Self::Lnd => Box::<lnd::Lnd>::default(),
             Self::Ldk => Box::<ldk::Ldk>::default(),
             Self::Eclair => Box::<eclair::Eclair>::default(),

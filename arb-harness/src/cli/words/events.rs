@@ -1,7 +1,7 @@
 //! What was heard.
 
 use arb_core::{
-    Acknowledged, BroadcastAnswer, BroadcastRejection, ChannelId, CloseReason, CommitmentUpdate, Event,
+    Acknowledged, BroadcastAnswer, BroadcastRejection, Bump, ChannelId, CloseReason, CommitmentUpdate, Event,
     FeeInputsOffered, Fees, Freshness, Height, PeerState, Scanned, Started,
 };
 
@@ -41,7 +41,7 @@ pub(crate) fn event(event: &Event) -> String {
         },
         Event::ClosingSigned(heard) => format!("closing transaction {} signed", txid(&heard.tx.compute_txid())),
         Event::ChannelForgotten { .. } => "the channel is forgotten".to_owned(),
-        Event::BumpRequested { feerate_sat_per_kw, .. } => format!("{feerate_sat_per_kw} sat/kw are wanted"),
+        Event::BumpRequested { bump, .. } => bumped(bump),
         Event::BlockConnected(block) => format!("block {} with {} transactions", block.height, block.txs.len()),
         Event::BlockDisconnected(block) => format!("block {} left the chain", block.height),
         Event::Scanned(scan) => scanned(scan),
@@ -137,6 +137,14 @@ fn scanned(scan: &Scanned) -> String {
 fn fees(fees: &Fees) -> String {
     let next = fees.by_target.first().map_or(fees.relay_floor_sat_per_kw, |(_, feerate)| *feerate);
     format!("the estimate is {next} sat/kw")
+}
+
+fn bumped(bump: &Bump) -> String {
+    let feerate = (bump.feerate_sat_per_kw > 0).then(|| format!("{} sat/kw", bump.feerate_sat_per_kw));
+    let deadline = bump.deadline.map(|deadline| format!("by height {deadline}"));
+    let budget = bump.budget_sat.map(|budget_sat| format!("for up to {budget_sat} sat"));
+    let wishes: Vec<String> = [feerate, deadline, budget].into_iter().flatten().collect();
+    format!("the operator wants more: {}", wishes.join(", "))
 }
 
 fn coins(offer: &FeeInputsOffered) -> String {

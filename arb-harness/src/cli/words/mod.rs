@@ -2,9 +2,10 @@
 
 mod events;
 
+use arb_core::sweep::Limit;
 use arb_core::{
-    Alert, ClaimPath, Conclusion, ContractId, ContractReport, DropReason, FailReason, FreezeReason, Height, Notice,
-    StageRecord, Sweep, Upstream,
+    Alert, Conclusion, ContractId, ContractReport, FailReason, FreezeReason, Height, Notice, StageRecord, Sweep,
+    Upstream,
 };
 use arb_harness::demo::story::{close_name, contract_name, kind_name, outcome_name, resolver_name};
 use bitcoin::{OutPoint, Txid};
@@ -25,11 +26,16 @@ pub(crate) fn conclusion(conclusion: &Conclusion) -> String {
         },
         Conclusion::ScriptsRequested => "a script for the sweeps is wanted".to_owned(),
         Conclusion::FeeInputsRequested(request) => {
-            format!("a coin of {} sat is wanted for {}", request.amount_sat, outpoint(&request.owner))
+            format!("coins of {} sat are wanted for {}", request.amount_sat, outpoint(&request.owner))
         }
+        Conclusion::FeeInputsReturned { owner } => format!("the coins of {} are not needed", outpoint(owner)),
         Conclusion::SweepPlanned(sweep) => planned(sweep),
-        Conclusion::SweepDropped { outpoint: claim, why } => {
-            format!("the transaction for {} is dropped: {}", outpoint(claim), drop_reason(*why))
+        Conclusion::SweepDropped { group, rests } => {
+            let rests = if *rests { ", its claims wait a block" } else { "" };
+            format!("transaction {group} is dropped{rests}")
+        }
+        Conclusion::Bumped { outpoint: claim, from_sat_per_kw, to_sat_per_kw } => {
+            format!("the operator raises {} from {from_sat_per_kw} to {to_sat_per_kw} sat/kw", outpoint(claim))
         }
         Conclusion::Uneconomic { outpoint: claim } => {
             format!("{} costs more to claim than it is worth", outpoint(claim))
@@ -110,17 +116,19 @@ fn report(report: &ContractReport) -> String {
 }
 
 fn planned(sweep: &Sweep) -> String {
-    let path = match sweep.path {
-        ClaimPath::ToLocal => "to_local",
-        ClaimPath::ToRemote => "to_remote",
-        ClaimPath::HtlcTimeout => "HTLC-timeout",
-        ClaimPath::HtlcSuccess => "HTLC-success",
-        ClaimPath::SecondLevelOutput => "second-level output",
-        ClaimPath::DirectTimeout => "HTLC by timeout",
-        ClaimPath::DirectPreimage => "HTLC by preimage",
+    let plan = &sweep.plan;
+    let claims = match plan.members.as_slice() {
+        [one] => outpoint(one),
+        several => format!("{} outputs", several.len()),
     };
-    let id = txid(&sweep.tx.compute_txid());
-    format!("{id} is to claim {} ({path}, {} sat, fee {})", outpoint(&sweep.outpoint), sweep.amount_sat, sweep.fee_sat)
+    let limit = match plan.limit {
+        Some(Limit::Budget) => format!(", of {} wanted: the budget ends there", plan.wanted_sat_per_kw),
+        Some(Limit::Coins) => format!(", of {} wanted: the coins end there", plan.wanted_sat_per_kw),
+        None => String::new(),
+    };
+    let (id, group) = (txid(&sweep.tx.compute_txid()), plan.group);
+    let offer = format!("fee {} sat, {} sat/kw{limit}", plan.fee_sat, plan.feerate_sat_per_kw);
+    format!("{id} (transaction {group}) is to claim {claims}: {offer}")
 }
 
 fn freeze(why: &FreezeReason) -> String {
@@ -145,15 +153,6 @@ const fn fail(why: FailReason) -> &'static str {
         FailReason::MutualClose => "a mutual close is buried",
         FailReason::GivenUpForUpstream => "given up for the upstream",
         FailReason::ForgetDepth => "long past every expiry",
-    }
-}
-
-const fn drop_reason(why: DropReason) -> &'static str {
-    match why {
-        DropReason::CoinSpent => "its coin was spent",
-        DropReason::TooCheap => "too cheap",
-        DropReason::MissingInputs => "an input is missing",
-        DropReason::Superseded => "superseded",
     }
 }
 

@@ -1,0 +1,134 @@
+//! The feerate that a claim wants: from the estimate to all that its budget bears, one block before the deadline.
+//!
+//! ```text
+//! sat/kw │                            ┌──── min(budget, cap): stays until spent
+//!        │                           ╱
+//!        │                        .·´        cube of the time that has passed
+//!        │  estimate ___....--·´´
+//!        └──┬──────────────────────┬──┬──► blocks
+//!         first wanted      deadline−1  deadline
+//! ```
+//!
+//! Cubic, because the estimate for the blocks that are left already buys a place in time in any market that the estimator
+//! understands; the curve is for the others, and only pays when time runs out. What was wanted once never falls: an
+//! adversary who makes us start again gains nothing (L3, B20).
+
+use crate::event::Fees;
+use crate::policy::Policy;
+use crate::sweep::price::FEERATE_MIN;
+use crate::sweep::terms::{Bundle, Stake, Terms};
+use crate::units::{Blocks, Height};
+use serde::{Deserialize, Serialize};
+
+/// What the sweeper knows of the world when it decides.
+#[derive(Clone, Copy, Debug)]
+pub struct Now<'a> {
+    /// The tip: what is sent now is mined in the next block at the earliest.
+    pub tip: Height,
+    /// The policy.
+    pub policy: &'a Policy,
+    /// The last estimate, and the tip when it came.
+    pub fees: Option<&'a (Fees, Height)>,
+    /// What an output to the wallet weighs.
+    pub wallet_output_weight: u64,
+}
+
+/// What is remembered of a claim's price (a ratchet: no reorg undoes it).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Price {
+    /// The tip when it was first wanted: where its curve begins.
+    pub since: Height,
+    /// What was wanted then, in satoshi per kiloweight.
+    pub start_sat_per_kw: u32,
+    /// The most that was ever wanted.
+    pub wanted_sat_per_kw: u32,
+    /// The tip when that was.
+    pub at: Height,
+}
+
+impl Now<'_> {
+    /// The feerate for a confirmation target: from the last estimate, or the fallback before there was one. An estimate
+    /// that is no longer fresh is not trusted to be lower than the fallback, but a deadline never waits for a new one.
+    pub fn estimate(&self, target: Blocks) -> u32 {
+        let Some((fees, at)) = self.fees else {
+            return self.policy.fallback_feerate_sat_per_kw.min(self.policy.max_feerate_sat_per_kw);
+        };
+        let fits = fees.by_target.iter().rev().find(|(blocks, _)| u32::from(*blocks) <= target.get());
+        let fits = fits.or(fees.by_target.first()).map(|(_, feerate)| *feerate);
+        let known = fits.unwrap_or(self.policy.fallback_feerate_sat_per_kw).max(fees.relay_floor_sat_per_kw);
+        let fresh = self.tip <= at.after(self.policy.fee_stale);
+        let trusted = if fresh { known } else { known.max(self.policy.fallback_feerate_sat_per_kw) };
+        trusted.max(FEERATE_MIN).min(self.policy.max_feerate_sat_per_kw)
+    }
+
+    /// What nodes relay at all.
+    pub fn floor(&self) -> u32 {
+        self.fees.map_or(0, |(fees, _)| fees.relay_floor_sat_per_kw).max(FEERATE_MIN)
+    }
+
+    /// Blocks until a deadline; a missed one is as urgent as can be.
+    pub(crate) fn left(&self, deadline: Height) -> Blocks {
+        deadline.since(self.tip).unwrap_or_default()
+    }
+
+    /// Whether a deadline is so near that its claim stands alone: whoever pins or claims another one must not delay it.
+    pub(crate) fn is_urgent(&self, deadline: Option<Height>) -> bool {
+        deadline.is_some_and(|deadline| self.left(deadline) <= self.policy.alone)
+    }
+
+    /// The feerate that a claim wants. Its own budget may not bear that, but together with others it may: what is offered is
+    /// decided with the transaction.
+    pub fn wanted(&self, terms: &Terms, price: Option<&Price>) -> u32 {
+        let single = Bundle::new([terms].into(), None, self.wallet_output_weight);
+        let weight = single.weight();
+        let of_stakes = terms.stakes.iter().map(|stake| {
+            let end = terms.feerate_of(stake.budget_sat, weight, self.policy);
+            let wanted = self.of_stake(stake, end, price);
+            // A commitment is not worth more than what missing this very deadline loses (B34).
+            if terms.parent.is_some() { wanted.min(end) } else { wanted }
+        });
+        let before = price.map_or(0, |price| price.wanted_sat_per_kw);
+        of_stakes.max().unwrap_or(0).max(before).min(self.policy.max_feerate_sat_per_kw)
+    }
+
+    fn of_stake(&self, stake: &Stake, end: u32, price: Option<&Price>) -> u32 {
+        let Some(deadline) = stake.deadline else {
+            // Nobody contests it: the estimate is followed once in a while, so that it is not stuck for ever.
+            let rests = price.is_some_and(|price| self.tip < price.at.after(self.policy.lazy_target));
+            return if rests { 0 } else { self.estimate(self.policy.lazy_target) };
+        };
+        // A spike that lasts as long as most do has to fit behind the time that we are willing to wait.
+        let patience = self.left(deadline).get().saturating_sub(self.policy.spike.get());
+        let estimate = self.estimate(Blocks::new(patience).max(NEXT));
+        let last = deadline.before(NEXT);
+        let since = price.map_or(self.tip, |price| price.since);
+        let start = price.map_or(estimate, |price| price.start_sat_per_kw);
+        // A budget that hardly buys the next block has no room for a curve: by the time it rises, the price may have.
+        let next = u64::from(self.estimate(NEXT)).saturating_mul(u64::from(self.policy.tight_permille));
+        let tight = u64::from(end).saturating_mul(1000) <= next;
+        let curve = if self.tip >= last || tight {
+            end
+        } else {
+            let passed = self.tip.since(since).unwrap_or_default();
+            cubic(start, end, passed, last.since(since).unwrap_or_default())
+        };
+        curve.max(estimate)
+    }
+}
+
+/// The shortest confirmation target.
+const NEXT: Blocks = Blocks::new(1);
+
+/// From `start` to `end` with the cube of the part of `width` that has passed.
+fn cubic(start: u32, end: u32, passed: Blocks, width: Blocks) -> u32 {
+    if end <= start {
+        return start;
+    }
+    if passed >= width {
+        return end;
+    }
+    let cube = |blocks: Blocks| u128::from(blocks.get()).saturating_pow(3);
+    let rise = u128::from(end.saturating_sub(start));
+    let risen = rise.saturating_mul(cube(passed)).checked_div(cube(width)).unwrap_or(rise);
+    start.saturating_add(u32::try_from(risen).unwrap_or(u32::MAX))
+}

@@ -1,0 +1,259 @@
+//! The sweeper's own state: prices, groups, and the coins that the wallet gave. Changed by orders and by answers of the
+//! outside, and by nothing else; the orders come from [`Desk::decide`], a pure function of this state, the claims and the
+//! chain, so that the same state groups the same way after a restart or a reorg (B13).
+
+use crate::event::BroadcastRejection;
+use crate::sweep::curve::Price;
+use crate::sweep::terms::Purse;
+use crate::units::Height;
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
+use bitcoin::OutPoint;
+use serde::{Deserialize, Serialize};
+
+/// What the sweeper remembers.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Desk {
+    /// Ratchet: what was ever wanted for an outpoint.
+    pub(crate) prices: BTreeMap<OutPoint, Price>,
+    pub(crate) groups: BTreeMap<u32, Group>,
+    pub(crate) next_group: u32,
+    /// Coins that were given for a claim and that no transaction uses yet.
+    pub(crate) purses: BTreeMap<OutPoint, Purse>,
+    /// Coins that were asked for, by the claim that owns the answer.
+    pub(crate) asked: BTreeMap<OutPoint, Ask>,
+    /// Claims for which the wallet has too little, and what is missing.
+    pub(crate) missing: BTreeMap<OutPoint, u64>,
+    /// Claims that cost more than they are worth at the last look.
+    pub(crate) uneconomic: BTreeSet<OutPoint>,
+    /// Members of groups that were refused for one of their inputs: nobody knows which one, so each goes alone (B19, L29).
+    pub(crate) suspects: BTreeSet<OutPoint>,
+    /// When a claim's transaction was given up for its coins: it is planned again in a later block, whatever network and
+    /// wallet answer, so that the three cannot run in a circle.
+    pub(crate) rests: BTreeMap<OutPoint, Height>,
+}
+
+/// Claims that share a transaction.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Group {
+    /// The claims, in the order of the inputs; the first one owns the coins.
+    pub members: Vec<OutPoint>,
+    /// The wallet's coins in it.
+    pub purse: Purse,
+    /// What is on offer, in satoshi per kiloweight.
+    pub feerate_sat_per_kw: u32,
+    /// Its fee: what a replacement has to exceed (BIP 125).
+    pub fee_sat: u64,
+    /// The tip when it was planned.
+    pub planned: Height,
+    /// What the network had against it.
+    pub trouble: Option<Trouble>,
+}
+
+/// What a refusal means for the next plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Trouble {
+    /// The network wants more fee, or somebody's unconfirmed spend has to be outbid.
+    TooCheap,
+    /// One of the wallet's coins is not there.
+    BadCoins,
+}
+
+/// A request for coins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ask {
+    /// The claim that the coins are for.
+    pub owner: OutPoint,
+    /// What they have to be worth together, after paying for their own inputs.
+    pub amount_sat: u64,
+    /// The feerate that their inputs are counted with, in satoshi per kiloweight.
+    pub feerate_sat_per_kw: u32,
+    /// When the claim is due: coins go to the nearest deadline first.
+    pub deadline: Option<Height>,
+    /// What is at stake: then to the greatest value.
+    pub value_sat: u64,
+    /// The tip when it was asked.
+    pub at: Height,
+}
+
+/// Why a transaction offers less than its claims want.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Limit {
+    /// The budgets, or the policy's cap, bear no more.
+    Budget,
+    /// The wallet's coins are worth no more.
+    Coins,
+}
+
+/// A decision about one transaction.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    /// The group.
+    pub group: u32,
+    /// Its claims, in the order of the inputs.
+    pub members: Vec<OutPoint>,
+    /// The coins that pay.
+    pub purse: Purse,
+    /// What its claims want, in satoshi per kiloweight.
+    pub wanted_sat_per_kw: u32,
+    /// What it offers.
+    pub feerate_sat_per_kw: u32,
+    /// Its fee.
+    pub fee_sat: u64,
+    /// Why it offers less than is wanted, if it does.
+    pub limit: Option<Limit>,
+}
+
+/// What the sweeper decided.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// A transaction, new or instead of the group's last.
+    Plan(Plan),
+    /// Coins are wanted.
+    Ask(Ask),
+    /// A group's transaction cannot confirm any more, or is not worth it.
+    Drop {
+        /// The group.
+        group: u32,
+        /// Whether its claims rest until the next block.
+        rests: bool,
+    },
+    /// Coins that were given for a claim which does not need them any more.
+    Return {
+        /// The claim.
+        owner: OutPoint,
+    },
+    /// A claim costs more than it is worth.
+    Uneconomic {
+        /// The claim.
+        outpoint: OutPoint,
+    },
+}
+
+impl Desk {
+    /// The groups, by number.
+    pub fn groups(&self) -> impl Iterator<Item = (u32, &Group)> {
+        self.groups.iter().map(|(number, group)| (*number, group))
+    }
+
+    /// What is remembered of a claim's price.
+    pub fn price(&self, outpoint: &OutPoint) -> Option<&Price> {
+        self.prices.get(outpoint)
+    }
+
+    /// The requests for coins that are not answered, most urgent first: by deadline, then by value.
+    pub fn asked(&self) -> Vec<&Ask> {
+        let mut asked: Vec<&Ask> = self.asked.values().collect();
+        asked.sort_by_key(|ask| (ask.deadline.unwrap_or(Height::MAX), core::cmp::Reverse(ask.value_sat), ask.owner));
+        asked
+    }
+
+    /// Carries an order out.
+    pub fn apply(&mut self, order: &Order, tip: Height) {
+        match order {
+            Order::Plan(plan) => self.plan(plan, tip),
+            Order::Ask(ask) => {
+                // Nothing is on offer yet: what is wanted may still fall with the estimate.
+                self.asked.insert(ask.owner, *ask);
+            }
+            Order::Drop { group, rests } => {
+                if let (Some(group), true) = (self.groups.remove(group), *rests) {
+                    self.rests.extend(group.members.iter().map(|member| (*member, tip)));
+                }
+            }
+            Order::Return { owner } => {
+                self.purses.remove(owner);
+            }
+            Order::Uneconomic { outpoint } => {
+                self.uneconomic.insert(*outpoint);
+            }
+        }
+    }
+
+    fn plan(&mut self, plan: &Plan, tip: Height) {
+        for member in &plan.members {
+            self.want(member, plan.wanted_sat_per_kw, tip);
+            self.uneconomic.remove(member);
+            self.purses.remove(member);
+            self.asked.remove(member);
+            self.missing.remove(member);
+        }
+        self.next_group = self.next_group.max(plan.group.saturating_add(1));
+        let group = Group {
+            members: plan.members.clone(),
+            purse: plan.purse.clone(),
+            feerate_sat_per_kw: plan.feerate_sat_per_kw,
+            fee_sat: plan.fee_sat,
+            planned: tip,
+            trouble: None,
+        };
+        self.groups.insert(plan.group, group);
+    }
+
+    /// What is wanted for an outpoint only ever rises (L3, B20).
+    pub(crate) fn want(&mut self, outpoint: &OutPoint, feerate_sat_per_kw: u32, tip: Height) {
+        let new =
+            Price { since: tip, start_sat_per_kw: feerate_sat_per_kw, wanted_sat_per_kw: feerate_sat_per_kw, at: tip };
+        let price = self.prices.entry(*outpoint).or_insert(new);
+        price.wanted_sat_per_kw = price.wanted_sat_per_kw.max(feerate_sat_per_kw);
+        price.at = tip;
+    }
+
+    /// The wallet gave coins for a claim.
+    pub fn offered(&mut self, owner: &OutPoint, purse: Purse) {
+        self.asked.remove(owner);
+        self.missing.remove(owner);
+        self.purses.entry(*owner).or_default().add(purse);
+    }
+
+    /// The wallet has too little for a claim.
+    pub fn refused(&mut self, owner: &OutPoint, missing_sat: u64) {
+        self.missing.insert(*owner, missing_sat);
+    }
+
+    /// The network took a group's transaction.
+    pub fn accepted(&mut self, group: u32) {
+        if let Some(group) = self.groups.get_mut(&group) {
+            group.trouble = None;
+            for member in &group.members {
+                self.suspects.remove(member);
+            }
+        }
+    }
+
+    /// The network refused a group's transaction. One policy for each reason; nothing with a deadline is ever dropped:
+    ///
+    /// | reason | policy |
+    /// |---|---|
+    /// | fee too low | offer more in the next block, a quarter at least while a deadline runs (L34) |
+    /// | conflict in the mempool | several claims: each alone (L10); one: outbid it, as above (B21) |
+    /// | missing inputs | several claims: each alone (L29); one with coins: other coins; one without: again |
+    /// | script failure | several claims: each alone; one: again, and an alert |
+    /// | too long a chain, non-final, unknown | again in every block |
+    pub fn rejected(&mut self, number: u32, why: BroadcastRejection) {
+        let Some(group) = self.groups.get_mut(&number) else { return };
+        let several = group.members.len() > 1;
+        let one_input = match why {
+            BroadcastRejection::ConflictInMempool
+            | BroadcastRejection::MissingInputs
+            | BroadcastRejection::ScriptFailure => true,
+            BroadcastRejection::FeeTooLow
+            | BroadcastRejection::NonFinal
+            | BroadcastRejection::TooLongChain
+            | BroadcastRejection::Unknown => false,
+        };
+        if one_input && several {
+            self.suspects.extend(group.members.iter().copied());
+            return;
+        }
+        group.trouble = match why {
+            BroadcastRejection::FeeTooLow | BroadcastRejection::ConflictInMempool => Some(Trouble::TooCheap),
+            BroadcastRejection::MissingInputs if !group.purse.coins.is_empty() => Some(Trouble::BadCoins),
+            BroadcastRejection::MissingInputs
+            | BroadcastRejection::ScriptFailure
+            | BroadcastRejection::NonFinal
+            | BroadcastRejection::TooLongChain
+            | BroadcastRejection::Unknown => None,
+        };
+    }
+}

@@ -1,0 +1,445 @@
+//! One round of decisions: which groups stay, which are opened, how loose claims are grouped, and what each offers.
+
+use crate::sweep::curve::Now;
+use crate::sweep::desk::{Ask, Desk, Group, Limit, Order, Plan, Trouble};
+use crate::sweep::price::{FEERATE_MIN, WALLET_INPUT_WEIGHT, fee_sat};
+use crate::sweep::terms::{Bundle, CHANGE_MIN_SAT, Class, Pays, Purse, Terms};
+use crate::units::{Blocks, Height};
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
+use bitcoin::OutPoint;
+use core::cmp::Reverse;
+
+/// A group that was opened: its claims are placed anew, and one of the new groups takes its number and coins.
+struct Opened<'a> {
+    number: u32,
+    group: &'a Group,
+    /// Its transaction still stands in mempools: whoever replaces it pays more than all of it (BIP 125).
+    stands: bool,
+    /// The one that can pay that, where it stands.
+    heir: Option<OutPoint>,
+    taken: bool,
+}
+
+struct Round<'a> {
+    desk: &'a Desk,
+    terms: &'a BTreeMap<OutPoint, Terms>,
+    now: &'a Now<'a>,
+    loose: BTreeSet<OutPoint>,
+    opened: Vec<Opened<'a>>,
+    next: u32,
+    orders: Vec<Order>,
+    asks: Vec<Ask>,
+}
+
+impl Desk {
+    /// What follows for these claims. `broken`: groups of which a coin was spent by somebody else.
+    ///
+    /// Applied and asked again, it answers with nothing until the chain, the claims or an answer change.
+    pub fn decide(&self, terms: &BTreeMap<OutPoint, Terms>, broken: &BTreeSet<u32>, now: &Now<'_>) -> Vec<Order> {
+        let mut round = Round {
+            desk: self,
+            terms,
+            now,
+            loose: terms.keys().copied().collect(),
+            opened: Vec::new(),
+            next: self.next_group,
+            orders: Vec::new(),
+            asks: Vec::new(),
+        };
+        for (number, group) in &self.groups {
+            round.look_at(*number, group, broken.contains(number));
+        }
+        for members in round.partition() {
+            round.place(members);
+        }
+        round.finish();
+        round.orders
+    }
+}
+
+impl<'a> Round<'a> {
+    fn wanted(&self, terms: &Terms) -> u32 {
+        self.now.wanted(terms, self.desk.price(&terms.outpoint))
+    }
+
+    fn bundle(&self, members: Vec<&'a Terms>, purse: &Purse) -> Bundle<'a> {
+        Bundle::new(members, Some(purse), self.now.wallet_output_weight)
+    }
+
+    fn is_suspect(&self, terms: &Terms) -> bool {
+        self.desk.suspects.contains(&terms.outpoint)
+    }
+
+    /// Keeps a group, or opens it: for a foreign spend, a refusal, or a deadline that is near; never because time passes.
+    fn look_at(&mut self, number: u32, group: &'a Group, broken: bool) {
+        let members: Vec<&Terms> = group.members.iter().filter_map(|member| self.terms.get(member)).collect();
+        if members.is_empty() {
+            // Over, or of a commitment that did not confirm: its coins are held until that is irrevocable (B56).
+            return;
+        }
+        if broken || group.trouble == Some(Trouble::BadCoins) {
+            let rests = !broken;
+            if rests {
+                for member in &members {
+                    self.loose.remove(&member.outpoint);
+                }
+            }
+            self.orders.push(Order::Drop { group: number, rests });
+            return;
+        }
+        let several = members.len() > 1;
+        let spent = members.len() < group.members.len();
+        let refused = several && members.iter().any(|terms| self.is_suspect(terms));
+        let bundle = self.bundle(members, &group.purse);
+        let heir = if several && !spent && !refused { self.heir(group, &bundle) } else { None };
+        if spent || refused || heir.is_some() {
+            // A confirmed conflict took its transaction out of every mempool, and a refused one never was in one.
+            self.opened.push(Opened { number, group, stands: heir.is_some(), heir, taken: false });
+            return;
+        }
+        for member in &bundle.members {
+            self.loose.remove(&member.outpoint);
+        }
+        self.raise(number, group, bundle);
+    }
+
+    /// Near a deadline every claim stands alone (pinning one must not pin all), if that can be paid: one of them has to
+    /// replace the whole group's transaction (BIP 125), and those whose fee comes from the wallet need coins of their own.
+    fn heir(&mut self, group: &Group, bundle: &Bundle<'a>) -> Option<OutPoint> {
+        if !self.now.is_urgent(bundle.deadline()) {
+            return None;
+        }
+        let heir = *bundle.members.iter().max_by_key(|terms| (terms.budget_sat(), Reverse(terms.outpoint)))?;
+        let mut all_can = true;
+        for terms in &bundle.members {
+            let own = self.desk.purses.get(&terms.outpoint).cloned().unwrap_or_default();
+            let purse = if terms.outpoint == heir.outpoint { &group.purse } else { &own };
+            let single = self.bundle([*terms].into(), purse);
+            let cap = single.cap(terms, self.now.policy);
+            let least = if terms.outpoint == heir.outpoint {
+                self.replacement_sat(group, single.weight())
+            } else {
+                single.fee_sat(group.feerate_sat_per_kw)
+            };
+            if cap < group.feerate_sat_per_kw || least > terms.budget_sat() {
+                return None;
+            }
+            if terms.pays == Pays::FromWallet && room_sat(&single, purse) < least {
+                all_can = false;
+                if terms.outpoint != heir.outpoint {
+                    self.ask(&single, purse, self.wanted(terms).min(cap));
+                }
+            }
+        }
+        all_can.then_some(heir.outpoint)
+    }
+
+    /// What a replacement of a group's transaction has to pay at least (BIP 125 rules 3 and 4).
+    fn replacement_sat(&self, group: &Group, weight: u64) -> u64 {
+        group.fee_sat.saturating_add(fee_sat(weight, self.now.policy.incremental_sat_per_kw))
+    }
+
+    /// A live group's next offer: the highest that a member wants and can pay. Members that cannot leave with it.
+    fn raise(&mut self, number: u32, group: &Group, mut bundle: Bundle<'a>) {
+        let Some(first) = bundle.members.first().copied() else { return };
+        if first.pays == Pays::Signed {
+            return;
+        }
+        let pressed = group.trouble == Some(Trouble::TooCheap) && group.planned < self.now.tip;
+        let least = if pressed { self.pressed(group, &bundle) } else { 0 };
+        let (mut stay, mut wanted, mut leave) = self.settle(&bundle, least);
+        let mut purse = group.purse.clone();
+        let more = self.desk.purses.get(&first.outpoint).filter(|_| room_sat(&stay, &purse) < stay.fee_sat(wanted));
+        if let Some(more) = more {
+            purse.add(more.clone());
+            bundle = self.bundle(bundle.members, &purse);
+            (stay, wanted, leave) = self.settle(&bundle, least);
+        }
+        // Estimates come at any time; between blocks only a steep rise is worth another signature.
+        let soon = group.planned >= self.now.tip && purse == group.purse;
+        let steep = u64::from(wanted).saturating_mul(4) >= u64::from(group.feerate_sat_per_kw).saturating_mul(5);
+        if wanted <= group.feerate_sat_per_kw || (soon && !steep) {
+            return;
+        }
+        let needed = self.replacement_sat(group, stay.weight());
+        let mut offer = (stay, wanted);
+        let mut fee = offer.0.fee_sat(offer.1);
+        if fee < needed {
+            if leave.is_empty() {
+                return;
+            }
+            // Who stays pays for replacing those who leave, if their budgets bear it; else nobody leaves.
+            fee = needed;
+            let borne = offer.0.members.iter().all(|terms| share_sat(&offer.0, terms, fee) <= terms.budget_sat());
+            if !borne {
+                let lowest = bundle.lowest_cap(self.now.policy);
+                leave.clear();
+                fee = bundle.fee_sat(lowest);
+                offer = (bundle, lowest);
+                if lowest <= group.feerate_sat_per_kw || fee < self.replacement_sat(group, offer.0.weight()) {
+                    return;
+                }
+            }
+        }
+        let needed = self.replacement_sat(group, offer.0.weight());
+        let before = self.orders.len();
+        self.plan(number, &offer.0, purse, offer.1, fee, needed);
+        if self.orders.iter().skip(before).any(|order| matches!(order, Order::Plan(_))) {
+            self.loose.extend(leave.iter().map(|terms| terms.outpoint));
+        }
+    }
+
+    /// What a refusal for its fee makes a group offer: more in every block while a deadline runs; without one, as much as the
+    /// estimate says by now.
+    fn pressed(&self, group: &Group, bundle: &Bundle<'_>) -> u32 {
+        match bundle.deadline() {
+            Some(_) => {
+                let more = u64::from(group.feerate_sat_per_kw).saturating_mul(5).div_ceil(4);
+                u32::try_from(more).unwrap_or(u32::MAX).max(self.now.floor())
+            }
+            None => self.now.estimate(self.now.policy.lazy_target),
+        }
+    }
+
+    /// Who goes together, and at what: the feerate is the highest that a member wants and bears; whoever bears less stays
+    /// out. Shares grow when somebody leaves, so it is asked until nobody does.
+    fn settle(&self, bundle: &Bundle<'a>, least: u32) -> (Bundle<'a>, u32, Vec<&'a Terms>) {
+        let mut stay = bundle.clone();
+        let mut leave = Vec::new();
+        loop {
+            let offer = |terms: &&Terms| self.wanted(terms).max(least).min(stay.cap(terms, self.now.policy));
+            let feerate = stay.members.iter().map(offer).max().unwrap_or(0);
+            let can = |terms: &&Terms| stay.cap(terms, self.now.policy) >= feerate;
+            let (fit, out): (Vec<&Terms>, Vec<&Terms>) = stay.members.iter().copied().partition(can);
+            if out.is_empty() {
+                return (stay, feerate, leave);
+            }
+            leave.extend(out);
+            stay = stay.of(fit);
+        }
+    }
+
+    /// Loose claims by class, source of fee, locktime and deadline. A pure function of the claims: the same claims group the
+    /// same way, whatever came before (B12, B13).
+    fn partition(&self) -> Vec<Vec<&'a Terms>> {
+        let mut loose: Vec<&Terms> = self.loose.iter().filter_map(|outpoint| self.terms.get(outpoint)).collect();
+        loose.retain(|terms| self.desk.rests.get(&terms.outpoint).is_none_or(|rested| *rested < self.now.tip));
+        loose.sort_by_cached_key(|terms| {
+            let deadline = terms.deadline().unwrap_or(Height::MAX);
+            (terms.class, terms.pays, terms.lock_time, deadline, Reverse(terms.amount_sat), terms.outpoint)
+        });
+        let mut parts: Vec<Bundle<'a>> = Vec::new();
+        let mut open: BTreeMap<(Class, Pays, Height, bool), usize> = BTreeMap::new();
+        for terms in loose {
+            let place = (terms.class, terms.pays, terms.lock_time, self.now.is_urgent(terms.deadline()));
+            let part = open.get(&place).copied().filter(|_| !self.stands_alone(terms));
+            let fits = part.and_then(|index| parts.get_mut(index)).filter(|part| self.joins(part, terms));
+            match fits {
+                Some(part) => part.members.push(terms),
+                None => {
+                    if !self.stands_alone(terms) {
+                        open.insert(place, parts.len());
+                    }
+                    parts.push(Bundle::new([terms].into(), None, self.now.wallet_output_weight));
+                }
+            }
+        }
+        parts.into_iter().map(|part| part.members).collect()
+    }
+
+    /// Whether a claim shares its transaction with nobody. An urgent one whose fee comes from the wallet shares a coin with
+    /// others only where the wallet said that it has no more of them.
+    fn stands_alone(&self, terms: &Terms) -> bool {
+        let apart = match (terms.class, terms.pays) {
+            (Class::Anchor, _) | (_, Pays::Signed) => true,
+            (Class::Contested | Class::Delayed, Pays::FromValue | Pays::FromWallet) => false,
+        };
+        let poor = terms.pays == Pays::FromWallet && self.desk.missing.contains_key(&terms.outpoint);
+        apart || self.is_suspect(terms) || (self.now.is_urgent(terms.deadline()) && !poor)
+    }
+
+    /// Deadlines are compatible when the later one is not more than a quarter of the time away from the nearest.
+    fn joins(&self, part: &Bundle<'_>, terms: &Terms) -> bool {
+        let near = match (part.deadline(), terms.deadline()) {
+            (Some(first), Some(deadline)) => {
+                let slack = self.now.left(first).get().checked_div(4).unwrap_or(0);
+                deadline <= first.after(Blocks::new(slack).max(self.now.policy.alone))
+            }
+            (None, None) => true,
+            (Some(_), None) | (None, Some(_)) => false,
+        };
+        near && part.has_room(terms, self.now.policy)
+    }
+
+    /// A new transaction for these claims, and others for those that it has to leave out.
+    fn place(&mut self, mut members: Vec<&'a Terms>) {
+        while !members.is_empty() {
+            let heir = self.opened.iter_mut().find(|opened| {
+                let ours = |member: &OutPoint| members.iter().any(|terms| terms.outpoint == *member);
+                !opened.taken && opened.heir.map_or_else(|| opened.group.members.iter().any(ours), |heir| ours(&heir))
+            });
+            let (number, mut purse, stands) = match heir {
+                Some(heir) => {
+                    heir.taken = true;
+                    (Some(heir.number), heir.group.purse.clone(), heir.stands.then_some(heir.group))
+                }
+                None => (None, Purse::default(), None),
+            };
+            for member in &members {
+                purse.add(self.desk.purses.get(&member.outpoint).cloned().unwrap_or_default());
+            }
+            let bundle = self.bundle(members, &purse);
+            let (mut stay, wanted, leave) = self.settle(&bundle, 0);
+            members = leave;
+            // The first owns the coins, and is the one that can pay for standing alone one day.
+            stay.members.sort_by_key(|terms| (Reverse(terms.budget_sat()), terms.outpoint));
+            if self.is_worth_it(&stay, wanted) {
+                let number = number.unwrap_or_else(|| self.number());
+                let least = stands.map_or(0, |group| self.replacement_sat(group, stay.weight()));
+                let fee = stay.fee_sat(wanted).max(least);
+                self.plan(number, &stay, purse, wanted, fee, least);
+            } else {
+                self.uneconomic(&stay);
+                if let Some(number) = number {
+                    self.orders.push(Order::Drop { group: number, rests: false });
+                }
+            }
+        }
+    }
+
+    fn number(&mut self) -> u32 {
+        let number = self.next;
+        self.next = self.next.saturating_add(1);
+        number
+    }
+
+    /// Whether the budgets buy anything: what nodes relay where a deadline runs; without one, what the estimate asks for.
+    fn is_worth_it(&self, bundle: &Bundle<'_>, feerate_sat_per_kw: u32) -> bool {
+        let Some(first) = bundle.members.first() else { return false };
+        let least = match (first.pays, first.deadline()) {
+            (Pays::Signed, _) => return true,
+            (Pays::FromValue | Pays::FromWallet, Some(_)) => self.now.floor(),
+            (Pays::FromValue | Pays::FromWallet, None) => self.now.estimate(self.now.policy.lazy_target),
+        };
+        feerate_sat_per_kw >= least.min(self.wanted(first)).max(FEERATE_MIN)
+    }
+
+    fn uneconomic(&mut self, bundle: &Bundle<'_>) {
+        for terms in &bundle.members {
+            // A commitment that pays enough, or for which nothing is at stake, needs no child: nothing is given up.
+            if terms.class != Class::Anchor && !self.desk.uneconomic.contains(&terms.outpoint) {
+                self.orders.push(Order::Uneconomic { outpoint: terms.outpoint });
+            }
+        }
+    }
+
+    /// Orders a transaction at this feerate, or at what the coins allow; asks for coins where they do not.
+    fn plan(&mut self, number: u32, bundle: &Bundle<'_>, purse: Purse, feerate: u32, fee: u64, least: u64) {
+        let Some(first) = bundle.members.first() else { return };
+        let wanted = bundle.members.iter().map(|terms| self.wanted(terms)).max().unwrap_or(feerate).max(feerate);
+        let mut plan = Plan {
+            group: number,
+            members: bundle.members.iter().map(|terms| terms.outpoint).collect(),
+            purse,
+            wanted_sat_per_kw: wanted,
+            feerate_sat_per_kw: feerate,
+            fee_sat: fee,
+            limit: (feerate < wanted).then_some(Limit::Budget),
+        };
+        match first.pays {
+            Pays::Signed => plan.fee_sat = first.budget_sat(),
+            Pays::FromValue => plan.purse = Purse::default(),
+            Pays::FromWallet => {
+                if fee == 0 {
+                    // The commitment pays enough by itself.
+                    return;
+                }
+                let room = room_sat(bundle, &plan.purse);
+                if room < fee {
+                    self.ask(bundle, &plan.purse, feerate);
+                    let affordable = first.feerate_of(room, bundle.weight(), self.now.policy);
+                    let parent_floor = if first.parent.is_some() { FEERATE_MIN } else { self.now.floor() };
+                    if plan.purse.coins.is_empty() || room < least.max(1) || affordable < parent_floor {
+                        return;
+                    }
+                    plan.fee_sat = room;
+                    plan.feerate_sat_per_kw = affordable.min(feerate);
+                    plan.limit = Some(Limit::Coins);
+                }
+            }
+        }
+        self.orders.push(Order::Plan(plan));
+    }
+
+    /// Asks the wallet: first for twice the feerate, so that the next replacements need not ask again; for what is needed,
+    /// or for what there is, once it said no.
+    fn ask(&mut self, bundle: &Bundle<'_>, purse: &Purse, feerate: u32) {
+        let Some(first) = bundle.members.first() else { return };
+        let owner = bundle.members.iter().find(|terms| self.desk.asked.contains_key(&terms.outpoint)).unwrap_or(first);
+        let coins = u64::try_from(purse.coins.len()).unwrap_or(u64::MAX);
+        let assumed = WALLET_INPUT_WEIGHT.saturating_mul(coins.max(1));
+        let weight = bundle.weight().saturating_sub(assumed);
+        let need = |feerate: u32| {
+            let inputs = fee_sat(WALLET_INPUT_WEIGHT.saturating_mul(coins), feerate);
+            let held = purse.value_sat().saturating_sub(inputs).saturating_add(anchor_sat(bundle));
+            first.fee_of(feerate, weight).saturating_add(CHANGE_MIN_SAT).saturating_sub(held).max(1)
+        };
+        let cap = bundle.lowest_cap(self.now.policy).max(feerate);
+        let exact = need(feerate);
+        let ample = need(feerate.saturating_mul(2).min(cap)).max(exact);
+        let before = self.desk.asked.get(&owner.outpoint);
+        let missing = self.desk.missing.get(&owner.outpoint);
+        let amount = match (before, missing) {
+            (Some(asked), Some(missing)) => {
+                let there = asked.amount_sat.saturating_sub(*missing);
+                if there >= need(self.now.floor()) { there.min(exact) } else { exact }
+            }
+            (_, None) | (None, Some(_)) => ample,
+        };
+        let stands = before.is_some_and(|asked| match missing {
+            Some(_) => asked.amount_sat == amount,
+            None => asked.amount_sat >= exact,
+        });
+        if stands || self.asks.iter().any(|ask| ask.owner == owner.outpoint) {
+            return;
+        }
+        self.asks.push(Ask {
+            owner: owner.outpoint,
+            amount_sat: amount,
+            feerate_sat_per_kw: feerate,
+            deadline: bundle.deadline(),
+            value_sat: bundle.budget_sat(),
+            at: self.now.tip,
+        });
+    }
+
+    /// Groups without an heir end; coins of claims that are over go back.
+    fn finish(&mut self) {
+        for opened in self.opened.iter().filter(|opened| !opened.taken) {
+            self.orders.push(Order::Drop { group: opened.number, rests: false });
+        }
+        for owner in self.desk.purses.keys().filter(|owner| !self.terms.contains_key(*owner)) {
+            self.orders.push(Order::Return { owner: *owner });
+        }
+        // Last: a plan answers what was asked for its claims before.
+        self.orders.extend(self.asks.drain(..).map(Order::Ask));
+    }
+}
+
+/// The most that coins can pay as a fee, with change that nodes relay.
+fn room_sat(bundle: &Bundle<'_>, purse: &Purse) -> u64 {
+    purse.value_sat().saturating_add(anchor_sat(bundle)).saturating_sub(CHANGE_MIN_SAT)
+}
+
+/// What an anchor itself brings to its child.
+fn anchor_sat(bundle: &Bundle<'_>) -> u64 {
+    let anchors = bundle.members.iter().filter(|terms| terms.class == Class::Anchor);
+    anchors.fold(0, |sum, terms| sum.saturating_add(terms.amount_sat))
+}
+
+/// One member's part of a fee, by weight.
+fn share_sat(bundle: &Bundle<'_>, terms: &Terms, fee_sat: u64) -> u64 {
+    let weight = bundle.weight().max(1);
+    fee_sat.saturating_mul(bundle.share(terms)).div_ceil(weight)
+}

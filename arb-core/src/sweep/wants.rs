@@ -1,0 +1,206 @@
+//! What a channel wants spent now, with all it takes to build and sign it: the claims of its contracts, and the children
+//! that pay for its commitment while that is unconfirmed.
+
+use crate::bolt3::{ChannelType, ClaimKind, INPUT_BASE_WEIGHT, claim_witness_weight};
+use crate::channel::ScriptsRequest;
+use crate::ids::ContractId;
+use crate::notice::ContractKind;
+use crate::record::ClaimPath;
+use crate::resolver::{Claim, Stage};
+use crate::sweep::build::second_level;
+use crate::sweep::child;
+use crate::sweep::price::{dust_sat, output_weight};
+use crate::sweep::terms::{Class, Parent, Pays, Stake, Terms};
+use crate::units::Height;
+use crate::view::{ChannelView, ContractState};
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+use bitcoin::{OutPoint, ScriptBuf, Transaction, TxIn};
+
+/// One outpoint to be spent.
+#[derive(Clone, Debug)]
+pub(crate) struct Want {
+    pub(crate) claim: Claim,
+    /// The unconfirmed commitment that a child pays for, signed: they travel together.
+    pub(crate) parent: Option<Box<ParentTx>>,
+}
+
+/// An unconfirmed commitment, and what missing each deadline of a claim that needs it loses.
+#[derive(Clone, Debug)]
+pub(crate) struct ParentTx {
+    pub(crate) tx: Transaction,
+    pub(crate) fee_sat: u64,
+    pub(crate) stakes: Vec<Stake>,
+}
+
+/// Everything that this channel wants spent at this tip.
+pub(crate) fn wants(view: &ChannelView<'_>) -> BTreeMap<OutPoint, Want> {
+    let wanted = |state: &ContractState| match state {
+        ContractState::Live(Stage::ClaimWanted(claim)) => Some((**claim).clone()),
+        ContractState::Live(Stage::Waiting { .. } | Stage::Contested { .. } | Stage::Spent { .. })
+        | ContractState::Done(_) => None,
+    };
+    let claims = view.contracts.iter().filter_map(|contract| wanted(&contract.state));
+    let mut wants: BTreeMap<OutPoint, Want> =
+        claims.map(|claim| (claim.outpoint, Want { claim, parent: None })).collect();
+    if view.close.is_none() {
+        wants.extend(child::children(view).into_iter().map(|want| (want.claim.outpoint, want)));
+    }
+    wants
+}
+
+/// Where sweeps of this close pay to. `None`: the wallet was not asked yet, or may still answer in this block; one that does
+/// not answer within a block delays nothing.
+pub(crate) fn sweep_script(view: &ChannelView<'_>) -> Option<ScriptBuf> {
+    match &view.channel.requests.scripts {
+        ScriptsRequest::Offered(script) => Some(script.clone()),
+        ScriptsRequest::Asked { at } if view.tip > *at => Some(view.channel.facts.fallback_script.clone()),
+        ScriptsRequest::Asked { .. } | ScriptsRequest::NotAsked => None,
+    }
+}
+
+/// A claim as the sweeper sees it.
+pub(crate) fn terms(view: &ChannelView<'_>, want: &Want, script: Option<&ScriptBuf>) -> Terms {
+    let claim = &want.claim;
+    let channel_type = view.channel.facts.channel_type;
+    let pays = pays(claim.path, channel_type);
+    let script_len = claim.witness_script.as_ref().and_then(|script| u64::try_from(script.len()).ok());
+    let witness = claim_witness_weight(kind(claim.path), channel_type, script_len);
+    let fixed = second_level(view, claim).and_then(|tx| tx.output.into_iter().next());
+    let stakes = match &want.parent {
+        Some(parent) => parent.stakes.clone(),
+        None => {
+            let signed_sat = fixed.as_ref().map_or(0, |output| claim.amount_sat.saturating_sub(output.value.to_sat()));
+            let budget_sat = match pays {
+                Pays::Signed => signed_sat,
+                Pays::FromWallet => budget_sat(view, claim),
+                Pays::FromValue => {
+                    let dust = script.map_or(DUST_SAT, |script| dust_sat(script));
+                    budget_sat(view, claim).min(claim.amount_sat.saturating_sub(dust))
+                }
+            };
+            [Stake { deadline: view.bumped_deadline(claim), budget_sat }].into()
+        }
+    };
+    Terms {
+        outpoint: claim.outpoint,
+        class: class(claim.path),
+        pays,
+        input_weight: INPUT_BASE_WEIGHT.saturating_add(witness),
+        output_weight: fixed.as_ref().map_or(0, |output| output_weight(&output.script_pubkey)),
+        amount_sat: claim.amount_sat,
+        lock_time: claim.lock_time,
+        stakes,
+        parent: want
+            .parent
+            .as_ref()
+            .map(|parent| Parent { weight: parent.tx.weight().to_wu(), fee_sat: parent.fee_sat }),
+    }
+}
+
+/// The dust limit of the widest standard witness program, where the wallet's script is not known yet.
+const DUST_SAT: u64 = 330;
+
+/// What a claim may cost: its part of the value (replacement cycling must cost more than the HTLC), less what its commitment
+/// or its first stage was given already: no satoshi is budgeted twice.
+fn budget_sat(view: &ChannelView<'_>, claim: &Claim) -> u64 {
+    if claim.path == ClaimPath::Anchor {
+        return 0;
+    }
+    if let Some(budget_sat) = view.bumped_budget(claim) {
+        return budget_sat.min(claim.amount_sat);
+    }
+    let whole = claim.amount_sat.checked_div(u64::from(view.policy.budget_divisor)).unwrap_or(0);
+    match claim.path {
+        ClaimPath::SecondLevelOutput => whole.saturating_sub(first_stage_sat(view, claim)),
+        ClaimPath::HtlcTimeout | ClaimPath::HtlcSuccess | ClaimPath::DirectTimeout | ClaimPath::DirectPreimage => {
+            if view.had_child() {
+                whole.saturating_sub(child::part_of(whole, view.policy))
+            } else {
+                whole
+            }
+        }
+        ClaimPath::ToLocal | ClaimPath::ToRemote | ClaimPath::Anchor => whole,
+    }
+}
+
+/// What our second-level transaction paid for this output: its fee in equal parts.
+fn first_stage_sat(view: &ChannelView<'_>, claim: &Claim) -> u64 {
+    let channel = view.channel;
+    let Some(kept) = channel.chain.kept.get(&claim.outpoint.txid) else { return 0 };
+    let of_input = |outpoint: &OutPoint| {
+        let claimed = || channel.chain.output(outpoint).map(|output| output.value.to_sat());
+        channel.coin_value_sat(outpoint).or_else(claimed).unwrap_or(0)
+    };
+    let inputs = kept.tx.input.iter().map(|input| of_input(&input.previous_output)).fold(0, u64::saturating_add);
+    let outputs = kept.tx.output.iter().map(|output| output.value.to_sat()).fold(0, u64::saturating_add);
+    let is_coin = |input: &&TxIn| channel.coin_value_sat(&input.previous_output).is_some();
+    let claims = kept.tx.input.iter().filter(|input| !is_coin(input)).count();
+    let claims = u64::try_from(claims).unwrap_or(u64::MAX).max(1);
+    inputs.saturating_sub(outputs).div_ceil(claims)
+}
+
+const fn class(path: ClaimPath) -> Class {
+    match path {
+        ClaimPath::HtlcTimeout | ClaimPath::HtlcSuccess | ClaimPath::DirectTimeout | ClaimPath::DirectPreimage => {
+            Class::Contested
+        }
+        ClaimPath::ToLocal | ClaimPath::ToRemote | ClaimPath::SecondLevelOutput => Class::Delayed,
+        ClaimPath::Anchor => Class::Anchor,
+    }
+}
+
+/// Where the fee of a path comes from.
+pub(crate) const fn pays(path: ClaimPath, channel_type: ChannelType) -> Pays {
+    match (path, channel_type) {
+        (ClaimPath::HtlcTimeout | ClaimPath::HtlcSuccess, ChannelType::StaticRemotekey) => Pays::Signed,
+        (ClaimPath::HtlcTimeout | ClaimPath::HtlcSuccess, ChannelType::AnchorsZeroFeeHtlcTx)
+        | (ClaimPath::Anchor, _) => Pays::FromWallet,
+        (
+            ClaimPath::ToLocal
+            | ClaimPath::ToRemote
+            | ClaimPath::SecondLevelOutput
+            | ClaimPath::DirectTimeout
+            | ClaimPath::DirectPreimage,
+            _,
+        ) => Pays::FromValue,
+    }
+}
+
+const fn kind(path: ClaimPath) -> ClaimKind {
+    match path {
+        ClaimPath::ToLocal => ClaimKind::ToLocalDelayed,
+        ClaimPath::ToRemote => ClaimKind::ToRemote,
+        ClaimPath::HtlcTimeout => ClaimKind::HtlcTimeout,
+        ClaimPath::HtlcSuccess => ClaimKind::HtlcSuccess,
+        ClaimPath::SecondLevelOutput => ClaimKind::SecondLevelDelayed,
+        ClaimPath::DirectTimeout => ClaimKind::DirectTimeout,
+        ClaimPath::DirectPreimage => ClaimKind::DirectPreimage,
+        ClaimPath::Anchor => ClaimKind::AnchorByKey,
+    }
+}
+
+impl ChannelView<'_> {
+    /// Whether a child was given out for the commitment that confirmed: part of its claims' budgets went there.
+    fn had_child(&self) -> bool {
+        let Some(close) = &self.close else { return false };
+        let anchors = self.contracts.iter().filter(|contract| contract.kind == ContractKind::Anchor);
+        let mut outpoints = anchors.filter_map(|contract| match contract.id {
+            ContractId::Output(outpoint) => Some(outpoint),
+            ContractId::NoOutput(_) => None,
+        });
+        outpoints.any(|outpoint| outpoint.txid == close.txid && self.channel.requests.desk.price(&outpoint).is_some())
+    }
+
+    /// A claim's deadline, or an earlier one that the operator set.
+    fn bumped_deadline(&self, claim: &Claim) -> Option<Height> {
+        let bumped = self.channel.requests.bumps_of(&claim.outpoint).filter_map(|bump| bump.deadline).min();
+        [claim.deadline, bumped].into_iter().flatten().min()
+    }
+
+    /// The budget that the operator set for a claim.
+    fn bumped_budget(&self, claim: &Claim) -> Option<u64> {
+        self.channel.requests.bumps_of(&claim.outpoint).filter_map(|bump| bump.budget_sat).max()
+    }
+}
