@@ -54,6 +54,9 @@ pub struct Policy {
     /// How long a fee spike may last: a claim with a deadline is offered at the estimate for a block so much earlier. Default
     /// 60, ten hours.
     pub spike: Blocks,
+    /// What such a claim offers once there is no time left to wait a spike out, in permille of the next block's estimate.
+    /// Default 1,200.
+    pub pressing_permille: u32,
     /// A budget that buys no more than this many permille of the next block's estimate is offered whole at once: there is
     /// no room for a curve. Default 1,500.
     pub tight_permille: u32,
@@ -90,6 +93,7 @@ impl Default for Policy {
             idle_child_permille: 50,
             idle_child_sat: 10_000,
             spike: Blocks::new(60),
+            pressing_permille: 1_200,
             tight_permille: 1_500,
             alone: Blocks::new(6),
             penalty_split: Blocks::new(18),

@@ -91,6 +91,11 @@ impl Now<'_> {
         of_stakes.max().unwrap_or(0).max(before).min(self.policy.max_feerate_sat_per_kw)
     }
 
+    fn pressing(&self, estimate: u32) -> u32 {
+        let part = u64::from(estimate).saturating_mul(u64::from(self.policy.pressing_permille)).div_ceil(1000);
+        u32::try_from(part).unwrap_or(u32::MAX)
+    }
+
     fn of_stake(&self, stake: &Stake, end: u32, price: Option<&Price>) -> u32 {
         let Some(deadline) = stake.deadline else {
             // Nobody contests it: the estimate is followed once in a while, so that it is not stuck for ever.
@@ -100,6 +105,8 @@ impl Now<'_> {
         // A spike that lasts as long as most do has to fit behind the time that we are willing to wait.
         let patience = self.left(deadline).get().saturating_sub(self.policy.spike.get());
         let estimate = self.estimate(Blocks::new(patience).max(NEXT));
+        // With no time to wait a spike out, the next block is worth more than the estimator's last word on it.
+        let estimate = if patience == 0 { self.pressing(estimate) } else { estimate };
         let last = deadline.before(NEXT);
         let since = price.map_or(self.tip, |price| price.since);
         let start = price.map_or(estimate, |price| price.start_sat_per_kw);
