@@ -1,12 +1,11 @@
 //! Transactions from plans. Pure: the same plan and claims make the same transaction.
 
 use crate::bolt3::second_level_tx;
-use crate::record::ClaimPath;
 use crate::resolver::Claim;
 use crate::sweep::desk::Plan;
 use crate::sweep::price::dust_sat;
 use crate::sweep::terms::Pays;
-use crate::sweep::wants::{Want, pays};
+use crate::sweep::wants::{Want, is_second_level, pays};
 use crate::view::ChannelView;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
@@ -63,15 +62,9 @@ pub(crate) fn build(
 }
 
 /// The second-level transaction of an HTLC on our commitment, as the counterparty signed it.
-pub(crate) fn second_level(view: &ChannelView<'_>, claim: &Claim) -> Option<Transaction> {
-    match claim.path {
-        ClaimPath::HtlcTimeout | ClaimPath::HtlcSuccess => {}
-        ClaimPath::ToLocal
-        | ClaimPath::ToRemote
-        | ClaimPath::SecondLevelOutput
-        | ClaimPath::DirectTimeout
-        | ClaimPath::DirectPreimage
-        | ClaimPath::Anchor => return None,
+fn second_level(view: &ChannelView<'_>, claim: &Claim) -> Option<Transaction> {
+    if !is_second_level(claim.path) {
+        return None;
     }
     let close = view.close.as_ref()?;
     let rebuilt = close.rebuilt.as_ref()?;

@@ -50,7 +50,10 @@ pub(crate) fn judge(bench: &Bench<'_>, docket: &ChannelView<'_>, out: &mut Vec<C
         return;
     }
     retire(docket, &wants, out);
-    bumps(docket, &wants, out);
+    if bumps(docket, &wants, out) {
+        // What follows from the operator's wish is decided once it counts.
+        return;
+    }
     let script = wants::sweep_script(docket);
     let mut terms = BTreeMap::new();
     for (outpoint, want) in &wants {
@@ -69,15 +72,12 @@ pub(crate) fn judge(bench: &Bench<'_>, docket: &ChannelView<'_>, out: &mut Vec<C
         tip: docket.tip,
         policy: docket.policy,
         fees: court.fees.as_ref(),
-        wallet_output_weight: script.as_deref().map_or(WIDEST_OUTPUT_WEIGHT, price::output_weight),
+        wallet_output_weight: script.as_deref().map_or(price::WIDEST_OUTPUT_WEIGHT, price::output_weight),
     };
     for order in desk.decide(&terms, &broken(docket), &now) {
         carry_out(docket, &wants, script.as_ref(), order, out);
     }
 }
-
-/// A P2WSH or P2TR output, where the wallet's script is not known yet.
-const WIDEST_OUTPUT_WEIGHT: u64 = 172;
 
 fn carry_out(
     docket: &ChannelView<'_>,
@@ -170,9 +170,10 @@ fn broken(docket: &ChannelView<'_>) -> BTreeSet<u32> {
     taken.map(|(number, _)| *number).collect()
 }
 
-/// What the operator asked for that is not wanted yet.
-fn bumps(docket: &ChannelView<'_>, wants: &BTreeMap<OutPoint, Want>, out: &mut Vec<Conclusion>) {
+/// What the operator asked for that is not wanted yet; whether there was any.
+fn bumps(docket: &ChannelView<'_>, wants: &BTreeMap<OutPoint, Want>, out: &mut Vec<Conclusion>) -> bool {
     let requests = &docket.channel.requests;
+    let before = out.len();
     for outpoint in wants.keys() {
         let asked = requests.bumps_of(outpoint).map(|bump| bump.feerate_sat_per_kw).max().unwrap_or(0);
         let to_sat_per_kw = asked.min(docket.policy.max_feerate_sat_per_kw);
@@ -181,6 +182,7 @@ fn bumps(docket: &ChannelView<'_>, wants: &BTreeMap<OutPoint, Want>, out: &mut V
             out.push(Conclusion::Bumped { outpoint: *outpoint, from_sat_per_kw, to_sat_per_kw });
         }
     }
+    out.len() > before
 }
 
 /// The identity of a request for coins: asked again, or for another amount, it is another one.

@@ -5,7 +5,7 @@ use crate::channel::ChannelArbitrator;
 use crate::court::ChainArbitrator;
 use crate::facts::Side;
 use crate::sweep::curve::Now;
-use crate::sweep::price::{FRAME_WEIGHT, WALLET_INPUT_WEIGHT, fee_sat};
+use crate::sweep::price::{FRAME_WEIGHT, WALLET_INPUT_WEIGHT, WIDEST_OUTPUT_WEIGHT, fee_sat};
 use crate::sweep::terms::CHANGE_MIN_SAT;
 use crate::units::Blocks;
 
@@ -34,7 +34,7 @@ impl ChainArbitrator {
             tip: self.state.tip.height,
             policy: &self.state.policy,
             fees: self.state.fees.as_ref(),
-            wallet_output_weight: super::WIDEST_OUTPUT_WEIGHT,
+            wallet_output_weight: WIDEST_OUTPUT_WEIGHT,
         };
         let feerate = now.estimate(SOON);
         let mut advice = ReserveAdvice::default();
@@ -61,7 +61,7 @@ fn needs(channel: &ChannelArbitrator) -> (u64, u64) {
     }
     let Some(local) = &channel.set.local else { return (0, 0) };
     let dust_sat = channel.facts.side(Side::Local).dust_limit_sat;
-    let coin = WALLET_INPUT_WEIGHT.saturating_add(super::WIDEST_OUTPUT_WEIGHT).saturating_add(FRAME_WEIGHT);
+    let coin = WALLET_INPUT_WEIGHT.saturating_add(WIDEST_OUTPUT_WEIGHT).saturating_add(FRAME_WEIGHT);
     let anchor = INPUT_BASE_WEIGHT.saturating_add(claim_witness_weight(ClaimKind::AnchorByKey, channel_type, None));
     let mut weight = COMMITMENT_WEIGHT.saturating_add(anchor).saturating_add(coin);
     let mut coins: u64 = 1;

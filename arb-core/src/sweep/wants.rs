@@ -1,15 +1,14 @@
 //! What a channel wants spent now, with all it takes to build and sign it: the claims of its contracts, and the children
 //! that pay for its commitment while that is unconfirmed.
 
-use crate::bolt3::{ChannelType, ClaimKind, INPUT_BASE_WEIGHT, claim_witness_weight};
+use crate::bolt3::{ChannelType, ClaimKind, INPUT_BASE_WEIGHT, claim_witness_weight, second_level_fee_sat};
 use crate::channel::ScriptsRequest;
 use crate::ids::ContractId;
 use crate::notice::ContractKind;
 use crate::record::ClaimPath;
 use crate::resolver::{Claim, Stage};
-use crate::sweep::build::second_level;
 use crate::sweep::child;
-use crate::sweep::price::{dust_sat, output_weight};
+use crate::sweep::price::{WIDEST_OUTPUT_WEIGHT, dust_sat};
 use crate::sweep::terms::{Class, Parent, Pays, Stake, Terms};
 use crate::units::Height;
 use crate::view::{ChannelView, ContractState};
@@ -67,13 +66,11 @@ pub(crate) fn terms(view: &ChannelView<'_>, want: &Want, script: Option<&ScriptB
     let pays = pays(claim.path, channel_type);
     let script_len = claim.witness_script.as_ref().and_then(|script| u64::try_from(script.len()).ok());
     let witness = claim_witness_weight(kind(claim.path), channel_type, script_len);
-    let fixed = second_level(view, claim).and_then(|tx| tx.output.into_iter().next());
     let stakes = match &want.parent {
         Some(parent) => parent.stakes.clone(),
         None => {
-            let signed_sat = fixed.as_ref().map_or(0, |output| claim.amount_sat.saturating_sub(output.value.to_sat()));
             let budget_sat = match pays {
-                Pays::Signed => signed_sat,
+                Pays::Signed => signed_fee_sat(view, claim),
                 Pays::FromWallet => budget_sat(view, claim),
                 Pays::FromValue => {
                     let dust = script.map_or(DUST_SAT, |script| dust_sat(script));
@@ -88,7 +85,8 @@ pub(crate) fn terms(view: &ChannelView<'_>, want: &Want, script: Option<&ScriptB
         class: class(claim.path),
         pays,
         input_weight: INPUT_BASE_WEIGHT.saturating_add(witness),
-        output_weight: fixed.as_ref().map_or(0, |output| output_weight(&output.script_pubkey)),
+        // A second-level output is P2WSH.
+        output_weight: if is_second_level(claim.path) { WIDEST_OUTPUT_WEIGHT } else { 0 },
         amount_sat: claim.amount_sat,
         lock_time: claim.lock_time,
         stakes,
@@ -96,6 +94,26 @@ pub(crate) fn terms(view: &ChannelView<'_>, want: &Want, script: Option<&ScriptB
             .parent
             .as_ref()
             .map(|parent| Parent { weight: parent.tx.weight().to_wu(), fee_sat: parent.fee_sat }),
+    }
+}
+
+/// The fee of a second-level transaction that the counterparty signed with ALL.
+fn signed_fee_sat(view: &ChannelView<'_>, claim: &Claim) -> u64 {
+    let commitment = view.close.as_ref().and_then(|close| close.commitment(view.channel));
+    let feerate = commitment.map_or(0, |commitment| commitment.feerate_sat_per_kw);
+    second_level_fee_sat(view.channel.facts.channel_type, feerate, claim.path == ClaimPath::HtlcTimeout)
+}
+
+/// Whether a path is through a second-level transaction of ours.
+pub(super) const fn is_second_level(path: ClaimPath) -> bool {
+    match path {
+        ClaimPath::HtlcTimeout | ClaimPath::HtlcSuccess => true,
+        ClaimPath::ToLocal
+        | ClaimPath::ToRemote
+        | ClaimPath::SecondLevelOutput
+        | ClaimPath::DirectTimeout
+        | ClaimPath::DirectPreimage
+        | ClaimPath::Anchor => false,
     }
 }
 
