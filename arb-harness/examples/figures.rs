@@ -1,15 +1,17 @@
-//! What a step costs: time, bytes of its frame, and the memory of an idle channel.
+//! What a step costs: time, bytes of its frame, and the memory of an idle channel; and what planning costs by claims.
 //!
 //! `cargo run --release -p arb-harness --example figures`. These machines are shared and noisy: look at ratios within one
 //! run, not at absolute times.
 #![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a program that prints figures")]
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
-use arb_core::bolt3::{ChannelType, PaymentHash};
+use arb_core::bolt3::{ChannelType, PaymentHash, Preimage};
+use arb_core::sweep::{Class, Desk, Now, Order, Pays, Stake, Terms};
 use arb_core::{
-    Block, ChainArbitrator, ChannelId, ChannelOpened, Event, FoundSpend, Genesis, Height, Htlc, HtlcRef, Link, Log,
-    Pending, Policy, Scanned, Standing, Tip,
+    Action, Block, ChainArbitrator, ChannelId, ChannelOpened, Event, FoundSpend, Genesis, Height, Htlc, HtlcKey,
+    HtlcRef, Link, Log, Pending, Policy, Scanned, Standing, Tip,
 };
 use arb_harness::fixture::{ChannelFixture, CommitmentState};
 use bitcoin::hashes::Hash;
@@ -176,6 +178,112 @@ fn close(htlcs: u64) {
     }
 }
 
+/// How many claims at once: what a close may bring.
+const CLAIMS: [u32; 4] = [1, 10, 100, 966];
+
+/// Fresh claims of one channel that share lock time and deadline, as the sweeper sees them.
+fn fresh(claims: u32, pays: Pays, budget_sat: u64) -> BTreeMap<OutPoint, Terms> {
+    let terms = |id: u32| Terms {
+        outpoint: OutPoint::new(Txid::from_byte_array(hash(1)), id),
+        class: Class::Contested,
+        pays,
+        input_weight: 571,
+        output_weight: if pays == Pays::FromWallet { 172 } else { 0 },
+        amount_sat: 2 * budget_sat + u64::from(id),
+        lock_time: Height::new(0),
+        stakes: vec![Stake { deadline: Some(Height::new(200)), budget_sat: budget_sat + u64::from(id / 2) }],
+        parent: None,
+    };
+    (0..claims).map(|id| (OutPoint::new(Txid::from_byte_array(hash(1)), id), terms(id))).collect()
+}
+
+/// The median time of one decision about fresh claims, and how many orders it gives.
+fn decision(claims: u32, pays: Pays, tip: u32, budget_sat: u64) -> (f64, usize) {
+    let (terms, policy) = (fresh(claims, pays, budget_sat), Policy::default());
+    let now = Now { tip: Height::new(tip), policy: &policy, fees: None, wallet_output_weight: 124 };
+    let orders = || Desk::default().decide(&terms, &BTreeSet::new(), &now);
+    let samples = (0..201).map(|_| {
+        let begin = Instant::now();
+        let orders: Vec<Order> = std::hint::black_box(orders());
+        let micros = begin.elapsed().as_secs_f64() * 1e6;
+        drop(orders);
+        micros
+    });
+    (median(samples.collect()), orders().len())
+}
+
+/// The exponent of growth: the slope of the straight line through the logarithms, by least squares.
+fn slope(times: &[(u32, f64)]) -> f64 {
+    let points: Vec<(f64, f64)> = times.iter().map(|(claims, micros)| (f64::from(*claims).ln(), micros.ln())).collect();
+    let count = f64::from(u32::try_from(points.len()).unwrap());
+    let mean = |of: fn(&(f64, f64)) -> f64| points.iter().map(of).sum::<f64>() / count;
+    let (x, y) = (mean(|point| point.0), mean(|point| point.1));
+    let rise: f64 = points.iter().map(|point| (point.0 - x) * (point.1 - y)).sum();
+    rise / points.iter().map(|point| (point.0 - x) * (point.0 - x)).sum::<f64>()
+}
+
+fn planning(name: &str, pays: Pays, tip: u32, budget_sat: u64) {
+    let mut times = Vec::new();
+    for claims in CLAIMS {
+        let (micros, orders) = decision(claims, pays, tip, budget_sat);
+        println!("planning {name:<16} {claims:>4} claims {micros:>9.2} us {orders:>8} orders");
+        times.push((claims, micros));
+    }
+    println!("planning {name:<16} grows with the power {:.2} of the claims", slope(&times));
+}
+
+/// The step that plans every claim of a close on their commitment: all received HTLCs, whose preimages are known.
+fn planning_step(claims: u32) -> (f64, usize, usize) {
+    let mut fixture = ChannelFixture::bolt3(ChannelType::AnchorsZeroFeeHtlcTx);
+    let mut court = court();
+    let secret = |id: u32| Preimage(hash(u64::from(id) + 1));
+    let htlc = |id: u32| Htlc {
+        key: HtlcRef::received(u64::from(id)),
+        amount_msat: 5_000_000 + u64::from(id) * 1000,
+        payment_hash: secret(id).hash(),
+        cltv_expiry: Height::new(2000 + id),
+        link: Link::Received,
+        tag: Vec::new(),
+    };
+    let htlcs: Vec<Htlc> = (0..claims).map(htlc).collect();
+    let total: u64 = htlcs.iter().map(|htlc| htlc.amount_msat).sum();
+    let state = CommitmentState {
+        local_msat: 1_000_000_000,
+        remote_msat: 8_900_000_000 - total,
+        feerate_sat_per_kw: 253,
+        htlcs,
+    };
+    let opened = fixture.opened(Standing::default());
+    let mut events =
+        vec![opened, fixture.local_signed(0, state.clone()).unwrap(), fixture.remote_signed(0, state).unwrap()];
+    let key = |id: u32| HtlcKey { channel: fixture.id(), htlc: HtlcRef::received(u64::from(id)) };
+    events.extend((0..claims).map(|id| Event::PreimageLearned { preimage: secret(id), usable_for: vec![key(id)] }));
+    hear(&mut court, &events);
+    hear(&mut court, &[block(101, vec![fixture.remote_commitment_tx(0).unwrap()])]);
+    let scripts = court
+        .actions_due()
+        .into_iter()
+        .find_map(|action| if let Action::RequestScripts { id, .. } = action { Some(id) } else { None });
+    let script = fixture.setup().fallback_script.clone();
+    let offered = Event::ScriptsOffered { channel: fixture.id(), request: scripts.unwrap(), script };
+    let (micros, bytes) = hear(&mut court, &[offered]);
+    let signing = court.actions_due().into_iter().filter(|action| matches!(action, Action::Sign(_))).count();
+    (micros, bytes, signing)
+}
+
+fn planning_steps() {
+    let mut times = Vec::new();
+    for claims in CLAIMS {
+        let claims = claims.min(483); // BOLT 2: at most, in one direction
+        let (micros, bytes, sweeps) = planning_step(claims);
+        println!(
+            "planning step           {claims:>4} claims {micros:>9.2} us {bytes:>8} bytes a frame   {sweeps} sweeps"
+        );
+        times.push((claims, micros));
+    }
+    println!("planning step           grows with the power {:.2} of the claims", slope(&times));
+}
+
 fn main() {
     println!("{:<34} {:>13} {:>23}", "step", "time", "log");
     for channels in [1, 100_000] {
@@ -185,4 +293,9 @@ fn main() {
         commitments(pending);
     }
     close(483);
+    planning("from the value", Pays::FromValue, 100, 20_000);
+    planning("from the wallet", Pays::FromWallet, 100, 20_000);
+    planning("each alone", Pays::FromWallet, 196, 20_000);
+    planning("too small", Pays::FromValue, 100, 400);
+    planning_steps();
 }
