@@ -1,15 +1,18 @@
-//! The court as a person reads it: a channel's stage, its contracts, and what each waits for.
+//! The court as a person reads it: a channel's stage, its contracts, what each waits for, and what the sweeper does for them.
 
 use crate::channel::{ChannelArbitrator, Stage};
 use crate::court::ChainArbitrator;
+use crate::event::BroadcastRejection;
 use crate::ids::{ChannelIndex, ContractId, HtlcRef};
 use crate::notice::{Alert, ContractKind, Notice};
 use crate::outcome::ContractOutcome;
 use crate::record::StageRecord;
 use crate::resolver::ResolverKind;
+use crate::sweep::{self, Ask, Plan};
 use crate::units::Height;
 use crate::view::ChannelView;
 use alloc::vec::Vec;
+use bitcoin::Txid;
 
 /// One channel, as it stands at the court's tip.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +23,10 @@ pub struct Docket {
     pub limbo_sat: u64,
     /// Every contract.
     pub contracts: Vec<ContractStatus>,
+    /// Every transaction of ours that may still confirm, by number. Not those whose outputs are spent.
+    pub sweeps: Vec<SweepStatus>,
+    /// What the wallet is asked for, most urgent first.
+    pub coins_wanted: Vec<CoinsStatus>,
     /// Alerts that were raised and not yet performed.
     pub alerts: Vec<Alert>,
     /// The next height at which the channel is judged.
@@ -43,6 +50,30 @@ pub struct ContractStatus {
     pub stage: StageRecord,
 }
 
+/// One transaction of the sweeper, as it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SweepStatus {
+    /// What was decided: claims, coins, feerate, fee, and why it offers less than is wanted, if it does.
+    pub plan: Plan,
+    /// Its txid.
+    pub txid: Txid,
+    /// What its claims want by now, in satoshi per kiloweight: more than was planned for, once an operator has asked for more.
+    pub wanted_sat_per_kw: u32,
+    /// Whether the signer has answered.
+    pub signed: bool,
+    /// What the network said last, if that was a refusal.
+    pub trouble: Option<BroadcastRejection>,
+}
+
+/// One request to the wallet, as it stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CoinsStatus {
+    /// What is asked for.
+    pub ask: Ask,
+    /// How much the wallet lacks, if it said so.
+    pub missing_sat: Option<u64>,
+}
+
 impl ChainArbitrator {
     /// A channel as a person reads it.
     pub fn docket(&self, index: ChannelIndex) -> Option<Docket> {
@@ -63,9 +94,35 @@ impl ChainArbitrator {
         let over = |stage: &StageRecord| matches!(stage, StageRecord::Done(_));
         let worth = |contract: &ContractStatus| if over(&contract.stage) { 0 } else { contract.amount_sat };
         let limbo_sat = contracts.iter().map(worth).fold(0, u64::saturating_add);
-        let alarm = view.alarm();
-        Some(Docket { stage: view.stage(), limbo_sat, contracts, alerts: alerts(channel), alarm })
+        let (sweeps, coins_wanted) = sweeper(&view);
+        let (stage, alarm) = (view.stage(), view.alarm());
+        Some(Docket { stage, limbo_sat, contracts, sweeps, coins_wanted, alerts: alerts(channel), alarm })
     }
+}
+
+/// What the sweeper does for claims that are still wanted.
+fn sweeper(view: &ChannelView<'_>) -> (Vec<SweepStatus>, Vec<CoinsStatus>) {
+    let requests = &view.channel.requests;
+    let wants = sweep::wants(view);
+    let live = requests.sweeps.values().filter(|state| {
+        let members = &state.sweep.plan.members;
+        !members.is_empty() && members.iter().all(|member| wants.contains_key(member))
+    });
+    let sweeps = live.map(|state| {
+        let plan = state.sweep.plan.clone();
+        let prices = plan.members.iter().filter_map(|member| requests.desk.price(member));
+        let wanted = prices.map(|price| price.wanted_sat_per_kw).fold(plan.wanted_sat_per_kw, u32::max);
+        SweepStatus {
+            plan,
+            txid: state.txid,
+            wanted_sat_per_kw: wanted,
+            signed: state.signed.is_some(),
+            trouble: state.rejected,
+        }
+    });
+    let asked = requests.desk.asked().into_iter().filter(|ask| wants.contains_key(&ask.owner));
+    let coins = asked.map(|ask| CoinsStatus { ask: *ask, missing_sat: requests.desk.missing_sat(&ask.owner) });
+    (sweeps.collect(), coins.collect())
 }
 
 fn alerts(channel: &ChannelArbitrator) -> Vec<Alert> {

@@ -37,7 +37,7 @@ pub use action::{Action, InputToSign, SignRequest, SigningKey};
 pub use channel::{ChannelArbitrator, CloseKind, Stage};
 pub use check::Checked;
 pub use court::{ChainArbitrator, Snapshot};
-pub use docket::{ContractStatus, Docket};
+pub use docket::{CoinsStatus, ContractStatus, Docket, SweepStatus};
 pub use event::{
     Acknowledged, Block, BroadcastAnswer, BroadcastRejection, Bump, ChannelOpened, CloseReason, ClosingSigned,
     CommitmentSignatures, CommitmentUpdate, Disconnected, Event, FeeInput, FeeInputsOffered, Fees, FoundSpend,

@@ -2,8 +2,13 @@
 //!
 //! A driver bug may delay an action, never change a decision: everything that decides is in `arb-core`. Here are the
 //! [`driver`] (the run loop, readable as documentation), the storage, an embedded [`chain`] that checks every transaction
-//! with Bitcoin Core's own script interpreter, a [`signer`] and a [`wallet`], the counterparty ([`peer`]), the oracle that
-//! counts satoshis from outside ([`oracle`]), and the demonstration.
+//! with Bitcoin Core's own script interpreter and has the mempool rules of Core 28 and 29 (replacement, packages, limits), a
+//! [`signer`] and a [`wallet`] with coins, holds and change, the counterparty ([`peer`]), the [`adversary`] that fights over our
+//! claims in every block, the oracle that counts satoshis from outside ([`oracle`]), the demonstration, and the simulator
+//! ([`sim`]).
+//!
+//! Beside the chain there are fee markets ([`market`]): a price for each block, and an estimator that knows only the past. On them
+//! [`bench::fees`] measures the court's sweeper against the fee policies of others, without a chain.
 
 pub mod adversary;
 pub mod bench;

@@ -148,6 +148,11 @@ impl Desk {
         asked
     }
 
+    /// What the wallet said is missing for a claim.
+    pub fn missing_sat(&self, owner: &OutPoint) -> Option<u64> {
+        self.missing.get(owner).copied()
+    }
+
     /// Carries an order out.
     pub fn apply(&mut self, order: &Order, tip: Height) {
         match order {

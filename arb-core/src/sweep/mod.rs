@@ -1,11 +1,15 @@
-//! The sweeper: every claim in time, at the least cost (section 8 of the architecture).
+//! The sweeper: every claim in time, at the least cost (the crate's front page has the whole of it).
 //!
 //! Two layers. The *desk* ([`Desk`], [`Terms`], [`Order`]) works on weights, values and deadlines alone: which claims share a
 //! transaction, what each offers, which coins are asked for. It is public, so that it can be measured against others on any
 //! fee market. Below it, this crate turns a channel's contracts into terms, and plans into transactions and records.
 //!
-//! What was given out is never taken back (R10); completion is known by outpoint, whichever version confirms (B53). Claims of
-//! different channels never share a transaction: a channel's trouble is its own (I13).
+//! What was given out is never taken back (R10); completion is known by outpoint, whichever version confirms (B53).
+//!
+//! Claims of different channels never share a transaction. A shared one would save each channel the frame and an output of a
+//! transaction, and cost what the rest of this crate rests on: one counterparty's spend or pin would delay another channel's
+//! claim (R13, I13); what follows from a refusal could not be worked out from one channel alone (R5, R9); and fee and change
+//! would be parted between balance sheets (I11). So the desk is a channel's own, like everything else.
 
 mod build;
 mod child;

@@ -1,6 +1,7 @@
-//! `arb inspect`: what every channel, and every contract of it, waits for.
+//! `arb inspect`: what every channel, and every contract of it, waits for, and what the sweeper does about it.
 
-use arb_core::{ChainArbitrator, ContractId, ContractStatus, Stage, StageRecord};
+use arb_core::sweep::{Limit, ReserveAdvice};
+use arb_core::{ChainArbitrator, CoinsStatus, ContractId, ContractStatus, Stage, StageRecord, SweepStatus};
 use arb_harness::demo::story::{close_name, kind_name, outcome_name, resolver_name};
 use comfy_table::Table;
 use comfy_table::presets::UTF8_FULL_CONDENSED;
@@ -27,7 +28,16 @@ struct Inspected {
     network: String,
     tip: TipRow,
     frames: u64,
+    reserve_advice: AdviceRow,
     channels: Vec<ChannelRow>,
+}
+
+/// What the wallet should have free for the channels that are open.
+#[derive(Serialize)]
+struct AdviceRow {
+    channels: u64,
+    coins: u64,
+    sat: u64,
 }
 
 #[derive(Serialize)]
@@ -44,7 +54,34 @@ struct ChannelRow {
     limbo_sat: u64,
     judged_at: Option<u32>,
     contracts: Vec<ContractRow>,
+    sweeps: Vec<SweepRow>,
+    coins_wanted: Vec<CoinsRow>,
     alerts: Vec<String>,
+}
+
+/// A transaction of the sweeper that may still confirm.
+#[derive(Serialize)]
+struct SweepRow {
+    number: u32,
+    txid: String,
+    claims: Vec<String>,
+    wanted_sat_per_kw: u32,
+    offered_sat_per_kw: u32,
+    limit: Option<&'static str>,
+    fee_sat: u64,
+    coins: Vec<String>,
+    signed: bool,
+    trouble: Option<&'static str>,
+}
+
+/// What the wallet is asked for.
+#[derive(Serialize)]
+struct CoinsRow {
+    claim: String,
+    amount_sat: u64,
+    deadline: Option<u32>,
+    value_sat: u64,
+    missing_sat: Option<u64>,
 }
 
 #[derive(Serialize)]
@@ -71,6 +108,7 @@ pub(crate) fn run(options: &Options, json: bool) -> Answer {
         network: genesis.network.to_string(),
         tip: TipRow { height: court.tip().height.get(), hash: court.tip().hash.to_string() },
         frames: court.sequence(),
+        reserve_advice: AdviceRow::of(&court.reserve_advice()),
         channels: channels(&court),
     };
     if json {
@@ -94,6 +132,8 @@ fn channels(court: &ChainArbitrator) -> Vec<ChannelRow> {
             limbo_sat: docket.limbo_sat,
             judged_at: docket.alarm.map(|height| height.get()),
             contracts: docket.contracts.iter().map(ContractRow::of).collect(),
+            sweeps: docket.sweeps.iter().map(SweepRow::of).collect(),
+            coins_wanted: docket.coins_wanted.iter().map(CoinsRow::of).collect(),
             alerts: docket.alerts.iter().map(words::alert).collect(),
         })
     });
@@ -137,10 +177,78 @@ impl ContractRow {
     }
 }
 
+impl AdviceRow {
+    const fn of(advice: &ReserveAdvice) -> Self {
+        Self { channels: advice.channels, coins: advice.coins, sat: advice.amount_sat }
+    }
+}
+
+impl SweepRow {
+    fn of(status: &SweepStatus) -> Self {
+        let plan = &status.plan;
+        Self {
+            number: plan.group,
+            txid: status.txid.to_string(),
+            claims: plan.members.iter().map(ToString::to_string).collect(),
+            wanted_sat_per_kw: status.wanted_sat_per_kw,
+            offered_sat_per_kw: plan.feerate_sat_per_kw,
+            limit: plan.limit.map(|limit| match limit {
+                Limit::Budget => "budget",
+                Limit::Coins => "coins",
+            }),
+            fee_sat: plan.fee_sat,
+            coins: plan.purse.coins.iter().map(|coin| coin.outpoint.to_string()).collect(),
+            signed: status.signed,
+            trouble: status.trouble.map(words::rejection),
+        }
+    }
+
+    fn cells(&self) -> [String; 6] {
+        let limit = self.limit.map_or_else(String::new, |limit| format!(" ({limit})"));
+        let trouble = match (self.trouble, self.signed) {
+            (Some(trouble), _) => trouble.replace('_', " "),
+            (None, false) => "waits for the signer".to_owned(),
+            (None, true) => String::new(),
+        };
+        [
+            self.number.to_string(),
+            self.claims.len().to_string(),
+            format!("{} / {}{limit}", self.wanted_sat_per_kw, self.offered_sat_per_kw),
+            self.fee_sat.to_string(),
+            self.coins.len().to_string(),
+            trouble,
+        ]
+    }
+}
+
+impl CoinsRow {
+    fn of(status: &CoinsStatus) -> Self {
+        Self {
+            claim: status.ask.owner.to_string(),
+            amount_sat: status.ask.amount_sat,
+            deadline: status.ask.deadline.map(|height| height.get()),
+            value_sat: status.ask.value_sat,
+            missing_sat: status.missing_sat,
+        }
+    }
+
+    fn text(&self) -> String {
+        let deadline = self.deadline.map_or_else(String::new, |height| format!(", due at height {height}"));
+        let missing = self.missing_sat.map_or_else(String::new, |sat| format!("; the wallet lacks {sat} sat"));
+        let (amount, claim, value) = (self.amount_sat, &self.claim, self.value_sat);
+        format!("coins wanted: {amount} sat for {claim}, {value} sat at stake{deadline}{missing}")
+    }
+}
+
 impl Inspected {
     fn text(&self) -> String {
+        let AdviceRow { channels, coins, sat } = self.reserve_advice;
+        let advice = match channels {
+            0 => "reserve: no open channel needs coins of the wallet".to_owned(),
+            _ => format!("reserve: {coins} confirmed coins, {sat} sat together, for {channels} open channels"),
+        };
         let head = format!(
-            "journal {}, {}, height {}, {} frames, {} channels",
+            "journal {}, {}, height {}, {} frames, {} channels\n{advice}",
             self.journal_id,
             self.network,
             self.tip.height,
@@ -168,8 +276,24 @@ impl ChannelRow {
             ]);
         }
         let contracts = if self.contracts.is_empty() { String::new() } else { format!("\n{table}") };
+        let (sweeps, coins) = (self.sweeps(), self.coins_wanted.iter().map(CoinsRow::text));
+        let coins: String = coins.map(|line| format!("\n{line}")).collect();
         let alerts: String = self.alerts.iter().map(|alert| format!("\nalert: {alert}")).collect();
         let (id, stage, limbo) = (&self.id, self.stage, self.limbo_sat);
-        format!("channel {id}: {stage}{closed_by}, {limbo} sat in limbo{judged_at}{contracts}{alerts}")
+        format!("channel {id}: {stage}{closed_by}, {limbo} sat in limbo{judged_at}{contracts}{sweeps}{coins}{alerts}")
+    }
+
+    /// The transactions that may still confirm.
+    fn sweeps(&self) -> String {
+        if self.sweeps.is_empty() {
+            return String::new();
+        }
+        let mut table = Table::new();
+        table.load_style(UTF8_FULL_CONDENSED);
+        table.set_header(["transaction", "claims", "sat/kw wanted / offered", "fee sat", "coins", "trouble"]);
+        for row in &self.sweeps {
+            table.add_row(row.cells());
+        }
+        format!("\n{table}")
     }
 }

@@ -66,7 +66,8 @@ fn docket(stage: StageRecord) -> Docket {
         stage,
     };
     let stage = Stage::Resolving(CloseKind::Local);
-    Docket { stage, limbo_sat: 1, contracts: vec![contract], alerts: Vec::new(), alarm: None }
+    let (sweeps, coins_wanted) = (Vec::new(), Vec::new());
+    Docket { stage, limbo_sat: 1, contracts: vec![contract], sweeps, coins_wanted, alerts: Vec::new(), alarm: None }
 }
 
 #[test]

@@ -8,3 +8,4 @@ mod corruptions;
 mod demo;
 mod kills;
 mod support;
+mod sweeper;

@@ -4,8 +4,8 @@ mod events;
 
 use arb_core::sweep::Limit;
 use arb_core::{
-    Alert, Conclusion, ContractId, ContractReport, FailReason, FreezeReason, Height, Notice, StageRecord, Sweep,
-    Upstream,
+    Alert, BroadcastRejection, Conclusion, ContractId, ContractReport, FailReason, FreezeReason, Height, Notice,
+    StageRecord, Sweep, Upstream,
 };
 use arb_harness::demo::story::{close_name, contract_name, kind_name, outcome_name, resolver_name};
 use bitcoin::{OutPoint, Txid};
@@ -90,6 +90,19 @@ pub(crate) fn alert(alert: &Alert) -> String {
         Alert::ScriptFailure { txid: id } => format!("a transaction of ours was refused for its script: {id}"),
         Alert::FeeTooLow { txid: id } => format!("a transaction that cannot be changed pays too little: {id}"),
         Alert::Stuck => "the court did not come to rest".to_owned(),
+    }
+}
+
+/// What the network has against a transaction, as a name.
+pub(crate) const fn rejection(why: BroadcastRejection) -> &'static str {
+    match why {
+        BroadcastRejection::FeeTooLow => "fee_too_low",
+        BroadcastRejection::MissingInputs => "missing_inputs",
+        BroadcastRejection::ConflictInMempool => "conflict_in_mempool",
+        BroadcastRejection::NonFinal => "non_final",
+        BroadcastRejection::TooLongChain => "too_long_chain",
+        BroadcastRejection::ScriptFailure => "script_failure",
+        BroadcastRejection::Unknown => "unknown",
     }
 }
 
