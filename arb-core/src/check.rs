@@ -145,9 +145,9 @@ fn signed(view: View<'_>, heard: &Signed) -> Result<(), Rejected> {
     let secp = Secp256k1::new();
     let court = view.court();
     let answer = match channel.sweep_asked(&heard.request) {
-        Some((_, state)) => {
+        Some((_, _, sweep)) => {
             let wants = wants(&ChannelView::new(channel, court.tip.height, &court.policy));
-            complete_sweep(&secp, channel, &wants, &state.sweep, &heard.signatures).map(|_| ())
+            complete_sweep(&secp, channel, &wants, sweep, &heard.signatures).map(|_| ())
         }
         None => match channel.commitment_asked(&secp, &heard.request) {
             Some((funding, rebuilt)) => complete_commitment(&secp, &funding, &rebuilt, &heard.signatures).map(|_| ()),

@@ -338,9 +338,9 @@ impl Draft {
         self.with(base, &heard.channel, |channel| {
             let secp = Secp256k1::new();
             let sweep = channel.sweep_asked(&heard.request);
-            if let Some((group, state)) = sweep {
+            if let Some((group, _, sweep)) = sweep {
                 let wants = wants(&ChannelView::new(channel, tip, &policy));
-                if let Ok(tx) = complete_sweep(&secp, channel, &wants, &state.sweep, &heard.signatures) {
+                if let Ok(tx) = complete_sweep(&secp, channel, &wants, sweep, &heard.signatures) {
                     channel.hear_sweep_signed(group, tx);
                 }
             } else if let Some((funding, rebuilt)) = channel.commitment_asked(&secp, &heard.request) {

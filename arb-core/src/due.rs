@@ -38,15 +38,16 @@ pub(crate) fn actions(court: &Snapshot, channel: &ChannelArbitrator, out: &mut V
 /// forgot may offer it to somebody else; then the nearest deadline, then the greatest value.
 pub(crate) fn in_order(actions: &mut [Action]) {
     actions.sort_by_key(|action| match action {
-        Action::HoldFeeInputs { .. } => (0, Height::new(0), Reverse(0)),
+        // An old release may still be due for coins that their claim was given again: what is held has the last word.
+        Action::ReleaseFeeInputs { .. } => (0, Height::new(0), Reverse(0)),
+        Action::HoldFeeInputs { .. } => (1, Height::new(0), Reverse(0)),
         Action::RequestFeeInputs { deadline, value_sat, .. } => {
-            (2, deadline.unwrap_or(Height::MAX), Reverse(*value_sat))
+            (3, deadline.unwrap_or(Height::MAX), Reverse(*value_sat))
         }
         Action::Watch { .. }
         | Action::Broadcast { .. }
         | Action::Sign(_)
         | Action::RequestScripts { .. }
-        | Action::ReleaseFeeInputs { .. }
         | Action::FreezeChannel { .. }
         | Action::SettleUpstream { .. }
         | Action::FailUpstream { .. }
@@ -54,7 +55,7 @@ pub(crate) fn in_order(actions: &mut [Action]) {
         | Action::LoadRevoked { .. }
         | Action::Alert { .. }
         | Action::ReportOutcome { .. }
-        | Action::ChannelResolved { .. } => (1, Height::new(0), Reverse(0)),
+        | Action::ChannelResolved { .. } => (2, Height::new(0), Reverse(0)),
     });
 }
 

@@ -14,7 +14,7 @@ use crate::record::{Conclusion, Entry, Frame, Record};
 use crate::reject::{Mismatch, Rejected};
 use crate::view::ChannelView;
 use alloc::boxed::Box;
-use alloc::collections::BTreeSet;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
 /// What became of an event that was not refused. It counts only once the step is committed: then an accepted event is a
@@ -123,16 +123,22 @@ impl<'a> Step<'a> {
         first.append(&mut decide::consequences(view, &entry.heard));
         self.conclude(first, entry);
         let mut waiting: BTreeSet<ChannelIndex> = self.draft.touched().into_iter().collect();
-        let mut rounds = waiting.len().saturating_add(1).saturating_mul(ROUNDS);
+        let most = waiting.len().saturating_add(1).saturating_mul(ROUNDS);
+        let mut rounds: BTreeMap<ChannelIndex, usize> = BTreeMap::new();
         while let Some(index) = waiting.pop_first() {
             let records = decide::judge(View::new(self.court, &self.draft), index);
             if records.is_empty() {
                 continue;
             }
-            rounds = rounds.saturating_sub(1);
-            if rounds == 0 {
+            let taken = rounds.entry(index).or_default();
+            *taken = taken.saturating_add(1);
+            if *taken > most {
+                continue;
+            }
+            if *taken == most {
+                // Its own trouble: the others are judged all the same (I13).
                 self.stuck(index, entry);
-                return;
+                continue;
             }
             waiting.extend(records.iter().map(|record| record.channel));
             self.conclude(records, entry);

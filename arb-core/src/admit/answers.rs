@@ -39,11 +39,11 @@ pub(super) fn broadcast(
 
 pub(super) fn signed(view: View<'_>, signed: &Signed) -> Result<Admission, Rejected> {
     let channel = channel(view, &signed.channel)?;
-    if let Some((_, state)) = channel.sweep_asked(&signed.request) {
+    if let Some((_, state, sweep)) = channel.sweep_asked(&signed.request) {
         // Claims that are over by now need no signature.
         let court = view.court();
         let wants = wants(&ChannelView::new(channel, court.tip.height, &court.policy));
-        let wanted = state.sweep.plan.members.iter().all(|member| wants.contains_key(member));
+        let wanted = sweep.plan.members.iter().all(|member| wants.contains_key(member));
         return Ok(Admission::new_if(wanted && state.signed.is_none()));
     }
     match channel.commitment_asked(&Secp256k1::new(), &signed.request) {
@@ -90,7 +90,9 @@ pub(super) fn fee_inputs(view: View<'_>, offered: &FeeInputsOffered) -> Result<A
         // Answered before, or planned since with what there was.
         return Ok(Admission::Duplicate);
     };
-    if offered.change.is_empty() {
+    // The least change is what these need to be relayed: any other script could make a plan that cannot be built.
+    let change = &offered.change;
+    if !(change.is_p2wpkh() || change.is_p2wsh() || change.is_p2tr()) {
         return Err(Rejected::BadScript);
     }
     let mut seen = BTreeSet::new();

@@ -19,6 +19,9 @@ use crate::units::Height;
 use alloc::vec::Vec;
 use bitcoin::{OutPoint, ScriptBuf, Transaction, Txid};
 
+/// How many replaced versions may still be signed: as many blocks may a signer take.
+const UNSIGNED_MAX: usize = 16;
+
 impl ChannelArbitrator {
     pub(crate) fn hear_local_signed(&mut self, heard: &LocalCommitmentSigned) {
         let commitment = Commitment::updated(self.set.base(Side::Local, heard.update.number), &heard.update);
@@ -169,9 +172,16 @@ impl ChannelArbitrator {
     }
 
     pub(crate) fn hear_sweep_signed(&mut self, group: u32, tx: Transaction) {
-        if let Some(state) = self.requests.sweeps.get_mut(&group) {
+        let Some(state) = self.requests.sweeps.get_mut(&group) else { return };
+        let txid = tx.compute_txid();
+        if txid == state.txid {
             state.signed.get_or_insert(SignedTx(tx));
             state.before = None;
+            state.unsigned.clear();
+        } else if let Some(place) = state.unsigned.iter().position(|sweep| sweep.tx.compute_txid() == txid) {
+            // Replaced while its signature was on its way: it is sent until a newer one is signed.
+            state.before = Some(SignedTx(tx));
+            state.unsigned.drain(..=place);
         }
     }
 
@@ -271,9 +281,18 @@ impl ChannelArbitrator {
         let requests = &mut self.requests;
         requests.coins.extend(plan.purse.coins.iter().map(|coin| (coin.outpoint, coin.value_sat)));
         // Until the new one is signed, the one before goes on being sent.
-        let before = requests.sweeps.remove(&plan.group).and_then(|state| state.signed.or(state.before));
-        let state =
-            SweepState { sweep: sweep.clone(), txid: sweep.tx.compute_txid(), signed: None, before, rejected: None };
+        let (mut before, mut unsigned) = (None, Vec::new());
+        if let Some(state) = requests.sweeps.remove(&plan.group) {
+            unsigned = state.unsigned;
+            if state.signed.is_none() {
+                unsigned.push(state.sweep);
+                let surplus = unsigned.len().saturating_sub(UNSIGNED_MAX);
+                unsigned.drain(..surplus);
+            }
+            before = state.signed.or(state.before);
+        }
+        let txid = sweep.tx.compute_txid();
+        let state = SweepState { sweep: sweep.clone(), txid, signed: None, before, unsigned, rejected: None };
         requests.sweeps.insert(plan.group, state);
         requests.desk.apply(&Order::Plan(plan.clone()), tip);
     }

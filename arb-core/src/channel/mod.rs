@@ -208,6 +208,8 @@ pub(crate) struct SweepState {
     pub(crate) signed: Option<SignedTx>,
     /// The version before, which is sent for as long as this one is not signed.
     pub(crate) before: Option<SignedTx>,
+    /// Versions that were replaced before the signer answered, oldest first: a late answer is better than none.
+    pub(crate) unsigned: Vec<Sweep>,
     /// What the network said last, if that was a refusal.
     pub(crate) rejected: Option<BroadcastRejection>,
 }
@@ -418,9 +420,16 @@ impl ChannelArbitrator {
         purses.flat_map(|purse| &purse.coins).map(|coin| coin.outpoint)
     }
 
-    /// The group whose planned transaction, or whose signing request, this is.
-    pub(crate) fn sweep_asked(&self, request: &ActionId) -> Option<(u32, &SweepState)> {
-        let mut sweeps = self.requests.sweeps.iter();
-        sweeps.find(|(_, state)| sweep::sweep_id(self, state) == *request).map(|(group, state)| (*group, state))
+    /// The group and the version whose signing request this is: the last one, or one that it replaced unsigned.
+    pub(crate) fn sweep_asked(&self, request: &ActionId) -> Option<(u32, &SweepState, &Sweep)> {
+        let versions = self.requests.sweeps.iter().flat_map(|(group, state)| {
+            let all = state.unsigned.iter().chain([&state.sweep]);
+            all.map(move |sweep| (*group, state, sweep))
+        });
+        let mut versions = versions;
+        versions.find(|(_, state, sweep)| {
+            let txid = if core::ptr::eq(*sweep, &state.sweep) { state.txid } else { sweep.tx.compute_txid() };
+            sweep::sweep_id(self, &txid) == *request
+        })
     }
 }

@@ -2,7 +2,7 @@
 //! outside, and by nothing else; the orders come from [`Desk::decide`], a pure function of this state, the claims and the
 //! chain, so that the same state groups the same way after a restart or a reorg (B13).
 
-use crate::event::BroadcastRejection;
+use crate::event::{BroadcastRejection, FeeInput};
 use crate::sweep::curve::Price;
 use crate::sweep::terms::Purse;
 use crate::units::Height;
@@ -159,7 +159,12 @@ impl Desk {
             Order::Plan(plan) => self.plan(plan, tip),
             Order::Ask(ask) => {
                 // Nothing is on offer yet: what is wanted may still fall with the estimate.
-                self.asked.insert(ask.owner, *ask);
+                let before = self.asked.insert(ask.owner, *ask);
+                if let (Some(before), Some(missing)) = (before, self.missing.get_mut(&ask.owner)) {
+                    // What the wallet said that it has is what counts, not what of another amount was missing.
+                    let there = before.amount_sat.saturating_sub(*missing);
+                    *missing = ask.amount_sat.saturating_sub(there);
+                }
             }
             Order::Drop { group, rests } => {
                 if let (Some(group), true) = (self.groups.remove(group), *rests) {
@@ -179,7 +184,11 @@ impl Desk {
         for member in &plan.members {
             self.want(member, plan.wanted_sat_per_kw, tip);
             self.uneconomic.remove(member);
-            self.purses.remove(member);
+            // Coins that it leaves out stay with their claim: for a split that has to wait, or for another day.
+            let used = |coin: &FeeInput| plan.purse.coins.iter().any(|used| used.outpoint == coin.outpoint);
+            if self.purses.get(member).is_some_and(|purse| purse.coins.iter().all(used)) {
+                self.purses.remove(member);
+            }
             self.asked.remove(member);
             self.missing.remove(member);
         }

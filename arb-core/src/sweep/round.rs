@@ -146,7 +146,8 @@ impl<'a> Round<'a> {
         if first.pays == Pays::Signed {
             return;
         }
-        let pressed = group.trouble == Some(Trouble::TooCheap) && group.planned < self.now.tip;
+        let refused = group.trouble == Some(Trouble::TooCheap) && group.planned < self.now.tip;
+        let pressed = refused && !self.is_beside_another(number, first);
         let least = if pressed { self.pressed(group, &bundle) } else { 0 };
         let (mut stay, mut wanted, mut leave) = self.settle(&bundle, least);
         let mut purse = group.purse.clone();
@@ -188,6 +189,14 @@ impl<'a> Round<'a> {
         if self.orders.iter().skip(before).any(|order| matches!(order, Order::Plan(_))) {
             self.loose.extend(leave.iter().map(|terms| terms.outpoint));
         }
+    }
+
+    /// Whether another child of this channel stands: two commitments cannot share a mempool, and nobody outbids himself.
+    fn is_beside_another(&self, number: u32, first: &Terms) -> bool {
+        let is_anchor =
+            |outpoint: &OutPoint| self.terms.get(outpoint).is_some_and(|terms| terms.class == Class::Anchor);
+        let stands = |group: &Group| group.trouble.is_none() && group.members.first().is_some_and(is_anchor);
+        first.class == Class::Anchor && self.desk.groups.iter().any(|(other, group)| *other != number && stands(group))
     }
 
     /// What a refusal for its fee makes a group offer: more in every block while a deadline runs; without one, as much as the
@@ -291,6 +300,17 @@ impl<'a> Round<'a> {
             }
             let bundle = self.bundle(members, &purse);
             let (mut stay, wanted, leave) = self.settle(&bundle, 0);
+            // Whoever leaves takes its own coins along: none is in two transactions.
+            let left: BTreeSet<OutPoint> = leave
+                .iter()
+                .filter_map(|terms| self.desk.purses.get(&terms.outpoint))
+                .flat_map(|purse| &purse.coins)
+                .map(|coin| coin.outpoint)
+                .collect();
+            if !left.is_empty() {
+                purse.coins.retain(|coin| !left.contains(&coin.outpoint));
+                stay = self.bundle(stay.members, &purse);
+            }
             members = leave;
             // The first owns the coins, and is the one that can pay for standing alone one day.
             stay.members.sort_by_key(|terms| (Reverse(terms.budget_sat()), terms.outpoint));

@@ -17,7 +17,7 @@ use alloc::vec::Vec;
 use bitcoin::hashes::Hash;
 use bitcoin::secp256k1::{All, Secp256k1};
 use bitcoin::sighash::{EcdsaSighashType, SighashCache};
-use bitcoin::{Amount, OutPoint, ScriptBuf, Transaction, TxOut, Witness};
+use bitcoin::{Amount, OutPoint, ScriptBuf, Transaction, TxOut, Txid, Witness};
 
 /// Why an answer of the signer was not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,13 +52,13 @@ pub(crate) fn sweep_request(
         let prevout = TxOut { value: Amount::from_sat(coin.value_sat), script_pubkey: coin.script.clone() };
         sign(prevout, SigningKey::Wallet(coin.outpoint), coin.script.clone());
     }
-    let id = sweep_id(channel, state);
+    let id = sweep_id(channel, &state.txid);
     Some(SignRequest { id, channel: channel.facts.id, tx: state.sweep.tx.clone(), prevouts, inputs })
 }
 
 /// The identity of that request: the transaction names its outpoints, and those their keys.
-pub(crate) fn sweep_id(channel: &ChannelArbitrator, state: &SweepState) -> ActionId {
-    ActionId::of("sign sweep", &channel.facts.id, &[&state.txid.to_byte_array()])
+pub(crate) fn sweep_id(channel: &ChannelArbitrator, txid: &Txid) -> ActionId {
+    ActionId::of("sign sweep", &channel.facts.id, &[&txid.to_byte_array()])
 }
 
 /// The request to sign our commitment of one funding.

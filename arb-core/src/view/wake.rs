@@ -9,7 +9,7 @@ use crate::facts::Link;
 use crate::outcome::Upstream;
 use crate::policy::Policy;
 use crate::resolver::Stage;
-use crate::units::Height;
+use crate::units::{Blocks, Height};
 use alloc::vec::Vec;
 
 /// The tip height at which this HTLC asks for the chain; `None` while it does not.
@@ -83,7 +83,12 @@ impl ChannelView<'_> {
         heights.extend(requests.desk.rests.values().map(|rested| rested.next()));
         for group in requests.desk.groups.values() {
             let at = group.members.iter().filter_map(|member| requests.desk.price(member)).map(|price| price.at);
-            heights.extend(at.map(|at| at.after(self.policy.lazy_target)));
+            // Again and again: one look in vain is not the last.
+            let lazy = self.policy.lazy_target.get().max(1);
+            heights.extend(at.map(|at| {
+                let passed = self.tip.since(at).unwrap_or_default().get().checked_div(lazy).unwrap_or(0);
+                at.after(Blocks::new(passed.saturating_add(1).saturating_mul(lazy)))
+            }));
             heights.extend(group.trouble.map(|_| self.tip.next()));
         }
     }

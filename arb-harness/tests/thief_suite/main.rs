@@ -6,3 +6,4 @@ mod fees;
 mod heights;
 mod starts;
 mod support;
+mod sweeper;
