@@ -21,7 +21,7 @@ use bitcoin::{OutPoint, ScriptBuf, Transaction, TxOut, Txid};
 use crate::chain::{BlockTemplate, Chain};
 use crate::fixture::{ChannelFixture, FixtureError};
 use crate::keys::derived_bytes;
-use crate::peer::Peer;
+use crate::peer::{Peer, PeerPlan};
 use crate::wallet::SmallWallet;
 
 pub use batch::{Batch, Target};
@@ -135,6 +135,11 @@ impl Adversary {
             counts: BTreeMap::new(),
             holding: None,
         }
+    }
+
+    /// What it publishes and knows, to be changed; it never claims HTLCs by its plan.
+    pub fn plan_mut(&mut self) -> &mut PeerPlan {
+        self.peer.plan_mut()
     }
 
     /// Where to send its coins.

@@ -121,7 +121,7 @@ impl World {
             return Ok(());
         }
         let Some(state) = at.fixture.states(Side::Local).get(&at.local) else { return Ok(()) };
-        let fee_sat = 1_000;
+        let fee_sat = self.weather.mutual_fee_sat();
         let (local_sat, remote_sat) = (state.local_msat / 1000, state.remote_msat / 1000);
         let remote_script = at.peer.wallet().deposit_script();
         let close = Close {

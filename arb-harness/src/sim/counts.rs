@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 /// Every name that is counted: those that never happen are shown, too.
-pub(super) const NAMES: [&str; 60] = [
+pub(super) const NAMES: [&str; 84] = [
     "channel/one",
     "channel/linked",
     "channel/static_remotekey",
@@ -62,6 +62,30 @@ pub(super) const NAMES: [&str; 60] = [
     "alert/loss",
     "linked/settled",
     "linked/failed",
+    "market/flat",
+    "market/calm",
+    "market/day_night",
+    "market/spike",
+    "market/flood",
+    "world/adversary",
+    "adversary/replace",
+    "adversary/cycle",
+    "adversary/stall",
+    "adversary/pin",
+    "adversary/evict",
+    "adversary/mine",
+    "adversary/spend_sat",
+    "sweep/planned",
+    "sweep/replaced",
+    "sweep/grouped",
+    "sweep/split",
+    "sweep/limited_by_budget",
+    "sweep/limited_by_coins",
+    "child/ours",
+    "child/theirs",
+    "not_promised/market_sat",
+    "not_promised/adversary_sat",
+    "check/prices",
     "check/replayed",
     "check/without_faults",
 ];
@@ -78,8 +102,18 @@ impl Counts {
 
     /// One more.
     pub(super) fn one(&mut self, name: &'static str) {
+        self.many(name, 1);
+    }
+
+    /// As many more.
+    pub(super) fn many(&mut self, name: &'static str, more: u64) {
         debug_assert!(NAMES.contains(&name), "{name} is not shown while it is zero");
-        *self.0.entry(name).or_insert(0) += 1;
+        *self.0.entry(name).or_insert(0) += more;
+    }
+
+    /// How often that was seen.
+    pub(super) fn get(&self, name: &str) -> u64 {
+        self.0.get(name).copied().unwrap_or(0)
     }
 
     /// Adds another run's.

@@ -3,17 +3,20 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use arb_core::bolt3::Preimage;
+use arb_core::sweep::{Plan, Purse};
 use arb_core::{
-    Acknowledged, ChainArbitrator, ChannelId, ChannelIndex, CloseKind, Conclusion, ContractId, ContractKind,
+    Acknowledged, Block, ChainArbitrator, ChannelId, ChannelIndex, CloseKind, Conclusion, ContractId, ContractKind,
     ContractOutcome, ContractStatus, Docket, Entry, Event, FailReason, Frame, Genesis, Height, Htlc, HtlcKey, HtlcRef,
-    Link, Policy, Record, Rejected, Sheet, Side, Stage, StageRecord, Upstream,
+    Link, Policy, Record, Rejected, Sheet, Side, Stage, StageRecord, Sweep, Upstream,
 };
+use bitcoin::absolute::LockTime;
 use bitcoin::hashes::Hash;
-use bitcoin::{OutPoint, Transaction, TxIn, Txid};
+use bitcoin::transaction::Version;
+use bitcoin::{Amount, BlockHash, OutPoint, ScriptBuf, Transaction, TxIn, TxOut, Txid};
 
-use super::faults::Faults;
 use super::invariants::*;
 use super::lane::{Change, Message};
+use super::prices::{Estate, invariant_i8_prices_rise_and_budgets_hold};
 use super::world::World;
 
 const INDEX: ChannelIndex = ChannelIndex::new(0);
@@ -43,7 +46,7 @@ fn settled() -> Conclusion {
 
 /// A world with a channel whose unrevoked commitments all have an HTLC that we sent.
 fn world() -> World {
-    let mut world = World::new(5, Faults::none(), false).ok().unwrap();
+    let mut world = World::fair(5);
     world.open().ok().unwrap();
     let key = world.lanes[0].next_id(Side::Local);
     let payment_hash = Preimage([7; 32]).hash();
@@ -73,7 +76,7 @@ fn docket(stage: StageRecord) -> Docket {
 #[test]
 fn i2_a_court_that_forgot_or_dreamt() {
     let court = |journal: u8| {
-        let world = World::new(5, Faults::none(), false).ok().unwrap();
+        let world = World::fair(5);
         let genesis = Genesis { journal: [journal; 32], ..world.genesis };
         let mut court = ChainArbitrator::new();
         court.fold(&frames(Event::Genesis(genesis), Vec::new())[0]).unwrap();
@@ -162,6 +165,57 @@ fn i7_a_sweep_of_what_is_spent_and_a_claim_that_nobody_makes() {
     assert_eq!(live(BTreeSet::new(), StageRecord::ClaimWanted), Some("I7"));
     assert_eq!(live(BTreeSet::from([OutPoint::null()]), StageRecord::ClaimWanted), None);
     assert_eq!(live(BTreeSet::new(), StageRecord::Spent { until: Height::new(7) }), None);
+}
+
+/// A plan for these outputs as the journal has it, of one HTLC's 10,000 sat each: this was wanted, that much is its fee.
+fn planned(members: &[OutPoint], wanted_sat_per_kw: u32, fee_sat: u64) -> Conclusion {
+    let count = u64::try_from(members.len()).unwrap();
+    let value = Amount::from_sat(count * 10_000 - fee_sat);
+    let output = vec![TxOut { value, script_pubkey: ScriptBuf::new() }];
+    let (version, lock_time) = (Version::TWO, LockTime::ZERO);
+    let tx = Transaction { version, lock_time, input: Vec::new(), output };
+    let plan = Plan {
+        group: 0,
+        members: members.to_vec(),
+        purse: Purse::default(),
+        wanted_sat_per_kw,
+        feerate_sat_per_kw: wanted_sat_per_kw.min(u32::try_from(fee_sat * 2).unwrap()),
+        fee_sat,
+        limit: None,
+    };
+    Conclusion::SweepPlanned(Box::new(Sweep { plan, tx }))
+}
+
+fn block_at(height: u32) -> Event {
+    let (hash, parent) = (BlockHash::all_zeros(), BlockHash::all_zeros());
+    let (height, best_height) = (Height::new(height), Height::new(height));
+    Event::BlockConnected(Box::new(Block { height, hash, parent, best_height, txs: Vec::new() }))
+}
+
+#[test]
+fn i8_a_price_that_falls_a_budget_that_is_exceeded_and_too_little_too_late() {
+    let (policy, outpoint) = (Policy::default(), OutPoint::new(Txid::all_zeros(), 7));
+    let estate = Estate { htlcs: BTreeMap::from([(outpoint, (10_000, Some(101)))]), ..Estate::default() };
+    let verdict = |steps: Vec<(Event, Vec<Conclusion>)>| {
+        let frames: Vec<Frame> = steps.into_iter().flat_map(|(heard, concluded)| frames(heard, concluded)).collect();
+        name(invariant_i8_prices_rise_and_budgets_hold(&frames, INDEX, &estate, &policy))
+    };
+    let at = |height, wanted, fee| (block_at(height), vec![planned(&[outpoint], wanted, fee)]);
+    assert_eq!(verdict(vec![at(98, 500, 250), at(99, 900, 450), at(100, 10_000, 5_000), at(101, 10_000, 5_000)]), None);
+    assert_eq!(verdict(vec![at(98, 500, 250), at(99, 499, 249)]), Some("I8"), "the price falls");
+    assert_eq!(verdict(vec![at(98, 20_000, 5_001)]), Some("I8"), "more than half of it goes to fees");
+    // The block before the deadline comes, and the rest of the budget is not on offer.
+    assert_eq!(verdict(vec![at(98, 500, 250), at(100, 8_000, 4_000), (block_at(101), Vec::new())]), Some("I8"));
+    let dropped = Conclusion::SweepDropped { group: 0, rests: false };
+    let drop_it = (block_at(100), vec![dropped]);
+    assert_eq!(verdict(vec![at(98, 500, 250), drop_it, (block_at(101), Vec::new())]), None, "nothing is planned");
+    let more_than_wanted = |mut planned: Conclusion| {
+        let Conclusion::SweepPlanned(sweep) = &mut planned else { return planned };
+        sweep.plan.feerate_sat_per_kw = sweep.plan.wanted_sat_per_kw + 1;
+        planned
+    };
+    let step = (block_at(98), vec![more_than_wanted(planned(&[outpoint], 500, 250))]);
+    assert_eq!(verdict(vec![step]), Some("I8"), "more is offered than anybody wants");
 }
 
 #[test]

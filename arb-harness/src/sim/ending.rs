@@ -3,9 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
+use arb_core::bolt3::ChannelType;
+use arb_core::sweep::Limit;
 use arb_core::{
     Acknowledged, Alert, CloseKind, CloseReason, Conclusion, ContractOutcome, Event, FailReason, Frame, FreezeReason,
-    HtlcKey, HtlcRef, ResolverKind, Sheet, Side, Upstream,
+    HtlcKey, HtlcRef, Link, ResolverKind, Sheet, Side, Upstream,
 };
 use arb_log::Journal;
 use arb_log::memory::Memory;
@@ -14,7 +16,9 @@ use bitcoin::OutPoint;
 use super::Violation;
 use super::invariants::{self, Outcomes};
 use super::lane::Weighed;
+use super::prices::{self, Estate};
 use super::seeds::our_scripts;
+use super::weather::CLEARS_UP;
 use super::world::{START, World};
 use crate::oracle::{self, Known};
 
@@ -69,7 +73,14 @@ impl World {
                 self.lanes[lane].closing = true;
             }
         }
-        while (0..self.lanes.len()).any(|lane| self.is_watched(lane)) && self.height() < START + LONGEST {
+        let (clears_up, end) = (self.height() + CLEARS_UP, START + LONGEST + self.weather.patience_blocks());
+        while (0..self.lanes.len()).any(|lane| self.is_watched(lane)) && self.height() < end {
+            if self.height() >= clears_up {
+                let height = self.height();
+                self.weather.clear_up(height);
+                self.foe_leaves();
+                self.chain.set_mempool_min_feerate(0);
+            }
             self.node_speaks();
             self.mine(BLOCKS_A_HEAL)?;
         }
@@ -88,6 +99,7 @@ impl World {
 
     /// Judges the run.
     pub(super) fn judge(&mut self, replay: bool) -> Result<Ended, Violation> {
+        self.foe_leaves();
         let frames = frames(&self.memory);
         let mut ended = Ended::default();
         if let Some(court) = self.court().filter(|_| replay) {
@@ -99,6 +111,10 @@ impl World {
             let id = self.lanes[lane].fixture.id();
             invariants::invariant_i4_outcomes_only_rise(&frames, index, id)?;
             invariants::invariant_i5_every_wager_is_recorded(&frames, index)?;
+            let (estate, policy) = (self.estate(lane)?, &self.plan.policy);
+            prices::invariant_i8_prices_rise_and_budgets_hold(&frames, index, &estate, policy)?;
+            self.counts.one("check/prices");
+            self.count_sweeps(lane, index, &frames);
             let origins = self.node.origins.iter().filter(|(key, _)| key.channel == id);
             let origins: BTreeMap<HtlcRef, Acknowledged> = origins.map(|(key, (done, _))| (key.htlc, *done)).collect();
             invariants::invariant_i4_every_htlc_has_an_outcome(&self.lanes[lane].owed, &origins)?;
@@ -137,7 +153,7 @@ impl World {
         // was revoked, only the main output is ours to claim for now.
         let promised = self.usable(lane, |htlc, since| {
             let in_time = since + self.plan.policy.incoming_margin.get() <= htlc.cltv_expiry.get();
-            in_time && htlc.amount_sat() > SMALL_SAT
+            in_time && htlc.amount_sat() > self.weather.small_sat()
         });
         let lost_sat = match kind {
             CloseKind::Unknown | CloseKind::Revoked => 0,
@@ -155,7 +171,11 @@ impl World {
             return Err(Violation::new("I12", format!("lane {lane} left no sheet")));
         };
         invariants::invariant_i11_every_satoshi_is_accounted_for(court, oracle.sheet.as_ref(), oracle.kind)?;
-        ended.lost_sat += oracle.lost_sat;
+        match (self.weather.is_fair(), self.weather.foe) {
+            (true, _) => ended.lost_sat += oracle.lost_sat,
+            (false, None) => self.counts.many("not_promised/market_sat", oracle.lost_sat),
+            (false, Some(_)) => self.counts.many("not_promised/adversary_sat", oracle.lost_sat),
+        }
         for (_, report) in self.node.reports.iter().filter(|(channel, _)| *channel == id) {
             ended.outcomes.contracts.insert((lane, report.id), report.outcome);
         }
@@ -229,6 +249,73 @@ impl World {
         Ok(())
     }
 
+    /// What is at stake in a channel, for I8.
+    fn estate(&self, lane: usize) -> Result<Estate, Violation> {
+        let at = &self.lanes[lane];
+        let policy = &self.plan.policy;
+        let children =
+            at.htlcs().map(|htlc| htlc.amount_sat() / u64::from(policy.budget_divisor * policy.child_divisor));
+        let child_sat = children.sum::<u64>().max(policy.idle_child_sat);
+        let mut estate = Estate { child_sat, ..Estate::default() };
+        let expiry_of = |key: &HtlcKey| {
+            let lane = self.lanes.iter().find(|lane| lane.fixture.id() == key.channel)?;
+            lane.htlcs().find(|htlc| htlc.key == key.htlc).map(|htlc| htlc.cltv_expiry.get())
+        };
+        for (side, number) in at.unrevoked() {
+            let commitment = at.fixture.commitment(side, number).map_err(Violation::world)?;
+            for (position, htlc) in commitment.htlcs.iter().enumerate() {
+                let Ok((outpoint, _, _)) = commitment.htlc_output(position) else { continue };
+                let upstream = match htlc.link {
+                    Link::Forward(origin) => expiry_of(&origin),
+                    Link::Relay { deadline } => Some(deadline.get()),
+                    Link::Own | Link::Received => None,
+                };
+                let deadline = if htlc.key.is_offered() {
+                    upstream.map(|expiry| expiry.saturating_sub(policy.upstream_margin.get()))
+                } else {
+                    Some(htlc.cltv_expiry.get())
+                };
+                estate.htlcs.insert(outpoint, (htlc.amount_sat(), deadline));
+                if side == Side::Local && at.plan.channel_type == ChannelType::StaticRemotekey {
+                    estate.signed.insert(outpoint);
+                }
+            }
+        }
+        Ok(estate)
+    }
+
+    fn count_sweeps(&mut self, lane: usize, index: arb_core::ChannelIndex, frames: &[Frame]) {
+        let local = self.lanes[lane].fixture.commitment(Side::Local, self.lanes[lane].local).ok();
+        let local = local.map(|commitment| commitment.built.txid);
+        let mut before: BTreeMap<u32, Vec<OutPoint>> = BTreeMap::new();
+        let records = frames.iter().flat_map(|frame| &frame.entries).flat_map(|entry| &entry.concluded);
+        for record in records.filter(|record| record.channel == index) {
+            let Conclusion::SweepPlanned(sweep) = &record.what else { continue };
+            let plan = &sweep.plan;
+            self.counts.one("sweep/planned");
+            if plan.members.len() > 1 {
+                self.counts.one("sweep/grouped");
+            }
+            match plan.limit {
+                Some(Limit::Budget) => self.counts.one("sweep/limited_by_budget"),
+                Some(Limit::Coins) => self.counts.one("sweep/limited_by_coins"),
+                None => {}
+            }
+            if prices::is_child(sweep) {
+                let ours = plan.members.iter().any(|member| Some(member.txid) == local);
+                self.counts.one(if ours { "child/ours" } else { "child/theirs" });
+            }
+            let shared =
+                |members: &Vec<OutPoint>| members.len() > plan.members.len() && members.contains(&plan.members[0]);
+            if before.values().any(shared) {
+                self.counts.one("sweep/split");
+            }
+            if before.insert(plan.group, plan.members.clone()).is_some() {
+                self.counts.one("sweep/replaced");
+            }
+        }
+    }
+
     /// Whether the counterparty took an HTLC that we sent with its preimage, on chain.
     fn was_paid(&self, lane: usize, htlc: HtlcRef) -> bool {
         let at = &self.lanes[lane];
@@ -244,11 +331,15 @@ impl World {
     }
 
     fn count(&mut self, frames: &[Frame]) {
+        self.counts.one(self.weather.name());
+        if self.weather.foe.is_some() {
+            self.counts.one("world/adversary");
+        }
         self.counts.one(if self.lanes.len() == 1 { "channel/one" } else { "channel/linked" });
         for lane in &self.lanes {
             self.counts.one(match lane.plan.channel_type {
-                arb_core::bolt3::ChannelType::StaticRemotekey => "channel/static_remotekey",
-                arb_core::bolt3::ChannelType::AnchorsZeroFeeHtlcTx => "channel/anchors_zero_fee_htlc_tx",
+                ChannelType::StaticRemotekey => "channel/static_remotekey",
+                ChannelType::AnchorsZeroFeeHtlcTx => "channel/anchors_zero_fee_htlc_tx",
             });
         }
         for (_, report) in &self.node.reports {
@@ -290,9 +381,6 @@ impl World {
         }
     }
 }
-
-/// HTLCs up to here may cost more to claim or to close for than they are worth at the feerates that are drawn.
-const SMALL_SAT: u64 = 4_000;
 
 fn close_name(kind: CloseKind) -> &'static str {
     match kind {

@@ -8,10 +8,12 @@
 //! breaks every promise that costs us nothing if we are careful: it closes with any commitment that it ever held, claims what
 //! it agreed to fail, dies, and tells preimages late.
 //!
-//! Left out: blocks that a miner fills with anything but the best that waits, transactions that are never relayed, a signer or
-//! a wallet that refuses, a node that lies about its own commitments, a storage that loses what it acknowledged. A reorg that
-//! is as deep as the depth at which rights are given up only brings the same blocks back: what it would cost otherwise is
-//! no fault of a court.
+//! The *market* prices a place in a block, calm or wild, and the estimator knows only its past. An *opponent*, in some worlds,
+//! acts on our transactions before every block: outbids, cycles, stalls, pins, fills the mempool, or mines.
+//!
+//! Left out: transactions that are never relayed, mempools that differ, a signer or a wallet that refuses, a node that lies
+//! about its own commitments, a storage that loses what it acknowledged. A reorg that is as deep as the depth at which rights
+//! are given up only brings the same blocks back: what it would cost otherwise is no fault of a court.
 //!
 //! Faults are drawn from a stream of their own, so that the same run can be played without them (I3).
 

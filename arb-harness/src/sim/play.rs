@@ -3,11 +3,15 @@
 
 use arb_core::bolt3::{Preimage, is_trimmed};
 use arb_core::{Acknowledged, CloseKind, Event, Height, Htlc, HtlcKey, Link, Side};
+use bitcoin::Transaction;
 
 use super::Violation;
 use super::lane::{Change, Message};
 use super::plan::Act;
+use super::weather::act_name;
 use super::world::{Destiny, Payment, World};
+use crate::chain::BlockTemplate;
+use crate::peer::PeerPlan;
 
 impl World {
     /// The tip.
@@ -147,7 +151,10 @@ impl World {
             // In time or just too late; or, where it can still claim then, after the origin was given up.
             let late = self.lanes[lane].plan.close == CloseKind::Unknown && self.rng.percent(50);
             let (first, last) = if late { (expiry + 30, expiry + 80) } else { (self.height(), expiry + 6) };
+            let fights = self.foe.as_ref().is_some_and(|(fighting, _)| *fighting == lane);
             let from = self.rng.blocks(first, last);
+            // An opponent has them from the start, and shows them when it pleases.
+            let from = if fights { self.height() } else { from };
             self.lanes[lane].peer.plan_mut().preimages.entry(preimage).or_insert(from);
         }
     }
@@ -307,7 +314,7 @@ impl World {
             self.peers_act()?;
             let idle = self.idle_blocks().min(target - self.height());
             for _ in 0..idle {
-                self.chain.mine();
+                self.block()?;
             }
             self.fees();
             self.settle()?;
@@ -316,10 +323,59 @@ impl World {
         Ok(())
     }
 
+    /// The next block: what pays enough, unless it is an opponent's own.
+    fn block(&mut self) -> Result<(), Violation> {
+        let min_feerate_sat_per_kw = self.weather.clearing(self.height() + 1).unwrap_or(0);
+        let own = match &mut self.foe {
+            Some((lane, foe)) => foe.mines(&self.lanes[*lane].fixture, &self.chain).map_err(Violation::world)?,
+            None => None,
+        };
+        let template = BlockTemplate { min_feerate_sat_per_kw, ..own.unwrap_or_default() };
+        // What it wants first may be gone since it looked.
+        if self.chain.mine_template(template).is_err() {
+            self.chain.mine_at(min_feerate_sat_per_kw, u64::MAX);
+        }
+        self.weather.fill(&mut self.chain);
+        Ok(())
+    }
+
+    /// The opponent acts on what waits; whoever watches the mempool sees half of it.
+    fn foe_acts(&mut self, seen: &mut Vec<Transaction>) -> Result<(), Violation> {
+        let Some((lane, foe)) = &mut self.foe else { return Ok(()) };
+        let at = &self.lanes[*lane];
+        let claims = false;
+        *foe.plan_mut() = PeerPlan { claims, ..at.peer.plan().clone() };
+        let acts = foe.act(&at.fixture, &mut self.chain).map_err(Violation::world)?;
+        for act in acts {
+            self.note(|| format!("the opponent: {:?} of {:?} for {} sat", act.kind, act.htlcs, act.cost_sat));
+            seen.extend(act.tx);
+        }
+        Ok(())
+    }
+
+    /// The opponent gives up: its channel's counterparty is one like others again.
+    pub(super) fn foe_leaves(&mut self) {
+        let Some((_, mut foe)) = self.foe.take() else { return };
+        foe.settle(&self.chain);
+        for (kind, count) in foe.counts() {
+            self.counts.many(act_name(*kind), u64::from(*count));
+        }
+        self.counts.many("adversary/spend_sat", foe.spend_sat());
+        self.chain.set_mempool_min_feerate(0);
+    }
+
     /// The counterparties submit what they can; sometimes the court sees it before it is confirmed.
     pub(super) fn peers_act(&mut self) -> Result<(), Violation> {
         let mut seen = Vec::new();
-        for lane in &mut self.lanes {
+        let fighting = self.foe.as_ref().map(|(lane, _)| *lane);
+        let price = self.weather.clearing(self.height() + 1);
+        for (number, lane) in self.lanes.iter_mut().enumerate() {
+            if let Some(price) = price {
+                lane.peer.plan_mut().feerate_sat_per_kw = price;
+            }
+            if fighting == Some(number) {
+                continue;
+            }
             for tx in lane.peer.act(&lane.fixture, &self.chain).map_err(Violation::world)? {
                 // What is not possible yet, or lost a race, is tried again in the next block.
                 if self.chain.submit(tx.clone()).is_ok() {
@@ -327,9 +383,10 @@ impl World {
                 }
             }
         }
+        self.foe_acts(&mut seen)?;
         for tx in seen {
             self.note(|| format!("a counterparty sends {}", tx.compute_txid()));
-            if self.rng.percent(30) {
+            if self.rng.percent(if fighting.is_some() { 50 } else { 30 }) {
                 self.counts.one("mempool/seen");
                 self.tell(Event::MempoolSeen { tx });
                 self.settle()?;

@@ -2,7 +2,6 @@
 
 use arb_core::{Acknowledged, Alert, Height, Htlc, HtlcKey, Link, Side};
 
-use super::faults::Faults;
 use super::lane::{Change, Message};
 use super::world::World;
 use crate::peer::Publish;
@@ -11,7 +10,7 @@ use crate::peer::Publish;
 /// claimed the other, which shows the preimage of both. That was reported as a loss; nobody lost anything.
 #[test]
 fn a_preimage_that_another_htlc_of_the_same_hash_showed_is_no_loss() {
-    let mut world = World::new(5, Faults::none(), false).ok().unwrap();
+    let mut world = World::fair(5);
     world.open().ok().unwrap();
     let preimage = world.new_preimage();
     let mut keys = Vec::new();

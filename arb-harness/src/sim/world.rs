@@ -21,10 +21,12 @@ use super::outside::{Street, Watchman};
 use super::plan::Plan;
 use super::rng::Rng;
 use super::seeds::{OUR_KEYS, PEERS, bytes_of, setup};
+use super::weather::{FOES_COINS, Weather};
+use crate::adversary::Adversary;
 use crate::chain::{Chain, ChainConfig};
 use crate::driver::Driver;
 use crate::fixture::ChannelFixture;
-use crate::host::{Host, flat_fees};
+use crate::host::Host;
 use crate::node::Notebook;
 use crate::peer::PeerPlan;
 use crate::process::{BUILD, tip};
@@ -71,6 +73,9 @@ pub(super) enum Destiny {
 pub(super) struct World {
     pub(super) rng: Rng,
     pub(super) plan: Plan,
+    pub(super) weather: Weather,
+    /// Whose counterparty fights, while it does.
+    pub(super) foe: Option<(usize, Adversary)>,
     pub(super) faults: Faults,
     pub(super) chain: Chain,
     pub(super) lanes: Vec<Lane>,
@@ -113,6 +118,27 @@ impl World {
     pub(super) fn new(seed: u64, faults: Faults, traced: bool) -> Result<Self, Violation> {
         let mut rng = Rng::new(seed, 1);
         let plan = Plan::draw(&mut rng);
+        let weather = Weather::draw(seed, plan.lanes.len());
+        Self::of(seed, rng, plan, weather, faults, traced)
+    }
+
+    /// The world of a seed without a market and without an opponent.
+    #[cfg(test)]
+    pub(super) fn fair(seed: u64) -> Self {
+        let mut rng = Rng::new(seed, 1);
+        let plan = Plan::draw(&mut rng);
+        Self::of(seed, rng, plan, Weather::fair(), Faults::none(), false).ok().unwrap()
+    }
+
+    fn of(
+        seed: u64,
+        rng: Rng,
+        mut plan: Plan,
+        weather: Weather,
+        faults: Faults,
+        traced: bool,
+    ) -> Result<Self, Violation> {
+        weather.suit(&mut plan);
         let config = ChainConfig { network: Network::Regtest, start_height: START, ..ChainConfig::default() };
         let mut chain = Chain::new(config);
         let wallet = SmallWallet::new(OUR_KEYS.clone());
@@ -135,6 +161,13 @@ impl World {
             }
             lanes.push(Lane::new(lane.clone(), fixture, peer));
         }
+        let foe = weather.foe.map(|(lane, tactic)| {
+            let foe = Adversary::new(lanes[lane].peer.clone(), tactic, seed);
+            for _ in 0..FOES_COINS.0 {
+                chain.mint(foe.deposit_script(), FOES_COINS.1);
+            }
+            (lane, foe)
+        });
         for _ in 0..24 {
             chain.mint(wallet.deposit_script(), 60_000);
         }
@@ -143,6 +176,8 @@ impl World {
         Ok(Self {
             rng,
             plan,
+            weather,
+            foe,
             faults,
             chain,
             lanes,
@@ -202,7 +237,8 @@ impl World {
 
     /// Queues the estimate.
     pub(super) fn fees(&mut self) {
-        self.inbox.push(flat_fees(self.plan.feerate_sat_per_kw, 250));
+        let estimate = self.weather.estimate(&self.chain, self.plan.feerate_sat_per_kw);
+        self.inbox.push(estimate);
     }
 
     /// Tells one event and says whether it was heard.

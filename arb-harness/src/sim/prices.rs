@@ -1,0 +1,155 @@
+//! I8 over a journal: what is wanted for an output never falls, no budget is exceeded, and a block before its deadline all
+//! that an HTLC's claim may cost is on offer.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use arb_core::sweep::{Limit, Plan};
+use arb_core::{ChannelIndex, Conclusion, Event, Frame, Policy, Sweep};
+use bitcoin::OutPoint;
+
+use super::Violation;
+
+type Verdict = Result<(), Violation>;
+
+fn violated(what: impl Into<String>) -> Verdict {
+    Err(Violation::new("I8", what))
+}
+
+/// What is at stake in a channel, told from its true contents.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Estate {
+    /// The HTLC outputs of its commitments: the amount, and the height by which a claim should be confirmed, where that does
+    /// not depend on when the commitment confirmed.
+    pub(super) htlcs: BTreeMap<OutPoint, (u64, Option<u32>)>,
+    /// Outputs whose claim has the fee that the counterparty signed.
+    pub(super) signed: BTreeSet<OutPoint>,
+    /// The most that a commitment's child may cost.
+    pub(super) child_sat: u64,
+}
+
+/// What a sweep claims, in satoshi: its outputs and its fee, without the wallet's coins.
+pub(super) fn claimed_sat(sweep: &Sweep) -> u64 {
+    let outputs: u64 = sweep.tx.output.iter().map(|output| output.value.to_sat()).sum();
+    (outputs + sweep.plan.fee_sat).saturating_sub(sweep.plan.purse.value_sat())
+}
+
+/// Whether a sweep is a commitment's child.
+pub(super) fn is_child(sweep: &Sweep) -> bool {
+    claimed_sat(sweep) == arb_core::bolt3::ANCHOR_SAT
+}
+
+/// What the journal has said of a channel so far.
+struct Ledger<'a> {
+    estate: &'a Estate,
+    policy: &'a Policy,
+    wanted: BTreeMap<OutPoint, u32>,
+    /// The last transaction that was planned for an output.
+    last: BTreeMap<OutPoint, &'a Sweep>,
+    /// Commitments that had a child: the half of an HTLC's budget may be gone.
+    children: BTreeSet<bitcoin::Txid>,
+    spent: Vec<(u32, OutPoint)>,
+}
+
+/// I8: prices only rise, budgets hold, and one block before a deadline everything is on offer that budget, cap, BIP 125 and
+/// the wallet's coins allow.
+pub(super) fn invariant_i8_prices_rise_and_budgets_hold(
+    frames: &[Frame],
+    index: ChannelIndex,
+    estate: &Estate,
+    policy: &Policy,
+) -> Verdict {
+    let mut ledger = Ledger {
+        estate,
+        policy,
+        wanted: BTreeMap::new(),
+        last: BTreeMap::new(),
+        children: BTreeSet::new(),
+        spent: Vec::new(),
+    };
+    let mut tip = 0;
+    for entry in frames.iter().flat_map(|frame| &frame.entries) {
+        if let Event::BlockConnected(block) = &entry.heard {
+            ledger.all_is_on_offer(tip)?;
+            tip = block.height.get();
+            let inputs = block.txs.iter().flat_map(|tx| &tx.input);
+            ledger.spent.extend(inputs.map(|input| (tip, input.previous_output)));
+        } else if let Event::BlockDisconnected(block) = &entry.heard {
+            ledger.spent.retain(|(height, _)| *height < block.height.get());
+            tip = block.height.get().saturating_sub(1);
+        }
+        for record in entry.concluded.iter().filter(|record| record.channel == index) {
+            if let Conclusion::SweepPlanned(sweep) = &record.what {
+                ledger.planned(sweep)?;
+            } else if let Conclusion::SweepDropped { group, .. } = &record.what {
+                ledger.last.retain(|_, sweep| sweep.plan.group != *group);
+            }
+        }
+    }
+    Ok(())
+}
+
+impl<'a> Ledger<'a> {
+    fn planned(&mut self, sweep: &'a Sweep) -> Verdict {
+        let Plan { members, wanted_sat_per_kw, feerate_sat_per_kw, fee_sat, .. } = &sweep.plan;
+        if feerate_sat_per_kw > wanted_sat_per_kw {
+            return violated(format!(
+                "{feerate_sat_per_kw} sat/kw offered, {wanted_sat_per_kw} wanted for {members:?}"
+            ));
+        }
+        for member in members {
+            let before = self.wanted.insert(*member, *wanted_sat_per_kw).unwrap_or(0);
+            if before > *wanted_sat_per_kw {
+                return violated(format!("{before} sat/kw was wanted for {member}, then {wanted_sat_per_kw}"));
+            }
+            self.last.insert(*member, sweep);
+        }
+        if members.iter().any(|member| self.estate.signed.contains(member)) {
+            return Ok(());
+        }
+        let budget_sat = if is_child(sweep) {
+            self.children.extend(members.iter().map(|member| member.txid));
+            self.estate.child_sat
+        } else {
+            claimed_sat(sweep) / u64::from(self.policy.budget_divisor)
+        };
+        if *fee_sat > budget_sat {
+            return violated(format!("{fee_sat} sat of fee for {members:?}; the budget is {budget_sat} sat"));
+        }
+        Ok(())
+    }
+
+    /// Before the next block: whatever is due in it has all that it may cost on offer, or a record that says why not.
+    fn all_is_on_offer(&self, tip: u32) -> Verdict {
+        for (outpoint, sweep) in &self.last {
+            let Some((_, Some(deadline))) = self.estate.htlcs.get(outpoint) else { continue };
+            let is_spent = self.spent.iter().any(|(_, spent)| spent == outpoint);
+            let is_due = *deadline <= tip.saturating_add(1);
+            if !is_due || is_spent || self.estate.signed.contains(outpoint) {
+                continue;
+            }
+            let Plan { members, feerate_sat_per_kw, fee_sat, limit, .. } = &sweep.plan;
+            let excused = *limit == Some(Limit::Coins) || (members.len() > 1 && limit.is_some());
+            let capped = *feerate_sat_per_kw >= self.policy.max_feerate_sat_per_kw;
+            let least = members.iter().filter_map(|member| self.least_budget_sat(member)).min().unwrap_or(0);
+            // A replacement has to pay for itself: less than that is not on offer (BIP 125). And while the wallet has not said
+            // where change goes, the widest output is assumed: up to a sixteenth of the budget buys nothing.
+            let weight = fee_sat.saturating_mul(1000) / u64::from(*feerate_sat_per_kw).max(1);
+            let step = (weight + 4) * u64::from(self.policy.incremental_sat_per_kw) / 1000 + least / 16;
+            if !excused && !capped && fee_sat + step < least {
+                return violated(format!(
+                    "{outpoint} is due at {deadline}; at {tip} {fee_sat} sat of {least} are on offer ({limit:?}, {members:?})"
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// What may go to an HTLC's claim at least: its part of the amount, less what its commitment's child may have had.
+    fn least_budget_sat(&self, outpoint: &OutPoint) -> Option<u64> {
+        let (amount_sat, _) = self.estate.htlcs.get(outpoint)?;
+        let whole = amount_sat / u64::from(self.policy.budget_divisor);
+        let child =
+            if self.children.contains(&outpoint.txid) { whole / u64::from(self.policy.child_divisor) } else { 0 };
+        Some((whole - child).min(amount_sat.saturating_sub(330)))
+    }
+}
