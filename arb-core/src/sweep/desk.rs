@@ -209,10 +209,10 @@ impl Desk {
         price.at = tip;
     }
 
-    /// The wallet gave coins for a claim.
+    /// The wallet gave coins for a claim. That it had too few is remembered until they are used: what was asked for a pool of
+    /// urgent claims is for all of them, not for the one in whose name it was asked.
     pub fn offered(&mut self, owner: &OutPoint, purse: Purse) {
         self.asked.remove(owner);
-        self.missing.remove(owner);
         self.purses.entry(*owner).or_default().add(purse);
     }
 

@@ -101,6 +101,19 @@ fn urgent_claims_share_a_coin_only_where_the_wallet_has_no_more() {
     let claims = || (1..=3).map(|n| second(n, 5, 40_000));
     let rich = Table::with(1_000, claims());
     assert_eq!(rich.partition(), parts(&[&[1], &[2], &[3]]));
+    // Nothing for any of them; then one coin comes, and serves all three.
+    let mut poor = Table::new(1_000);
+    poor.till = Till::Has(0);
+    poor.put(claims());
+    poor.settle();
+    assert_eq!(poor.partition(), parts(&[]));
+    let pooled = poor.desk.asked().into_iter().max_by_key(|ask| ask.amount_sat).copied().unwrap();
+    assert!(pooled.amount_sat > 2 * need(1_000), "{pooled:?}");
+    poor.till = Till::Silent;
+    let coin = poor.coin(pooled.amount_sat + 20_000);
+    poor.desk.offered(&pooled.owner, coin);
+    poor.settle();
+    assert_eq!(poor.partition(), parts(&[&[1, 2, 3]]));
 }
 
 #[test]
