@@ -7,7 +7,7 @@ use crate::due::scripts_id;
 use crate::event::{BroadcastAnswer, Bump, FeeInput, FeeInputsOffered, Signed};
 use crate::ids::{ActionId, ChannelId};
 use crate::reject::Rejected;
-use crate::sweep::{WALLET_INPUT_WEIGHT, fee_sat, wants};
+use crate::sweep::{Shortage, WALLET_INPUT_WEIGHT, fee_sat, wants};
 use crate::view::ChannelView;
 use alloc::collections::BTreeSet;
 use bitcoin::secp256k1::Secp256k1;
@@ -123,7 +123,8 @@ pub(super) fn fee_inputs_refused(
     let channel = channel(view, id)?;
     // Answered before, or another amount was asked for since.
     let Some(ask) = channel.coins_asked(request) else { return Ok(Admission::Duplicate) };
-    Ok(Admission::new_if(channel.requests.desk.missing.get(&ask.owner) != Some(&missing_sat)))
+    let answer = Shortage { asked_sat: ask.amount_sat, missing_sat };
+    Ok(Admission::new_if(channel.requests.desk.missing.get(&ask.owner) != Some(&answer)))
 }
 
 /// An operator's wish is about something that is wanted, or about the whole close.

@@ -42,7 +42,7 @@ fn requests(docket: &ChannelView<'_>, notices: &mut Vec<Notice>) {
     let refused = requests.refused.iter().map(|request| Alert::SigningRefused { request: *request });
     let missing = requests.desk.missing.iter().filter(|(_, missing_sat)| **missing_sat > 0);
     let missing =
-        missing.map(|(owner, missing_sat)| Alert::FeeInputsMissing { owner: *owner, missing_sat: *missing_sat });
+        missing.map(|(owner, shortage)| Alert::FeeInputsMissing { owner: *owner, missing_sat: shortage.missing_sat });
     notices.extend(refused.chain(missing).map(Notice::Alert));
     let fixed = match docket.channel.facts.channel_type {
         ChannelType::StaticRemotekey => true,

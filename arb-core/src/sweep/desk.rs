@@ -22,8 +22,8 @@ pub struct Desk {
     pub(crate) purses: BTreeMap<OutPoint, Purse>,
     /// Coins that were asked for, by the claim that owns the answer.
     pub(crate) asked: BTreeMap<OutPoint, Ask>,
-    /// Claims for which the wallet has too little, and what is missing.
-    pub(crate) missing: BTreeMap<OutPoint, u64>,
+    /// Claims for which the wallet has too little, and its last answer.
+    pub(crate) missing: BTreeMap<OutPoint, Shortage>,
     /// Claims that cost more than they are worth at the last look.
     pub(crate) uneconomic: BTreeSet<OutPoint>,
     /// Members of groups that were refused for one of their inputs: nobody knows which one, so each goes alone (B19, L29).
@@ -74,6 +74,16 @@ pub struct Ask {
     pub value_sat: u64,
     /// The tip when it was asked.
     pub at: Height,
+}
+
+/// The wallet's answer that it has too little. The amount is part of it: what is asked for since may be less, and what there
+/// is follows from both.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Shortage {
+    /// What was asked for.
+    pub(crate) asked_sat: u64,
+    /// How much of it is missing.
+    pub(crate) missing_sat: u64,
 }
 
 /// Why a transaction offers less than its claims want.
@@ -213,16 +223,17 @@ impl Desk {
         price.at = tip;
     }
 
-    /// The wallet gave coins for a claim.
+    /// The wallet gave coins for a claim. That it had too few is remembered until they are used: what was asked for a pool of
+    /// urgent claims is for all of them, not for the one in whose name it was asked.
     pub fn offered(&mut self, owner: &OutPoint, purse: Purse) {
         self.asked.remove(owner);
-        self.missing.remove(owner);
         self.purses.entry(*owner).or_default().add(purse);
     }
 
     /// The wallet has too little for a claim.
     pub fn refused(&mut self, owner: &OutPoint, missing_sat: u64) {
-        self.missing.insert(*owner, missing_sat);
+        let asked_sat = self.asked.get(owner).map_or(missing_sat, |ask| ask.amount_sat);
+        self.missing.insert(*owner, Shortage { asked_sat, missing_sat });
     }
 
     /// The network took a group's transaction.

@@ -29,6 +29,7 @@ pub use reserve::ReserveAdvice;
 pub use terms::{Class, Parent, Pays, Purse, Stake, Terms};
 
 pub(crate) use child::{anchor_claim, local_commitment, newest_funding};
+pub(crate) use desk::Shortage;
 pub(crate) use price::fee_sat;
 pub(crate) use sign::{
     Refusal, commitment_id, commitment_request, complete_commitment, complete_sweep, sweep_id, sweep_request,

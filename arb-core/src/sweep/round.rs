@@ -411,8 +411,9 @@ impl<'a> Round<'a> {
         let before = self.desk.asked.get(&owner.outpoint);
         let missing = self.desk.missing.get(&owner.outpoint);
         let amount = match (before, missing) {
-            (Some(asked), Some(missing)) => {
-                let there = asked.amount_sat.saturating_sub(*missing);
+            (Some(_), Some(shortage)) => {
+                // Of what was asked for then: less may be asked for by now, and the same answer must not count twice.
+                let there = shortage.asked_sat.saturating_sub(shortage.missing_sat);
                 if there >= need(self.now.floor()) { there.min(exact) } else { exact }
             }
             (_, None) | (None, Some(_)) => ample,

@@ -1,0 +1,168 @@
+//! The wallet's coins: asked for amply, then exactly, then for what there is; merged, and held while their sweep lives.
+
+use arb_core::sweep::{Limit, Order, WALLET_INPUT_WEIGHT};
+
+use crate::table::{START, Table, Till, child, fee_of, height, op, parts, plans, second};
+
+/// What has to come from coins for a claim alone at a feerate: their own inputs are not in it, change of 330 sat is.
+fn need(feerate: u32) -> u64 {
+    fee_of(1_000 - WALLET_INPUT_WEIGHT, feerate) + 330
+}
+
+#[test]
+fn coins_are_asked_for_twice_the_feerate_so_that_the_next_replacements_need_none() {
+    let mut table = Table::with(1_000, [second(1, 100, 50_000)]);
+    let ask = table.asks()[0];
+    assert_eq!((ask.owner, ask.amount_sat, ask.feerate_sat_per_kw), (op(1), need(2_000), 1_000));
+    assert_eq!((ask.deadline, ask.value_sat, ask.at), (Some(height(START + 100)), 50_000, height(START)));
+    assert_eq!((table.offer(1), table.fee(1)), (1_000, 1_000));
+    table.at(50);
+    assert_eq!(table.asks().len(), if table.offer(1) > 5_000 { 2 } else { 1 });
+}
+
+#[test]
+fn never_for_more_than_the_budget_may_spend() {
+    let table = Table::with(1_000, [second(1, 100, 1_800)]);
+    assert_eq!(table.asks()[0].amount_sat, need(1_800));
+}
+
+#[test]
+fn refused_it_asks_for_what_is_needed_and_then_for_what_there_is() {
+    // Enough for the feerate that is wanted, not for twice of it.
+    let mut table = Table::new(10_000);
+    table.till = Till::Has(need(10_000));
+    table.put([second(1, 100, 500_000)]);
+    table.settle();
+    let amounts: Vec<u64> = table.asks().iter().map(|ask| ask.amount_sat).collect();
+    assert_eq!(amounts, [need(20_000), need(10_000)]);
+    assert_eq!(table.offer(1), 10_000);
+    // Not even that: what there is, and the plan says so.
+    let mut table = Table::new(10_000);
+    table.till = Till::Has(4_000);
+    table.put([second(1, 100, 500_000)]);
+    let orders = table.settle();
+    let amounts: Vec<u64> = table.asks().iter().map(|ask| ask.amount_sat).collect();
+    // The rest is asked for as well, in case that there is more one day.
+    assert_eq!(amounts, [need(20_000), 4_000, need(20_000) - 4_000 + 2_730, need(10_000) - 4_000]);
+    let plan = *plans(&orders).last().unwrap();
+    assert_eq!((plan.limit, plan.wanted_sat_per_kw), (Some(Limit::Coins), 10_000));
+    assert_eq!(plan.fee_sat, plan.purse.value_sat() - 330, "all that the coins are worth, less change");
+}
+
+#[test]
+fn less_than_nodes_relay_buys_nothing_and_the_whole_is_asked_for_again() {
+    let mut table = Table::new(10_000);
+    table.till = Till::Has(300);
+    table.put([second(1, 100, 500_000)]);
+    table.settle();
+    assert!(table.group_of(1).is_none());
+    assert_eq!(table.desk.asked()[0].amount_sat, need(10_000));
+    // Money comes: the same request is answered.
+    table.till = Till::Rich;
+    table.answer_all();
+    assert_eq!(table.offer(1), 10_000);
+}
+
+#[test]
+fn what_was_asked_for_is_not_asked_for_otherwise_until_the_wallet_says_something_else() {
+    // A refusal leads to one smaller request; as long as that is not answered, nothing follows from looking again.
+    for has in [0, 300, 2_000, 4_000, need(10_000), need(20_000) - 1] {
+        let mut table = Table::new(10_000);
+        table.till = Till::Silent;
+        table.put([second(1, 100, 500_000)]);
+        table.settle();
+        let first = *table.desk.asked()[0];
+        table.desk.refused(&op(1), first.amount_sat - has);
+        table.settle();
+        let second = *table.desk.asked()[0];
+        assert!(table.decide().is_empty(), "{has}");
+        for _ in 0..3 {
+            table.next();
+        }
+        let now = *table.desk.asked()[0];
+        assert!(now.amount_sat >= second.amount_sat || has == 0, "{has}: {second:?} {now:?}");
+        assert!(has < 1_000 || now.amount_sat <= has, "{has}: {now:?}");
+    }
+}
+
+#[test]
+fn the_most_urgent_then_the_most_valuable_is_first() {
+    let mut table = Table::new(1_000);
+    table.till = Till::Silent;
+    table.put([second(1, 300, 50_000), second(2, 100, 50_000), second(3, 40, 20_000), second(4, 5, 10_000)]);
+    table.put([second(5, 4, 1_000), second(6, 5, 90_000), child(7, &[(None, 10_000)], 0)]);
+    table.settle();
+    let owners: Vec<u32> = table.desk.asked().iter().map(|ask| ask.owner.vout).collect();
+    assert_eq!(owners, [5, 6, 4, 3, 2, 1, 7]);
+}
+
+#[test]
+fn urgent_claims_share_a_coin_only_where_the_wallet_has_no_more() {
+    let claims = || (1..=3).map(|n| second(n, 5, 40_000));
+    let rich = Table::with(1_000, claims());
+    assert_eq!(rich.partition(), parts(&[&[1], &[2], &[3]]));
+    // Nothing for any of them; then one coin comes, and serves all three.
+    let mut poor = Table::new(1_000);
+    poor.till = Till::Has(0);
+    poor.put(claims());
+    poor.settle();
+    assert_eq!(poor.partition(), parts(&[]));
+    let pooled = poor.desk.asked().into_iter().max_by_key(|ask| ask.amount_sat).copied().unwrap();
+    assert!(pooled.amount_sat > 2 * need(1_000), "{pooled:?}");
+    poor.till = Till::Silent;
+    let coin = poor.coin(pooled.amount_sat + 20_000);
+    poor.desk.offered(&pooled.owner, coin);
+    poor.settle();
+    assert_eq!(poor.partition(), parts(&[&[1, 2, 3]]));
+}
+
+#[test]
+fn further_coins_join_those_that_are_there_and_none_goes_back_while_the_sweep_lives() {
+    let mut table = Table::with(1_000, [second(1, 100, 90_000)]);
+    let mut held: Vec<_> = Vec::new();
+    for after in 0..130 {
+        table.at(after);
+        let coins: Vec<_> = table.group_of(1).unwrap().1.purse.coins.iter().map(|coin| coin.outpoint).collect();
+        assert!(held.iter().all(|coin| coins.contains(coin)), "{after}");
+        held = coins;
+    }
+    assert!(held.len() >= 2, "{held:?}");
+    assert!(!table.orders.iter().any(|(_, order)| matches!(order, Order::Return { .. } | Order::Drop { .. })));
+    // Confirmed: they are held still, for a reorg may want them.
+    table.take(1);
+    assert_eq!(table.settle(), []);
+    assert_eq!(table.group_of(1).unwrap().1.purse.coins.len(), held.len());
+}
+
+#[test]
+fn a_raise_without_coins_waits_for_them_and_goes_as_far_as_they_reach() {
+    let mut table = Table::new(1_000);
+    table.till = Till::Has(10_000);
+    table.put([second(1, 100, 90_000)]);
+    table.settle();
+    let first = table.group_of(1).unwrap().1.purse.value_sat();
+    let mut last = 0;
+    for after in 0..100 {
+        table.at(after);
+        let (_, group) = table.group_of(1).unwrap();
+        assert!(group.fee_sat >= last && group.fee_sat <= group.purse.value_sat() - 330);
+        last = group.fee_sat;
+    }
+    let (_, group) = table.group_of(1).unwrap();
+    assert!(group.purse.value_sat() > first);
+    // All but what the next relay costs: BIP 125.
+    assert!(group.purse.value_sat() - 330 - last <= 250 + 250 * 273 * 3 / 1_000, "{group:?} {last}");
+}
+
+#[test]
+fn coins_for_a_claim_that_is_over_go_back() {
+    let mut table = Table::new(1_000);
+    table.till = Till::Silent;
+    table.put([second(1, 100, 50_000)]);
+    table.settle();
+    let coin = table.coin(5_000);
+    table.desk.offered(&op(1), coin);
+    table.take(1);
+    assert_eq!(table.settle(), [Order::Return { owner: op(1) }]);
+    assert_eq!(table.settle(), []);
+}

@@ -1,0 +1,300 @@
+//! A desk on a table: claims are put down and taken away, the tip moves, and a wallet answers what it is told to answer.
+//!
+//! The weights are chosen so that a claim alone weighs 1,000 WU: its feerate in sat/kw is its fee in satoshi.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use arb_core::sweep::{
+    Ask, Class, Desk, Group, Now, Order, Parent, Pays, Plan, Purse, Stake, Terms, WALLET_INPUT_WEIGHT,
+};
+use arb_core::{BroadcastRejection, FeeInput, Fees, Height, Policy};
+use bitcoin::hashes::Hash;
+use bitcoin::{OutPoint, ScriptBuf, Txid};
+
+/// The tip with which every table begins.
+pub const START: u32 = 1_000;
+/// A P2WPKH output.
+pub const OUTPUT: u64 = 124;
+/// Version, lock time, counts and segwit marks.
+pub const FRAME: u64 = 42;
+/// The input of a claim that pays from its value: alone it is a transaction of 1,000 WU.
+pub const INPUT: u64 = 1_000 - OUTPUT - FRAME;
+/// The input of a claim that the wallet pays for: with one coin and change, 1,000 WU.
+pub const WALLET_PAID: u64 = 1_000 - OUTPUT - FRAME - WALLET_INPUT_WEIGHT;
+/// The value of every claim.
+pub const AMOUNT_SAT: u64 = 10_000_000;
+/// Rounds of decisions at one tip: far more than are ever needed.
+const ROUNDS: usize = 40;
+
+pub fn op(n: u32) -> OutPoint {
+    OutPoint::new(Txid::all_zeros(), n)
+}
+
+pub fn height(height: u32) -> Height {
+    Height::new(height)
+}
+
+/// A contested claim that pays from its value, due so many blocks after the start.
+pub fn claim(n: u32, due_in: u32, budget_sat: u64) -> Terms {
+    Terms {
+        outpoint: op(n),
+        class: Class::Contested,
+        pays: Pays::FromValue,
+        input_weight: INPUT,
+        output_weight: 0,
+        amount_sat: AMOUNT_SAT,
+        lock_time: Height::new(0),
+        stakes: vec![Stake { deadline: Some(height(START + due_in)), budget_sat }],
+        parent: None,
+    }
+}
+
+/// A claim that nobody contests.
+pub fn lazy(n: u32, budget_sat: u64) -> Terms {
+    let stakes = vec![Stake { deadline: None, budget_sat }];
+    Terms { class: Class::Delayed, stakes, ..claim(n, 0, 0) }
+}
+
+/// A second-level transaction without a fee of its own: the wallet pays.
+pub fn second(n: u32, due_in: u32, budget_sat: u64) -> Terms {
+    let output_weight = 172;
+    let input_weight = WALLET_PAID - output_weight;
+    Terms { pays: Pays::FromWallet, input_weight, output_weight, ..claim(n, due_in, budget_sat) }
+}
+
+/// A child on an unconfirmed commitment of 2,000 WU that pays `parent_fee_sat`.
+pub fn child(n: u32, stakes: &[(Option<u32>, u64)], parent_fee_sat: u64) -> Terms {
+    let stake = |(due_in, budget_sat): &(Option<u32>, u64)| Stake {
+        deadline: due_in.map(|due_in| height(START + due_in)),
+        budget_sat: *budget_sat,
+    };
+    Terms {
+        class: Class::Anchor,
+        amount_sat: 330,
+        input_weight: WALLET_PAID,
+        output_weight: 0,
+        stakes: stakes.iter().map(stake).collect(),
+        parent: Some(Parent { weight: 2_000, fee_sat: parent_fee_sat }),
+        ..second(n, 0, 0)
+    }
+}
+
+/// What the wallet says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Till {
+    /// Nothing.
+    Silent,
+    /// A coin of twice what was asked for, always.
+    Rich,
+    /// A coin of just what was asked for while so much is left.
+    Has(u64),
+}
+
+#[derive(Clone)]
+pub struct Table {
+    pub desk: Desk,
+    pub terms: BTreeMap<OutPoint, Terms>,
+    pub policy: Policy,
+    pub fees: Option<(Fees, Height)>,
+    /// Whether a new estimate comes with every block.
+    pub fresh: bool,
+    pub tip: u32,
+    pub till: Till,
+    /// Everything that was ordered, with the tip.
+    pub orders: Vec<(u32, Order)>,
+    coins: u32,
+}
+
+impl Table {
+    /// A table with a flat estimate.
+    pub fn new(feerate: u32) -> Self {
+        let mut table = Self {
+            desk: Desk::default(),
+            terms: BTreeMap::new(),
+            policy: Policy::default(),
+            fees: None,
+            fresh: true,
+            tip: START,
+            till: Till::Rich,
+            orders: Vec::new(),
+            coins: 0,
+        };
+        table.estimate(&[(1, feerate)]);
+        table
+    }
+
+    pub fn with(feerate: u32, terms: impl IntoIterator<Item = Terms>) -> Self {
+        let mut table = Self::new(feerate);
+        table.put(terms);
+        table.settle();
+        table
+    }
+
+    pub fn estimate(&mut self, by_target: &[(u16, u32)]) {
+        let fees = Fees { by_target: by_target.to_vec(), relay_floor_sat_per_kw: 253 };
+        self.fees = Some((fees, height(self.tip)));
+    }
+
+    pub fn floor(&mut self, sat_per_kw: u32) {
+        self.fees.as_mut().unwrap().0.relay_floor_sat_per_kw = sat_per_kw;
+    }
+
+    pub fn put(&mut self, terms: impl IntoIterator<Item = Terms>) {
+        self.terms.extend(terms.into_iter().map(|terms| (terms.outpoint, terms)));
+    }
+
+    pub fn take(&mut self, n: u32) -> Terms {
+        self.terms.remove(&op(n)).unwrap()
+    }
+
+    pub fn now(&self) -> Now<'_> {
+        Now { tip: height(self.tip), policy: &self.policy, fees: self.fees.as_ref(), wallet_output_weight: OUTPUT }
+    }
+
+    /// What one claim wants.
+    pub fn wanted(&self, n: u32) -> u32 {
+        self.now().wanted(&self.terms[&op(n)], self.desk.price(&op(n)))
+    }
+
+    pub fn decide(&self) -> Vec<Order> {
+        self.desk.decide(&self.terms, &BTreeSet::new(), &self.now())
+    }
+
+    /// Decides and lets the wallet answer until nothing follows. What was ordered.
+    pub fn settle(&mut self) -> Vec<Order> {
+        self.settle_broken(&[])
+    }
+
+    /// The same, with coins of these groups spent by somebody else.
+    pub fn settle_broken(&mut self, broken: &[u32]) -> Vec<Order> {
+        let mut broken: BTreeSet<u32> = broken.iter().copied().collect();
+        let mut all = Vec::new();
+        for _ in 0..ROUNDS {
+            let orders = self.desk.decide(&self.terms, &broken, &self.now());
+            let answered = self.carry_out(&orders);
+            broken.clear();
+            all.extend(orders);
+            if !answered {
+                self.orders.extend(all.iter().map(|order| (self.tip, order.clone())));
+                return all;
+            }
+        }
+        panic!("it does not end: {all:#?}");
+    }
+
+    fn carry_out(&mut self, orders: &[Order]) -> bool {
+        for order in orders {
+            self.desk.apply(order, height(self.tip));
+        }
+        for order in orders {
+            let Order::Ask(ask) = order else { continue };
+            self.answer(ask);
+        }
+        !orders.is_empty()
+    }
+
+    /// The wallet's answer to what is asked and was not answered.
+    pub fn answer(&mut self, ask: &Ask) {
+        let own = fee_of(WALLET_INPUT_WEIGHT, ask.feerate_sat_per_kw);
+        match self.till {
+            Till::Silent => {}
+            Till::Rich => {
+                let coin = self.coin(2 * (ask.amount_sat + own));
+                self.desk.offered(&ask.owner, coin);
+            }
+            Till::Has(sat) if sat >= ask.amount_sat => {
+                self.till = Till::Has(sat - ask.amount_sat);
+                let coin = self.coin(ask.amount_sat + own);
+                self.desk.offered(&ask.owner, coin);
+            }
+            Till::Has(sat) => self.desk.refused(&ask.owner, ask.amount_sat - sat),
+        }
+    }
+
+    /// Everything that is still asked for is answered by the wallet as it is now.
+    pub fn answer_all(&mut self) {
+        let asks: Vec<Ask> = self.desk.asked().into_iter().copied().collect();
+        asks.iter().for_each(|ask| self.answer(ask));
+        self.settle();
+    }
+
+    pub fn coin(&mut self, value_sat: u64) -> Purse {
+        self.coins += 1;
+        let script = ScriptBuf::from(vec![0; 22]);
+        let outpoint = OutPoint::new(Txid::from_byte_array([1; 32]), self.coins);
+        Purse { coins: vec![FeeInput { outpoint, value_sat, script: script.clone() }], change: script }
+    }
+
+    /// Goes on to this many blocks after the start and decides.
+    pub fn at(&mut self, after: u32) -> Vec<Order> {
+        self.tip = START + after;
+        if self.fresh {
+            let tip = height(self.tip);
+            self.fees = self.fees.take().map(|(fees, _)| (fees, tip));
+        }
+        self.settle()
+    }
+
+    pub fn next(&mut self) -> Vec<Order> {
+        self.at(self.tip + 1 - START)
+    }
+
+    /// The live group of a claim: one with a claim that is still wanted.
+    pub fn group_of(&self, n: u32) -> Option<(u32, &Group)> {
+        let mut groups = self.desk.groups().filter(|(_, group)| group.members.contains(&op(n)));
+        let group = groups.next();
+        assert!(groups.next().is_none(), "{n} is in two groups");
+        group
+    }
+
+    pub fn offer(&self, n: u32) -> u32 {
+        self.group_of(n).unwrap_or_else(|| panic!("{n} is in no group")).1.feerate_sat_per_kw
+    }
+
+    pub fn fee(&self, n: u32) -> u64 {
+        self.group_of(n).unwrap().1.fee_sat
+    }
+
+    pub fn reject(&mut self, n: u32, why: BroadcastRejection) {
+        let number = self.group_of(n).unwrap().0;
+        self.desk.rejected(number, why);
+    }
+
+    /// Live groups, as sorted lists of claims.
+    pub fn partition(&self) -> BTreeSet<Vec<u32>> {
+        let live = self.desk.groups().filter(|(_, group)| group.members.iter().any(|m| self.terms.contains_key(m)));
+        live.map(|(_, group)| {
+            let mut members: Vec<u32> = group.members.iter().map(|member| member.vout).collect();
+            members.sort_unstable();
+            members
+        })
+        .collect()
+    }
+
+    pub fn asks(&self) -> Vec<Ask> {
+        let ask = |(_, order): &(u32, Order)| match order {
+            Order::Ask(ask) => Some(*ask),
+            _ => None,
+        };
+        self.orders.iter().filter_map(ask).collect()
+    }
+}
+
+pub fn fee_of(weight: u64, feerate: u32) -> u64 {
+    (weight * u64::from(feerate)).div_ceil(1000)
+}
+
+pub fn plans(orders: &[Order]) -> Vec<&Plan> {
+    let mut plans = Vec::new();
+    for order in orders {
+        if let Order::Plan(plan) = order {
+            plans.push(plan);
+        }
+    }
+    plans
+}
+
+/// A partition, written down.
+pub fn parts(parts: &[&[u32]]) -> BTreeSet<Vec<u32>> {
+    parts.iter().map(|part| part.to_vec()).collect()
+}
