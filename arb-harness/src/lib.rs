@@ -14,6 +14,7 @@ pub mod adversary;
 pub mod bench;
 pub mod chain;
 pub mod check;
+pub mod contest;
 pub mod demo;
 pub mod driver;
 pub mod fixture;
