@@ -204,7 +204,10 @@ fn children(view: &ChannelView<'_>, out: &mut Vec<Action>) -> BTreeSet<Txid> {
         if let Some(child) = state.signed.as_ref().or(state.before.as_ref()) {
             let txs = [parent.tx.clone(), child.0.clone()];
             out.push(broadcast(view, txs.into(), state.sweep.plan.fee_sat));
-            parents.insert(parent.tx.compute_txid());
+            // Refused for whatever reason: the commitment is sent alone as well.
+            if state.rejected.is_none() {
+                parents.insert(parent.tx.compute_txid());
+            }
         }
     }
     parents

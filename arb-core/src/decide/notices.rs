@@ -40,7 +40,7 @@ pub(super) fn judge(bench: &Bench<'_>, docket: &ChannelView<'_>, out: &mut Vec<C
 fn requests(docket: &ChannelView<'_>, notices: &mut Vec<Notice>) {
     let requests = &docket.channel.requests;
     let refused = requests.refused.iter().map(|request| Alert::SigningRefused { request: *request });
-    let missing = requests.desk.missing.iter().filter(|(_, missing_sat)| **missing_sat > 0);
+    let missing = requests.desk.missing.iter().filter(|(_, shortage)| shortage.missing_sat > 0);
     let missing =
         missing.map(|(owner, shortage)| Alert::FeeInputsMissing { owner: *owner, missing_sat: shortage.missing_sat });
     notices.extend(refused.chain(missing).map(Notice::Alert));

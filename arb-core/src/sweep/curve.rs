@@ -15,7 +15,7 @@
 
 use crate::event::Fees;
 use crate::policy::Policy;
-use crate::sweep::price::FEERATE_MIN;
+use crate::sweep::price::{FEERATE_MIN, NARROWEST_OUTPUT_WEIGHT};
 use crate::sweep::terms::{Bundle, Stake, Terms};
 use crate::units::{Blocks, Height};
 use serde::{Deserialize, Serialize};
@@ -79,7 +79,9 @@ impl Now<'_> {
     /// The feerate that a claim wants. Its own budget may not bear that, but together with others it may: what is offered is
     /// decided with the transaction.
     pub fn wanted(&self, terms: &Terms, price: Option<&Price>) -> u32 {
-        let single = Bundle::new([terms].into(), None, self.wallet_output_weight);
+        // With the narrowest output that the wallet may have: what is offered is cut to the true weight.
+        let output_weight = self.wallet_output_weight.min(NARROWEST_OUTPUT_WEIGHT);
+        let single = Bundle::new([terms].into(), None, output_weight);
         let weight = single.weight();
         let of_stakes = terms.stakes.iter().map(|stake| {
             let end = terms.feerate_of(stake.budget_sat, weight, self.policy);

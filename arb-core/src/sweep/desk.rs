@@ -160,7 +160,7 @@ impl Desk {
 
     /// What the wallet said is missing for a claim.
     pub fn missing_sat(&self, owner: &OutPoint) -> Option<u64> {
-        self.missing.get(owner).copied()
+        self.missing.get(owner).map(|shortage| shortage.missing_sat)
     }
 
     /// Carries an order out.
@@ -169,12 +169,7 @@ impl Desk {
             Order::Plan(plan) => self.plan(plan, tip),
             Order::Ask(ask) => {
                 // Nothing is on offer yet: what is wanted may still fall with the estimate.
-                let before = self.asked.insert(ask.owner, *ask);
-                if let (Some(before), Some(missing)) = (before, self.missing.get_mut(&ask.owner)) {
-                    // What the wallet said that it has is what counts, not what of another amount was missing.
-                    let there = before.amount_sat.saturating_sub(*missing);
-                    *missing = ask.amount_sat.saturating_sub(there);
-                }
+                self.asked.insert(ask.owner, *ask);
             }
             Order::Drop { group, rests } => {
                 if let (Some(group), true) = (self.groups.remove(group), *rests) {

@@ -60,9 +60,10 @@ pub(crate) fn judge(bench: &Bench<'_>, docket: &ChannelView<'_>, out: &mut Vec<C
         return;
     }
     let script = wants::sweep_script(docket);
+    let spent = docket.child_spent();
     let mut terms = BTreeMap::new();
     for (outpoint, want) in &wants {
-        let terms_of = wants::terms(docket, want, script.as_ref());
+        let terms_of = wants::terms(docket, want, script.as_ref(), &spent);
         if terms_of.pays == Pays::FromValue && script.is_none() {
             let asked = docket.channel.requests.scripts != crate::channel::ScriptsRequest::NotAsked;
             if !asked && !out.contains(&Conclusion::ScriptsRequested) {

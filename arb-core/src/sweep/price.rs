@@ -14,6 +14,9 @@ pub(crate) const FEERATE_MIN: u32 = 253;
 /// The weight of a P2WSH or P2TR output: the widest there is where a script is not known yet.
 pub(crate) const WIDEST_OUTPUT_WEIGHT: u64 = 172;
 
+/// The weight of a P2WPKH output, the narrowest that wallets have.
+pub(crate) const NARROWEST_OUTPUT_WEIGHT: u64 = 124;
+
 /// The weight of one output.
 pub(crate) fn output_weight(script: &Script) -> u64 {
     let len = u64::try_from(script.len()).unwrap_or(u64::MAX);

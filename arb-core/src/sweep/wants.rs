@@ -11,7 +11,7 @@ use crate::sweep::child;
 use crate::sweep::price::{WIDEST_OUTPUT_WEIGHT, dust_sat};
 use crate::sweep::terms::{Class, Parent, Pays, Stake, Terms};
 use crate::units::Height;
-use crate::view::{ChannelView, ContractState};
+use crate::view::{ChannelView, Contract, ContractState};
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
@@ -60,7 +60,7 @@ pub(crate) fn sweep_script(view: &ChannelView<'_>) -> Option<ScriptBuf> {
 }
 
 /// A claim as the sweeper sees it.
-pub(crate) fn terms(view: &ChannelView<'_>, want: &Want, script: Option<&ScriptBuf>) -> Terms {
+pub(crate) fn terms(view: &ChannelView<'_>, want: &Want, script: Option<&ScriptBuf>, spent: &ChildSpent) -> Terms {
     let claim = &want.claim;
     let channel_type = view.channel.facts.channel_type;
     let pays = pays(claim.path, channel_type);
@@ -71,10 +71,10 @@ pub(crate) fn terms(view: &ChannelView<'_>, want: &Want, script: Option<&ScriptB
         None => {
             let budget_sat = match pays {
                 Pays::Signed => signed_fee_sat(view, claim),
-                Pays::FromWallet => budget_sat(view, claim),
+                Pays::FromWallet => budget_sat(view, claim, spent),
                 Pays::FromValue => {
                     let dust = script.map_or(DUST_SAT, |script| dust_sat(script));
-                    budget_sat(view, claim).min(claim.amount_sat.saturating_sub(dust))
+                    budget_sat(view, claim, spent).min(claim.amount_sat.saturating_sub(dust))
                 }
             };
             [Stake { deadline: view.bumped_deadline(claim), budget_sat }].into()
@@ -122,7 +122,7 @@ const DUST_SAT: u64 = 330;
 
 /// What a claim may cost: its part of the value (replacement cycling must cost more than the HTLC), less what its commitment
 /// or its first stage was given already: no satoshi is budgeted twice.
-fn budget_sat(view: &ChannelView<'_>, claim: &Claim) -> u64 {
+fn budget_sat(view: &ChannelView<'_>, claim: &Claim, spent: &ChildSpent) -> u64 {
     if claim.path == ClaimPath::Anchor {
         return 0;
     }
@@ -133,13 +133,26 @@ fn budget_sat(view: &ChannelView<'_>, claim: &Claim) -> u64 {
     match claim.path {
         ClaimPath::SecondLevelOutput => whole.saturating_sub(first_stage_sat(view, claim)),
         ClaimPath::HtlcTimeout | ClaimPath::HtlcSuccess | ClaimPath::DirectTimeout | ClaimPath::DirectPreimage => {
-            if view.had_child() {
-                whole.saturating_sub(child::part_of(whole, view.policy))
-            } else {
-                whole
-            }
+            whole.saturating_sub(spent.part_of(claim.amount_sat))
         }
         ClaimPath::ToLocal | ClaimPath::ToRemote | ClaimPath::Anchor => whole,
+    }
+}
+
+/// What the child of the confirmed commitment was given: it came out of the budgets of the claims that needed it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ChildSpent {
+    fee_sat: u64,
+    /// What all HTLC outputs of the commitment are worth.
+    htlcs_sat: u64,
+}
+
+impl ChildSpent {
+    /// One HTLC's part, by value.
+    fn part_of(&self, amount_sat: u64) -> u64 {
+        let part = u128::from(self.fee_sat).saturating_mul(u128::from(amount_sat));
+        let part = part.div_ceil(u128::from(self.htlcs_sat.max(1)));
+        u64::try_from(part).unwrap_or(u64::MAX)
     }
 }
 
@@ -200,15 +213,21 @@ const fn kind(path: ClaimPath) -> ClaimKind {
 }
 
 impl ChannelView<'_> {
-    /// Whether a child was given out for the commitment that confirmed: part of its claims' budgets went there.
-    fn had_child(&self) -> bool {
-        let Some(close) = &self.close else { return false };
-        let anchors = self.contracts.iter().filter(|contract| contract.kind == ContractKind::Anchor);
-        let mut outpoints = anchors.filter_map(|contract| match contract.id {
+    /// What was offered for a child of the commitment that confirmed, whether it confirms or not.
+    pub(crate) fn child_spent(&self) -> ChildSpent {
+        let outpoint = |contract: &Contract| match contract.id {
             ContractId::Output(outpoint) => Some(outpoint),
             ContractId::NoOutput(_) => None,
-        });
-        outpoints.any(|outpoint| outpoint.txid == close.txid && self.channel.requests.desk.price(&outpoint).is_some())
+        };
+        let of_kind = |kind| self.contracts.iter().filter(move |contract| contract.kind == kind);
+        let anchors: Vec<OutPoint> = of_kind(ContractKind::Anchor).filter_map(outpoint).collect();
+        let groups = self.channel.requests.desk.groups.values();
+        let children = groups.filter(|group| group.members.iter().any(|member| anchors.contains(member)));
+        let with_output = of_kind(ContractKind::Htlc).filter(|contract| outpoint(contract).is_some());
+        ChildSpent {
+            fee_sat: children.fold(0, |sum, group| sum.saturating_add(group.fee_sat)),
+            htlcs_sat: with_output.fold(0, |sum, contract| sum.saturating_add(contract.amount_sat)),
+        }
     }
 
     /// A claim's deadline, or an earlier one that the operator set.
