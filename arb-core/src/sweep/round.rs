@@ -256,7 +256,10 @@ impl<'a> Round<'a> {
             (Class::Contested | Class::Delayed, Pays::FromValue | Pays::FromWallet) => false,
         };
         let poor = terms.pays == Pays::FromWallet && self.desk.missing.contains_key(&terms.outpoint);
-        apart || self.is_suspect(terms) || (self.now.is_urgent(terms.deadline()) && !poor)
+        // Whether a group can be dissolved was asked for singles: all of its claims become that, also those with more time.
+        let dissolved =
+            self.opened.iter().any(|opened| opened.stands && opened.group.members.contains(&terms.outpoint));
+        apart || dissolved || self.is_suspect(terms) || (self.now.is_urgent(terms.deadline()) && !poor)
     }
 
     /// Deadlines are compatible when the later one is not more than a quarter of the time away from the nearest.
