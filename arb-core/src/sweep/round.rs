@@ -122,7 +122,8 @@ impl<'a> Round<'a> {
             } else {
                 single.fee_sat(group.feerate_sat_per_kw)
             };
-            if cap < group.feerate_sat_per_kw || least > terms.budget_sat() {
+            // What replaces a group stays below the policy's cap, too.
+            if cap < group.feerate_sat_per_kw || least > single.fee_sat(cap) {
                 return None;
             }
             if terms.pays == Pays::FromWallet && room_sat(&single, purse) < least {
@@ -171,7 +172,8 @@ impl<'a> Round<'a> {
             }
             // Who stays pays for replacing those who leave, if their budgets bear it; else nobody leaves.
             fee = needed;
-            let borne = offer.0.members.iter().all(|terms| share_sat(&offer.0, terms, fee) <= terms.budget_sat());
+            let borne = fee <= fee_sat(offer.0.weight(), self.now.policy.max_feerate_sat_per_kw)
+                && offer.0.members.iter().all(|terms| share_sat(&offer.0, terms, fee) <= terms.budget_sat());
             if !borne {
                 let lowest = bundle.lowest_cap(self.now.policy);
                 leave.clear();
