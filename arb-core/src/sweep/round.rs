@@ -110,7 +110,14 @@ impl<'a> Round<'a> {
         if !self.now.is_urgent(bundle.deadline()) {
             return None;
         }
-        let heir = *bundle.members.iter().max_by_key(|terms| (terms.budget_sat(), Reverse(terms.outpoint)))?;
+        let first = *bundle.members.first()?;
+        let heir = match first.pays {
+            // Who has the coins keeps them.
+            Pays::FromWallet => first,
+            Pays::FromValue | Pays::Signed => {
+                *bundle.members.iter().max_by_key(|terms| (terms.budget_sat(), Reverse(terms.outpoint)))?
+            }
+        };
         let mut all_can = true;
         for terms in &bundle.members {
             let own = self.desk.purses.get(&terms.outpoint).cloned().unwrap_or_default();
@@ -381,7 +388,10 @@ impl<'a> Round<'a> {
     /// or for what there is, once it said no.
     fn ask(&mut self, bundle: &Bundle<'_>, purse: &Purse, feerate: u32) {
         let Some(first) = bundle.members.first() else { return };
-        let owner = bundle.members.iter().find(|terms| self.desk.asked.contains_key(&terms.outpoint)).unwrap_or(first);
+        // A live group's coins are its first claim's: another of its claims may be asking for coins of its own.
+        let live = self.desk.groups.values().any(|group| group.members.first() == Some(&first.outpoint));
+        let asking = bundle.members.iter().find(|terms| self.desk.asked.contains_key(&terms.outpoint));
+        let owner = asking.filter(|_| !live).unwrap_or(first);
         let coins = u64::try_from(purse.coins.len()).unwrap_or(u64::MAX);
         let assumed = WALLET_INPUT_WEIGHT.saturating_mul(coins.max(1));
         let weight = bundle.weight().saturating_sub(assumed);
