@@ -136,7 +136,7 @@ impl<'a> Round<'a> {
             if terms.pays == Pays::FromWallet && room_sat(&single, purse) < least {
                 all_can = false;
                 if terms.outpoint != heir.outpoint {
-                    self.ask(&single, purse, self.wanted(terms).min(cap));
+                    self.ask(&single, purse, self.wanted(terms).min(cap), 0);
                 }
             }
         }
@@ -369,7 +369,7 @@ impl<'a> Round<'a> {
                 }
                 let room = room_sat(bundle, &plan.purse);
                 if room < fee {
-                    self.ask(bundle, &plan.purse, feerate);
+                    self.ask(bundle, &plan.purse, feerate, fee);
                     let affordable = first.feerate_of(room, bundle.weight(), self.now.policy);
                     let parent_floor = if first.parent.is_some() { FEERATE_MIN } else { self.now.floor() };
                     if plan.purse.coins.is_empty() || room < least.max(1) || affordable < parent_floor {
@@ -386,7 +386,7 @@ impl<'a> Round<'a> {
 
     /// Asks the wallet: first for twice the feerate, so that the next replacements need not ask again; for what is needed,
     /// or for what there is, once it said no.
-    fn ask(&mut self, bundle: &Bundle<'_>, purse: &Purse, feerate: u32) {
+    fn ask(&mut self, bundle: &Bundle<'_>, purse: &Purse, feerate: u32, fee: u64) {
         let Some(first) = bundle.members.first() else { return };
         // A live group's coins are its first claim's: another of its claims may be asking for coins of its own.
         let live = self.desk.groups.values().any(|group| group.members.first() == Some(&first.outpoint));
@@ -401,7 +401,12 @@ impl<'a> Round<'a> {
             first.fee_of(feerate, weight).saturating_add(CHANGE_MIN_SAT).saturating_sub(held).max(1)
         };
         let cap = bundle.lowest_cap(self.now.policy).max(feerate);
-        let exact = need(feerate);
+        // A replacement may have to pay more than its feerate says (BIP 125).
+        let short = match coins {
+            0 => 0,
+            _ => fee.saturating_sub(room_sat(bundle, purse)),
+        };
+        let exact = need(feerate).max(short);
         let ample = need(feerate.saturating_mul(2).min(cap)).max(exact);
         let before = self.desk.asked.get(&owner.outpoint);
         let missing = self.desk.missing.get(&owner.outpoint);
