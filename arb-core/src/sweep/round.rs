@@ -158,7 +158,10 @@ impl<'a> Round<'a> {
         let least = if pressed { self.pressed(group, &bundle) } else { 0 };
         let (mut stay, mut wanted, mut leave) = self.settle(&bundle, least);
         let mut purse = group.purse.clone();
-        let more = self.desk.purses.get(&first.outpoint).filter(|_| room_sat(&stay, &purse) < stay.fee_sat(wanted));
+        // Who stays may have to pay for replacing those who leave: then coins that were given for that are used, too.
+        let replaced = if leave.is_empty() { 0 } else { self.replacement_sat(group, stay.weight()) };
+        let needed = stay.fee_sat(wanted).max(replaced);
+        let more = self.desk.purses.get(&first.outpoint).filter(|_| room_sat(&stay, &purse) < needed);
         if let Some(more) = more {
             purse.add(more.clone());
             bundle = self.bundle(bundle.members, &purse);
