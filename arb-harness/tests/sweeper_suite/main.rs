@@ -7,6 +7,7 @@ mod closes;
 mod coins;
 mod curve;
 mod groups;
+mod incidents_desk;
 mod properties;
 mod refusals;
 mod table;
