@@ -121,7 +121,7 @@ fn b45_near_its_deadline_no_claim_depends_on_anothers_transaction() {
     let mut table = Table::new(1_000);
     table.put((1..=5).map(|n| claim(n, 6, 50_000)));
     table.settle();
-    assert_eq!(table.partition().len(), 5);
+    assert_eq!((table.partition().len(), table.orders.len()), (5, 5));
 }
 
 #[test]
