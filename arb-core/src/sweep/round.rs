@@ -110,7 +110,14 @@ impl<'a> Round<'a> {
         if !self.now.is_urgent(bundle.deadline()) {
             return None;
         }
-        let heir = *bundle.members.iter().max_by_key(|terms| (terms.budget_sat(), Reverse(terms.outpoint)))?;
+        let first = *bundle.members.first()?;
+        let heir = match first.pays {
+            // Who has the coins keeps them.
+            Pays::FromWallet => first,
+            Pays::FromValue | Pays::Signed => {
+                *bundle.members.iter().max_by_key(|terms| (terms.budget_sat(), Reverse(terms.outpoint)))?
+            }
+        };
         let mut all_can = true;
         for terms in &bundle.members {
             let own = self.desk.purses.get(&terms.outpoint).cloned().unwrap_or_default();
@@ -122,13 +129,14 @@ impl<'a> Round<'a> {
             } else {
                 single.fee_sat(group.feerate_sat_per_kw)
             };
-            if cap < group.feerate_sat_per_kw || least > terms.budget_sat() {
+            // What replaces a group stays below the policy's cap, too.
+            if cap < group.feerate_sat_per_kw || least > single.fee_sat(cap) {
                 return None;
             }
             if terms.pays == Pays::FromWallet && room_sat(&single, purse) < least {
                 all_can = false;
                 if terms.outpoint != heir.outpoint {
-                    self.ask(&single, purse, self.wanted(terms).min(cap));
+                    self.ask(&single, purse, self.wanted(terms).min(cap), 0);
                 }
             }
         }
@@ -151,7 +159,10 @@ impl<'a> Round<'a> {
         let least = if pressed { self.pressed(group, &bundle) } else { 0 };
         let (mut stay, mut wanted, mut leave) = self.settle(&bundle, least);
         let mut purse = group.purse.clone();
-        let more = self.desk.purses.get(&first.outpoint).filter(|_| room_sat(&stay, &purse) < stay.fee_sat(wanted));
+        // Who stays may have to pay for replacing those who leave: then coins that were given for that are used, too.
+        let replaced = if leave.is_empty() { 0 } else { self.replacement_sat(group, stay.weight()) };
+        let needed = stay.fee_sat(wanted).max(replaced);
+        let more = self.desk.purses.get(&first.outpoint).filter(|_| room_sat(&stay, &purse) < needed);
         if let Some(more) = more {
             purse.add(more.clone());
             bundle = self.bundle(bundle.members, &purse);
@@ -172,7 +183,8 @@ impl<'a> Round<'a> {
             }
             // Who stays pays for replacing those who leave, if their budgets bear it; else nobody leaves.
             fee = needed;
-            let borne = offer.0.members.iter().all(|terms| share_sat(&offer.0, terms, fee) <= terms.budget_sat());
+            let borne = fee <= fee_sat(offer.0.weight(), self.now.policy.max_feerate_sat_per_kw)
+                && offer.0.members.iter().all(|terms| share_sat(&offer.0, terms, fee) <= terms.budget_sat());
             if !borne {
                 let lowest = bundle.lowest_cap(self.now.policy);
                 leave.clear();
@@ -265,7 +277,10 @@ impl<'a> Round<'a> {
             (Class::Contested | Class::Delayed, Pays::FromValue | Pays::FromWallet) => false,
         };
         let poor = terms.pays == Pays::FromWallet && self.desk.missing.contains_key(&terms.outpoint);
-        apart || self.is_suspect(terms) || (self.now.is_urgent(terms.deadline()) && !poor)
+        // Whether a group can be dissolved was asked for singles: all of its claims become that, also those with more time.
+        let dissolved =
+            self.opened.iter().any(|opened| opened.stands && opened.group.members.contains(&terms.outpoint));
+        apart || dissolved || self.is_suspect(terms) || (self.now.is_urgent(terms.deadline()) && !poor)
     }
 
     /// Deadlines are compatible when the later one is not more than a quarter of the time away from the nearest.
@@ -377,7 +392,7 @@ impl<'a> Round<'a> {
                 }
                 let room = room_sat(bundle, &plan.purse);
                 if room < fee {
-                    self.ask(bundle, &plan.purse, feerate);
+                    self.ask(bundle, &plan.purse, feerate, fee);
                     let affordable = first.feerate_of(room, bundle.weight(), self.now.policy);
                     let parent_floor = if first.parent.is_some() { FEERATE_MIN } else { self.now.floor() };
                     if plan.purse.coins.is_empty() || room < least.max(1) || affordable < parent_floor {
@@ -394,9 +409,12 @@ impl<'a> Round<'a> {
 
     /// Asks the wallet: first for twice the feerate, so that the next replacements need not ask again; for what is needed,
     /// or for what there is, once it said no.
-    fn ask(&mut self, bundle: &Bundle<'_>, purse: &Purse, feerate: u32) {
+    fn ask(&mut self, bundle: &Bundle<'_>, purse: &Purse, feerate: u32, fee: u64) {
         let Some(first) = bundle.members.first() else { return };
-        let owner = bundle.members.iter().find(|terms| self.desk.asked.contains_key(&terms.outpoint)).unwrap_or(first);
+        // A live group's coins are its first claim's: another of its claims may be asking for coins of its own.
+        let live = self.desk.groups.values().any(|group| group.members.first() == Some(&first.outpoint));
+        let asking = bundle.members.iter().find(|terms| self.desk.asked.contains_key(&terms.outpoint));
+        let owner = asking.filter(|_| !live).unwrap_or(first);
         let coins = u64::try_from(purse.coins.len()).unwrap_or(u64::MAX);
         let assumed = WALLET_INPUT_WEIGHT.saturating_mul(coins.max(1));
         let weight = bundle.weight().saturating_sub(assumed);
@@ -406,7 +424,12 @@ impl<'a> Round<'a> {
             first.fee_of(feerate, weight).saturating_add(CHANGE_MIN_SAT).saturating_sub(held).max(1)
         };
         let cap = bundle.lowest_cap(self.now.policy).max(feerate);
-        let exact = need(feerate);
+        // A replacement may have to pay more than its feerate says (BIP 125).
+        let short = match coins {
+            0 => 0,
+            _ => fee.saturating_sub(room_sat(bundle, purse)),
+        };
+        let exact = need(feerate).max(short);
         let ample = need(feerate.saturating_mul(2).min(cap)).max(exact);
         let before = self.desk.asked.get(&owner.outpoint);
         let missing = self.desk.missing.get(&owner.outpoint);

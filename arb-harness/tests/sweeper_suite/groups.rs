@@ -84,6 +84,8 @@ fn an_urgent_claim_joins_nobody_and_nobody_joins_it() {
     let table =
         Table::with(1_000, [claim(1, 6, 50_000), claim(2, 6, 50_000), claim(3, 7, 50_000), claim(4, 7, 50_000)]);
     assert_eq!(table.partition(), parts(&[&[1], &[2], &[3, 4]]));
+    // Nor for a moment: whoever leaves a group pays for all of it.
+    assert_eq!((table.orders.len(), table.fee(1), table.fee(2)), (3, 1_000, 1_000));
 }
 
 #[test]

@@ -3,9 +3,12 @@
 #![allow(clippy::unwrap_used, reason = "clippy takes the helpers of a test for something else")]
 #![allow(clippy::wildcard_enum_match_arm, reason = "a test looks for one variant and panics at the others")]
 
+mod closes;
 mod coins;
 mod curve;
 mod groups;
+mod incidents_desk;
 mod properties;
 mod refusals;
 mod table;
+mod town;
