@@ -3,13 +3,13 @@
 //! ```text
 //! sat/kw │                            ┌──── min(budget, cap): stays until spent
 //!        │                           ╱
-//!        │                        .·´        cube of the time that has passed
+//!        │                        .·´        square of the time that has passed
 //!        │  estimate ___....--·´´
 //!        └──┬──────────────────────┬──┬──► blocks
 //!         first wanted      deadline−1  deadline
 //! ```
 //!
-//! Cubic, because the estimate for the blocks that are left already buys a place in time in any market that the estimator
+//! Squared, because the estimate for the blocks that are left already buys a place in time in any market that the estimator
 //! understands; the curve is for the others, and only pays when time runs out. What was wanted once never falls: an
 //! adversary who makes us start again gains nothing (L3, B20).
 
@@ -93,6 +93,12 @@ impl Now<'_> {
         of_stakes.max().unwrap_or(0).max(before).min(self.policy.max_feerate_sat_per_kw)
     }
 
+    /// Whether a feerate that a budget ends at hardly buys the next block.
+    pub(crate) fn is_tight(&self, end: u32) -> bool {
+        let next = u64::from(self.estimate(NEXT)).saturating_mul(u64::from(self.policy.tight_permille));
+        u64::from(end).saturating_mul(1000) <= next
+    }
+
     fn pressing(&self, estimate: u32) -> u32 {
         let part = u64::from(estimate).saturating_mul(u64::from(self.policy.pressing_permille)).div_ceil(1000);
         u32::try_from(part).unwrap_or(u32::MAX)
@@ -112,14 +118,12 @@ impl Now<'_> {
         let last = deadline.before(NEXT);
         let since = price.map_or(self.tip, |price| price.since);
         let start = price.map_or(estimate, |price| price.start_sat_per_kw);
-        // A budget that hardly buys the next block has no room for a curve: by the time it rises, the price may have.
-        let next = u64::from(self.estimate(NEXT)).saturating_mul(u64::from(self.policy.tight_permille));
-        let tight = u64::from(end).saturating_mul(1000) <= next;
-        let curve = if self.tip >= last || tight {
+        // A tight budget has no room for a curve: by the time it rises, the price may have.
+        let curve = if self.tip >= last || self.is_tight(end) {
             end
         } else {
             let passed = self.tip.since(since).unwrap_or_default();
-            cubic(start, end, passed, last.since(since).unwrap_or_default())
+            squared(start, end, passed, last.since(since).unwrap_or_default())
         };
         curve.max(estimate)
     }
@@ -128,16 +132,17 @@ impl Now<'_> {
 /// The shortest confirmation target.
 const NEXT: Blocks = Blocks::new(1);
 
-/// From `start` to `end` with the cube of the part of `width` that has passed.
-fn cubic(start: u32, end: u32, passed: Blocks, width: Blocks) -> u32 {
+/// From `start` to `end` with the square of the part of `width` that has passed: a third of the whole area, so that who
+/// drives a claim out in every block pays for several times its budget (B21).
+fn squared(start: u32, end: u32, passed: Blocks, width: Blocks) -> u32 {
     if end <= start {
         return start;
     }
     if passed >= width {
         return end;
     }
-    let cube = |blocks: Blocks| u128::from(blocks.get()).saturating_pow(3);
+    let square = |blocks: Blocks| u128::from(blocks.get()).saturating_pow(2);
     let rise = u128::from(end.saturating_sub(start));
-    let risen = rise.saturating_mul(cube(passed)).checked_div(cube(width)).unwrap_or(rise);
+    let risen = rise.saturating_mul(square(passed)).checked_div(square(width)).unwrap_or(rise);
     start.saturating_add(u32::try_from(risen).unwrap_or(u32::MAX))
 }

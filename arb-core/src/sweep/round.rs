@@ -130,7 +130,8 @@ impl<'a> Round<'a> {
                 single.fee_sat(group.feerate_sat_per_kw)
             };
             // What replaces a group stays below the policy's cap, too.
-            if cap < group.feerate_sat_per_kw || least > single.fee_sat(cap) {
+            // Alone it weighs more: a tight budget buys a place only together with others.
+            if cap < group.feerate_sat_per_kw || self.now.is_tight(cap) || least > single.fee_sat(cap) {
                 return None;
             }
             if terms.pays == Pays::FromWallet && room_sat(&single, purse) < least {
@@ -313,6 +314,9 @@ impl<'a> Round<'a> {
             for member in &members {
                 purse.add(self.desk.purses.get(&member.outpoint).cloned().unwrap_or_default());
             }
+            if number.is_none() {
+                purse.keep_needed(members.iter().fold(0, |sum, terms| sum.saturating_add(terms.budget_sat())));
+            }
             let bundle = self.bundle(members, &purse);
             let (mut stay, wanted, leave) = self.settle(&bundle, 0);
             // Whoever leaves takes its own coins along: none is in two transactions.
@@ -354,6 +358,8 @@ impl<'a> Round<'a> {
         let Some(first) = bundle.members.first() else { return false };
         let least = match (first.pays, first.deadline()) {
             (Pays::Signed, _) => return true,
+            // A child helps with whatever it can pay.
+            (Pays::FromWallet, _) if first.class == Class::Anchor => self.now.floor(),
             (Pays::FromValue | Pays::FromWallet, Some(_)) => self.now.floor(),
             (Pays::FromValue | Pays::FromWallet, None) => self.now.estimate(self.now.policy.lazy_target),
         };

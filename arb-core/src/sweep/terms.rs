@@ -101,6 +101,16 @@ impl Purse {
         }
     }
 
+    /// Leaves out what a new transaction does not need: where one coin pays the whole budget, others would only add weight.
+    pub(crate) fn keep_needed(&mut self, budget_sat: u64) {
+        let needed = budget_sat.saturating_add(CHANGE_MIN_SAT);
+        let enough = self.coins.iter().filter(|coin| coin.value_sat >= needed);
+        let one = enough.min_by_key(|coin| (coin.value_sat, coin.outpoint)).map(|coin| coin.outpoint);
+        if let Some(one) = one {
+            self.coins.retain(|coin| coin.outpoint == one);
+        }
+    }
+
     /// What coins and change weigh in a transaction.
     pub(crate) fn weight(&self) -> u64 {
         let coins = u64::try_from(self.coins.len()).unwrap_or(u64::MAX);

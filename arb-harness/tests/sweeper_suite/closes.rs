@@ -86,7 +86,7 @@ fn b23_their_commitment_seen_in_the_mempool_gets_our_child() {
 #[test]
 fn a_commitment_that_pays_enough_has_no_child() {
     // It pays for itself and for a child of up to a quarter of its weight.
-    let mut town = Town::paying(1_000, ANCHORS, &htlcs(), &COINS, 750);
+    let mut town = Town::paying(1_000, ANCHORS, &htlcs(), &COINS, 600);
     town.close();
     assert!(town.packages().is_empty());
     let asked = |action: &Action| matches!(action, Action::RequestFeeInputs { .. });

@@ -6,14 +6,14 @@ use arb_core::{Blocks, Fees};
 use crate::table::{Table, child, claim, height, lazy, plans, second};
 
 #[test]
-fn it_starts_at_the_estimate_passes_the_cube_and_ends_one_block_before_the_deadline() {
+fn it_starts_at_the_estimate_passes_the_square_and_ends_one_block_before_the_deadline() {
     let mut table = Table::with(1_000, [claim(1, 100, 100_000)]);
     assert_eq!((table.offer(1), table.fee(1)), (1_000, 1_000));
-    // 99 blocks from here to the one before the deadline: after a third of them a 27th of the rise.
+    // 99 blocks from here to the one before the deadline: after a third of them a ninth of the rise.
     table.at(33);
-    assert_eq!(table.offer(1), 1_000 + 99_000 / 27);
+    assert_eq!(table.offer(1), 1_000 + 99_000 / 9);
     table.at(66);
-    assert_eq!(table.offer(1), 1_000 + 99_000 * 8 / 27);
+    assert_eq!(table.offer(1), 1_000 + 99_000 * 4 / 9);
     table.at(98);
     assert!(table.offer(1) < 100_000);
     table.at(99);
@@ -81,7 +81,9 @@ fn the_estimate_is_that_of_the_time_left_less_a_spike() {
     assert_eq!(of(60 + 40), 2_000);
     assert_eq!(of(60 + 39), 5_000);
     assert_eq!(of(60 + 5), 9_000);
-    assert_eq!(of(20), 9_000);
+    // No time to wait one out: pressing_permille, 1,200.
+    assert_eq!(of(60), 10_800);
+    assert_eq!(of(20), 10_800);
 }
 
 #[test]
@@ -92,7 +94,7 @@ fn without_an_estimate_it_starts_from_the_fallback_and_rises_all_the_same() {
     table.settle();
     assert_eq!(table.offer(1), 2_500);
     table.at(33);
-    assert_eq!(table.offer(1), 2_500 + 97_500 / 27);
+    assert_eq!(table.offer(1), 2_500 + 97_500 / 9);
     table.at(99);
     assert_eq!(table.offer(1), 100_000);
 }
@@ -158,7 +160,7 @@ fn a_child_is_worth_what_missing_each_deadline_loses() {
     // 3,000 WU with its parent. By the first deadline 30,000 sat may be spent, by the second 90,000.
     let stakes = [(Some(50), 30_000), (Some(100), 90_000)];
     let mut table = Table::with(1_000, [child(1, &stakes, 0)]);
-    assert_eq!((table.offer(1), table.fee(1)), (1_000, 3_000));
+    assert_eq!((table.offer(1), table.fee(1)), (1_200, 3_600));
     table.at(49);
     let first = table.offer(1);
     assert!((10_000..12_000).contains(&first), "{first}: the first deadline's budget, and the second's curve");

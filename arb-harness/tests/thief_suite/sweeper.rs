@@ -250,7 +250,8 @@ fn two_children_of_one_channel_do_not_outbid_each_other() {
         turn(&mut desk, &terms, &policy, tip);
     }
     let last = desk.groups().map(|(_, group)| group.fee_sat).max().unwrap();
-    assert!(last < first * 3, "from {first} to {last} with 170 blocks left");
+    // The curve alone makes it about three and a half times as much; bidding made it thirty.
+    assert!(last < first * 5, "from {first} to {last} with 170 blocks left");
 }
 
 /// A claim that cannot share a transaction takes its own coins along: none is in two transactions.
