@@ -120,10 +120,11 @@ fn a_signature_that_comes_late_is_taken() {
     let mut sent = Vec::new();
     for height in 102..140 {
         for action in court.actions_due() {
-            if let Action::Sign(request) = action {
-                if request.tx.input.len() == 2 && !queue.contains(&request) {
-                    queue.push(request);
-                }
+            if let Action::Sign(request) = action
+                && request.tx.input.len() == 2
+                && !queue.contains(&request)
+            {
+                queue.push(request);
             }
         }
         blocks_to(&mut court, height);
