@@ -43,6 +43,24 @@ fn i9_every_transaction_of_every_close_is_accepted_by_the_chain() {
 }
 
 #[test]
+fn b14_every_htlc_of_either_commitment_of_either_type_is_claimed() {
+    for channel_type in [ChannelType::StaticRemotekey, ANCHORS] {
+        for side in [Side::Local, Side::Remote] {
+            let mut town = Town::new(channel_type, &htlcs(), &COINS, 1_000);
+            for id in 0..3 {
+                town.learn(HtlcRef::received(id));
+            }
+            town.confirm(town.commitment(side));
+            town.mine_to(45);
+            for htlc in (0..3).flat_map(|id| [HtlcRef::offered(id), HtlcRef::received(id)]) {
+                let output = town.output(side, htlc);
+                assert!(town.last_spend(output).is_some(), "{channel_type:?} {side:?} {htlc}");
+            }
+        }
+    }
+}
+
+#[test]
 fn b23_our_commitment_below_the_mempools_minimum_gets_in_with_its_child() {
     let mut town = Town::new(ANCHORS, &htlcs(), &COINS, 5_000);
     town.chain.set_mempool_min_feerate(8_000);

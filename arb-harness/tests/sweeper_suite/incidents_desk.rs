@@ -44,6 +44,21 @@ fn b12_different_expiries_are_different_transactions_and_a_reorg_brings_the_same
 }
 
 #[test]
+fn b13_a_reorg_over_a_change_of_grouping_leaves_every_claim_in_one_transaction() {
+    let mut table = Table::with(1_000, [claim(1, 10, 40_000), claim(2, 10, 50_000), claim(3, 10, 40_000)]);
+    assert_eq!(table.partition(), parts(&[&[1, 2, 3]]));
+    table.at(4);
+    assert_eq!(table.partition(), parts(&[&[1], &[2], &[3]]));
+    // Back before the split: what was given out stands. On the other branch one of them is somebody else's.
+    table.at(2);
+    assert_eq!(table.partition(), parts(&[&[1], &[2], &[3]]));
+    table.take(2);
+    table.at(5);
+    assert_eq!(table.partition(), parts(&[&[1], &[3]]));
+    assert_eq!(table.settle(), []);
+}
+
+#[test]
 fn b16_b35_a_fee_is_never_above_the_budget_and_less_than_that_is_uneconomic() {
     for budget in [0, 1, 100, 252, 253, 254, 999, 5_000] {
         let mut table = Table::with(100_000, [claim(1, 2, budget)]);
