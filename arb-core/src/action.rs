@@ -134,12 +134,16 @@ pub enum Action {
         /// The HTLC's opaque tag.
         tag: Vec<u8>,
     },
-    /// Load a revoked commitment's HTLCs; comes with breach claims.
+    /// A revoked commitment confirmed: say what it was, with [`Event::RevokedLoaded`](crate::Event::RevokedLoaded). From
+    /// the log's rows; for a channel that was adopted while it ran, from the node's own records; with no candidate where
+    /// neither has it.
     LoadRevoked {
         /// Stable identity.
         id: ActionId,
         /// The channel.
         channel: ChannelId,
+        /// The funding that it spends.
+        funding: OutPoint,
         /// The commitment.
         number: u64,
     },

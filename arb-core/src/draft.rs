@@ -4,13 +4,14 @@
 use crate::channel::{ChannelArbitrator, Level};
 use crate::court::{ChainArbitrator, Snapshot, View};
 use crate::decide::Explained;
-use crate::event::{Block, ChannelOpened, Disconnected, Event, Signed, Tip};
+use crate::event::{Block, ChannelOpened, Disconnected, Event, RemoteCommitmentSigned, Signed, Tip};
 use crate::facts::ChannelFacts;
 use crate::ids::{ChannelId, ChannelIndex};
 use crate::notice::Notice;
 use crate::policy::Policy;
 use crate::record::Record;
 use crate::reject::Mismatch;
+use crate::revoked::StoredCommitment;
 use crate::sweep::{complete_commitment, complete_sweep, wants};
 use crate::units::{Blocks, Height};
 use crate::view::ChannelView;
@@ -30,6 +31,8 @@ pub(crate) struct Draft {
     /// What this step added to the court's indexes; the channels confirm.
     pub(crate) watched: BTreeSet<(OutPoint, ChannelIndex)>,
     pub(crate) parents: BTreeSet<(Txid, ChannelIndex)>,
+    /// Rows of the log that belong to the frame (R15).
+    pub(crate) commitments: Vec<StoredCommitment>,
     /// The channels that the entry in work touched, with what followed from them before it.
     touched: BTreeMap<ChannelIndex, Explained>,
     /// A fold explains nothing.
@@ -49,6 +52,7 @@ impl Draft {
             ids: BTreeMap::new(),
             watched: BTreeSet::new(),
             parents: BTreeSet::new(),
+            commitments: Vec::new(),
             touched: BTreeMap::new(),
             explains,
             policy_before: base.state.policy.clone(),
@@ -177,7 +181,7 @@ impl Draft {
                 self.with(base, &heard.update.channel, |channel| channel.hear_local_signed(heard));
             }
             Event::RemoteCommitmentSigned(heard) => {
-                self.with(base, &heard.update.channel, |channel| channel.hear_remote_signed(heard));
+                self.remote_signed(base, heard);
             }
             Event::RemoteRevoked(heard) => self.with(base, &heard.channel, |channel| channel.hear_revoked(heard)),
             Event::ChannelSignals { channel, short_channel_id } => {
@@ -256,6 +260,14 @@ impl Draft {
             self.touched.insert(index, Explained::default());
         }
         index
+    }
+
+    fn remote_signed(&mut self, base: &ChainArbitrator, heard: &RemoteCommitmentSigned) {
+        let Some(index) = View::new(base, self).index_of(&heard.update.channel) else { return };
+        if let Some(channel) = self.touch(base, index) {
+            let row = channel.hear_remote_signed(heard);
+            self.commitments.push(StoredCommitment { channel: index, number: heard.update.number, row });
+        }
     }
 
     fn note_channel(&mut self, base: &ChainArbitrator, id: &ChannelId) {

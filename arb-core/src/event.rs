@@ -7,6 +7,7 @@ use crate::bolt3::{CompactSig, Point, Preimage, Secret};
 use crate::facts::{ChannelFacts, Htlc, Standing};
 use crate::ids::{ActionId, ChannelId, HtlcKey, HtlcRef};
 use crate::policy::Policy;
+use crate::revoked::RevokedCommitment;
 use crate::units::Height;
 use crate::wire;
 use alloc::boxed::Box;
@@ -146,14 +147,14 @@ pub enum Event {
         /// How much is missing.
         missing_sat: u64,
     },
-    /// A revoked commitment's HTLCs; answered `NotSupported` until breach claims exist.
+    /// What is known of a revoked commitment; the answer to [`Action::LoadRevoked`](crate::Action::LoadRevoked).
     RevokedLoaded {
         /// The channel.
         channel: ChannelId,
         /// The commitment.
         number: u64,
-        /// Its HTLCs.
-        htlcs: Vec<Htlc>,
+        /// Every candidate of that number: which one confirmed, its txid tells. Empty: neither log nor node know it.
+        candidates: Vec<RevokedCommitment>,
     },
     /// An action that no domain event completes was carried out.
     Performed {

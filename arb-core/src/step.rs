@@ -12,6 +12,7 @@ use crate::ids::ChannelIndex;
 use crate::notice::{Alert, Notice};
 use crate::record::{Conclusion, Entry, Frame, Record};
 use crate::reject::{Mismatch, Rejected};
+use crate::revoked::StoredCommitment;
 use crate::view::ChannelView;
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -32,7 +33,7 @@ pub trait Log {
     /// Why an append failed. Whether it is durable all the same is then unknown.
     type Error;
 
-    /// Makes one frame durable, all or nothing.
+    /// Makes one frame durable, all or nothing, and with it the rows of past commitments that belong to it.
     ///
     /// # Errors
     /// If that failed, or if it cannot be known whether it did.
@@ -209,6 +210,12 @@ impl Pending<'_> {
     /// The frame to make durable.
     pub const fn frame(&self) -> &Frame {
         &self.frame
+    }
+
+    /// Rows that have to become durable with the frame: what [`Action::LoadRevoked`] will ask for (R15). Of two of one
+    /// channel and number the later one counts.
+    pub fn commitments(&self) -> &[StoredCommitment] {
+        &self.draft.commitments
     }
 
     /// The second half of [`Step::commit`]: the caller says that the frame is durable. The one greppable way round the

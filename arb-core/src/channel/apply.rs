@@ -14,6 +14,7 @@ use crate::facts::{Link, Side};
 use crate::ids::{ActionId, Direction, HtlcRef};
 use crate::outcome::Upstream;
 use crate::record::{Conclusion, Sweep};
+use crate::revoked::CommitmentRow;
 use crate::sweep::{Ask, Order, Purse, ask_id};
 use crate::units::Height;
 use alloc::vec::Vec;
@@ -33,11 +34,13 @@ impl ChannelArbitrator {
         self.settle_set();
     }
 
-    pub(crate) fn hear_remote_signed(&mut self, heard: &RemoteCommitmentSigned) {
+    /// Answers what the log is to keep of it for the day when it is revoked and confirms (R15).
+    pub(crate) fn hear_remote_signed(&mut self, heard: &RemoteCommitmentSigned) -> CommitmentRow {
         let commitment = Commitment::updated(self.set.base(Side::Remote, heard.update.number), &heard.update);
         self.add_htlcs(&heard.update);
         self.set.remotes.push(commitment);
         self.settle_set();
+        self.row_of_last(&heard.update)
     }
 
     pub(crate) fn hear_revoked(&mut self, heard: &RemoteRevoked) {

@@ -5,6 +5,7 @@ use crate::bolt3::{BuiltCommitment, CommitmentHtlc, CommitmentTerms, Point, Secr
 use crate::event::{CommitmentSignatures, CommitmentUpdate};
 use crate::facts::{Funding, Htlc, Side, Standing};
 use crate::ids::{Direction, HtlcRef};
+use crate::revoked::{CommitmentChange, CommitmentRow, RevokedCommitment, RevokedHtlc, RowsSince};
 use alloc::vec::Vec;
 use bitcoin::secp256k1::{All, Secp256k1};
 use serde::{Deserialize, Serialize};
@@ -43,6 +44,8 @@ pub(crate) struct CommitmentSet {
     /// A point that was announced for a remote commitment.
     pub(crate) announced: Option<(u64, Point)>,
     pub(crate) secrets: SecretStore,
+    /// What the log has of past remote commitments.
+    pub(crate) rows: RowsSince,
 }
 
 impl CommitmentSet {
@@ -56,6 +59,7 @@ impl CommitmentSet {
             first_remote: next_remote,
             announced: None,
             secrets,
+            rows: RowsSince::default(),
         }
     }
 
@@ -113,6 +117,29 @@ pub(crate) struct Rebuilt {
 }
 
 impl ChannelArbitrator {
+    /// What the log is to keep of the remote commitment that was signed last.
+    pub(crate) fn row_of_last(&mut self, update: &CommitmentUpdate) -> CommitmentRow {
+        let mut rows = self.set.rows;
+        let candidates = self.set.remotes.iter().filter(|remote| remote.number == update.number);
+        let size = (candidates.clone().count(), self.set.remotes.last().map_or(0, |last| last.htlcs.len()));
+        let whole = || candidates.map(|candidate| self.as_past(candidate)).collect();
+        let has_base = self.set.base(Side::Remote, update.number).is_some();
+        let row = rows.row(update.number, CommitmentChange::of(update), has_base, whole, size);
+        self.set.rows = rows;
+        row
+    }
+
+    /// A commitment of the set as it will be known once it is revoked.
+    fn as_past(&self, commitment: &Commitment) -> RevokedCommitment {
+        let htlcs = commitment.htlcs.iter().filter_map(|htlc| self.htlcs.get(htlc));
+        RevokedCommitment {
+            feerate_sat_per_kw: commitment.feerate_sat_per_kw,
+            local_msat: commitment.local_msat,
+            remote_msat: commitment.remote_msat,
+            htlcs: htlcs.map(|state| RevokedHtlc::from(&state.htlc)).collect(),
+        }
+    }
+
     /// The HTLCs of a commitment as BOLT 3 sees them, in the commitment's own order. `added` are not in the channel's
     /// table yet.
     pub(crate) fn bolt3_htlcs(&self, owner: Side, commitment: &Commitment, added: &[Htlc]) -> Vec<CommitmentHtlc> {
