@@ -1,6 +1,6 @@
 //! What the court wants done: level-triggered, idempotent, due until an event says it is done (R4).
 
-use crate::bolt3::{Point, Preimage};
+use crate::bolt3::{Point, Preimage, Secret};
 use crate::ids::{ActionId, ChannelId, HtlcKey};
 use crate::notice::{Alert, ContractReport, FreezeReason};
 use crate::outcome::FailReason;
@@ -216,6 +216,8 @@ pub enum SigningKey {
     Htlc(Point),
     /// Our delayed payment basepoint, tweaked with this per-commitment point.
     DelayedPayment(Point),
+    /// Our revocation basepoint, blinded with the counterparty's per-commitment secret (BOLT 3 `revocationprivkey`).
+    Revocation(Secret),
     /// The wallet's key of this coin.
     Wallet(OutPoint),
 }

@@ -159,9 +159,10 @@ impl Draft {
             | Event::ScriptsOffered { .. }
             | Event::FeeInputsOffered(_)
             | Event::FeeInputsRefused { .. }
+            | Event::RevokedLoaded { .. }
             | Event::BumpRequested { .. } => self.apply_to_channel(base, event),
-            // Refused by name, or nothing to keep.
-            Event::RevokedLoaded { .. } | Event::Failed { .. } => {}
+            // Nothing to keep.
+            Event::Failed { .. } => {}
         }
         event.clone()
     }
@@ -224,6 +225,9 @@ impl Draft {
             Event::FeeInputsRefused { channel, request, missing_sat } => {
                 self.with(base, channel, |channel| channel.hear_fee_inputs_refused(request, *missing_sat));
             }
+            Event::RevokedLoaded { channel, number, candidates } => {
+                self.with(base, channel, |channel| channel.hear_revoked_loaded(*number, candidates));
+            }
             Event::BumpRequested { channel, outpoint, bump } => {
                 self.with(base, channel, |channel| channel.hear_bump(*outpoint, bump));
             }
@@ -239,7 +243,6 @@ impl Draft {
             | Event::FeesEstimated(_)
             | Event::Signed(_)
             | Event::Performed { .. }
-            | Event::RevokedLoaded { .. }
             | Event::Failed { .. } => {}
         }
     }

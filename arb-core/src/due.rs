@@ -92,7 +92,22 @@ fn collect(view: &ChannelView<'_>, hold: Hold, out: &mut Vec<Action>) {
             requests(view, &wants, out);
             sweeps(view, &wants, out);
             questions(view, out);
+            load(view, out);
         }
+    }
+}
+
+/// A revoked commitment of which nothing is known but its number and its secret.
+fn load(view: &ChannelView<'_>, out: &mut Vec<Action>) {
+    let channel = view.channel;
+    let Some(close) = view.close.as_ref().filter(|close| close.loading) else { return };
+    if let (Some(number), Some(funding)) = (close.number, close.funding(&channel.facts)) {
+        out.push(Action::LoadRevoked {
+            id: ActionId::of("load revoked", &channel.facts.id, &[&number.to_le_bytes()]),
+            channel: channel.facts.id,
+            funding: funding.outpoint,
+            number,
+        });
     }
 }
 

@@ -65,6 +65,14 @@ pub enum Alert {
         /// Its txid.
         txid: Txid,
     },
+    /// A revoked commitment confirmed whose HTLCs neither log nor node know: its main output and what HTLC transactions leave
+    /// are taken, HTLC outputs are not, until the node tells what they are (an adopted channel).
+    RevokedStateMissing {
+        /// Its number.
+        number: u64,
+        /// Its txid.
+        txid: Txid,
+    },
     /// A transaction that is none we know spent the funding (G9, R5): a newer commitment, or a leaked key.
     UnknownCommitment {
         /// Its txid.
@@ -177,6 +185,10 @@ pub enum ContractKind {
     Anchor,
     /// An HTLC.
     Htlc,
+    /// The counterparty's main output on a commitment that it revoked.
+    RevokedToLocal,
+    /// What an HTLC transaction left of a revoked commitment whose HTLCs nobody knows any more.
+    RevokedSecondLevel,
 }
 
 impl Notice {
@@ -203,6 +215,7 @@ impl Alert {
         let outpoint = |tag, outpoint: &OutPoint| ActionId::of(tag, channel, &[&outpoint_bytes(outpoint)]);
         match self {
             Self::RevokedCommitment { txid: id, .. } => txid("alert revoked", id),
+            Self::RevokedStateMissing { txid: id, .. } => txid("alert revoked state", id),
             Self::UnknownCommitment { txid: id } => txid("alert unknown", id),
             Self::Outdated => ActionId::of("alert outdated", channel, &[]),
             Self::UpstreamAtRisk { htlc: id, .. } => htlc("alert upstream", id),

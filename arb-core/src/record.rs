@@ -173,6 +173,14 @@ pub enum ClaimPath {
     DirectPreimage,
     /// Our anchor, by a child that pays for its commitment.
     Anchor,
+    /// `to_local` of a revoked commitment, with the revocation key.
+    ToLocalPenalty,
+    /// An HTLC that the cheat offered, on its revoked commitment.
+    OfferedPenalty,
+    /// An HTLC that the cheat received, on its revoked commitment.
+    ReceivedPenalty,
+    /// What the cheat's HTLC transaction left.
+    SecondLevelPenalty,
 }
 
 /// A transaction that the court planned for a group of claims. All else that it takes to complete it follows from the

@@ -90,6 +90,26 @@ pub enum Rejected {
         /// The commitment.
         number: u64,
     },
+    /// The commitment is not revoked.
+    #[error("commitment {number} is not revoked")]
+    NotRevoked {
+        /// The commitment.
+        number: u64,
+    },
+    /// What is said of a revoked commitment is not what confirmed, or not what is known.
+    #[error("what is said of revoked commitment {number} contradicts its txid, or what is known of it")]
+    RevokedContradicts {
+        /// The commitment.
+        number: u64,
+    },
+    /// More candidates than there can be for one commitment number.
+    #[error("{got} candidates for one commitment; {max} are possible")]
+    TooManyCandidates {
+        /// How many.
+        got: usize,
+        /// How many there can be.
+        max: usize,
+    },
     /// The HTLC is there already, or its id was used before.
     #[error("HTLC {0} was added before")]
     HtlcTwice(HtlcRef),
@@ -234,9 +254,6 @@ pub enum Rejected {
         /// How long it may be.
         max: usize,
     },
-    /// Known by name, not done yet.
-    #[error("not supported yet: {0}")]
-    NotSupported(&'static str),
 }
 
 /// The log does not fit the state: a fact that cannot have happened.

@@ -5,7 +5,7 @@
 //! are larger than that. So a row costs what changed, and any commitment is found in two reads: its own row, which names
 //! the last whole one, and the rows from there on.
 
-use crate::bolt3::PaymentHash;
+use crate::bolt3::{CommitmentHtlc, PaymentHash};
 use crate::event::CommitmentUpdate;
 use crate::facts::Htlc;
 use crate::ids::{ChannelIndex, HtlcRef};
@@ -33,6 +33,18 @@ impl From<&Htlc> for RevokedHtlc {
             amount_msat: htlc.amount_msat,
             payment_hash: htlc.payment_hash,
             cltv_expiry: htlc.cltv_expiry,
+        }
+    }
+}
+
+impl RevokedHtlc {
+    /// The HTLC as the counterparty's commitment has it.
+    pub(crate) const fn on_theirs(&self) -> CommitmentHtlc {
+        CommitmentHtlc {
+            offered_by_owner: !self.key.is_offered(),
+            amount_msat: self.amount_msat,
+            payment_hash: self.payment_hash,
+            cltv_expiry: self.cltv_expiry.get(),
         }
     }
 }

@@ -65,7 +65,12 @@ pub(crate) fn spenders(view: &ChannelView<'_>, contract: &Contract) -> Vec<Txid>
 pub(crate) fn fees_of(view: &ChannelView<'_>, contract: &Contract) -> u64 {
     let mut sheet = Sheet::default();
     if let (Some(close), ContractId::Output(outpoint)) = (&view.close, contract.id) {
-        if contract.state == ContractState::Done(ContractOutcome::Claimed) {
+        if close.kind == CloseKind::Revoked {
+            // The cheat's own transaction has a fee, too: that one is not ours.
+            if let Some((spend, amount_sat)) = penalised(view, close, outpoint) {
+                swept(view, spend, amount_sat, &mut sheet);
+            }
+        } else if contract.state == ContractState::Done(ContractOutcome::Claimed) {
             of_output(view, close, contract, outpoint, &mut sheet);
         }
     }
@@ -106,6 +111,11 @@ fn of_output(view: &ChannelView<'_>, close: &Close, contract: &Contract, outpoin
         }
         return;
     };
+    if matches!(contract.kind, ContractKind::RevokedToLocal | ContractKind::RevokedSecondLevel)
+        || (contract.kind == ContractKind::Htlc && close.kind == CloseKind::Revoked)
+    {
+        return of_revoked(view, close, outpoint, amount_sat, sheet);
+    }
     let ours = contract.kind != ContractKind::Htlc || taker(close.owner, &spend.path) == Taker::UsDirect;
     match (outcome, second_level(view, contract, spend)) {
         (ContractOutcome::Claimed, None) if contract.kind == ContractKind::Anchor => {
@@ -123,6 +133,52 @@ fn of_output(view: &ChannelView<'_>, close: &Close, contract: &Contract, outpoin
             None,
         ) => left(view, spend, amount_sat, &mut sheet.fees_sat, &mut sheet.lost_sat),
     }
+}
+
+/// A revoked output that was spent: ours where the revocation key did it, or where it took what the cheat's HTLC transaction
+/// left; the cheat's where that was too late.
+fn of_revoked(view: &ChannelView<'_>, close: &Close, outpoint: OutPoint, amount_sat: u64, sheet: &mut Sheet) {
+    let Some(spend) = view.spends.get(&outpoint) else { return add(&mut sheet.contested_unclaimed_sat, amount_sat) };
+    let left_sat = match stolen(view, close, spend) {
+        Some((_, left_sat)) => left_sat.min(amount_sat),
+        None => amount_sat,
+    };
+    add(&mut sheet.fees_sat, amount_sat.saturating_sub(left_sat));
+    match (penalised(view, close, outpoint), stolen(view, close, spend)) {
+        (Some((ours, _)), _) => swept(view, ours, left_sat, sheet),
+        (None, Some((second, _))) if !view.spends.contains_key(&second) => add(&mut sheet.uneconomic_sat, left_sat),
+        (None, _) => add(&mut sheet.lost_sat, left_sat),
+    }
+}
+
+/// Our spend of a revoked output, or of what the cheat's HTLC transaction left of it, and what that was worth.
+fn penalised<'a>(view: &'a ChannelView<'_>, close: &Close, outpoint: OutPoint) -> Option<(&'a SpendOf, u64)> {
+    let amount_sat = view.channel.chain.output(&outpoint)?.value.to_sat();
+    let spend = view.spends.get(&outpoint)?;
+    match &spend.path {
+        // On their commitment the other two are our own paths: claims from before it was revoked.
+        SpendPath::Revocation | SpendPath::Preimage(_) | SpendPath::Timeout => Some((spend, amount_sat)),
+        SpendPath::SecondLevelSuccess(_) | SpendPath::SecondLevelTimeout => {
+            let (second, left_sat) = stolen(view, close, spend)?;
+            let last = view.spends.get(&second)?;
+            (last.path == SpendPath::Revocation).then_some((last, left_sat))
+        }
+        SpendPath::Delayed
+        | SpendPath::Funding
+        | SpendPath::ToRemote
+        | SpendPath::AnchorKey
+        | SpendPath::AnchorAnyone
+        | SpendPath::Unknown => None,
+    }
+}
+
+/// What the cheat's HTLC transaction left, and its value.
+fn stolen(view: &ChannelView<'_>, close: &Close, spend: &SpendOf) -> Option<(OutPoint, u64)> {
+    if !matches!(spend.path, SpendPath::SecondLevelSuccess(_) | SpendPath::SecondLevelTimeout) {
+        return None;
+    }
+    let kit = view.kit(close);
+    kit.stolen_second_level(spend).map(|(outpoint, output)| (outpoint, output.value.to_sat()))
 }
 
 /// Our second-level transaction: the wallet's coins go in, change and a delayed output come out.
@@ -226,7 +282,10 @@ fn of_unknown(view: &ChannelView<'_>, close: &Close, outpoint: OutPoint, amount_
     let Some(spend) = view.spends.get(&outpoint) else {
         return add(&mut sheet.contested_unclaimed_sat, amount_sat);
     };
-    let ours = close.kind == CloseKind::Revoked || could_have_been_ours(view, spend, outpoint, amount_sat);
+    if close.kind == CloseKind::Revoked {
+        return of_revoked(view, close, outpoint, amount_sat, sheet);
+    }
+    let ours = could_have_been_ours(view, spend, outpoint, amount_sat);
     let term = if ours { &mut sheet.lost_sat } else { &mut sheet.peer_sat };
     left(view, spend, amount_sat, &mut sheet.fees_sat, term);
 }
@@ -279,6 +338,9 @@ fn left(view: &ChannelView<'_>, spend: &SpendOf, amount_sat: u64, fees: &mut u64
 /// The delayed output of our own second-level transaction.
 fn second_level(view: &ChannelView<'_>, contract: &Contract, spend: &SpendOf) -> Option<OutPoint> {
     let close = view.close.as_ref()?;
+    if close.kind == CloseKind::Revoked {
+        return stolen(view, close, spend).map(|(outpoint, _)| outpoint);
+    }
     if contract.kind != ContractKind::Htlc || taker(close.owner, &spend.path) != Taker::UsSecondLevel {
         return None;
     }

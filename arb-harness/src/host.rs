@@ -74,8 +74,10 @@ impl Outside for Host<'_> {
                 let preimage = self.node.preimage(htlc);
                 answers.extend(preimage.map(|preimage| Event::PreimageLearned { preimage, usable_for: vec![htlc] }));
             }
-            // Comes with breach claims; the court does not ask for it yet.
-            Action::LoadRevoked { .. } => {}
+            // Nobody here has it: what the secret alone gives is taken.
+            Action::LoadRevoked { channel, number, .. } => {
+                answers.push(Event::RevokedLoaded { channel, number, candidates: Vec::new() });
+            }
             Action::FreezeChannel { id, channel, why } => {
                 self.node.freeze(channel, why);
                 answers.push(Event::Performed { channel, id });

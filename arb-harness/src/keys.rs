@@ -9,6 +9,7 @@ use std::sync::LazyLock;
 
 use arb_core::bolt3::{
     Basepoints, CompactSig, KeyError, Point, Secret, commitment_secret, derive_private_key, point_of_secret,
+    revocation_private_key,
 };
 use bitcoin::hashes::{Hash, HashEngine, sha256};
 use bitcoin::secp256k1::{All, Message, Secp256k1};
@@ -103,6 +104,11 @@ impl ChannelKeys {
     /// The HTLC key on the commitment with this point, whoever owns it.
     pub fn htlc_secret(&self, point: &Point) -> Result<Secret, KeyError> {
         derive_private_key(secp(), &self.secrets.htlc, point)
+    }
+
+    /// The revocation key on the other side's commitment, once that side has given its secret away.
+    pub fn revocation_secret(&self, secret: &Secret) -> Result<Secret, KeyError> {
+        revocation_private_key(secp(), &self.secrets.revocation, secret)
     }
 
     /// The delayed key on this side's commitment with this point.

@@ -93,18 +93,22 @@ impl KeySigner {
             SigningKey::Wallet(coin) => {
                 self.wallet.secret_of(&prevout.script_pubkey).ok_or(SignError::UnknownCoin(coin))?
             }
-            SigningKey::Funding(_) | SigningKey::Payment | SigningKey::Htlc(_) | SigningKey::DelayedPayment(_) => {
-                self.channel_secret(&request.channel, &input.key)?
-            }
+            SigningKey::Funding(_)
+            | SigningKey::Payment
+            | SigningKey::Htlc(_)
+            | SigningKey::DelayedPayment(_)
+            | SigningKey::Revocation(_) => self.channel_secret(&request.channel, &input.key)?,
         };
         let key = Point::from_secret(keys::secp(), &secret)?;
         let digest = digest(request, input, index, prevout, &key)?;
         let signature = keys::sign(&secret, digest)?;
         Ok(match input.key {
             SigningKey::Wallet(_) => InputSignature::Wallet { signature, key },
-            SigningKey::Funding(_) | SigningKey::Payment | SigningKey::Htlc(_) | SigningKey::DelayedPayment(_) => {
-                InputSignature::Channel(signature)
-            }
+            SigningKey::Funding(_)
+            | SigningKey::Payment
+            | SigningKey::Htlc(_)
+            | SigningKey::DelayedPayment(_)
+            | SigningKey::Revocation(_) => InputSignature::Channel(signature),
         })
     }
 
@@ -116,6 +120,7 @@ impl KeySigner {
             SigningKey::Payment => Ok(keys.secrets().payment),
             SigningKey::Htlc(point) => Ok(keys.htlc_secret(point)?),
             SigningKey::DelayedPayment(point) => Ok(keys.delayed_secret(point)?),
+            SigningKey::Revocation(secret) => Ok(keys.revocation_secret(secret)?),
             SigningKey::Wallet(coin) => Err(SignError::UnknownCoin(*coin)),
         }
     }
@@ -160,10 +165,15 @@ fn digest(
     hashed.map_err(|_| SignError::NoSuchInput { index: input.index })
 }
 
-/// Whether a script pushes this key. By instruction, not by bytes: a hash could contain anything.
+/// Whether a script pushes this key, or its hash, which is how HTLC scripts have the revocation key. By instruction, not by
+/// bytes: a hash could contain anything.
 fn holds(script: &Script, key: &Point) -> bool {
-    let pushes = script.instructions().filter_map(Result::ok);
-    pushes.filter_map(|instruction| instruction.push_bytes().map(|bytes| bytes.as_bytes() == key.0)).any(|same| same)
+    let hash = key.hash160();
+    let mut pushes = script.instructions().filter_map(Result::ok);
+    pushes.any(|instruction| {
+        let bytes = instruction.push_bytes().map(|bytes| bytes.as_bytes());
+        bytes.is_some_and(|bytes| bytes == key.0 || bytes == hash)
+    })
 }
 
 /// P2WPKH of a key.

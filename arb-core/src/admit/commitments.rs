@@ -13,9 +13,9 @@ use alloc::collections::BTreeSet;
 use bitcoin::secp256k1::Secp256k1;
 
 /// BOLT 2 `max_accepted_htlcs`, each way.
-const HTLCS_MAX: usize = 483;
+pub(super) const HTLCS_MAX: usize = 483;
 /// Candidates for one remote commitment number: each needs a reconnection of its own.
-const CANDIDATES_MAX: usize = 8;
+pub(super) const CANDIDATES_MAX: usize = 8;
 
 pub(super) fn local(view: View<'_>, heard: &LocalCommitmentSigned) -> Result<Admission, Rejected> {
     let update = &heard.update;

@@ -6,6 +6,7 @@ mod answers;
 mod chain;
 mod commitments;
 mod opening;
+mod revoked;
 
 use crate::bolt3::Preimage;
 use crate::channel::ChannelArbitrator;
@@ -95,7 +96,7 @@ pub(crate) fn admit(view: View<'_>, event: &Event) -> Result<Admission, Rejected
         | Event::ClosingSigned(_)
         | Event::ChannelForgotten { .. } => of_channel(view, event),
         Event::BumpRequested { channel, outpoint, bump } => answers::bump(view, channel, *outpoint, bump),
-        Event::RevokedLoaded { .. } => Err(Rejected::NotSupported("RevokedLoaded: breach claims do not exist yet")),
+        Event::RevokedLoaded { channel, number, candidates } => revoked::loaded(view, channel, *number, candidates),
     }
 }
 

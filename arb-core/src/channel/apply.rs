@@ -14,7 +14,7 @@ use crate::facts::{Link, Side};
 use crate::ids::{ActionId, Direction, HtlcRef};
 use crate::outcome::Upstream;
 use crate::record::{Conclusion, Sweep};
-use crate::revoked::CommitmentRow;
+use crate::revoked::{CommitmentRow, RevokedCommitment};
 use crate::sweep::{Ask, Order, Purse, ask_id};
 use crate::units::Height;
 use alloc::vec::Vec;
@@ -46,14 +46,22 @@ impl ChannelArbitrator {
     pub(crate) fn hear_revoked(&mut self, heard: &RemoteRevoked) {
         // Admission checked the secret against the store: inserting it cannot fail.
         if self.set.secrets.insert(heard.number, heard.secret).is_ok() {
-            // A commitment that is confirmed stays: its contracts are claimed as before, revoked or not (I12).
-            let confirmed =
-                self.close.0.as_ref().filter(|close| close.owner == Side::Remote).and_then(|close| close.number);
-            self.set.remotes.retain(|remote| remote.number > heard.number || confirmed == Some(remote.number));
+            // Revoked although it is confirmed: what it was need not be loaded.
+            if self.shows(heard.number) {
+                let remotes = self.set.remotes.iter().filter(|remote| remote.number == heard.number);
+                let past = remotes.map(|remote| self.as_past(remote)).collect();
+                self.revoked.insert(heard.number, past);
+            }
+            self.set.remotes.retain(|remote| remote.number > heard.number);
             self.set.next_revoked = heard.number.saturating_add(1);
             self.set.announced = Some((heard.number.saturating_add(2), heard.next_point));
             self.settle_set();
         }
+    }
+
+    pub(crate) fn hear_revoked_loaded(&mut self, number: u64, candidates: &[RevokedCommitment]) {
+        self.revoked.insert(number, candidates.to_vec());
+        self.reclassify();
     }
 
     fn add_htlcs(&mut self, update: &CommitmentUpdate) {

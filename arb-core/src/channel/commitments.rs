@@ -130,7 +130,7 @@ impl ChannelArbitrator {
     }
 
     /// A commitment of the set as it will be known once it is revoked.
-    fn as_past(&self, commitment: &Commitment) -> RevokedCommitment {
+    pub(super) fn as_past(&self, commitment: &Commitment) -> RevokedCommitment {
         let htlcs = commitment.htlcs.iter().filter_map(|htlc| self.htlcs.get(htlc));
         RevokedCommitment {
             feerate_sat_per_kw: commitment.feerate_sat_per_kw,
@@ -192,7 +192,18 @@ impl ChannelArbitrator {
         funding: &Funding,
         added: &[Htlc],
     ) -> Option<Rebuilt> {
-        let htlcs = self.bolt3_htlcs(owner, commitment, added);
+        self.build(secp, owner, commitment, funding, self.bolt3_htlcs(owner, commitment, added))
+    }
+
+    /// Builds a commitment from these HTLCs, which are in the commitment's own order.
+    pub(crate) fn build(
+        &self,
+        secp: &Secp256k1<All>,
+        owner: Side,
+        commitment: &Commitment,
+        funding: &Funding,
+        htlcs: Vec<CommitmentHtlc>,
+    ) -> Option<Rebuilt> {
         let built = self.terms(owner, commitment, funding, &htlcs).build(secp).ok()?;
         Some(Rebuilt { htlcs, built })
     }

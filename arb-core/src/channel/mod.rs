@@ -16,6 +16,7 @@ use crate::ids::{ActionId, ChannelId, HtlcRef};
 use crate::notice::{FreezeReason, Notice};
 use crate::outcome::Upstream;
 use crate::record::Sweep;
+use crate::revoked::RevokedCommitment;
 use crate::sweep::{self, Desk, Trouble};
 use crate::units::Height;
 use crate::view::{Close, classify, commitment_number};
@@ -82,6 +83,8 @@ pub struct ChannelArbitrator {
     /// The least id that was never used, by direction: offered, received.
     pub(crate) next_htlc: (u64, u64),
     pub(crate) ratchet: Ratchet,
+    /// What was loaded of revoked commitments that confirmed, every candidate by number; none where nobody knows it.
+    pub(crate) revoked: BTreeMap<u64, Vec<RevokedCommitment>>,
     pub(crate) chain: ChainFacts,
     pub(crate) requests: Requests,
     /// What waits for `Performed`.
@@ -236,6 +239,7 @@ impl ChannelArbitrator {
             htlcs: BTreeMap::new(),
             next_htlc: (0, 0),
             ratchet: Ratchet::default(),
+            revoked: BTreeMap::new(),
             chain,
             requests: Requests::default(),
             outbox: BTreeMap::new(),

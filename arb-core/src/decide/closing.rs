@@ -50,8 +50,14 @@ fn alerts(docket: &ChannelView<'_>, out: &mut Vec<Conclusion>) {
     if let Some(close) = &docket.close {
         match close.kind {
             CloseKind::Unknown => raise(Alert::UnknownCommitment { txid: close.txid }),
+            // What was stored may still say that it is another one.
+            CloseKind::Revoked if close.loading => {}
             CloseKind::Revoked => {
-                raise(Alert::RevokedCommitment { number: close.number.unwrap_or(0), txid: close.txid });
+                let (number, txid) = (close.number.unwrap_or(0), close.txid);
+                raise(Alert::RevokedCommitment { number, txid });
+                if close.rebuilt.is_none() {
+                    raise(Alert::RevokedStateMissing { number, txid });
+                }
             }
             CloseKind::Local | CloseKind::Remote | CloseKind::RemotePending | CloseKind::Mutual => {}
         }

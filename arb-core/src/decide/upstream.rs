@@ -103,13 +103,31 @@ fn was_paid(docket: &ChannelView<'_>, htlc: HtlcRef, state: &HtlcState) -> bool 
         // Off chain: the node told us of the preimage.
         None => is_open(docket),
         Some(CloseKind::Mutual) => false,
-        Some(CloseKind::Unknown | CloseKind::Revoked) => {
+        // What the cheat took with a preimage is ours again once it is penalised.
+        Some(CloseKind::Revoked) => match docket.output_of(htlc) {
+            Some(outpoint) => docket.spends.get(&outpoint).is_some_and(shows) && cheat_has(docket, outpoint),
+            None => {
+                let mut shown =
+                    docket.spends.iter().filter(|(outpoint, spend)| is_its_amount(outpoint) && shows(spend));
+                shown.any(|(outpoint, _)| cheat_has(docket, *outpoint))
+            }
+        },
+        Some(CloseKind::Unknown) => {
             docket.spends.iter().any(|(outpoint, spend)| is_its_amount(outpoint) && shows(spend))
         }
         Some(CloseKind::Local | CloseKind::Remote | CloseKind::RemotePending) => {
             docket.output_of(htlc).and_then(|outpoint| docket.spends.get(&outpoint)).is_some_and(shows)
         }
     }
+}
+
+/// Whether the cheat has got away with a revoked output: its HTLC transaction's output is spent, and not by us.
+fn cheat_has(docket: &ChannelView<'_>, outpoint: OutPoint) -> bool {
+    let kit = docket.close.as_deref().map(|close| docket.kit(close));
+    kit.zip(docket.spends.get(&outpoint)).is_some_and(|(kit, spend)| match kit.stolen_second_level(spend) {
+        Some((second, _)) => docket.spends.get(&second).is_some_and(|last| last.path != SpendPath::Revocation),
+        None => spend.path != SpendPath::Revocation,
+    })
 }
 
 /// The rule by which an HTLC without a usable preimage is failed now, if one applies.
@@ -131,8 +149,7 @@ fn failure(bench: &Bench<'_>, docket: &ChannelView<'_>, htlc: HtlcRef, state: &H
     if !docket.channel.has_output_somewhere(htlc) && docket.output_of(htlc).is_none() {
         // A commitment that we do not know, or no longer know, may have an output for it all the same; so may one that
         // an old journal misses.
-        let foreign = |close: &Close| matches!(close.kind, CloseKind::Unknown | CloseKind::Revoked);
-        let foreign = docket.close.as_ref().is_some_and(|close| foreign(close));
+        let foreign = docket.close.as_ref().is_some_and(|close| close.is_foreign());
         let suspect = bench.view.court().suspects(docket.channel);
         if !foreign && !suspect && !docket.channel.ratchet.outdated {
             return Some(FailReason::OnNoCommitment);
@@ -156,7 +173,7 @@ fn by_the_chain(docket: &ChannelView<'_>, close: &Close, htlc: HtlcRef) -> Optio
     let buried = docket.tip.buries(close.height, docket.fail_depth);
     match close.kind {
         CloseKind::Unknown => None,
-        CloseKind::Revoked => buried.then_some(FailReason::Revoked),
+        CloseKind::Revoked => (buried && !close.loading).then_some(FailReason::Revoked),
         CloseKind::Mutual => buried.then_some(FailReason::MutualClose),
         CloseKind::Local | CloseKind::Remote | CloseKind::RemotePending => match docket.output_of(htlc) {
             None => buried.then_some(FailReason::NotOnConfirmed),

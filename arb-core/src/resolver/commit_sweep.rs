@@ -68,6 +68,7 @@ impl CommitSweep {
             script_pubkey: output.script_pubkey.clone(),
             witness_script,
             point,
+            secret: None,
             preimage: None,
             peer_signature: None,
             sequence,

@@ -119,6 +119,7 @@ impl ResolverKit<'_> {
             script_pubkey: output.script_pubkey.clone(),
             witness_script: Some(delayed_script(&keys.revocation, delay, &keys.owner_delayed)),
             point: keys.per_commitment_point,
+            secret: None,
             preimage: None,
             peer_signature: None,
             sequence: u32::from(delay),
@@ -162,6 +163,7 @@ impl ResolverKit<'_> {
             script_pubkey: output.script_pubkey.clone(),
             witness_script: Some(htlc_script(self.channel.facts.channel_type, terms, &rebuilt.built.keys)),
             point: rebuilt.built.keys.per_commitment_point,
+            secret: None,
             preimage: if htlc.is_offered() { None } else { self.channel.usable(htlc) },
             peer_signature: match self.owner() {
                 Side::Local => Some(self.peer_signature(position)?),

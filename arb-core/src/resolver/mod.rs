@@ -6,6 +6,7 @@
 //! its fixed point whenever its channel is touched, so a reorg needs no inverse of anything (R9).
 
 mod anchor;
+mod breach;
 mod commit_sweep;
 mod htlc;
 mod incoming_contest;
@@ -13,7 +14,7 @@ mod incoming_success;
 mod outgoing_contest;
 mod outgoing_timeout;
 
-use crate::bolt3::{CompactSig, Point, Preimage};
+use crate::bolt3::{CompactSig, Point, Preimage, Secret};
 use crate::channel::{ChannelArbitrator, HtlcState};
 use crate::facts::Side;
 use crate::ids::HtlcRef;
@@ -29,6 +30,7 @@ use bitcoin::{OutPoint, ScriptBuf, TxOut, Txid};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use anchor::Anchor;
+pub(crate) use breach::{Breach, Revoked};
 pub(crate) use commit_sweep::CommitSweep;
 pub(crate) use htlc::{Taker, taker};
 pub(crate) use incoming_contest::IncomingContest;
@@ -51,6 +53,8 @@ pub enum ResolverKind {
     IncomingSuccess,
     /// Our anchor.
     Anchor,
+    /// An output of a revoked commitment, or of what the cheat made of it.
+    Breach,
 }
 
 /// Whoever owns a contract right now.
@@ -62,6 +66,7 @@ pub(crate) enum Resolver {
     IncomingContest(IncomingContest),
     IncomingSuccess(IncomingSuccess),
     Anchor(Anchor),
+    Breach(Breach),
 }
 
 /// What a resolver may look at; all borrowed, read-only.
@@ -103,7 +108,10 @@ pub(crate) struct Claim {
     pub(crate) amount_sat: u64,
     pub(crate) script_pubkey: ScriptBuf,
     pub(crate) witness_script: Option<ScriptBuf>,
+    /// What tweaks the key: the commitment's point. For an anchor and a penalty, the key itself.
     pub(crate) point: Point,
+    /// The counterparty's secret, for a penalty.
+    pub(crate) secret: Option<Secret>,
     pub(crate) preimage: Option<Preimage>,
     pub(crate) peer_signature: Option<CompactSig>,
     pub(crate) sequence: u32,
@@ -132,6 +140,7 @@ impl Resolver {
             Self::IncomingContest(_) => ResolverKind::IncomingContest,
             Self::IncomingSuccess(_) => ResolverKind::IncomingSuccess,
             Self::Anchor(_) => ResolverKind::Anchor,
+            Self::Breach(_) => ResolverKind::Breach,
         }
     }
 
@@ -143,6 +152,7 @@ impl Resolver {
             Self::IncomingContest(resolver) => resolver.next(kit),
             Self::IncomingSuccess(resolver) => resolver.next(kit),
             Self::Anchor(resolver) => resolver.next(kit),
+            Self::Breach(resolver) => resolver.next(kit),
         }
     }
 

@@ -109,6 +109,7 @@ pub(crate) fn anchor_claim(funding: &Funding, outpoint: OutPoint, since: Height)
         script_pubkey: script.to_p2wsh(),
         witness_script: Some(script),
         point: funding.local_key,
+        secret: None,
         preimage: None,
         peer_signature: None,
         sequence: 0xffff_fffd,

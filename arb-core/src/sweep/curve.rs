@@ -16,7 +16,7 @@
 use crate::event::Fees;
 use crate::policy::Policy;
 use crate::sweep::price::{FEERATE_MIN, NARROWEST_OUTPUT_WEIGHT};
-use crate::sweep::terms::{Bundle, Stake, Terms};
+use crate::sweep::terms::{Bundle, Class, Stake, Terms};
 use crate::units::{Blocks, Height};
 use serde::{Deserialize, Serialize};
 
@@ -72,8 +72,8 @@ impl Now<'_> {
     }
 
     /// Whether a deadline is so near that its claim stands alone: whoever pins or claims another one must not delay it.
-    pub(crate) fn is_urgent(&self, deadline: Option<Height>) -> bool {
-        deadline.is_some_and(|deadline| self.left(deadline) <= self.policy.alone)
+    pub(crate) fn is_urgent(&self, class: Class, deadline: Option<Height>) -> bool {
+        deadline.is_some_and(|deadline| self.left(deadline) <= class.alone(self.policy))
     }
 
     /// The feerate that a claim wants. Its own budget may not bear that, but together with others it may: what is offered is

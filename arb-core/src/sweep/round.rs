@@ -107,10 +107,10 @@ impl<'a> Round<'a> {
     /// Near a deadline every claim stands alone (pinning one must not pin all), if that can be paid: one of them has to
     /// replace the whole group's transaction (BIP 125), and those whose fee comes from the wallet need coins of their own.
     fn heir(&mut self, group: &Group, bundle: &Bundle<'a>) -> Option<OutPoint> {
-        if !self.now.is_urgent(bundle.deadline()) {
+        let first = *bundle.members.first()?;
+        if !self.now.is_urgent(first.class, bundle.deadline()) {
             return None;
         }
-        let first = *bundle.members.first()?;
         let heir = match first.pays {
             // Who has the coins keeps them.
             Pays::FromWallet => first,
@@ -254,7 +254,7 @@ impl<'a> Round<'a> {
         let mut parts: Vec<Bundle<'a>> = Vec::new();
         let mut open: BTreeMap<(Class, Pays, Height, bool), usize> = BTreeMap::new();
         for terms in loose {
-            let place = (terms.class, terms.pays, terms.lock_time, self.now.is_urgent(terms.deadline()));
+            let place = (terms.class, terms.pays, terms.lock_time, self.now.is_urgent(terms.class, terms.deadline()));
             let part = open.get(&place).copied().filter(|_| !self.stands_alone(terms));
             let fits = part.and_then(|index| parts.get_mut(index)).filter(|part| self.joins(part, terms));
             match fits {
@@ -275,13 +275,16 @@ impl<'a> Round<'a> {
     fn stands_alone(&self, terms: &Terms) -> bool {
         let apart = match (terms.class, terms.pays) {
             (Class::Anchor, _) | (_, Pays::Signed) => true,
-            (Class::Contested | Class::Delayed, Pays::FromValue | Pays::FromWallet) => false,
+            (
+                Class::Contested | Class::Delayed | Class::PenaltySafe | Class::PenaltyRaced,
+                Pays::FromValue | Pays::FromWallet,
+            ) => false,
         };
         let poor = terms.pays == Pays::FromWallet && self.desk.missing.contains_key(&terms.outpoint);
         // Whether a group can be dissolved was asked for singles: all of its claims become that, also those with more time.
         let dissolved =
             self.opened.iter().any(|opened| opened.stands && opened.group.members.contains(&terms.outpoint));
-        apart || dissolved || self.is_suspect(terms) || (self.now.is_urgent(terms.deadline()) && !poor)
+        apart || dissolved || self.is_suspect(terms) || (self.now.is_urgent(terms.class, terms.deadline()) && !poor)
     }
 
     /// Deadlines are compatible when the later one is not more than a quarter of the time away from the nearest.

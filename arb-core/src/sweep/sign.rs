@@ -3,7 +3,7 @@
 //! Every answer is verified against the very transaction and key before it is taken (R14).
 
 use crate::action::{InputToSign, SignRequest, SigningKey};
-use crate::bolt3::{CompactSig, Point, counterparty_sighash_type, derive_public_key, verify_sig, witness};
+use crate::bolt3::{CompactSig, Point, Secret, counterparty_sighash_type, derive_public_key, verify_sig, witness};
 use crate::channel::{ChannelArbitrator, Rebuilt, SweepState};
 use crate::event::{FeeInput, InputSignature};
 use crate::facts::{Funding, Side};
@@ -176,6 +176,8 @@ fn claim_witness(
         ClaimPath::DirectTimeout => witness::direct_timeout(ours, script?),
         ClaimPath::DirectPreimage => witness::direct_preimage(ours, &claim.preimage?, script?),
         ClaimPath::Anchor => witness::anchor_by_key(ours, script?),
+        ClaimPath::ToLocalPenalty | ClaimPath::SecondLevelPenalty => witness::penalty(ours, script?),
+        ClaimPath::OfferedPenalty | ClaimPath::ReceivedPenalty => witness::htlc_penalty(ours, &key, script?),
     })
 }
 
@@ -191,6 +193,13 @@ fn key(channel: &ChannelArbitrator, claim: &Claim) -> SigningKey {
             let funding = channel.facts.fundings.iter().find(|funding| funding.local_key == claim.point);
             SigningKey::Funding(funding.map_or(claim.outpoint, |funding| funding.outpoint))
         }
+        ClaimPath::ToLocalPenalty
+        | ClaimPath::OfferedPenalty
+        | ClaimPath::ReceivedPenalty
+        | ClaimPath::SecondLevelPenalty => {
+            // Every penalty has its secret: one without could not be signed, and would be refused.
+            SigningKey::Revocation(claim.secret.unwrap_or(Secret([0; 32])))
+        }
     }
 }
 
@@ -204,7 +213,11 @@ fn public_key(secp: &Secp256k1<All>, channel: &ChannelArbitrator, claim: &Claim)
         ClaimPath::HtlcTimeout | ClaimPath::HtlcSuccess | ClaimPath::DirectTimeout | ClaimPath::DirectPreimage => {
             derive_public_key(secp, &basepoints.htlc, &claim.point).ok()
         }
-        ClaimPath::Anchor => Some(claim.point),
+        ClaimPath::Anchor
+        | ClaimPath::ToLocalPenalty
+        | ClaimPath::OfferedPenalty
+        | ClaimPath::ReceivedPenalty
+        | ClaimPath::SecondLevelPenalty => Some(claim.point),
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::event::FeeInput;
 use crate::policy::Policy;
 use crate::sweep::price::{FRAME_WEIGHT, WALLET_INPUT_WEIGHT, WEIGHT_MAX, fee_sat, output_weight};
-use crate::units::Height;
+use crate::units::{Blocks, Height};
 use alloc::vec::Vec;
 use bitcoin::{OutPoint, ScriptBuf};
 use serde::{Deserialize, Serialize};
@@ -17,6 +17,22 @@ pub enum Class {
     Delayed,
     /// A child that pays for its unconfirmed commitment: always alone (B48).
     Anchor,
+    /// A revoked output that the cheat can only take after a delay: `to_local`, and what an HTLC transaction left.
+    PenaltySafe,
+    /// A revoked HTLC output: the cheat's own HTLC transaction may spend it at any time, and whatever shares a transaction
+    /// with its penalty then has to begin anew (V11, B44).
+    PenaltyRaced,
+}
+
+impl Class {
+    /// How many blocks before a deadline a claim of this class stands alone: penalties early enough that who pins a batch
+    /// gains nothing (BOLT 5 V10, B45).
+    pub(crate) const fn alone(self, policy: &Policy) -> Blocks {
+        match self {
+            Self::PenaltySafe | Self::PenaltyRaced => policy.penalty_split,
+            Self::Contested | Self::Delayed | Self::Anchor => policy.alone,
+        }
+    }
 }
 
 /// Where the fee of a claim comes from.

@@ -113,7 +113,11 @@ pub(super) const fn is_second_level(path: ClaimPath) -> bool {
         | ClaimPath::SecondLevelOutput
         | ClaimPath::DirectTimeout
         | ClaimPath::DirectPreimage
-        | ClaimPath::Anchor => false,
+        | ClaimPath::Anchor
+        | ClaimPath::ToLocalPenalty
+        | ClaimPath::OfferedPenalty
+        | ClaimPath::ReceivedPenalty
+        | ClaimPath::SecondLevelPenalty => false,
     }
 }
 
@@ -134,6 +138,14 @@ fn budget_sat(view: &ChannelView<'_>, claim: &Claim, spent: &ChildSpent) -> u64 
         ClaimPath::SecondLevelOutput => whole.saturating_sub(first_stage_sat(view, claim)),
         ClaimPath::HtlcTimeout | ClaimPath::HtlcSuccess | ClaimPath::DirectTimeout | ClaimPath::DirectPreimage => {
             whole.saturating_sub(spent.part_of(claim.amount_sat))
+        }
+        // The cheat shall not save anything by making it expensive.
+        ClaimPath::ToLocalPenalty
+        | ClaimPath::OfferedPenalty
+        | ClaimPath::ReceivedPenalty
+        | ClaimPath::SecondLevelPenalty => {
+            let near = claim.deadline.is_some_and(|deadline| view.tip.after(view.policy.penalty_split) >= deadline);
+            if near { claim.amount_sat } else { whole }
         }
         ClaimPath::ToLocal | ClaimPath::ToRemote | ClaimPath::Anchor => whole,
     }
@@ -179,6 +191,8 @@ const fn class(path: ClaimPath) -> Class {
         }
         ClaimPath::ToLocal | ClaimPath::ToRemote | ClaimPath::SecondLevelOutput => Class::Delayed,
         ClaimPath::Anchor => Class::Anchor,
+        ClaimPath::ToLocalPenalty | ClaimPath::SecondLevelPenalty => Class::PenaltySafe,
+        ClaimPath::OfferedPenalty | ClaimPath::ReceivedPenalty => Class::PenaltyRaced,
     }
 }
 
@@ -193,7 +207,11 @@ pub(crate) const fn pays(path: ClaimPath, channel_type: ChannelType) -> Pays {
             | ClaimPath::ToRemote
             | ClaimPath::SecondLevelOutput
             | ClaimPath::DirectTimeout
-            | ClaimPath::DirectPreimage,
+            | ClaimPath::DirectPreimage
+            | ClaimPath::ToLocalPenalty
+            | ClaimPath::OfferedPenalty
+            | ClaimPath::ReceivedPenalty
+            | ClaimPath::SecondLevelPenalty,
             _,
         ) => Pays::FromValue,
     }
@@ -209,6 +227,10 @@ const fn kind(path: ClaimPath) -> ClaimKind {
         ClaimPath::DirectTimeout => ClaimKind::DirectTimeout,
         ClaimPath::DirectPreimage => ClaimKind::DirectPreimage,
         ClaimPath::Anchor => ClaimKind::AnchorByKey,
+        ClaimPath::ToLocalPenalty => ClaimKind::ToLocalPenalty,
+        ClaimPath::OfferedPenalty => ClaimKind::OfferedPenalty,
+        ClaimPath::ReceivedPenalty => ClaimKind::ReceivedPenalty,
+        ClaimPath::SecondLevelPenalty => ClaimKind::SecondLevelPenalty,
     }
 }
 

@@ -5,11 +5,11 @@
 mod close;
 mod wake;
 
-pub(crate) use close::{Close, classify, commitment_number};
+pub(crate) use close::{Close, Penalty, classify, commitment_number};
 pub(crate) use wake::{chain_height, forget_height, give_up_height};
 
 use crate::bolt3::{OutputKind, SpendPath, anchor_script, classify_spend, to_remote_script_pubkey};
-use crate::channel::{ChannelArbitrator, CloseKind, Level, Stage as ChannelStage};
+use crate::channel::{ChannelArbitrator, CloseKind, KeptTx, Level, Stage as ChannelStage};
 use crate::facts::Side;
 use crate::ids::{ContractId, HtlcRef};
 use crate::notice::ContractKind;
@@ -17,7 +17,7 @@ use crate::outcome::ContractOutcome;
 use crate::policy::Policy;
 use crate::record::StageRecord;
 use crate::resolver::{
-    Anchor, CommitSweep, IncomingContest, OutgoingContest, Resolver, ResolverKind, ResolverKit, Stage,
+    Anchor, Breach, CommitSweep, IncomingContest, OutgoingContest, Resolver, ResolverKind, ResolverKit, Revoked, Stage,
 };
 use crate::units::{Blocks, Height};
 use alloc::collections::BTreeMap;
@@ -99,6 +99,7 @@ impl<'a> ChannelView<'a> {
     /// Whether every contract is irrevocable and every origin has an outcome that the node acknowledged.
     pub(crate) fn is_resolved(&self, close: &Close) -> bool {
         self.tip.buries(close.height, self.policy.forget_depth)
+            && !close.loading
             && self.foreign_until(close).is_none_or(|until| self.tip >= until)
             && self.contracts.iter().all(|contract| matches!(contract.state, ContractState::Done(_)))
             && self.channel.htlcs.keys().filter(|htlc| htlc.is_offered()).all(|htlc| {
@@ -109,9 +110,8 @@ impl<'a> ChannelView<'a> {
     /// Until when the outputs of a commitment that we cannot rebuild are watched: any of them may be an HTLC whose spend
     /// shows a preimage (R6). All spent for good, or long past every delay and expiry that we know of.
     pub(crate) fn foreign_until(&self, close: &Close) -> Option<Height> {
-        match close.kind {
-            CloseKind::Revoked | CloseKind::Unknown => {}
-            CloseKind::Local | CloseKind::Remote | CloseKind::RemotePending | CloseKind::Mutual => return None,
+        if !close.is_foreign() {
+            return None;
         }
         let outputs = self.channel.chain.kept.get(&close.txid).map_or(0, |kept| kept.tx.output.len());
         let outputs = (0..u32::try_from(outputs).unwrap_or(u32::MAX)).map(|vout| OutPoint { txid: close.txid, vout });
@@ -159,6 +159,7 @@ impl<'a> ChannelView<'a> {
         let Some(close) = &self.close else { return Vec::new() };
         let mut contracts = match close.kind {
             CloseKind::Local | CloseKind::Remote | CloseKind::RemotePending => self.known_outputs(close),
+            CloseKind::Revoked if close.rebuilt.is_some() => self.known_outputs(close),
             CloseKind::Revoked | CloseKind::Unknown => self.outputs_by_script(close),
             CloseKind::Mutual => Vec::new(),
         };
@@ -192,6 +193,9 @@ impl<'a> ChannelView<'a> {
                 (OutputKind::Htlc(position), Side::Local | Side::Remote) => {
                     commitment.htlcs.get(*position).map(|htlc| (ContractKind::Htlc, Some(*htlc)))
                 }
+                (OutputKind::ToOwner, Side::Remote) if close.kind == CloseKind::Revoked => {
+                    Some((ContractKind::RevokedToLocal, None))
+                }
                 (OutputKind::ToOwner | OutputKind::OwnerAnchor, Side::Remote)
                 | (OutputKind::ToOther | OutputKind::OtherAnchor, Side::Local) => None,
             };
@@ -203,7 +207,8 @@ impl<'a> ChannelView<'a> {
     }
 
     /// The outputs of a commitment that we cannot rebuild: our main output and our anchor have scripts of their own,
-    /// whoever made the transaction (static_remotekey).
+    /// whoever made the transaction (static_remotekey). So has everything that a cheat has to wait for, once the commitment
+    /// is revoked.
     fn outputs_by_script(&self, close: &Close) -> Vec<Contract> {
         let Some(kept) = self.channel.chain.kept.get(&close.txid) else { return Vec::new() };
         let facts = &self.channel.facts;
@@ -222,9 +227,28 @@ impl<'a> ChannelView<'a> {
                 contracts.extend(contract(&kit, outpoint, ContractKind::ToRemote, None));
             } else if anchor.as_ref() == Some(&output.script_pubkey) {
                 contracts.extend(contract(&kit, outpoint, ContractKind::Anchor, None));
+            } else if close.penalty.as_ref().is_some_and(|penalty| penalty.script_pubkey == output.script_pubkey) {
+                contracts.extend(contract(&kit, outpoint, ContractKind::RevokedToLocal, None));
             }
         }
+        for outpoint in self.second_levels_by_script(close) {
+            contracts.extend(contract(&kit, outpoint, ContractKind::RevokedSecondLevel, None));
+        }
         contracts
+    }
+
+    /// Whatever lies under the revoked keys in a transaction that spends an output of the close: every output, since one
+    /// transaction may carry several HTLCs (B42).
+    fn second_levels_by_script(&self, close: &Close) -> Vec<OutPoint> {
+        let Some(penalty) = &close.penalty else { return Vec::new() };
+        let spends_it = |kept: &KeptTx| kept.tx.input.iter().any(|input| input.previous_output.txid == close.txid);
+        let spenders = self.channel.chain.kept.iter().filter(|(_, kept)| spends_it(kept));
+        let outputs = spenders.flat_map(|(txid, kept)| {
+            let outputs =
+                (0..).zip(&kept.tx.output).filter(|(_, output)| output.script_pubkey == penalty.script_pubkey);
+            outputs.map(|(vout, _)| OutPoint { txid: *txid, vout })
+        });
+        outputs.collect()
     }
 
     /// An HTLC that the confirmed transaction has no output for: over once its origin has an outcome.
@@ -263,6 +287,14 @@ fn contract(kit: &ResolverKit<'_>, outpoint: OutPoint, kind: ContractKind, htlc:
     let resolver = match (kind, htlc) {
         (ContractKind::ToLocal | ContractKind::ToRemote, _) => Resolver::CommitSweep(CommitSweep { outpoint }),
         (ContractKind::Anchor, _) => Resolver::Anchor(Anchor { outpoint }),
+        (ContractKind::RevokedToLocal, _) => Resolver::Breach(Breach { outpoint, what: Revoked::ToLocal }),
+        (ContractKind::RevokedSecondLevel, _) => {
+            let confirmed = kit.channel.chain.kept.get(&outpoint.txid)?.height;
+            Resolver::Breach(Breach { outpoint, what: Revoked::SecondLevel { confirmed } })
+        }
+        (ContractKind::Htlc, Some(htlc)) if kit.close.kind == CloseKind::Revoked => {
+            Resolver::Breach(Breach { outpoint, what: Revoked::Htlc(htlc) })
+        }
         (ContractKind::Htlc, Some(htlc)) if htlc.is_offered() => {
             Resolver::OutgoingContest(OutgoingContest { outpoint, htlc })
         }

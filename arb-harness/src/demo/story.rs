@@ -144,6 +144,8 @@ pub const fn kind_name(kind: ContractKind) -> &'static str {
         ContractKind::ToRemote => "to_remote",
         ContractKind::Anchor => "anchor",
         ContractKind::Htlc => "htlc",
+        ContractKind::RevokedToLocal => "revoked_to_local",
+        ContractKind::RevokedSecondLevel => "revoked_second_level",
     }
 }
 
@@ -156,6 +158,7 @@ pub const fn resolver_name(kind: ResolverKind) -> &'static str {
         ResolverKind::IncomingContest => "IncomingContest",
         ResolverKind::IncomingSuccess => "IncomingSuccess",
         ResolverKind::Anchor => "Anchor",
+        ResolverKind::Breach => "Breach",
     }
 }
 

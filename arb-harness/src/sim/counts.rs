@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 /// Every name that is counted: those that never happen are shown, too.
-pub(super) const NAMES: [&str; 84] = [
+pub(super) const NAMES: [&str; 85] = [
     "channel/one",
     "channel/linked",
     "channel/static_remotekey",
@@ -32,6 +32,7 @@ pub(super) const NAMES: [&str; 84] = [
     "resolver/IncomingContest",
     "resolver/IncomingSuccess",
     "resolver/Anchor",
+    "resolver/Breach",
     "outcome/claimed",
     "outcome/taken_by_peer",
     "outcome/unclaimed",

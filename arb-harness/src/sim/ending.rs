@@ -401,6 +401,7 @@ fn resolver_name(kind: ResolverKind) -> &'static str {
         ResolverKind::IncomingContest => "resolver/IncomingContest",
         ResolverKind::IncomingSuccess => "resolver/IncomingSuccess",
         ResolverKind::Anchor => "resolver/Anchor",
+        ResolverKind::Breach => "resolver/Breach",
     }
 }
 

@@ -224,10 +224,12 @@ fn a_closing_spends_the_funding_and_has_the_output_that_is_ours() {
 }
 
 #[test]
-fn known_by_name_and_not_supported() {
+fn what_is_not_revoked_cannot_be_loaded() {
     let (mut bench, fixture) = running();
-    let event = Event::RevokedLoaded { channel: fixture.id(), number: 0, htlcs: Vec::new() };
-    assert!(matches!(bench.refuse(&event), Rejected::NotSupported(_)), "{event:?}");
+    for number in [0, 1, u64::MAX] {
+        let event = Event::RevokedLoaded { channel: fixture.id(), number, candidates: Vec::new() };
+        assert_eq!(bench.refuse(&event), Rejected::NotRevoked { number });
+    }
 }
 
 #[test]

@@ -4,12 +4,13 @@
 //! Blocks are not checked: a court has to bear any transaction. What is valid is the business of the closes on the
 //! embedded chain. Every test ends with the shared `check`, because a bench checks when it is dropped.
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 
 use arb_core::{
-    Acknowledged, Action, Alert, Block, ChainArbitrator, ChannelId, ChannelIndex, CloseKind, ContractOutcome,
-    ContractStatus, Disconnected, Docket, Event, FeeInput, FeeInputsOffered, Frame, Freshness, Heard, Htlc, HtlcRef,
-    Log, Pending, Rejected, Scanned, SignRequest, Signed, Stage, Tip, Upstream,
+    Acknowledged, Action, Alert, Block, ChainArbitrator, ChannelId, ChannelIndex, CloseKind, CommitmentRow,
+    ContractOutcome, ContractStatus, Disconnected, Docket, Event, FeeInput, FeeInputsOffered, Frame, Freshness, Heard,
+    Htlc, HtlcRef, Log, Pending, Rejected, RevokedCommitment, Scanned, SignRequest, Signed, Stage, Tip, Upstream,
 };
 use arb_harness::check::check;
 use arb_harness::fixture::ChannelFixture;
@@ -21,15 +22,26 @@ use bitcoin::{BlockHash, OutPoint, Transaction, Txid};
 
 pub use crate::parts::*;
 
-/// Keeps every frame.
+/// Keeps every frame, and the rows of past commitments.
 #[derive(Clone, Debug, Default)]
-pub struct Frames(pub Vec<Frame>);
+pub struct Frames(pub Vec<Frame>, pub BTreeMap<(ChannelIndex, u64), CommitmentRow>);
+
+impl Frames {
+    /// What a log answers about a past commitment.
+    pub fn revoked(&self, channel: ChannelIndex, number: u64) -> Vec<RevokedCommitment> {
+        let Some(row) = self.1.get(&(channel, number)) else { return Vec::new() };
+        let from = row.builds_on().unwrap_or(number);
+        CommitmentRow::unfold(self.1.range((channel, from)..=(channel, number)).map(|(_, row)| row)).unwrap()
+    }
+}
 
 impl Log for Frames {
     type Error = Infallible;
 
     fn append(&mut self, pending: &Pending<'_>) -> Result<(), Infallible> {
         self.0.push(pending.frame().clone());
+        let rows = pending.commitments().iter().map(|stored| ((stored.channel, stored.number), stored.row.clone()));
+        self.1.extend(rows);
         Ok(())
     }
 }
@@ -262,6 +274,10 @@ impl Bench {
     pub fn answer(&mut self, action: Action) -> Option<Event> {
         let tip = self.tip();
         Some(match action {
+            Action::LoadRevoked { channel, number, .. } => {
+                let index = self.court.index_of(&channel)?;
+                Event::RevokedLoaded { channel, number, candidates: self.frames.revoked(index, number) }
+            }
             Action::Watch { channel, parent, .. } => {
                 Event::Scanned(Box::new(Scanned { channel, parent, through: height(tip), spends: Vec::new() }))
             }
@@ -313,8 +329,7 @@ impl Bench {
             Action::SettleUpstream { .. }
             | Action::FailUpstream { .. }
             | Action::AskForPreimage { .. }
-            | Action::HoldFeeInputs { .. }
-            | Action::LoadRevoked { .. } => return None,
+            | Action::HoldFeeInputs { .. } => return None,
         })
     }
 

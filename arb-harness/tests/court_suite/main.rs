@@ -7,6 +7,7 @@ mod bad_answers;
 mod bad_commitments;
 mod bad_input;
 mod bench;
+mod breach;
 mod duplicates;
 mod going_to_chain;
 mod incidents_contracts;

@@ -66,6 +66,9 @@ pub(crate) fn stage(stage: &StageRecord) -> String {
 pub(crate) fn alert(alert: &Alert) -> String {
     match alert {
         Alert::RevokedCommitment { number, txid: id } => format!("revoked commitment {number} confirmed: {id}"),
+        Alert::RevokedStateMissing { number, txid: id } => {
+            format!("nobody knows the HTLCs of revoked commitment {number}: {id}; they cannot be taken")
+        }
         Alert::UnknownCommitment { txid: id } => format!("an unknown transaction spent the funding: {id}"),
         Alert::Outdated => "our state is outdated: nothing of ours is sent".to_owned(),
         Alert::UpstreamAtRisk { htlc, amount_sat, upstream_expiry } => {
