@@ -20,8 +20,19 @@ pub struct Known<'a> {
     pub ours: &'a BTreeSet<ScriptBuf>,
     /// From which tip height on a received HTLC's preimage might be used.
     pub usable_since: &'a BTreeMap<HtlcRef, u32>,
-    /// Whether the court knew the confirmed commitment: what it did not know it cannot claim, except its main output.
-    pub known_commitment: bool,
+    /// What the court knows of the confirmed commitment.
+    pub commitment: Knowledge,
+}
+
+/// What the court knows of a commitment, and so what it may claim of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Knowledge {
+    /// It could confirm by right: what is ours can be claimed.
+    Live,
+    /// Nothing: only our main output can be claimed.
+    Nothing,
+    /// It is the counterparty's, and revoked: everything can be claimed but the counterparty's anchor.
+    Revoked,
 }
 
 /// The sheet of a channel whose funding is spent; `None` while it is not.
@@ -43,11 +54,14 @@ pub fn sheet(chain: &Chain, known: &Known<'_>) -> Result<Option<Sheet>, FixtureE
             }
         }
         Some(commitment) => {
-            let mut ledger = Ledger { chain, known, commitment: &commitment, counted: BTreeSet::new(), sheet };
+            let counted = BTreeSet::new();
+            let mut ledger = Ledger { chain, known, commitment: &commitment, counted, own_fees_sat: 0, sheet };
             for (vout, kind) in (0..).zip(&commitment.built.outputs) {
                 ledger.output(commitment.outpoint(vout), *kind);
             }
             sheet = ledger.sheet;
+            // At the end: the least of several outputs may be worth less than the fee that all of them paid.
+            sheet.swept_sat -= ledger.own_fees_sat;
         }
     }
     Ok(Some(sheet))
@@ -59,6 +73,8 @@ struct Ledger<'a> {
     commitment: &'a Commitment,
     /// Our transactions of which the fee is counted: several outputs may share one.
     counted: BTreeSet<Txid>,
+    /// What these paid out of what they swept.
+    own_fees_sat: u64,
     sheet: Sheet,
 }
 
@@ -66,7 +82,10 @@ impl Ledger<'_> {
     fn output(&mut self, outpoint: OutPoint, kind: OutputKind) {
         let commitment = self.commitment;
         let value_sat = value(&commitment.built.tx, outpoint.vout);
+        let revoked = self.known.commitment == Knowledge::Revoked;
         match (kind, commitment.owner) {
+            (OutputKind::ToOwner, Side::Remote) if revoked => self.own(outpoint, value_sat),
+            (OutputKind::Htlc(_), Side::Remote) if revoked => self.penalty(outpoint, value_sat),
             (OutputKind::ToOwner, Side::Local) | (OutputKind::ToOther, Side::Remote) => self.own(outpoint, value_sat),
             (OutputKind::ToOwner | OutputKind::OwnerAnchor, Side::Remote)
             | (OutputKind::ToOther | OutputKind::OtherAnchor, Side::Local) => self.sheet.peer_sat += value_sat,
@@ -114,15 +133,29 @@ impl Ledger<'_> {
     fn swept(&mut self, txid: Txid, value_sat: u64) {
         let fee_sat = self.fee_once(txid).unwrap_or(0);
         self.sheet.swept_sat += value_sat;
-        self.sheet.swept_sat -= fee_sat;
+        self.own_fees_sat += fee_sat;
         self.sheet.fees_sat += fee_sat;
+    }
+
+    /// An HTLC on a revoked commitment: all of it is ours, also after a second-level transaction of the counterparty's. That
+    /// pays its fee of it or not at all; its paired output has the input's number, wherever that is (BOLT 3).
+    fn penalty(&mut self, outpoint: OutPoint, value_sat: u64) {
+        match spender(self.chain, outpoint) {
+            Some((_, tx, input)) if tx.input[input].witness.len() == 5 => {
+                let below = OutPoint::new(tx.compute_txid(), u32::try_from(input).unwrap_or(u32::MAX));
+                let paired_sat = value(tx, below.vout);
+                self.sheet.fees_sat += value_sat - paired_sat;
+                self.own(below, paired_sat);
+            }
+            Some(_) | None => self.own(outpoint, value_sat),
+        }
     }
 
     fn htlc(&mut self, htlc: HtlcRef, outpoint: OutPoint, value_sat: u64) {
         let (known, owner) = (self.known, self.commitment.owner);
         let usable = known.usable_since.get(&htlc).copied();
         let Some((height, tx, input)) = spender(self.chain, outpoint) else {
-            let claimable = known.known_commitment && (htlc.is_offered() || usable.is_some());
+            let claimable = known.commitment != Knowledge::Nothing && (htlc.is_offered() || usable.is_some());
             let sheet = &mut self.sheet;
             *(if claimable { &mut sheet.uneconomic_sat } else { &mut sheet.contested_unclaimed_sat }) += value_sat;
             return;

@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use arb_core::{Event, Frame};
 use arb_harness::chain::Chain;
+use arb_harness::demo::Scenario;
 use arb_harness::demo::stage::{Stage, StageError};
 use arb_harness::demo::story::Ending;
-use arb_harness::demo::{ClosedBy, Scenario};
 use arb_harness::fixture::ChannelFixture;
 use arb_harness::oracle::{self, Known};
 use arb_harness::process::Process;
@@ -58,7 +58,7 @@ pub(crate) fn play(
         fixture: &stage.fixture,
         ours: &stage.ours(),
         usable_since: &stage.usable_since(),
-        known_commitment: scenario.closed_by != ClosedBy::Unknown,
+        commitment: scenario.closed_by.knowledge(),
     };
     let oracle = oracle::sheet(&stage.chain, &known).map_err(|why| failed(why.into()))?;
     let contradicted = !stage.node.contradictions.is_empty();
@@ -102,13 +102,7 @@ fn finish_reorg(
     let Some((height, txid, _)) = chain.spender_of(&fixture.setup().funding) else { return Ok(()) };
     let Some((_, close)) = chain.confirmed(&txid) else { return Ok(()) };
     let confirmed = fixture.recognise(close)?.map(|commitment| (commitment.owner, commitment.number));
-    let number = ChannelFixture::BOLT3_NUMBER;
-    let last = match scenario.closed_by {
-        ClosedBy::Ours | ClosedBy::Theirs => Some((scenario.closed_by.owner(), number)),
-        ClosedBy::Pending | ClosedBy::Unknown => Some((scenario.closed_by.owner(), number + 1)),
-        ClosedBy::Mutual => None,
-    };
-    if confirmed != last {
+    if confirmed != scenario.last_commitment() {
         chain.reorg_drop((tip + 1).saturating_sub(height));
     }
     Ok(())

@@ -10,6 +10,9 @@ pub mod story;
 use arb_core::Side;
 use arb_core::bolt3::ChannelType;
 
+use crate::fixture::ChannelFixture;
+use crate::oracle::Knowledge;
+
 /// Which commitment confirms in the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ClosedBy {
@@ -21,6 +24,8 @@ pub enum ClosedBy {
     Pending,
     /// A commitment of theirs that we have no record of.
     Unknown,
+    /// A commitment of theirs that they had revoked.
+    Revoked,
     /// A closing transaction.
     Mutual,
 }
@@ -51,6 +56,8 @@ pub struct Scenario {
     pub preimages: Preimages,
     /// Whether another commitment confirms first, and leaves with a reorg.
     pub reorg: bool,
+    /// Whether a miner keeps our claims of a few outputs out of every block, until the counterparty has them.
+    pub withheld: bool,
 }
 
 impl ClosedBy {
@@ -61,6 +68,7 @@ impl ClosedBy {
             Self::Theirs => "theirs",
             Self::Pending => "pending",
             Self::Unknown => "unknown",
+            Self::Revoked => "revoked",
             Self::Mutual => "mutual",
         }
     }
@@ -69,7 +77,16 @@ impl ClosedBy {
     pub const fn owner(self) -> Side {
         match self {
             Self::Ours | Self::Mutual => Side::Local,
-            Self::Theirs | Self::Pending | Self::Unknown => Side::Remote,
+            Self::Theirs | Self::Pending | Self::Unknown | Self::Revoked => Side::Remote,
+        }
+    }
+
+    /// What the court knows of it.
+    pub const fn knowledge(self) -> Knowledge {
+        match self {
+            Self::Ours | Self::Theirs | Self::Pending | Self::Mutual => Knowledge::Live,
+            Self::Unknown => Knowledge::Nothing,
+            Self::Revoked => Knowledge::Revoked,
         }
     }
 }
@@ -115,8 +132,53 @@ impl Scenario {
                 closed_by,
                 preimages,
                 reorg,
+                withheld: false,
             })
             .collect()
+    }
+
+    /// The scenarios with a revoked commitment, numbered after all others.
+    pub fn revoked() -> Vec<Self> {
+        let mut all = Vec::new();
+        for channel_type in [ChannelType::StaticRemotekey, ChannelType::AnchorsZeroFeeHtlcTx] {
+            for preimages in [Preimages::Known, Preimages::Late, Preimages::Never] {
+                all.extend([(channel_type, preimages, false, false), (channel_type, preimages, true, false)]);
+            }
+            all.extend([false, true].map(|reorg| (channel_type, Preimages::Known, reorg, true)));
+        }
+        let first = u32::try_from(Self::all().len()).unwrap_or(u32::MAX).saturating_add(1);
+        (first..)
+            .zip(all)
+            .map(|(number, (channel_type, preimages, reorg, withheld))| Self {
+                number,
+                channel_type,
+                closed_by: ClosedBy::Revoked,
+                preimages,
+                reorg,
+                withheld,
+            })
+            .collect()
+    }
+
+    /// The commitment that confirms first in a reorg scenario.
+    pub const fn first_commitment(&self) -> (Side, u64) {
+        let number = ChannelFixture::BOLT3_NUMBER;
+        match self.closed_by {
+            _ if !self.reorg => (self.closed_by.owner(), number),
+            ClosedBy::Ours | ClosedBy::Pending | ClosedBy::Unknown => (Side::Remote, number),
+            ClosedBy::Theirs => (Side::Local, number),
+            ClosedBy::Revoked | ClosedBy::Mutual => (Side::Local, number + 1),
+        }
+    }
+
+    /// The commitment that confirms in the end, unless it is a closing transaction.
+    pub const fn last_commitment(&self) -> Option<(Side, u64)> {
+        let number = ChannelFixture::BOLT3_NUMBER;
+        match self.closed_by {
+            ClosedBy::Ours | ClosedBy::Theirs | ClosedBy::Revoked => Some((self.closed_by.owner(), number)),
+            ClosedBy::Pending | ClosedBy::Unknown => Some((self.closed_by.owner(), number + 1)),
+            ClosedBy::Mutual => None,
+        }
     }
 
     /// Its name: what `--scenario` takes.
@@ -126,7 +188,8 @@ impl Scenario {
             ChannelType::AnchorsZeroFeeHtlcTx => "anchors",
         };
         let reorg = if self.reorg { "-reorg" } else { "" };
-        format!("{kind}-{}-{}{reorg}", self.closed_by.name(), self.preimages.name())
+        let preimages = if self.withheld { "withheld" } else { self.preimages.name() };
+        format!("{kind}-{}-{preimages}{reorg}", self.closed_by.name())
     }
 
     /// The name of its files, without the ending.

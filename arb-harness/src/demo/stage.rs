@@ -15,7 +15,7 @@ use crate::chain::{Chain, ChainConfig};
 use crate::fixture::{ChannelFixture, Close, CommitmentState, FixtureError};
 use crate::host::flat_fees;
 use crate::node::{Node, Notebook};
-use crate::peer::{Peer, PeerPlan, Publish};
+use crate::peer::{Peer, PeerPlan, Publish, Withheld};
 use crate::process::{Process, Surroundings, journal_id, tip};
 use crate::signer::{KeySigner, Signer};
 use crate::wallet::{SmallWallet, Wallet, WalletKeys};
@@ -24,8 +24,10 @@ use crate::wallet::{SmallWallet, Wallet, WalletKeys};
 pub const START: u32 = 450;
 /// The tip height at which the close begins.
 const CLOSE: u32 = 454;
-/// The tip height at which the first commitment of a reorg scenario leaves again.
-const REORG: u32 = 459;
+/// The same of a cheat who has no preimage: the HTLCs that it offered have expired.
+const LATE_CLOSE: u32 = 505;
+/// After how many blocks the first commitment of a reorg scenario leaves again.
+const REORG_BLOCKS: u32 = 5;
 /// The tip height at which late preimages become known.
 const LATE: u32 = 480;
 /// 1 sat/vB.
@@ -34,6 +36,11 @@ const FEERATE_SAT_PER_KW: u32 = 250;
 const IDLE_BLOCKS: usize = 5;
 /// Where a scenario must have ended.
 const END: u32 = 1200;
+
+/// What the counterparty pays us after the commitment that it will revoke.
+const PAID_MSAT: u64 = 1_000_000_000;
+/// HTLCs of which our claims are withheld: one that the counterparty has the preimage of, and one that it offered.
+const WITHHELD: [HtlcRef; 2] = [HtlcRef::offered(3), HtlcRef::received(1)];
 
 const WALLET_SEED: [u8; 32] = [0x61; 32];
 const PEER_WALLET_SEED: [u8; 32] = [0x62; 32];
@@ -201,6 +208,12 @@ where
                 events.push(fixture.local_signed(number + 1, empty)?);
                 events.push(fixture.mutual_close(self.mutual())?.event);
             }
+            ClosedBy::Revoked => {
+                let newer = newer(state);
+                events.push(fixture.remote_signed(number + 1, newer.clone())?);
+                events.push(fixture.remote_revoked(number)?);
+                events.push(fixture.local_signed(number + 1, newer)?);
+            }
             ClosedBy::Ours | ClosedBy::Theirs | ClosedBy::Unknown => {}
         }
         if self.scenario.preimages == Preimages::Known {
@@ -215,8 +228,8 @@ where
         let Some(channel) = court.index_of(&id).and_then(|index| court.channel(index)) else { return Vec::new() };
         let height = self.chain.tip().0;
         let mut events = Vec::new();
-        let is_ours = self.scenario.closed_by == ClosedBy::Ours || self.first_commitment().0 == Side::Local;
-        if is_ours && height >= CLOSE && channel.frozen().is_none() {
+        let is_ours = self.scenario.closed_by == ClosedBy::Ours || self.scenario.first_commitment().0 == Side::Local;
+        if is_ours && height >= self.close() && channel.frozen().is_none() {
             events.push(Event::CloseRequested { channel: id, why: CloseReason::Operator });
         }
         if self.scenario.preimages == Preimages::Late && height >= LATE {
@@ -261,7 +274,7 @@ where
             // In a reorg scenario the miner decides which commitment confirms.
             _ if self.scenario.reorg => None,
             ClosedBy::Ours => None,
-            ClosedBy::Theirs => Some(Publish::Commitment(number)),
+            ClosedBy::Theirs | ClosedBy::Revoked => Some(Publish::Commitment(number)),
             ClosedBy::Pending | ClosedBy::Unknown => Some(Publish::Commitment(number + 1)),
             ClosedBy::Mutual => Some(Publish::Transaction(self.fixture.mutual_close(self.mutual())?.tx)),
         };
@@ -272,7 +285,7 @@ where
         };
         let offered = ChannelFixture::bolt3_preimages().into_iter().filter(|(htlc, _)| htlc.is_offered());
         let preimages = offered.filter_map(|(_, preimage)| Some((preimage, since?))).collect();
-        Ok(PeerPlan { publishes: publishes.map(|what| (CLOSE, what)), preimages, ..PeerPlan::default() })
+        Ok(PeerPlan { publishes: publishes.map(|what| (self.close(), what)), preimages, ..PeerPlan::default() })
     }
 
     fn mutual(&self) -> Close {
@@ -296,30 +309,68 @@ where
             // What is not possible yet, or lost a race, is tried again in the next block.
             let _not_now = self.chain.submit(tx).err();
         }
-        let busy = self.chain.mempool().next().is_some() || owes_broadcast(court) || height < LATE + 1;
+        let eventful = height <= LATE.max(self.close() + REORG_BLOCKS);
+        let busy = self.chain.mempool().next().is_some() || owes_broadcast(court) || eventful;
         for _ in 0..if busy { 1 } else { IDLE_BLOCKS } {
-            self.chain.mine();
+            match self.withheld()? {
+                None => self.chain.mine(),
+                Some(withheld) => {
+                    let template = self.peer.template(&[&self.fixture], &self.chain, &withheld)?;
+                    self.chain.mine_template(template)?
+                }
+            };
             self.blocks += 1;
         }
         Ok(())
+    }
+
+    /// What the miner of the next block leaves out, being on the counterparty's side; `None` if the block is a fair one. The
+    /// block after a revoked commitment is the counterparty's: what it can claim at once, it gets before us.
+    fn withheld(&self) -> Result<Option<Withheld>, StageError<S::Error>> {
+        if self.scenario.closed_by != ClosedBy::Revoked {
+            return Ok(None);
+        }
+        let revoked = self.fixture.commitment(Side::Remote, ChannelFixture::BOLT3_NUMBER)?;
+        let Some((height, _)) = self.chain.confirmed(&revoked.built.txid) else { return Ok(None) };
+        if self.chain.tip().0 == height {
+            return Ok(Some(Withheld::Everything));
+        }
+        if !self.scenario.withheld {
+            return Ok(None);
+        }
+        let mut outputs = BTreeSet::new();
+        for (index, htlc) in revoked.htlcs.iter().enumerate() {
+            if WITHHELD.contains(&htlc.key) {
+                outputs.insert(revoked.htlc_output(index)?.0);
+            }
+        }
+        Ok(Some(Withheld::Of(outputs)))
+    }
+
+    /// The tip height at which the close begins.
+    fn close(&self) -> u32 {
+        match (self.scenario.closed_by, self.scenario.preimages) {
+            (ClosedBy::Revoked, Preimages::Never) => LATE_CLOSE,
+            _ => CLOSE,
+        }
     }
 
     /// A reorg scenario: one commitment confirms, and leaves five blocks later for another. Whether that took this turn.
     fn swap(&mut self, height: u32) -> Result<bool, StageError<S::Error>> {
         let spent = self.chain.spender_of(&self.fixture.setup().funding).is_some();
         let swapped = self.chain.highest() > height;
-        if spent && !swapped && height == REORG {
-            let first = self.first_commitment();
+        if spent && !swapped && height == self.close() + REORG_BLOCKS {
+            let first = self.scenario.first_commitment();
             let first = self.fixture.commitment(first.0, first.1)?.built.txid;
             let was_first = self.chain.confirmed(&first).is_some();
             if was_first {
-                self.chain.reorg_drop(REORG - CLOSE);
+                self.chain.reorg_drop(REORG_BLOCKS);
                 self.chain.clear_mempool();
                 self.reorgs += 1;
-                return self.swap(CLOSE);
+                return self.swap(self.close());
             }
         }
-        if !spent && height >= CLOSE {
+        if !spent && height >= self.close() {
             let tx = if swapped { self.last_transaction()? } else { self.first_transaction()? };
             self.chain.mine_txs(vec![tx])?;
             self.blocks += 1;
@@ -328,29 +379,15 @@ where
         Ok(false)
     }
 
-    /// The commitment that confirms first in a reorg scenario.
-    fn first_commitment(&self) -> (Side, u64) {
-        let number = ChannelFixture::BOLT3_NUMBER;
-        match self.scenario.closed_by {
-            _ if !self.scenario.reorg => (self.scenario.closed_by.owner(), number),
-            ClosedBy::Ours | ClosedBy::Pending | ClosedBy::Unknown => (Side::Remote, number),
-            ClosedBy::Theirs => (Side::Local, number),
-            ClosedBy::Mutual => (Side::Local, number + 1),
-        }
-    }
-
     fn first_transaction(&self) -> Result<Transaction, StageError<S::Error>> {
-        let (side, number) = self.first_commitment();
+        let (side, number) = self.scenario.first_commitment();
         Ok(self.fixture.commitment_tx(side, number)?)
     }
 
     fn last_transaction(&self) -> Result<Transaction, StageError<S::Error>> {
-        let number = ChannelFixture::BOLT3_NUMBER;
-        Ok(match self.scenario.closed_by {
-            ClosedBy::Ours => self.fixture.local_commitment_tx(number)?,
-            ClosedBy::Theirs => self.fixture.remote_commitment_tx(number)?,
-            ClosedBy::Pending | ClosedBy::Unknown => self.fixture.remote_commitment_tx(number + 1)?,
-            ClosedBy::Mutual => self.fixture.mutual_close(self.mutual())?.tx,
+        Ok(match self.scenario.last_commitment() {
+            Some((side, number)) => self.fixture.commitment_tx(side, number)?,
+            None => self.fixture.mutual_close(self.mutual())?.tx,
         })
     }
 }
@@ -366,6 +403,10 @@ fn sign_states<E>(scenario: Scenario, fixture: &mut ChannelFixture) -> Result<()
             fixture.remote_signed(number + 1, state)?;
         }
         ClosedBy::Unknown => fixture.sign_unheard(Side::Remote, number + 1, state),
+        ClosedBy::Revoked => {
+            fixture.remote_signed(number + 1, newer(state.clone()))?;
+            fixture.local_signed(number + 1, newer(state))?;
+        }
         ClosedBy::Mutual => {
             fixture.remote_signed(number + 1, without_htlcs(state.clone()))?;
             fixture.local_signed(number + 1, without_htlcs(state))?;
@@ -373,6 +414,14 @@ fn sign_states<E>(scenario: Scenario, fixture: &mut ChannelFixture) -> Result<()
         ClosedBy::Ours | ClosedBy::Theirs => {}
     }
     Ok(())
+}
+
+/// The state after the one that will be revoked: the counterparty has paid us, and would rather not have; every HTLC is still
+/// there.
+fn newer(mut state: CommitmentState) -> CommitmentState {
+    state.local_msat += PAID_MSAT;
+    state.remote_msat -= PAID_MSAT;
+    state
 }
 
 /// The state after every HTLC was settled: received ones are ours now, offered ones theirs.

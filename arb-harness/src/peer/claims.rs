@@ -12,7 +12,7 @@ use bitcoin::absolute::LockTime;
 use bitcoin::transaction::Version;
 use bitcoin::{Amount, EcdsaSighashType, OutPoint, Script, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Witness};
 
-use crate::fixture::{ChannelFixture, Commitment, FixtureError};
+use crate::fixture::{ChannelFixture, Commitment, FixtureError, SecondLevel};
 use crate::keys::{secp, sign};
 use crate::wallet::{Offer, P2WPKH_INPUT_WEIGHT, WalletKeys};
 
@@ -67,6 +67,12 @@ impl Rates {
 impl Claimant<'_> {
     fn channel_type(&self) -> ChannelType {
         self.fixture.setup().channel_type
+    }
+
+    /// Whether the claimant's HTLCs on its own commitment can share a transaction: the other side's signature of the older
+    /// type covers the whole of it.
+    pub fn can_aggregate(&self) -> bool {
+        self.commitment.owner == self.side && self.channel_type() == ChannelType::AnchorsZeroFeeHtlcTx
     }
 
     /// The delay of the claimant's own outputs on its own commitment.
@@ -127,7 +133,7 @@ impl Claimant<'_> {
         let sequence = relative(self.htlc_delay());
         let spot = Spot { kind, outpoint, spent, script: Some(script) };
         let Some(mut tx) = self.unsigned(&spot, sequence, lock_time, to) else { return Ok(None) };
-        let sig = self.sign_htlc(&tx, script, spent)?;
+        let sig = self.sign_htlc(&tx, 0, script, spent)?;
         attach(
             &mut tx,
             0,
@@ -161,7 +167,7 @@ impl Claimant<'_> {
         fee: Option<(&Offer, &WalletKeys)>,
     ) -> Result<Transaction, FixtureError> {
         let level = self.fixture.second_level(self.commitment, index)?;
-        let (mut tx, script) = (level.tx, &level.script);
+        let (mut tx, script) = (level.tx.clone(), &level.script);
         if let Some((offer, _)) = fee {
             let coins = u64::try_from(offer.inputs.len()).unwrap_or(u64::MAX).saturating_mul(P2WPKH_INPUT_WEIGHT);
             let weight = self.second_level_weight(&tx, script, index).saturating_add(31 * 4).saturating_add(coins);
@@ -171,12 +177,7 @@ impl Claimant<'_> {
             tx.input.extend(coins);
             tx.output.push(TxOut { value: Amount::from_sat(change_sat), script_pubkey: offer.change.clone() });
         }
-        let own_sig = self.sign_htlc(&tx, script, &level.spent)?;
-        let other_type = counterparty_sighash_type(self.channel_type());
-        let witness = match preimage {
-            Some(preimage) => witness::htlc_success(&level.other_sig, other_type, &own_sig, &preimage, script),
-            None => witness::htlc_timeout(&level.other_sig, other_type, &own_sig, script),
-        };
+        let witness = self.second_level_witness(&tx, 0, &level, preimage)?;
         attach(&mut tx, 0, witness);
         if let Some((offer, keys)) = fee {
             for (index, coin) in (1..).zip(&offer.inputs) {
@@ -185,6 +186,22 @@ impl Claimant<'_> {
             }
         }
         Ok(tx)
+    }
+
+    /// What an HTLC's input needs at its place in a second-level transaction, whatever else that one does.
+    pub(super) fn second_level_witness(
+        &self,
+        tx: &Transaction,
+        place: usize,
+        level: &SecondLevel,
+        preimage: Option<Preimage>,
+    ) -> Result<Witness, FixtureError> {
+        let own_sig = self.sign_htlc(tx, place, &level.script, &level.spent)?;
+        let (other_sig, other_type) = (&level.other_sig, counterparty_sighash_type(self.channel_type()));
+        Ok(match preimage {
+            Some(preimage) => witness::htlc_success(other_sig, other_type, &own_sig, &preimage, &level.script),
+            None => witness::htlc_timeout(other_sig, other_type, &own_sig, &level.script),
+        })
     }
 
     /// Takes the delayed output of the claimant's own second-level transaction; `None` if this is not one.
@@ -243,17 +260,27 @@ impl Claimant<'_> {
     }
 
     fn second_level_weight(&self, tx: &Transaction, script: &Script, index: usize) -> u64 {
-        let by_claimant = self.commitment.terms.get(index).is_some_and(|htlc| htlc.offered_by_owner);
-        let kind = if by_claimant { ClaimKind::HtlcTimeout } else { ClaimKind::HtlcSuccess };
-        tx.weight().to_wu().saturating_add(self.witness_weight(kind, Some(script)))
+        tx.weight().to_wu().saturating_add(self.second_level_witness_weight(script, index))
     }
 
-    fn fee_at_rate(&self, weight: u64) -> u64 {
+    pub(super) fn second_level_witness_weight(&self, script: &Script, index: usize) -> u64 {
+        let by_claimant = self.commitment.terms.get(index).is_some_and(|htlc| htlc.offered_by_owner);
+        let kind = if by_claimant { ClaimKind::HtlcTimeout } else { ClaimKind::HtlcSuccess };
+        self.witness_weight(kind, Some(script))
+    }
+
+    pub(super) fn fee_at_rate(&self, weight: u64) -> u64 {
         weight.saturating_mul(u64::from(self.rates.at_least_floor_sat_per_kw())).div_ceil(1000)
     }
 
-    fn sign_htlc(&self, tx: &Transaction, script: &Script, spent: &TxOut) -> Result<CompactSig, FixtureError> {
-        let digest = sighash_p2wsh(tx, 0, script, spent.value.to_sat(), EcdsaSighashType::All)?;
+    fn sign_htlc(
+        &self,
+        tx: &Transaction,
+        place: usize,
+        script: &Script,
+        spent: &TxOut,
+    ) -> Result<CompactSig, FixtureError> {
+        let digest = sighash_p2wsh(tx, place, script, spent.value.to_sat(), EcdsaSighashType::All)?;
         let secret = self.fixture.setup().keys(self.side).htlc_secret(&self.point())?;
         Ok(sign(&secret, digest)?)
     }
@@ -268,7 +295,12 @@ impl Claimant<'_> {
     }
 }
 
-fn coin_witness(tx: &Transaction, index: usize, coin: &FeeInput, keys: &WalletKeys) -> Result<Witness, FixtureError> {
+pub(super) fn coin_witness(
+    tx: &Transaction,
+    index: usize,
+    coin: &FeeInput,
+    keys: &WalletKeys,
+) -> Result<Witness, FixtureError> {
     let unknown = FixtureError::UnknownCoin { coin: coin.outpoint };
     let secret = keys.secret_of(&coin.script).ok_or(unknown)?;
     let point = Point::from_secret(secp(), &secret)?;
@@ -276,13 +308,13 @@ fn coin_witness(tx: &Transaction, index: usize, coin: &FeeInput, keys: &WalletKe
     Ok(witness::to_remote(&sig, &point, None))
 }
 
-fn attach(tx: &mut Transaction, index: usize, witness: Witness) {
+pub(super) fn attach(tx: &mut Transaction, index: usize, witness: Witness) {
     if let Some(input) = tx.input.get_mut(index) {
         input.witness = witness;
     }
 }
 
-fn input(previous_output: OutPoint, sequence: Sequence) -> TxIn {
+pub(super) fn input(previous_output: OutPoint, sequence: Sequence) -> TxIn {
     TxIn { previous_output, script_sig: ScriptBuf::new(), sequence, witness: Witness::new() }
 }
 

@@ -3,9 +3,12 @@
 //! What it does follows from its plan and the confirmed chain alone, so it may be asked as often as one likes: it names
 //! what is final in the next block and not yet in the mempool, whatever a reorg did in between. It keeps to the rules of
 //! BOLT 5 with its own keys and knows no preimage that its plan does not give it. It does not punish: our revoked
-//! commitments are treated like any other.
+//! commitments are treated like any other. Publishing a revoked one of its own is cheating, and everything after that is
+//! the same again: who wins is up to us, and to whoever mines the blocks ([`Peer::template`]).
 
+mod aggregate;
 mod claims;
+mod miner;
 
 use std::collections::BTreeMap;
 
@@ -15,10 +18,12 @@ use bitcoin::hashes::{Hash, sha256};
 use bitcoin::{OutPoint, ScriptBuf, Transaction};
 
 use crate::chain::{Chain, Coin};
-use crate::fixture::{ChannelFixture, Commitment, FixtureError};
+use crate::fixture::{ChannelFixture, FixtureError};
 use crate::wallet::{SmallWallet, Wallet};
 
+pub use aggregate::{ASIDE_SAT, Piece, aggregate, aggregate_needs};
 pub use claims::{Claimant, Rates};
+pub use miner::Withheld;
 
 /// A transaction that the counterparty publishes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +32,17 @@ pub enum Publish {
     Commitment(u64),
     /// Anything else, such as a mutual close.
     Transaction(Transaction),
+}
+
+/// Which HTLCs it claims first. The others wait until none of these can be claimed in the next block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// All that can be claimed, at once.
+    AsTheyCome,
+    /// Those that we offered, with their preimages.
+    SuccessFirst,
+    /// Its own, after their expiry.
+    TimeoutFirst,
 }
 
 /// What the counterparty does.
@@ -38,6 +54,11 @@ pub struct PeerPlan {
     pub preimages: BTreeMap<Preimage, u32>,
     /// Whether it claims HTLCs at all.
     pub claims: bool,
+    /// Which HTLCs it claims first.
+    pub order: Order,
+    /// Whether HTLCs on its own commitments share transactions where their type and lock time allow it, over all channels
+    /// that it acts on.
+    pub together: bool,
     /// How many blocks it lets pass after an expiry before it takes an HTLC back.
     pub patience_blocks: u32,
     /// Whether it sweeps what is its own: the main output and what its second level left.
@@ -53,6 +74,8 @@ impl Default for PeerPlan {
             publishes: None,
             preimages: BTreeMap::new(),
             claims: true,
+            order: Order::AsTheyCome,
+            together: false,
             patience_blocks: 0,
             sweeps: true,
             feerate_sat_per_kw: 500,
@@ -99,17 +122,40 @@ impl Peer {
 
     /// All that it would submit now, for the next block. To be called once a block, or more often.
     pub fn act(&mut self, fixture: &ChannelFixture, chain: &Chain) -> Result<Vec<Transaction>, FixtureError> {
+        self.act_on(&[fixture], chain)
+    }
+
+    /// The same for several channels with it; what its plan publishes, it publishes on each.
+    pub fn act_on(&mut self, fixtures: &[&ChannelFixture], chain: &Chain) -> Result<Vec<Transaction>, FixtureError> {
+        let mut txs = self.wishes(fixtures, chain)?;
+        txs.retain(|tx| chain.in_mempool(&tx.compute_txid()).is_none());
+        Ok(txs)
+    }
+
+    /// All that it wants in the next block, whether or not it waits in the mempool already.
+    fn wishes(&mut self, fixtures: &[&ChannelFixture], chain: &Chain) -> Result<Vec<Transaction>, FixtureError> {
         self.wallet.refresh(chain);
         self.wallet.keep_owners(|owner| chain.utxo(owner).is_some());
-        let funding = fixture.setup().funding;
-        let mut txs = match chain.spender_of(&funding).and_then(|(_, txid, _)| chain.confirmed(&txid)) {
-            None => self.published(fixture, chain)?.into_iter().collect(),
-            Some((_, tx)) => match fixture.recognise(tx)? {
-                Some(commitment) => self.claims(fixture, chain, &commitment)?,
-                None => Vec::new(),
-            },
+        let (mut txs, mut commitments) = (Vec::new(), Vec::new());
+        for fixture in fixtures {
+            let funding = fixture.setup().funding;
+            match chain.spender_of(&funding).and_then(|(_, txid, _)| chain.confirmed(&txid)) {
+                None => txs.extend(self.published(fixture, chain)?),
+                Some((_, tx)) => commitments.extend(fixture.recognise(tx)?.map(|commitment| (*fixture, commitment))),
+            }
+        }
+        let rates = Rates {
+            feerate_sat_per_kw: self.plan.feerate_sat_per_kw,
+            floor_sat_per_kvb: chain.config().relay_floor_sat_per_kvb,
         };
-        txs.retain(|tx| chain.in_mempool(&tx.compute_txid()).is_none());
+        let next_height = chain.tip().0.saturating_add(1);
+        let sight = |(fixture, commitment)| {
+            let claimant = Claimant { fixture, side: Side::Remote, commitment, rates };
+            Sight { chain, claimant, next_height }
+        };
+        let sights: Vec<Sight<'_>> =
+            commitments.iter().map(|(fixture, commitment)| sight((fixture, commitment))).collect();
+        txs.extend(self.claims(&sights)?);
         Ok(txs)
     }
 
@@ -123,33 +169,35 @@ impl Peer {
         }
     }
 
-    fn claims(
-        &mut self,
-        fixture: &ChannelFixture,
-        chain: &Chain,
-        commitment: &Commitment,
-    ) -> Result<Vec<Transaction>, FixtureError> {
-        let rates = Rates {
-            feerate_sat_per_kw: self.plan.feerate_sat_per_kw,
-            floor_sat_per_kvb: chain.config().relay_floor_sat_per_kvb,
-        };
-        let claimant = Claimant { fixture, side: Side::Remote, commitment, rates };
-        let sight = Sight { chain, claimant, next_height: chain.tip().0.saturating_add(1) };
+    fn claims(&mut self, sights: &[Sight<'_>]) -> Result<Vec<Transaction>, FixtureError> {
+        let mut takeable: Vec<Piece<'_>> = sights.iter().flat_map(|sight| self.takeable(sight)).collect();
+        self.plan.order.keep_first(&mut takeable);
+        let shares = |piece: &Piece<'_>| self.plan.together && piece.claimant.can_aggregate();
+        let (together, alone): (Vec<_>, Vec<_>) = takeable.into_iter().partition(shares);
         let mut txs = Vec::new();
-        for (vout, kind) in (0_u32..).zip(&commitment.built.outputs) {
-            let outpoint = commitment.outpoint(vout);
-            let claim = match *kind {
-                OutputKind::Htlc(index) => match chain.utxo(&outpoint) {
-                    Some(coin) => self.claim_htlc(sight, index, outpoint, coin)?,
-                    None => self.sweep_second_level(sight, outpoint)?,
-                },
-                OutputKind::ToOwner => self.sweep_main(sight, Side::Remote, vout)?,
-                OutputKind::ToOther => self.sweep_main(sight, Side::Local, vout)?,
-                // Worth less than its claim costs.
-                OutputKind::OwnerAnchor | OutputKind::OtherAnchor => None,
-            };
-            txs.extend(claim);
+        for sight in sights {
+            let commitment = sight.claimant.commitment;
+            for (vout, kind) in (0_u32..).zip(&commitment.built.outputs) {
+                let outpoint = commitment.outpoint(vout);
+                txs.extend(match *kind {
+                    OutputKind::Htlc(index) if sight.chain.utxo(&outpoint).is_some() => {
+                        let is_this = |piece: &&Piece<'_>| {
+                            piece.index == index && piece.claimant.commitment.built.txid == commitment.built.txid
+                        };
+                        match alone.iter().find(is_this) {
+                            Some(piece) => self.claim_htlc(piece, outpoint)?,
+                            None => None,
+                        }
+                    }
+                    OutputKind::Htlc(_) => self.sweep_second_level(*sight, outpoint)?,
+                    OutputKind::ToOwner => self.sweep_main(*sight, Side::Remote, vout)?,
+                    OutputKind::ToOther => self.sweep_main(*sight, Side::Local, vout)?,
+                    // Worth less than its claim costs.
+                    OutputKind::OwnerAnchor | OutputKind::OtherAnchor => None,
+                });
+            }
         }
+        txs.extend(self.claim_together(together)?);
         Ok(txs)
     }
 
@@ -163,38 +211,64 @@ impl Peer {
         sight.claimant.main(vout, self.sweep_script(&outpoint))
     }
 
-    /// An HTLC that is unspent: with a preimage if we offered it, after its expiry if the counterparty did.
-    fn claim_htlc(
-        &mut self,
-        sight: Sight<'_>,
-        index: usize,
-        outpoint: OutPoint,
-        coin: &Coin,
-    ) -> Result<Option<Transaction>, FixtureError> {
-        let Some(htlc) = sight.claimant.commitment.htlcs.get(index) else { return Ok(None) };
-        let preimage = if htlc.key.is_offered() {
-            let Some(preimage) = self.preimage_of(&htlc.payment_hash, sight.chain.tip().0) else { return Ok(None) };
-            Some(preimage)
-        } else {
-            let expiry = htlc.cltv_expiry.get();
-            if expiry.saturating_add(self.plan.patience_blocks) >= sight.next_height {
-                return Ok(None);
-            }
-            None
-        };
-        if !self.plan.claims || !sight.is_mature(coin, sight.claimant.htlc_delay()) {
-            return Ok(None);
+    /// The HTLCs that are unspent and that it could claim in the next block: with a preimage if we offered them, after their
+    /// expiry if it did.
+    fn takeable<'a>(&self, sight: &Sight<'a>) -> Vec<Piece<'a>> {
+        if !self.plan.claims {
+            return Vec::new();
         }
-        if sight.claimant.commitment.owner != Side::Remote {
-            return sight.claimant.direct(index, preimage, self.sweep_script(&outpoint));
-        }
-        let Some(amount_sat) = sight.claimant.second_level_needs(index)? else {
-            return sight.claimant.second_level(index, preimage, None).map(Some);
+        let piece = |(index, htlc): (usize, &arb_core::Htlc)| {
+            let (outpoint, ..) = sight.claimant.commitment.htlc_output(index).ok()?;
+            let coin = sight.chain.utxo(&outpoint)?;
+            let preimage = if htlc.key.is_offered() {
+                Some(self.preimage_of(&htlc.payment_hash, sight.chain.tip().0)?)
+            } else {
+                let expiry = htlc.cltv_expiry.get();
+                if expiry.saturating_add(self.plan.patience_blocks) >= sight.next_height {
+                    return None;
+                }
+                None
+            };
+            let mature = sight.is_mature(coin, sight.claimant.htlc_delay());
+            mature.then_some(Piece { claimant: sight.claimant, index, preimage })
         };
-        let feerate = sight.claimant.rates.at_least_floor_sat_per_kw();
-        let offer = self.wallet.offer(request_of(&outpoint), outpoint, amount_sat, feerate);
+        sight.claimant.commitment.htlcs.iter().enumerate().filter_map(piece).collect()
+    }
+
+    /// An HTLC in a transaction of its own.
+    fn claim_htlc(&mut self, piece: &Piece<'_>, outpoint: OutPoint) -> Result<Option<Transaction>, FixtureError> {
+        let Piece { claimant, index, preimage } = *piece;
+        if claimant.commitment.owner != Side::Remote {
+            return claimant.direct(index, preimage, self.sweep_script(&outpoint));
+        }
+        let Some(amount_sat) = claimant.second_level_needs(index)? else {
+            return claimant.second_level(index, preimage, None).map(Some);
+        };
+        let feerate = claimant.rates.at_least_floor_sat_per_kw();
+        let offer = self.wallet.offer(request_of([outpoint]), outpoint, amount_sat, feerate);
         let Ok(offer) = offer else { return Ok(None) };
-        sight.claimant.second_level(index, preimage, Some((&offer, self.wallet.keys()))).map(Some)
+        claimant.second_level(index, preimage, Some((&offer, self.wallet.keys()))).map(Some)
+    }
+
+    /// HTLCs in as few transactions as there are lock times; without a coin that is large enough, in none.
+    fn claim_together(&mut self, pieces: Vec<Piece<'_>>) -> Result<Vec<Transaction>, FixtureError> {
+        let mut groups: BTreeMap<u32, Vec<Piece<'_>>> = BTreeMap::new();
+        for piece in pieces {
+            groups.entry(piece.lock_time()?).or_default().push(piece);
+        }
+        let mut txs = Vec::new();
+        for group in groups.into_values() {
+            let outpoints = group.iter().map(Piece::outpoint).collect::<Result<Vec<_>, _>>()?;
+            let Some((owner, rates)) = outpoints.first().copied().zip(group.first().map(|piece| piece.claimant.rates))
+            else {
+                continue;
+            };
+            let request = request_of(outpoints);
+            let feerate = rates.at_least_floor_sat_per_kw();
+            let Ok(offer) = self.wallet.offer(request, owner, aggregate_needs(&group)?, feerate) else { continue };
+            txs.push(aggregate(&group, &offer, self.sweep_script(&owner), self.wallet.keys())?);
+        }
+        Ok(txs)
     }
 
     /// What its second-level transaction left, if it was its transaction that spent this HTLC.
@@ -224,6 +298,20 @@ impl Peer {
     }
 }
 
+impl Order {
+    /// Leaves the HTLCs that come first, if there are any.
+    fn keep_first(self, pieces: &mut Vec<Piece<'_>>) {
+        let success = match self {
+            Self::AsTheyCome => return,
+            Self::SuccessFirst => true,
+            Self::TimeoutFirst => false,
+        };
+        if pieces.iter().any(|piece| piece.preimage.is_some() == success) {
+            pieces.retain(|piece| piece.preimage.is_some() == success);
+        }
+    }
+}
+
 impl Sight<'_> {
     /// Whether the next block may spend a coin with this relative lock.
     fn is_mature(&self, coin: &Coin, delay_blocks: u16) -> bool {
@@ -235,7 +323,8 @@ fn outpoint_name(outpoint: &OutPoint) -> Vec<u8> {
     [outpoint.txid.to_byte_array().as_slice(), &outpoint.vout.to_le_bytes()].concat()
 }
 
-fn request_of(outpoint: &OutPoint) -> ActionId {
-    let hash = sha256::Hash::hash(&outpoint_name(outpoint)).to_byte_array();
+fn request_of(outpoints: impl IntoIterator<Item = OutPoint>) -> ActionId {
+    let names: Vec<u8> = outpoints.into_iter().flat_map(|outpoint| outpoint_name(&outpoint)).collect();
+    let hash = sha256::Hash::hash(&names).to_byte_array();
     ActionId(hash.first_chunk().copied().unwrap_or_default())
 }

@@ -20,7 +20,7 @@ use super::prices::{self, Estate};
 use super::seeds::our_scripts;
 use super::weather::CLEARS_UP;
 use super::world::{START, World};
-use crate::oracle::{self, Known};
+use crate::oracle::{self, Knowledge, Known};
 
 /// Blocks after which everything must have ended: the latest expiry, twice the irrevocable depth, and what lies between.
 const LONGEST: u32 = 1_200;
@@ -201,7 +201,15 @@ impl World {
             fixture: &self.lanes[lane].fixture,
             ours: &our_scripts(),
             usable_since,
-            known_commitment: kind != CloseKind::Unknown,
+            commitment: match kind {
+                CloseKind::Unknown => Knowledge::Nothing,
+                // Without breach claims a revoked commitment is one like any other.
+                CloseKind::Revoked
+                | CloseKind::Local
+                | CloseKind::Remote
+                | CloseKind::RemotePending
+                | CloseKind::Mutual => Knowledge::Live,
+            },
         };
         oracle::sheet(&self.chain, &known).map_err(Violation::world)
     }
