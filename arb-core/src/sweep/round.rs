@@ -90,7 +90,7 @@ impl<'a> Round<'a> {
         }
         let several = members.len() > 1;
         let spent = members.len() < group.members.len();
-        let refused = several && members.iter().any(|terms| self.is_suspect(terms));
+        let refused = several && (members.iter().any(|terms| self.is_suspect(terms)) || self.is_pinned(group, &members));
         let bundle = self.bundle(members, &group.purse);
         let heir = if several && !spent && !refused { self.heir(group, &bundle) } else { None };
         if spent || refused || heir.is_some() {
@@ -102,6 +102,14 @@ impl<'a> Round<'a> {
             self.loose.remove(&member.outpoint);
         }
         self.raise(number, group, bundle);
+    }
+
+    /// Whether a batch of penalties that is due soon does not get in for its fee: then somebody has pinned one of its outputs
+    /// (BOLT 5 V10), and there is nothing of ours in mempools that the others would have to replace.
+    fn is_pinned(&self, group: &Group, members: &[&Terms]) -> bool {
+        let penalty = |class| matches!(class, Class::PenaltySafe | Class::PenaltyRaced);
+        group.trouble == Some(Trouble::TooCheap)
+            && members.iter().any(|terms| penalty(terms.class) && self.now.is_urgent(terms.class, terms.deadline()))
     }
 
     /// Near a deadline every claim stands alone (pinning one must not pin all), if that can be paid: one of them has to

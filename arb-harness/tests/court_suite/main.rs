@@ -8,6 +8,7 @@ mod bad_commitments;
 mod bad_input;
 mod bench;
 mod breach;
+mod breach_state;
 mod duplicates;
 mod going_to_chain;
 mod incidents_contracts;
