@@ -6,8 +6,8 @@ use arb_core::bolt3::Preimage;
 use arb_core::sweep::{Plan, Purse};
 use arb_core::{
     Acknowledged, Block, ChainArbitrator, ChannelId, ChannelIndex, CloseKind, Conclusion, ContractId, ContractKind,
-    ContractOutcome, ContractStatus, Docket, Entry, Event, FailReason, Frame, Genesis, Height, Htlc, HtlcKey, HtlcRef,
-    Link, Policy, Record, Rejected, Sheet, Side, Stage, StageRecord, Sweep, Upstream,
+    ContractOutcome, ContractStatus, Disconnected, Docket, Entry, Event, FailReason, Frame, Genesis, Height, Htlc,
+    HtlcKey, HtlcRef, Link, Policy, Record, Rejected, Sheet, Side, Stage, StageRecord, Sweep, Upstream,
 };
 use bitcoin::absolute::LockTime;
 use bitcoin::hashes::Hash;
@@ -186,18 +186,38 @@ fn planned(members: &[OutPoint], wanted_sat_per_kw: u32, fee_sat: u64) -> Conclu
     Conclusion::SweepPlanned(Box::new(Sweep { plan, tx }))
 }
 
-fn block_at(height: u32) -> Event {
+fn block_with(height: u32, txs: Vec<Transaction>) -> Event {
     let (hash, parent) = (BlockHash::all_zeros(), BlockHash::all_zeros());
     let (height, best_height) = (Height::new(height), Height::new(height));
-    Event::BlockConnected(Box::new(Block { height, hash, parent, best_height, txs: Vec::new() }))
+    Event::BlockConnected(Box::new(Block { height, hash, parent, best_height, txs }))
+}
+
+fn block_at(height: u32) -> Event {
+    block_with(height, Vec::new())
+}
+
+fn block_left(height: u32) -> Event {
+    let (hash, parent) = (BlockHash::all_zeros(), BlockHash::all_zeros());
+    let (height, best_height) = (Height::new(height), Height::new(height));
+    Event::BlockDisconnected(Disconnected { height, hash, parent, best_height })
+}
+
+/// A commitment as far as I8 looks at it, and an HTLC's output of it.
+fn commitment_with_htlc() -> (Transaction, OutPoint) {
+    let (version, lock_time) = (Version::TWO, LockTime::ZERO);
+    let tx = Transaction { version, lock_time, input: Vec::new(), output: Vec::new() };
+    let outpoint = OutPoint::new(tx.compute_txid(), 7);
+    (tx, outpoint)
 }
 
 #[test]
 fn i8_a_price_that_falls_a_budget_that_is_exceeded_and_too_little_too_late() {
-    let (policy, outpoint) = (Policy::default(), OutPoint::new(Txid::all_zeros(), 7));
+    let (policy, (commitment, outpoint)) = (Policy::default(), commitment_with_htlc());
     let estate = Estate { htlcs: BTreeMap::from([(outpoint, (10_000, Some(101)))]), ..Estate::default() };
     let verdict = |steps: Vec<(Event, Vec<Conclusion>)>| {
-        let frames: Vec<Frame> = steps.into_iter().flat_map(|(heard, concluded)| frames(heard, concluded)).collect();
+        let closed = (block_with(97, vec![commitment.clone()]), Vec::new());
+        let steps = [closed].into_iter().chain(steps);
+        let frames: Vec<Frame> = steps.flat_map(|(heard, concluded)| frames(heard, concluded)).collect();
         name(invariant_i8_prices_rise_and_budgets_hold(&frames, INDEX, &estate, &policy))
     };
     let at = |height, wanted, fee| (block_at(height), vec![planned(&[outpoint], wanted, fee)]);
@@ -216,6 +236,30 @@ fn i8_a_price_that_falls_a_budget_that_is_exceeded_and_too_little_too_late() {
     };
     let step = (block_at(98), vec![more_than_wanted(planned(&[outpoint], 500, 250))]);
     assert_eq!(verdict(vec![step]), Some("I8"), "more is offered than anybody wants");
+}
+
+#[test]
+fn i8_a_claim_is_due_while_its_commitment_is_there_and_its_output_is_not_spent() {
+    let (policy, (commitment, outpoint)) = (Policy::default(), commitment_with_htlc());
+    let estate = Estate { htlcs: BTreeMap::from([(outpoint, (10_000, Some(101)))]), ..Estate::default() };
+    let verdict = |steps: &[Event]| {
+        let mut frames = frames(block_with(97, vec![commitment.clone()]), vec![planned(&[outpoint], 500, 250)]);
+        frames.extend(steps.iter().flat_map(|heard| self::frames(heard.clone(), Vec::new())));
+        name(invariant_i8_prices_rise_and_budgets_hold(&frames, INDEX, &estate, &policy))
+    };
+    let input = vec![TxIn { previous_output: outpoint, ..TxIn::default() }];
+    let spend = Transaction { input, ..commitment.clone() };
+    let blocks = |heights: std::ops::RangeInclusive<u32>| heights.map(block_at);
+    let after = |first: &[Event], heights| -> Vec<Event> { first.iter().cloned().chain(blocks(heights)).collect() };
+    let closed = |height| block_with(height, vec![commitment.clone()]);
+    let spent = |height| block_with(height, vec![spend.clone()]);
+    assert_eq!(verdict(&after(&[], 98..=100)), None, "there is time");
+    assert_eq!(verdict(&after(&[], 98..=101)), Some("I8"), "there is none");
+    assert_eq!(verdict(&after(&[block_left(97)], 97..=103)), None, "another close took the place of this one");
+    assert_eq!(verdict(&after(&[block_left(97), closed(97)], 98..=101)), Some("I8"), "it is back");
+    assert_eq!(verdict(&after(&[block_left(97), block_at(97), closed(98)], 99..=101)), Some("I8"), "it is back later");
+    assert_eq!(verdict(&after(&[spent(98), block_left(98)], 98..=101)), Some("I8"), "the spend is gone");
+    assert_eq!(verdict(&after(&[spent(98), block_left(98), spent(98)], 99..=103)), None, "it is spent");
 }
 
 #[test]

@@ -156,6 +156,11 @@ impl Lane {
         self.updates.iter().find(add).is_some_and(|update| update.stage == DONE)
     }
 
+    /// Whether an HTLC is irrevocably committed, and nobody has begun to end it.
+    pub(super) fn stands(&self, htlc: HtlcRef) -> bool {
+        self.is_committed(htlc) && !self.is_ending(htlc)
+    }
+
     /// Whether a commitment with this HTLC was ever signed.
     pub(super) fn was_sent(&self, htlc: HtlcRef) -> bool {
         let add = |update: &&Update| matches!(&update.change, Change::Add(added) if added.key == htlc);

@@ -159,13 +159,14 @@ impl World {
         }
     }
 
-    /// Forwards a received HTLC that is irrevocably committed, or fails it where that is not possible.
+    /// Forwards a received HTLC that is irrevocably committed, or fails it where that is not possible. Never one that a
+    /// mutual close has failed before: nothing would pay for it upstream any more.
     fn forward(&mut self) {
         let ready: Vec<usize> = (0..self.payments.len())
             .filter(|index| {
                 let payment = &self.payments[*index];
                 let waits = payment.destiny == Destiny::Forward && payment.forwarded.is_none() && !payment.told;
-                waits && self.lanes[payment.lane].is_committed(payment.received.htlc)
+                waits && self.lanes[payment.lane].stands(payment.received.htlc)
             })
             .collect();
         let Some(index) = self.rng.pick(&ready) else { return };

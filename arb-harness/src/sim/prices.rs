@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use arb_core::sweep::{Limit, Plan};
 use arb_core::{ChannelIndex, Conclusion, Event, Frame, Policy, Sweep};
-use bitcoin::OutPoint;
+use bitcoin::{OutPoint, Txid};
 
 use super::Violation;
 
@@ -46,7 +46,10 @@ struct Ledger<'a> {
     /// The last transaction that was planned for an output.
     last: BTreeMap<OutPoint, &'a Sweep>,
     /// Commitments that had a child: the half of an HTLC's budget may be gone.
-    children: BTreeSet<bitcoin::Txid>,
+    children: BTreeSet<Txid>,
+    /// What the best chain has, by height. The sweeps of a commitment that left it are kept, and their prices: but there is
+    /// nothing to claim until it is back.
+    confirmed: Vec<(u32, Txid)>,
     spent: Vec<(u32, OutPoint)>,
 }
 
@@ -64,6 +67,7 @@ pub(super) fn invariant_i8_prices_rise_and_budgets_hold(
         wanted: BTreeMap::new(),
         last: BTreeMap::new(),
         children: BTreeSet::new(),
+        confirmed: Vec::new(),
         spent: Vec::new(),
     };
     let mut tip = 0;
@@ -71,9 +75,11 @@ pub(super) fn invariant_i8_prices_rise_and_budgets_hold(
         if let Event::BlockConnected(block) = &entry.heard {
             ledger.all_is_on_offer(tip)?;
             tip = block.height.get();
+            ledger.confirmed.extend(block.txs.iter().map(|tx| (tip, tx.compute_txid())));
             let inputs = block.txs.iter().flat_map(|tx| &tx.input);
             ledger.spent.extend(inputs.map(|input| (tip, input.previous_output)));
         } else if let Event::BlockDisconnected(block) = &entry.heard {
+            ledger.confirmed.retain(|(height, _)| *height < block.height.get());
             ledger.spent.retain(|(height, _)| *height < block.height.get());
             tip = block.height.get().saturating_sub(1);
         }
@@ -122,9 +128,10 @@ impl<'a> Ledger<'a> {
     fn all_is_on_offer(&self, tip: u32) -> Verdict {
         for (outpoint, sweep) in &self.last {
             let Some((_, Some(deadline))) = self.estate.htlcs.get(outpoint) else { continue };
+            let is_there = self.confirmed.iter().any(|(_, txid)| *txid == outpoint.txid);
             let is_spent = self.spent.iter().any(|(_, spent)| spent == outpoint);
             let is_due = *deadline <= tip.saturating_add(1);
-            if !is_due || is_spent || self.estate.signed.contains(outpoint) {
+            if !is_due || !is_there || is_spent || self.estate.signed.contains(outpoint) {
                 continue;
             }
             let Plan { members, feerate_sat_per_kw, fee_sat, limit, .. } = &sweep.plan;

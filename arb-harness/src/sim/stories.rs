@@ -3,7 +3,8 @@
 use arb_core::{Acknowledged, Alert, Height, Htlc, HtlcKey, Link, Side};
 
 use super::lane::{Change, Message};
-use super::world::World;
+use super::plan::Act;
+use super::world::{Destiny, Payment, World};
 use crate::peer::Publish;
 
 /// Seed 1: two payments of one hash. One ran out of time, was taken back, and its origin failed; then the counterparty
@@ -37,4 +38,30 @@ fn a_preimage_that_another_htlc_of_the_same_hash_showed_is_no_loss() {
     assert_eq!(origin(&keys[1]), Some(Acknowledged::Settled));
     let losses = world.node.alerts.iter().filter(|(_, alert)| matches!(alert, Alert::Loss { .. }));
     assert_eq!(losses.count(), 0);
+}
+
+/// Seed 20181: a mutual close failed a received HTLC off chain, and the node forwarded it afterwards. The court knows of no
+/// expiry upstream then, rightly: there is nothing upstream to be in time for. No node does that.
+#[test]
+fn a_node_forwards_nothing_that_it_has_begun_to_fail() {
+    for ends in [false, true] {
+        let mut world = (1..).map(World::fair).find(|world| world.lanes.len() == 2).unwrap();
+        world.open().ok().unwrap();
+        let preimage = world.new_preimage();
+        let (key, payment_hash) = (world.lanes[0].next_id(Side::Remote), preimage.hash());
+        let (cltv_expiry, link) = (Height::new(1_150), Link::Received);
+        let htlc = Htlc { key, amount_msat: 50_000_000, payment_hash, cltv_expiry, link, tag: Vec::new() };
+        world.lanes[0].propose(Side::Remote, Change::Add(htlc));
+        for message in [Message::LocalSigned, Message::RemoteSigned, Message::RemoteRevoked] {
+            assert_eq!(world.exchange(0, message).ok(), Some(true));
+        }
+        let (received, destiny) = (world.lanes[0].key(key), Destiny::Forward);
+        world.payments.push(Payment { lane: 0, received, preimage, destiny, forwarded: None, told: false });
+        if ends {
+            assert!(world.lanes[0].propose_end(key, false));
+        }
+        world.act(Act::Forward).ok().unwrap();
+        assert_eq!(world.payments[0].forwarded.is_none(), ends);
+        assert_eq!(world.lanes[1].htlcs().count(), usize::from(!ends));
+    }
 }
