@@ -226,7 +226,7 @@ fn a_closing_spends_the_funding_and_has_the_output_that_is_ours() {
 #[test]
 fn known_by_name_and_not_supported() {
     let (mut bench, fixture) = running();
-    let event = Event::RevokedLoaded { channel: fixture.id(), number: 0, htlcs: Vec::new() };
+    let event = Event::RevokedLoaded { channel: fixture.id(), number: 0, candidates: Vec::new() };
     assert!(matches!(bench.refuse(&event), Rejected::NotSupported(_)), "{event:?}");
 }
 
