@@ -7,6 +7,9 @@
 //!     10     …  frames, back to back, as in the log
 //! ```
 //!
+//! Frames and nothing else: neither checkpoints, which follow from them, nor the rows of past commitments. What the court
+//! was told is all there.
+//!
 //! A file may end in the middle of a frame (a copy that was cut short). **Bad last is torn, bad middle is corruption**: what
 //! is left of a last frame is cut off and reported; a bad frame with a good one after it, a gap, or a frame whose checksum is
 //! right and whose content is not, is refused with its place. In doubt it is refused: what is cut off silently would be

@@ -8,6 +8,8 @@
 //!
 //! - A step's actions are released only after its frame is durable, in one atomic append.
 //! - The recovered court equals the court that wrote, whatever was interrupted: an append, a checkpoint, a compaction.
+//! - What was signed for the counterparty is found again years later by channel and number, in two reads: its rows are durable
+//!   with the frame that heard it, and go when their channel does. See [`Journal::revoked`].
 //! - Of two processes on one storage one is fenced at its next write, and told so.
 //! - A log that was damaged, cut, mixed up, written by a newer build, or that belongs to another network or node, is refused
 //!   with the place. Nothing is skipped: a court with a hole in its memory signs the wrong commitment.
@@ -17,11 +19,12 @@
 //! - Find out about forgery: a checksum finds accidents. Who can write to the storage can write another past.
 //! - Notice a storage that went back to an earlier state as a whole (a restored disk image) by itself: that is what the
 //!   embedder says with `Started { freshness: Suspect }`.
-//! - Read what recovery does not need: frames before the checkpoint are checked by [`Journal::frames`], not at every start.
+//! - Read what recovery does not need: frames before the checkpoint are checked by [`Journal::frames`], past commitments by
+//!   [`Journal::revoked`], not at every start.
 //!
 //! # The format
 //!
-//! A frame, and in the same form a checkpoint's row, little-endian:
+//! A frame, and in the same form every other row, little-endian:
 //!
 //! | offset | size | field |
 //! |---|---|---|
@@ -35,9 +38,43 @@
 //! |---|---|
 //! | `Frame`, 0, sequence | the step's entries |
 //! | `Channel`, index, 0 | index and channel |
+//! | `Commitment`, index, number | index, number, and a past commitment of the counterparty: whole, or a change |
 //! | `Meta`, 0, 0 | the court row: the court without its channels, how many there are, below which index |
 //!
 //! The format is frozen at release 0.1; until then a change says so in its commit message.
+//!
+//! # Answering `LoadRevoked`
+//!
+//! When a revoked commitment confirms, the court asks what it was. Whoever has the journal answers; the same where the action
+//! is due again, after a restart say:
+//!
+//! ```
+//! use arb_core::{Action, ChainArbitrator, Event, RevokedCommitment};
+//! use arb_log::{Journal, JournalError, Storage};
+//!
+//! /// What the node's own records have, for a channel that was adopted while it ran.
+//! fn known_to_the_node(number: u64) -> Vec<RevokedCommitment> {
+//! #   let _ = number;
+//!     Vec::new()
+//! }
+//!
+//! fn answer<S: Storage>(court: &ChainArbitrator, journal: &Journal<S>, action: &Action) -> Option<Event> {
+//!     let Action::LoadRevoked { id, channel, number, .. } = action else { return None };
+//!     let (id, channel, number) = (*id, *channel, *number);
+//!     let candidates = match journal.revoked(court.index_of(&channel)?, number) {
+//!         Ok(candidates) if !candidates.is_empty() => candidates,
+//!         // It may be there all the same: the action stays due, and comes again with the next block.
+//!         Err(why @ JournalError::Storage(_)) => return Some(Event::Failed { id, channel, why: why.to_string() }),
+//!         // Nothing there, or damaged, which somebody should know. An empty answer lets the court go on without.
+//!         Ok(_) | Err(_) => known_to_the_node(number),
+//!     };
+//!     Some(Event::RevokedLoaded { channel, number, candidates })
+//! }
+//! ```
+//!
+//! Rows are made when a commitment is heard and at no other time. Frames that came some other way (copied out of an `.arb`
+//! file into a new storage, say) fold to the same court, but the new storage has no rows: what was signed before counts as
+//! not known, and what is signed next is found from the channel's next whole row on.
 //!
 //! # The crash argument
 //!

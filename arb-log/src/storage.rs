@@ -15,7 +15,8 @@ pub enum Space {
     Frame,
     /// One row for each channel, as of the last checkpoint that found it changed.
     Channel,
-    /// Past remote commitments, by channel and number. Reserved: nothing is written there yet.
+    /// Past commitments of the counterparty, by channel and number: a change, or a whole set. Written with the frame that
+    /// heard them, removed when their channel is gone.
     Commitment,
 }
 
@@ -66,6 +67,11 @@ impl Key {
     /// Where this channel's row is.
     pub const fn channel(index: u32) -> Self {
         Self::new(Space::Channel, index, 0)
+    }
+
+    /// Where the row of this past commitment of the counterparty is.
+    pub const fn commitment(channel: u32, number: u64) -> Self {
+        Self::new(Space::Commitment, channel, number)
     }
 
     /// The key as bytes: space, then channel and number big-endian, so that bytewise order is the keys' order.

@@ -1,10 +1,11 @@
 //! One round of decisions: which groups stay, which are opened, how loose claims are grouped, and what each offers.
 
+mod partition;
+
 use crate::sweep::curve::Now;
 use crate::sweep::desk::{Ask, Desk, Group, Limit, Order, Plan, Trouble};
 use crate::sweep::price::{FEERATE_MIN, WALLET_INPUT_WEIGHT, fee_sat};
 use crate::sweep::terms::{Bundle, CHANGE_MIN_SAT, Class, Pays, Purse, Terms};
-use crate::units::{Blocks, Height};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use bitcoin::OutPoint;
@@ -248,64 +249,6 @@ impl<'a> Round<'a> {
             leave.extend(out);
             stay = stay.of(fit);
         }
-    }
-
-    /// Loose claims by class, source of fee, locktime and deadline. A pure function of the claims: the same claims group the
-    /// same way, whatever came before (B12, B13).
-    fn partition(&self) -> Vec<Vec<&'a Terms>> {
-        let mut loose: Vec<&Terms> = self.loose.iter().filter_map(|outpoint| self.terms.get(outpoint)).collect();
-        loose.retain(|terms| self.desk.rests.get(&terms.outpoint).is_none_or(|rested| *rested < self.now.tip));
-        loose.sort_by_cached_key(|terms| {
-            let deadline = terms.deadline().unwrap_or(Height::MAX);
-            (terms.class, terms.pays, terms.lock_time, deadline, Reverse(terms.amount_sat), terms.outpoint)
-        });
-        let mut parts: Vec<Bundle<'a>> = Vec::new();
-        let mut open: BTreeMap<(Class, Pays, Height, bool), usize> = BTreeMap::new();
-        for terms in loose {
-            let place = (terms.class, terms.pays, terms.lock_time, self.now.is_urgent(terms.class, terms.deadline()));
-            let part = open.get(&place).copied().filter(|_| !self.stands_alone(terms));
-            let fits = part.and_then(|index| parts.get_mut(index)).filter(|part| self.joins(part, terms));
-            match fits {
-                Some(part) => part.members.push(terms),
-                None => {
-                    if !self.stands_alone(terms) {
-                        open.insert(place, parts.len());
-                    }
-                    parts.push(Bundle::new([terms].into(), None, self.now.wallet_output_weight));
-                }
-            }
-        }
-        parts.into_iter().map(|part| part.members).collect()
-    }
-
-    /// Whether a claim shares its transaction with nobody. An urgent one whose fee comes from the wallet shares a coin with
-    /// others only where the wallet said that it has no more of them.
-    fn stands_alone(&self, terms: &Terms) -> bool {
-        let apart = match (terms.class, terms.pays) {
-            (Class::Anchor, _) | (_, Pays::Signed) => true,
-            (
-                Class::Contested | Class::Delayed | Class::PenaltySafe | Class::PenaltyRaced,
-                Pays::FromValue | Pays::FromWallet,
-            ) => false,
-        };
-        let poor = terms.pays == Pays::FromWallet && self.desk.missing.contains_key(&terms.outpoint);
-        // Whether a group can be dissolved was asked for singles: all of its claims become that, also those with more time.
-        let dissolved =
-            self.opened.iter().any(|opened| opened.stands && opened.group.members.contains(&terms.outpoint));
-        apart || dissolved || self.is_suspect(terms) || (self.now.is_urgent(terms.class, terms.deadline()) && !poor)
-    }
-
-    /// Deadlines are compatible when the later one is not more than a quarter of the time away from the nearest.
-    fn joins(&self, part: &Bundle<'_>, terms: &Terms) -> bool {
-        let near = match (part.deadline(), terms.deadline()) {
-            (Some(first), Some(deadline)) => {
-                let slack = self.now.left(first).get().checked_div(4).unwrap_or(0);
-                deadline <= first.after(Blocks::new(slack).max(self.now.policy.alone))
-            }
-            (None, None) => true,
-            (Some(_), None) | (None, Some(_)) => false,
-        };
-        near && part.has_room(terms, self.now.policy)
     }
 
     /// A new transaction for these claims, and others for those that it has to leave out.

@@ -2,8 +2,9 @@
 //!
 //! ```text
 //! 1  a row for each channel that changed since the court row, in batches of a few
-//! 2  the court row, and with it, in one batch, the end of the rows of channels that are gone
-//! 3  compact only: frames up to the court row, oldest first
+//! 2  past commitments of channels that are gone, where a channel has more than a few, in batches of a few
+//! 3  the court row, and with it, in one batch, the end of the rows of channels that are gone, and of their last commitments
+//! 4  compact only: frames up to the court row, oldest first
 //! ```
 //!
 //! The order is the whole argument. Recovery starts at the court row's frame C and folds what follows, so for every channel
@@ -12,18 +13,32 @@
 //!
 //! - between 1 and 1: the court row is the old one, some channel rows are newer. Folding skips, per channel, the frames
 //!   that its row already has. Rows of channels that were opened after C are not looked at.
-//! - between 1 and 2: the same. No row of a channel that is gone *now* is gone yet, because at C it was there and frames
+//! - between 1 and 3: the same. No row of a channel that is gone *now* is gone yet, because at C it was there and frames
 //!   after C still speak of it. Were rows deleted first, those frames would name a channel that does not exist.
-//! - between 2 and 3: frames that nobody needs are still there.
+//! - between 3 and 4: frames that nobody needs are still there.
 //!
 //! Rows are deleted together with the court row and not after it: otherwise a crash in between would leave rows that look
 //! like channels, and nothing would tell that they are not (a terminal state and its removal are one write).
+//!
+//! # Past commitments
+//!
+//! Their rows come with frames, not with checkpoints (see `revoked.rs`), and neither recovery nor folding reads them. So
+//! nothing is lost when they go a little before the court row: a channel that is gone as of the last frame, which is
+//! durable here, is gone after every recovery, and nobody asks for its commitments again. That is why a channel with a
+//! million of them needs no batch of a million. What must not happen is that some stay for ever:
+//!
+//! - **When a court row is written, no channel that is gone has a commitment's row left.** For the last ones go with it.
+//! - So at the next checkpoint they can only belong to channels that were there at C, each of which has a row of its own
+//!   (1), or to channels that were opened after C: these have numbers from the court row's `bound` on, and whichever of
+//!   them exists no more, also one that came and went between two checkpoints and never had a row of its own, is between
+//!   those that do exist. No list of channels that went has to be kept, in memory or on disk.
+//! - After a crash at any point the same follows from the old court row or from the new one, whichever is there.
 
 use super::{COURT, Journal, JournalError, Rows};
 use crate::frame;
 use crate::storage::{Batch, Key, Storage};
 use arb_core::{ChainArbitrator, ChannelArbitrator, ChannelIndex, Snapshot};
-use core::ops::Range;
+use core::ops::{ControlFlow, Range};
 use serde::{Deserialize, Serialize};
 
 /// What becomes of frames that a checkpoint has made superfluous.
@@ -86,7 +101,7 @@ impl<S: Storage> Journal<S> {
         for part in changed.chunks(size) {
             self.write_channels(court, part)?;
         }
-        let removed = self.write_court(court)?;
+        let removed = self.write_court(court, size)?;
         let compacted = match self.retention {
             Retention::Archive => 0,
             Retention::Compact => self.compact(court.sequence(), size)?,
@@ -110,23 +125,56 @@ impl<S: Storage> Journal<S> {
         self.write(&batch)
     }
 
-    fn write_court(&mut self, court: &ChainArbitrator) -> Result<usize, JournalError<S::Error>> {
+    fn write_court(&mut self, court: &ChainArbitrator, size: usize) -> Result<usize, JournalError<S::Error>> {
         let rows = self.rows.as_ref().ok_or(JournalError::NotRecovered)?;
         let exists = |index: &u32| court.channel(ChannelIndex::new(*index)).is_some();
         let gone: Vec<u32> = rows.channels.iter().copied().filter(|index| !exists(index)).collect();
+        let mut remove = self.thin_out(commitments_of_the_gone(court, rows.bound, &gone), size)?;
         let live = u32::try_from(court.channels().count()).unwrap_or(u32::MAX);
         let bound = court.channels().last().map_or(0, |(index, _)| index.get().saturating_add(1));
         let row = CourtRow { snapshot: court.snapshot(), bound, live };
         let row = frame::encode(court.sequence(), &row).map_err(JournalError::Unwritable)?;
-        let remove = gone.iter().map(|index| rows_of(*index)).collect();
+        remove.extend(gone.iter().map(|index| rows_of(*index)));
         self.write(&Batch { remove, put: vec![(COURT, row)], appended: 0 })?;
-        if let Some(Rows { court: sequence, channels }) = &mut self.rows {
-            *sequence = court.sequence();
+        if let Some(Rows { court: sequence, bound: known, channels }) = &mut self.rows {
+            (*sequence, *known) = (court.sequence(), bound);
             gone.iter().for_each(|index| {
                 channels.remove(index);
             });
         }
         Ok(gone.len())
+    }
+
+    /// Removes rows from these ranges, oldest first, until each has at most `size`; the ranges that have any are left.
+    fn thin_out(&mut self, ranges: Vec<Range<Key>>, size: usize) -> Result<Vec<Range<Key>>, JournalError<S::Error>> {
+        let mut left = Vec::new();
+        for mut range in ranges {
+            loop {
+                let (seen, next) = self.ahead(range.clone(), size)?;
+                let Some(next) = next else {
+                    left.extend((seen > 0).then_some(range));
+                    break;
+                };
+                self.write(&Batch { remove: vec![range.start..next], ..Batch::default() })?;
+                range.start = next;
+            }
+        }
+        Ok(left)
+    }
+
+    /// Whether there are rows in a range, `size` at most, and the key of the one after these.
+    fn ahead(&self, range: Range<Key>, size: usize) -> Result<(usize, Option<Key>), JournalError<S::Error>> {
+        let (mut seen, mut next) = (0_usize, None);
+        let mut visit = |key: Key, _: &[u8]| {
+            if seen == size {
+                next = Some(key);
+                return ControlFlow::Break(());
+            }
+            seen = seen.saturating_add(1);
+            ControlFlow::Continue(())
+        };
+        self.storage.scan(range, &mut visit).map_err(JournalError::Storage)?;
+        Ok((seen, next))
     }
 
     /// Removes frames up to this one, oldest first, so that what is left after a crash has no gap.
@@ -143,7 +191,22 @@ impl<S: Storage> Journal<S> {
     }
 }
 
-/// All rows of one channel.
+/// Where past commitments lie whose channels are gone: of channels that had a row of their own, and from `bound` on
+/// whatever lies between the channels that exist.
+fn commitments_of_the_gone(court: &ChainArbitrator, bound: u32, gone: &[u32]) -> Vec<Range<Key>> {
+    let known = gone.iter().filter(|index| **index < bound).map(|index| (*index, index.saturating_add(1)));
+    let mut ranges: Vec<(u32, u32)> = known.collect();
+    let mut from = bound;
+    let live = court.channels().map(|(index, _)| index.get()).filter(|index| *index >= bound);
+    for index in live.chain([u32::MAX]) {
+        ranges.push((from, index));
+        from = index.saturating_add(1);
+    }
+    let some = ranges.into_iter().filter(|(from, to)| from < to);
+    some.map(|(from, to)| Key::commitment(from, 0)..Key::commitment(to, 0)).collect()
+}
+
+/// The checkpoint's rows of one channel.
 const fn rows_of(index: u32) -> Range<Key> {
     Key::channel(index)..Key::channel(index.saturating_add(1))
 }

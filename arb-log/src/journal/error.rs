@@ -79,7 +79,7 @@ pub enum JournalError<E> {
         /// The sequence that the storage says comes next.
         next_sequence: u64,
     },
-    /// A checkpoint's row is not what was written.
+    /// A checkpoint's row, or a past commitment's, is not what was written.
     #[error("row {key} is bad: {why}")]
     BadRow {
         /// The row.
@@ -88,13 +88,21 @@ pub enum JournalError<E> {
         #[source]
         why: FrameError,
     },
-    /// A checkpoint's row is about another channel, or newer than itself.
+    /// A row is about another channel or commitment, newer than itself, or not what the rows around it need.
     #[error("row {key} does not belong there")]
     Misplaced {
         /// The row.
         key: Key,
     },
-    /// A checkpoint's row stands for a frame that does not exist (yet): frames were lost.
+    /// A past commitment's row is missing, and another one is the change from it.
+    #[error("row {key} is missing, and row {needed_by} builds on it")]
+    MissingRow {
+        /// The row that should be there.
+        key: Key,
+        /// The row that was asked for.
+        needed_by: Key,
+    },
+    /// A row stands for a frame that does not exist (yet): frames were lost.
     #[error("row {key} stands for frame {sequence}, but the storage ends with frame {last}")]
     RowAhead {
         /// The row.

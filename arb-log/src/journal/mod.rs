@@ -1,6 +1,6 @@
 //! The journal: a court's frames in a storage, and the way back from them.
 //!
-//! It writes one frame for one step, in one atomic batch (R3), and knows three states: open; *latched*, after a write that
+//! It writes one frame for one step, in one atomic batch (R3) with the rows that belong to it, and knows three states: open; *latched*, after a write that
 //! failed and may be durable all the same; *fenced*, after another owner has claimed the storage. Only an open journal
 //! writes. What it never does: judge. Recovery folds what was recorded.
 
@@ -8,6 +8,7 @@ mod checkpoint;
 mod error;
 mod reader;
 mod recover;
+mod revoked;
 
 pub use checkpoint::{Checkpoint, Retention};
 pub use error::JournalError;
@@ -68,6 +69,8 @@ enum Latch {
 struct Rows {
     /// The frame that the court row stands for; 0 if there is none.
     court: u64,
+    /// Every channel that existed then has a lower number; every channel opened later a higher one, or this.
+    bound: u32,
     /// The channels that have a row, or may have.
     channels: BTreeSet<u32>,
 }
@@ -251,7 +254,9 @@ impl<S: Storage> Log for Journal<S> {
             return Err(JournalError::OutOfOrder { expected, got: frame.sequence });
         }
         let bytes = frame::encode_frame(frame).map_err(JournalError::Unwritable)?;
-        self.write(&Batch { put: vec![(Key::frame(expected), bytes)], appended: 1, ..Batch::default() })
+        let rows = revoked::rows(expected, pending.commitments()).map_err(JournalError::Unwritable)?;
+        let put = core::iter::once((Key::frame(expected), bytes)).chain(rows).collect();
+        self.write(&Batch { put, appended: 1, ..Batch::default() })
     }
 }
 

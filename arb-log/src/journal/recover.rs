@@ -102,7 +102,7 @@ impl<S: Storage> Journal<S> {
             };
             let all = Key::channel(0)..Key::channel(u32::MAX);
             self.storage.scan(all, &mut visit).map_err(JournalError::Storage)?;
-            return Ok((ChainArbitrator::new(), Rows { court: 0, channels }));
+            return Ok((ChainArbitrator::new(), Rows { court: 0, bound: 0, channels }));
         };
         let (sequence, row) = self.row::<CourtRow>(COURT, &bytes)?;
         if row.snapshot.sequence != sequence {
@@ -126,11 +126,15 @@ impl<S: Storage> Journal<S> {
         if used != row.live {
             return Err(JournalError::ChannelRows { expected: row.live, found: used });
         }
-        Ok((court, Rows { court: sequence, channels }))
+        Ok((court, Rows { court: sequence, bound: row.bound, channels }))
     }
 
-    /// A checkpoint's row, and the frame that it stands for.
-    fn row<T: Serialize + DeserializeOwned>(&self, key: Key, bytes: &[u8]) -> Result<(u64, T), JournalError<S::Error>> {
+    /// A row beside the frames, and the frame that it stands for.
+    pub(super) fn row<T: Serialize + DeserializeOwned>(
+        &self,
+        key: Key,
+        bytes: &[u8],
+    ) -> Result<(u64, T), JournalError<S::Error>> {
         let bad = |why: FrameError| JournalError::BadRow { key, why };
         let raw = Raw::whole(bytes).map_err(bad)?;
         let (sequence, last) = (raw.sequence, self.last_sequence());

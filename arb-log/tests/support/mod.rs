@@ -124,7 +124,7 @@ impl Move {
     }
 }
 
-fn point(secret: Secret) -> Point {
+pub(crate) fn point(secret: Secret) -> Point {
     point_of_secret(&Secp256k1::new(), &secret).unwrap()
 }
 
