@@ -91,7 +91,8 @@ impl<'a> Round<'a> {
         }
         let several = members.len() > 1;
         let spent = members.len() < group.members.len();
-        let refused = several && (members.iter().any(|terms| self.is_suspect(terms)) || self.is_pinned(group, &members));
+        let refused =
+            several && (members.iter().any(|terms| self.is_suspect(terms)) || self.is_pinned(group, &members));
         let bundle = self.bundle(members, &group.purse);
         let heir = if several && !spent && !refused { self.heir(group, &bundle) } else { None };
         if spent || refused || heir.is_some() {

@@ -1,6 +1,6 @@
 //! Commitments that are not what they seem.
 
-use arb_core::{ChainArbitrator, Event, Heard, Htlc, HtlcKey, HtlcRef, Link, Standing};
+use arb_core::{ChainArbitrator, Event, FailReason, Heard, Htlc, HtlcKey, HtlcRef, Link, Standing, Upstream};
 
 use crate::support::{
     block, blocks_to, channel, court, fixture, hash, hear, learned, offered, open, received, scanned, state, to_sign,
@@ -54,12 +54,14 @@ fn revoking_a_confirmed_commitment_stops_no_claim() {
     let before = claims(&court);
     assert!(before >= 1);
     hear(&mut court, &fixture.remote_revoked(0).unwrap());
-    assert_eq!(claims(&court), before);
+    // What was claimed before goes on; its main output is ours now, too.
+    assert!(claims(&court) > before, "{before}");
 }
 
-/// I5: a commitment that is revoked after it confirmed fails nothing that it still has an output for.
+/// I5: a commitment that is revoked after it confirmed fails nothing that it has an output for before it is buried, and then
+/// what it is: a revoked close, whose outputs are ours.
 #[test]
-fn a_commitment_revoked_after_it_confirmed_fails_nothing_that_it_holds() {
+fn a_commitment_revoked_after_it_confirmed_fails_what_it_holds_when_it_is_buried() {
     let (mut court, mut fixture) = (court(), fixture(1));
     hear(&mut court, &fixture.opened(Standing::default()));
     hear(&mut court, &scanned(&fixture, fixture.setup().funding.txid, 100));
@@ -71,6 +73,11 @@ fn a_commitment_revoked_after_it_confirmed_fails_nothing_that_it_holds() {
     hear(&mut court, &block(101, 101, vec![tx.clone()]));
     hear(&mut court, &scanned(&fixture, tx.compute_txid(), 101));
     hear(&mut court, &fixture.remote_revoked(0).unwrap());
-    blocks_to(&mut court, 110);
     assert_eq!(channel(&court, &fixture).released().count(), 0);
+    blocks_to(&mut court, 102);
+    assert_eq!(channel(&court, &fixture).released().count(), 0);
+    blocks_to(&mut court, 110);
+    let failed = Upstream::Failed(FailReason::Revoked);
+    let released: Vec<Upstream> = channel(&court, &fixture).released().map(|(_, outcome, _)| outcome).collect();
+    assert_eq!(released, [failed]);
 }
