@@ -74,8 +74,11 @@ impl Outside for Host<'_> {
                 let preimage = self.node.preimage(htlc);
                 answers.extend(preimage.map(|preimage| Event::PreimageLearned { preimage, usable_for: vec![htlc] }));
             }
-            // Comes with breach claims; the court does not ask for it yet.
-            Action::LoadRevoked { .. } => {}
+            // Asked of the node only where the journal's rows have nothing.
+            Action::LoadRevoked { channel, number, .. } => {
+                let candidates = self.node.revoked(channel, number);
+                answers.push(Event::RevokedLoaded { channel, number, candidates });
+            }
             Action::FreezeChannel { id, channel, why } => {
                 self.node.freeze(channel, why);
                 answers.push(Event::Performed { channel, id });
@@ -97,6 +100,10 @@ impl Outside for Host<'_> {
 
     fn refused(&mut self, event: &Event, why: &Rejected) {
         self.refusals.push((event.clone(), why.clone()));
+    }
+
+    fn damaged(&mut self, channel: ChannelId, why: &str) {
+        self.node.damaged(channel, why);
     }
 }
 
