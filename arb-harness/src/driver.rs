@@ -5,7 +5,8 @@
 //!    due is due again (R4).
 //! 2. *Gather*: events wait until somebody has time for them; what waits is one step (group commit).
 //! 3. *Commit*: the frame is durable before any action is known. Refusals are answered, not retried.
-//! 4. *Perform*: each action is carried out; its answer is an event and waits for the next step.
+//! 4. *Perform*: each action is carried out; its answer is an event and waits for the next step. What a revoked commitment
+//!    was, the journal itself knows.
 //! 5. After a failed write durability is unknown: the journal is reopened, what was durable all the same is caught up,
 //!    and the same events are heard again: what counted already is a duplicate, and of several blocks those below the
 //!    last are refused, which is as good.
@@ -13,14 +14,8 @@
 use arb_core::{Action, ChainArbitrator, Event, Genesis, Heard, Rejected, Started};
 use arb_log::{Journal, JournalError, Storage};
 
-/// Carries out actions; the answers are events.
-pub trait Outside {
-    /// Carries out one action, at least once and idempotently, and says what came of it.
-    fn perform(&mut self, action: Action, answers: &mut Vec<Event>);
-
-    /// An event was refused: somebody outside is wrong, or late.
-    fn refused(&mut self, event: &Event, why: &Rejected);
-}
+pub use crate::outside::Outside;
+use crate::outside::from_rows;
 
 /// A court, its journal, and the events that wait.
 #[derive(Debug)]
@@ -114,7 +109,10 @@ impl<S: Storage> Driver<S> {
         let due = core::mem::take(&mut self.due);
         let count = due.len();
         for action in due {
-            outside.perform(action, &mut self.waiting);
+            match self.journal.as_ref().and_then(|journal| from_rows(&self.court, journal, &action, outside)) {
+                Some(answer) => self.waiting.push(answer),
+                None => outside.perform(action, &mut self.waiting),
+            }
         }
         count
     }

@@ -74,9 +74,10 @@ impl Outside for Host<'_> {
                 let preimage = self.node.preimage(htlc);
                 answers.extend(preimage.map(|preimage| Event::PreimageLearned { preimage, usable_for: vec![htlc] }));
             }
-            // Nobody here has it: what the secret alone gives is taken.
+            // Asked of the node only where the journal's rows have nothing.
             Action::LoadRevoked { channel, number, .. } => {
-                answers.push(Event::RevokedLoaded { channel, number, candidates: Vec::new() });
+                let candidates = self.node.revoked(channel, number);
+                answers.push(Event::RevokedLoaded { channel, number, candidates });
             }
             Action::FreezeChannel { id, channel, why } => {
                 self.node.freeze(channel, why);
@@ -99,6 +100,10 @@ impl Outside for Host<'_> {
 
     fn refused(&mut self, event: &Event, why: &Rejected) {
         self.refusals.push((event.clone(), why.clone()));
+    }
+
+    fn damaged(&mut self, channel: ChannelId, why: &str) {
+        self.node.damaged(channel, why);
     }
 }
 

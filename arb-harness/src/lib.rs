@@ -23,6 +23,7 @@ pub mod keys;
 pub mod market;
 pub mod node;
 pub mod oracle;
+pub mod outside;
 pub mod peer;
 pub mod process;
 pub mod redb_store;

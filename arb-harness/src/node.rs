@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use arb_core::bolt3::Preimage;
-use arb_core::{Acknowledged, Alert, ChannelId, ContractReport, FailReason, FreezeReason, HtlcKey, Sheet};
+use arb_core::{
+    Acknowledged, Alert, ChannelId, ContractReport, FailReason, FreezeReason, HtlcKey, RevokedCommitment, Sheet,
+};
 
 /// What a Lightning node does for its court.
 pub trait Node {
@@ -16,6 +18,12 @@ pub trait Node {
     /// The preimage of a received HTLC, if it may be used for it.
     fn preimage(&mut self, htlc: HtlcKey) -> Option<Preimage>;
 
+    /// What was signed for the counterparty under this number, as far as the node's own records tell: for commitments that
+    /// are older than the channel's place in the court. A node without such records knows nothing.
+    fn revoked(&mut self, _channel: ChannelId, _number: u64) -> Vec<RevokedCommitment> {
+        Vec::new()
+    }
+
     /// The channel takes no more updates.
     fn freeze(&mut self, channel: ChannelId, why: FreezeReason);
 
@@ -27,6 +35,9 @@ pub trait Node {
 
     /// A channel is resolved.
     fn resolved(&mut self, channel: ChannelId, sheet: &Sheet);
+
+    /// The journal's rows of a channel are damaged.
+    fn damaged(&mut self, channel: ChannelId, why: &str);
 }
 
 /// A node that writes everything down: what tests and the demonstration ask afterwards. It stands for the node's own
@@ -39,6 +50,8 @@ pub struct Notebook {
     pub contradictions: Vec<HtlcKey>,
     /// Preimages that the node has, by received HTLC.
     pub preimages: BTreeMap<HtlcKey, Preimage>,
+    /// Past commitments that the node has on record, by channel and number.
+    pub past: BTreeMap<(ChannelId, u64), Vec<RevokedCommitment>>,
     /// Why each channel was frozen.
     pub frozen: BTreeMap<ChannelId, FreezeReason>,
     /// Alerts, in order, each once.
@@ -47,6 +60,8 @@ pub struct Notebook {
     pub reports: Vec<(ChannelId, ContractReport)>,
     /// Balance sheets.
     pub sheets: BTreeMap<ChannelId, Sheet>,
+    /// Damaged rows, in order.
+    pub damage: Vec<(ChannelId, String)>,
 }
 
 impl Node for Notebook {
@@ -75,6 +90,10 @@ impl Node for Notebook {
         self.preimages.get(&htlc).copied()
     }
 
+    fn revoked(&mut self, channel: ChannelId, number: u64) -> Vec<RevokedCommitment> {
+        self.past.get(&(channel, number)).cloned().unwrap_or_default()
+    }
+
     fn freeze(&mut self, channel: ChannelId, why: FreezeReason) {
         self.frozen.entry(channel).or_insert(why);
     }
@@ -93,5 +112,9 @@ impl Node for Notebook {
 
     fn resolved(&mut self, channel: ChannelId, sheet: &Sheet) {
         self.sheets.entry(channel).or_insert(*sheet);
+    }
+
+    fn damaged(&mut self, channel: ChannelId, why: &str) {
+        self.damage.push((channel, why.to_owned()));
     }
 }

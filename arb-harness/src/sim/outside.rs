@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use arb_core::{Action, Event, Policy, Rejected};
+use arb_core::{Action, ChannelId, Event, Policy, Rejected};
 use bitcoin::Txid;
 
 use super::Violation;
@@ -107,5 +107,9 @@ impl Outside for Street<'_> {
             trace.push(format!("{}: refused {why}: {}", self.host.heard, super::world::short(event)));
         }
         self.refusals.push((event.clone(), why.clone()));
+    }
+
+    fn damaged(&mut self, channel: ChannelId, why: &str) {
+        self.host.damaged(channel, why);
     }
 }

@@ -64,6 +64,10 @@ impl Outside for Told<'_, '_> {
     fn refused(&mut self, _: &Event, why: &Rejected) {
         self.lines.push(format!("  refused: {why}"));
     }
+
+    fn damaged(&mut self, channel: arb_core::ChannelId, why: &str) {
+        self.host.damaged(channel, why);
+    }
 }
 
 impl Told<'_, '_> {

@@ -95,6 +95,10 @@ impl Outside for Strict<'_> {
     fn refused(&mut self, event: &Event, why: &Rejected) {
         panic!("{why}: {event:?}");
     }
+
+    fn damaged(&mut self, channel: arb_core::ChannelId, why: &str) {
+        panic!("{channel:?}: {why}");
+    }
 }
 
 /// The court, and everything outside of it.

@@ -1,6 +1,6 @@
 //! Starts: what goes out before it may.
 
-use arb_core::{Action, CloseReason, Event, Freshness, Height, PeerState, Rejected, Standing, Started};
+use arb_core::{Action, ChannelId, CloseReason, Event, Freshness, Height, PeerState, Rejected, Standing, Started};
 use arb_harness::driver::{Driver, Outside};
 use arb_log::memory::{Fault, Memory};
 
@@ -20,6 +20,10 @@ impl Outside for Idle {
 
     fn refused(&mut self, _: &Event, why: &Rejected) {
         self.refused.push(why.clone());
+    }
+
+    fn damaged(&mut self, channel: ChannelId, why: &str) {
+        panic!("{channel:?}: {why}");
     }
 }
 

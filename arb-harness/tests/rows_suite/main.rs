@@ -1,0 +1,219 @@
+//! Past commitments, from the journal to the court's ear: the driver answers from the rows, then the node from its records.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests")]
+
+use arb_core::bolt3::{ChannelType, PaymentHash};
+use arb_core::{
+    Action, ActionId, ChainArbitrator, Event, Height, Htlc, HtlcRef, Link, Rejected, RevokedCommitment, Side, Standing,
+};
+use arb_harness::chain::{Chain, ChainConfig};
+use arb_harness::driver::Outside;
+use arb_harness::fixture::{ChannelFixture, ChannelSetup, CommitmentState};
+use arb_harness::host::Host;
+use arb_harness::node::Notebook;
+use arb_harness::outside::from_rows;
+use arb_harness::process::tip;
+use arb_harness::redb_store::RedbStore;
+use arb_harness::signer::KeySigner;
+use arb_harness::wallet::{SmallWallet, WalletKeys};
+use arb_log::memory::Memory;
+use arb_log::{Journal, Key, Storage};
+
+const CAPACITY_SAT: u64 = 10_000_000;
+/// The first commitment that the court hears of: the channel runs already.
+const ADOPTED_AT: u64 = 3;
+const UPDATES: u64 = 40;
+
+/// A world with one channel, whose commitments have come and gone.
+struct World<S: Storage> {
+    chain: Chain,
+    fixture: ChannelFixture,
+    journal: Journal<S>,
+    court: ChainArbitrator,
+    node: Notebook,
+}
+
+fn htlc(id: u64) -> Htlc {
+    Htlc {
+        key: if id.is_multiple_of(2) { HtlcRef::offered(id / 2) } else { HtlcRef::received(id / 2) },
+        amount_msat: 5_000_000 + id,
+        payment_hash: PaymentHash([u8::try_from(id).unwrap(); 32]),
+        cltv_expiry: Height::new(100_000),
+        link: if id.is_multiple_of(2) { Link::Own } else { Link::Received },
+        tag: Vec::new(),
+    }
+}
+
+/// Four HTLCs at most, one more and sometimes one less at a time; now and then another feerate.
+fn state(number: u64) -> CommitmentState {
+    let htlcs: Vec<Htlc> = (number.saturating_sub(3)..=number).map(htlc).collect();
+    let feerate_sat_per_kw = 253 + u32::try_from(number / 7).unwrap();
+    CommitmentState { local_msat: 5_000_000_000 - number, remote_msat: 4_000_000_000, feerate_sat_per_kw, htlcs }
+}
+
+fn hear<S: Storage>(court: &mut ChainArbitrator, journal: &mut Journal<S>, events: &[Event]) {
+    let mut step = court.step();
+    for event in events {
+        step.hear(event).unwrap();
+    }
+    let _due = step.commit(journal).ok().unwrap();
+}
+
+impl<S: Storage> World<S> {
+    fn new(storage: S) -> Self {
+        let chain = Chain::new(ChainConfig::default());
+        let setup = ChannelSetup::from_seed(&[0x41; 32], 0, ChannelType::AnchorsZeroFeeHtlcTx, CAPACITY_SAT);
+        let mut fixture = ChannelFixture::new(setup);
+        let genesis = arb_core::Genesis {
+            network: chain.config().network,
+            journal: [1; 32],
+            tip: tip(&chain),
+            policy: arb_core::Policy::default(),
+        };
+        let mut journal = Journal::open(storage).ok().unwrap();
+        let mut court = journal.recover(&genesis).ok().unwrap();
+        for number in 0..ADOPTED_AT {
+            fixture.sign_unheard(Side::Remote, number, state(number));
+        }
+        let standing = fixture.standing(0, ADOPTED_AT).unwrap();
+        assert_ne!(standing, Standing::default());
+        let opened = fixture.opened(standing);
+        hear(&mut court, &mut journal, &[opened]);
+        // The first one comes whole: all its HTLCs are new to the court.
+        let before = fixture.clone();
+        let mut first = ChannelFixture::new(before.setup().clone());
+        hear(&mut court, &mut journal, &[first.remote_signed(ADOPTED_AT, state(ADOPTED_AT)).unwrap()]);
+        fixture.sign_unheard(Side::Remote, ADOPTED_AT, state(ADOPTED_AT));
+        for number in ADOPTED_AT + 1..ADOPTED_AT + UPDATES {
+            let signed = fixture.remote_signed(number, state(number)).unwrap();
+            let revoked = fixture.remote_revoked(number - 1).unwrap();
+            hear(&mut court, &mut journal, &[signed, revoked]);
+        }
+        Self { chain, fixture, journal, court, node: Notebook::default() }
+    }
+
+    /// What the court hears when it asks for this commitment, as the driver does it.
+    fn ask(&mut self, number: u64) -> Event {
+        let keys = WalletKeys::from_seed(&[2; 32]);
+        let (mut signer, mut wallet) = (KeySigner::new(keys.clone()), SmallWallet::new(keys));
+        let mut host = Host {
+            chain: &mut self.chain,
+            signer: &mut signer,
+            wallet: &mut wallet,
+            node: &mut self.node,
+            heard: Height::new(0),
+            refusals: Vec::<(Event, Rejected)>::new(),
+        };
+        let (channel, funding) = (self.fixture.id(), self.fixture.setup().funding);
+        let action = Action::LoadRevoked { id: ActionId([9; 16]), channel, funding, number };
+        from_rows(&self.court, &self.journal, &action, &mut host).unwrap_or_else(|| {
+            let mut answers = Vec::new();
+            host.perform(action, &mut answers);
+            assert_eq!(answers.len(), 1);
+            answers.remove(0)
+        })
+    }
+
+    fn loaded(&self, number: u64, candidates: Vec<RevokedCommitment>) -> Event {
+        Event::RevokedLoaded { channel: self.fixture.id(), number, candidates }
+    }
+
+    fn signed(&self, number: u64) -> Vec<RevokedCommitment> {
+        vec![RevokedCommitment::from(&self.fixture.states(Side::Remote)[&number])]
+    }
+}
+
+#[test]
+fn every_past_commitment_is_answered_from_the_rows() {
+    let mut world = World::new(Memory::new());
+    for number in ADOPTED_AT..ADOPTED_AT + UPDATES {
+        assert_eq!(world.ask(number), world.loaded(number, world.signed(number)), "{number}");
+    }
+    assert_eq!(world.node.damage, []);
+}
+
+#[test]
+fn and_after_a_restart_from_a_file() {
+    let path = std::env::temp_dir().join(format!("arb-rows-{}.redb", std::process::id()));
+    let world = World::new(RedbStore::create(&path).unwrap());
+    let World { chain, fixture, journal, court, node } = world;
+    drop(journal);
+    let mut journal = Journal::open(RedbStore::open(&path).unwrap()).unwrap();
+    let same = journal.recover(court.genesis().unwrap()).unwrap();
+    assert_eq!(same, court);
+    let mut world = World { chain, fixture, journal, court: same, node };
+    for number in ADOPTED_AT..ADOPTED_AT + UPDATES {
+        assert_eq!(world.ask(number), world.loaded(number, world.signed(number)), "{number}");
+    }
+    std::fs::remove_file(&path).unwrap();
+}
+
+#[test]
+fn what_is_older_than_the_journal_the_node_answers_and_nobody_else_is_nothing() {
+    let mut world = World::new(Memory::new());
+    for number in 0..ADOPTED_AT {
+        assert_eq!(world.ask(number), world.loaded(number, Vec::new()), "{number}");
+        world.node.past.insert((world.fixture.id(), number), world.signed(number));
+        assert_eq!(world.ask(number), world.loaded(number, world.signed(number)), "{number}");
+    }
+}
+
+#[test]
+fn the_rows_come_before_the_nodes_records() {
+    let mut world = World::new(Memory::new());
+    world.node.past.insert((world.fixture.id(), ADOPTED_AT), vec![RevokedCommitment::default()]);
+    assert_eq!(world.ask(ADOPTED_AT), world.loaded(ADOPTED_AT, world.signed(ADOPTED_AT)));
+}
+
+#[test]
+fn damage_is_told_and_the_node_asked() {
+    let memory = Memory::new();
+    let mut world = World::new(memory.clone());
+    let number = ADOPTED_AT + 5;
+    assert!(memory.flip_bit(Key::commitment(0, number), 200));
+    assert_eq!(world.ask(number), world.loaded(number, Vec::new()));
+    let [(channel, why)] = &world.node.damage[..] else { panic!("{:?}", world.node.damage) };
+    assert_eq!(*channel, world.fixture.id());
+    assert!(why.starts_with("row Commitment/0/8 is bad: checksum"), "{why}");
+    world.node.past.insert((world.fixture.id(), number), world.signed(number));
+    assert_eq!(world.ask(number), world.loaded(number, world.signed(number)));
+}
+
+#[test]
+fn rows_that_cannot_be_read_now_are_asked_for_again() {
+    let memory = Memory::new();
+    let mut world = World::new(memory.clone());
+    world.node.past.insert((world.fixture.id(), ADOPTED_AT), vec![RevokedCommitment::default()]);
+    memory.fail_reads(true);
+    let answer = world.ask(ADOPTED_AT);
+    let Event::Failed { channel, id, .. } = &answer else { panic!("{answer:?}") };
+    assert_eq!((*channel, *id), (world.fixture.id(), ActionId([9; 16])));
+    // It changes nothing: what is due stays due.
+    memory.fail_reads(false);
+    let sequence = world.court.sequence();
+    hear(&mut world.court, &mut world.journal, &[answer]);
+    assert_eq!(world.court.sequence(), sequence);
+    assert_eq!(world.ask(ADOPTED_AT), world.loaded(ADOPTED_AT, world.signed(ADOPTED_AT)));
+}
+
+#[test]
+fn other_actions_and_channels_are_not_the_rows_matter() {
+    let world = World::new(Memory::new());
+    struct Nobody;
+    impl Outside for Nobody {
+        fn perform(&mut self, action: Action, _: &mut Vec<Event>) {
+            panic!("{action:?}");
+        }
+        fn refused(&mut self, event: &Event, why: &Rejected) {
+            panic!("{event:?}: {why}");
+        }
+        fn damaged(&mut self, channel: arb_core::ChannelId, why: &str) {
+            panic!("{channel:?}: {why}");
+        }
+    }
+    let (id, channel, funding) = (ActionId([9; 16]), world.fixture.id(), world.fixture.setup().funding);
+    let scripts = Action::RequestScripts { id, channel };
+    let unknown = Action::LoadRevoked { id, channel: arb_core::ChannelId([7; 32]), funding, number: ADOPTED_AT };
+    for action in [scripts, unknown] {
+        assert_eq!(from_rows(&world.court, &world.journal, &action, &mut Nobody), None);
+    }
+}
