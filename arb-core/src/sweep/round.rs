@@ -26,6 +26,8 @@ struct Round<'a> {
     desk: &'a Desk,
     terms: &'a BTreeMap<OutPoint, Terms>,
     now: &'a Now<'a>,
+    /// What each claim wants now: asked again and again while it is settled who goes with whom.
+    wanted: BTreeMap<OutPoint, u32>,
     loose: BTreeSet<OutPoint>,
     opened: Vec<Opened<'a>>,
     next: u32,
@@ -42,6 +44,10 @@ impl Desk {
             desk: self,
             terms,
             now,
+            wanted: terms
+                .values()
+                .map(|terms| (terms.outpoint, now.wanted(terms, self.price(&terms.outpoint))))
+                .collect(),
             loose: terms.keys().copied().collect(),
             opened: Vec::new(),
             next: self.next_group,
@@ -61,7 +67,7 @@ impl Desk {
 
 impl<'a> Round<'a> {
     fn wanted(&self, terms: &Terms) -> u32 {
-        self.now.wanted(terms, self.desk.price(&terms.outpoint))
+        self.wanted.get(&terms.outpoint).copied().unwrap_or(0)
     }
 
     fn bundle(&self, members: Vec<&'a Terms>, purse: &Purse) -> Bundle<'a> {
