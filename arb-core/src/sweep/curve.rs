@@ -120,7 +120,7 @@ impl Now<'_> {
         let start = price.map_or(estimate, |price| price.start_sat_per_kw);
         // A tight budget has no room for a curve: by the time it rises, the price may have.
         let curve = if self.tip >= last || self.is_tight(end) {
-            end / 2
+            end
         } else {
             let passed = self.tip.since(since).unwrap_or_default();
             squared(start, end, passed, last.since(since).unwrap_or_default())
