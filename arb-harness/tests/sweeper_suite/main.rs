@@ -12,3 +12,4 @@ mod properties;
 mod refusals;
 mod table;
 mod town;
+mod valid;

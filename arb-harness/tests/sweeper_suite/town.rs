@@ -6,7 +6,8 @@ use std::convert::Infallible;
 use arb_core::bolt3::ChannelType;
 use arb_core::{
     Action, BroadcastAnswer, BroadcastRejection, Bump, ChainArbitrator, ChannelId, CloseReason, Conclusion, Event,
-    Frame, Freshness, Genesis, Height, Htlc, HtlcKey, HtlcRef, Link, Log, Pending, Policy, Side, Started, Tip,
+    Frame, Freshness, Genesis, Height, Htlc, HtlcKey, HtlcRef, Link, Log, Pending, Policy, RevokedCommitment,
+    RevokedHtlc, Side, Started, Tip,
 };
 use arb_harness::chain::{Chain, ChainConfig};
 use arb_harness::check::check;
@@ -148,6 +149,25 @@ impl Town {
 
     pub fn close(&mut self) {
         self.hear(&Event::CloseRequested { channel: self.id(), why: CloseReason::Operator });
+        self.settle();
+    }
+
+    /// Both sides move on to a commitment without HTLCs, and the counterparty revokes the one that it has; the node remembers
+    /// what that was.
+    pub fn revoke(&mut self) {
+        let old = self.fixture.states(Side::Remote)[&0].clone();
+        let mut htlcs: Vec<RevokedHtlc> = old.htlcs.iter().map(RevokedHtlc::from).collect();
+        htlcs.sort_by_key(|htlc| htlc.key);
+        let (feerate_sat_per_kw, local_msat, remote_msat) = (old.feerate_sat_per_kw, old.local_msat, old.remote_msat);
+        let past = RevokedCommitment { feerate_sat_per_kw, local_msat, remote_msat, htlcs };
+        self.node.past.insert((self.id(), 0), vec![past]);
+        let half = CAPACITY_SAT / 2 * 1_000;
+        let new = CommitmentState { local_msat: half, remote_msat: half, htlcs: Vec::new(), ..old };
+        let signed = self.fixture.remote_signed(1, new.clone()).unwrap();
+        self.hear(&signed);
+        self.hear(&self.fixture.remote_revoked(0).unwrap());
+        let signed = self.fixture.local_signed(1, new).unwrap();
+        self.hear(&signed);
         self.settle();
     }
 
