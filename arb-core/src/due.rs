@@ -1,7 +1,7 @@
 //! What is due, as a view of the state (R4): remember nothing, ask what is owed.
 
 use crate::action::Action;
-use crate::channel::{ChannelArbitrator, CloseKind, Level, ScriptsRequest};
+use crate::channel::{ChannelArbitrator, CloseKind, Level, ScriptsRequest, SignedTx};
 use crate::court::Snapshot;
 use crate::facts::{Funding, Side};
 use crate::ids::{ActionId, HtlcKey};
@@ -299,7 +299,10 @@ fn sweeps(view: &ChannelView<'_>, wants: &BTreeMap<OutPoint, Want>, out: &mut Ve
         if state.signed.is_none() {
             out.extend(sweep::sweep_request(channel, wants, state).map(Action::Sign));
         }
-        if let Some(signed) = state.signed.as_ref().or(state.before.as_ref()) {
+        // A claim that has left the group may be none any more: a reorg took away what it would have spent.
+        let is_there = |outpoint: &OutPoint| wants.contains_key(outpoint) || channel.coin_value_sat(outpoint).is_some();
+        let is_whole = |before: &&SignedTx| before.0.input.iter().all(|input| is_there(&input.previous_output));
+        if let Some(signed) = state.signed.as_ref().or_else(|| state.before.as_ref().filter(is_whole)) {
             out.push(broadcast(view, [signed.0.clone()].into(), state.sweep.plan.fee_sat));
         }
     }
