@@ -1,5 +1,6 @@
 //! The demonstration: BOLT 3's published channels closed in every way, each once as it comes and once with its commitment
-//! swapped by a reorg, by a process that dies after every append.
+//! swapped by a reorg, by a process that dies after every append. Who cheats loses everything, but for what a miner on its side
+//! keeps from us.
 //!
 //! A scenario's progress is a function of its chain and its journal alone, so that one that was killed can go on
 //! ([`stage`]); its results are read from the journal ([`story`]) and from the chain ([`crate::oracle`]).
@@ -114,6 +115,11 @@ pub const fn type_name(channel_type: ChannelType) -> &'static str {
 impl Scenario {
     /// Every scenario, in order.
     pub fn all() -> Vec<Self> {
+        Self::honest().into_iter().chain(Self::revoked()).collect()
+    }
+
+    /// The scenarios in which nobody cheats.
+    fn honest() -> Vec<Self> {
         let mut all = Vec::new();
         for channel_type in [ChannelType::StaticRemotekey, ChannelType::AnchorsZeroFeeHtlcTx] {
             for closed_by in [ClosedBy::Ours, ClosedBy::Theirs, ClosedBy::Pending, ClosedBy::Unknown] {
@@ -146,7 +152,7 @@ impl Scenario {
             }
             all.extend([false, true].map(|reorg| (channel_type, Preimages::Known, reorg, true)));
         }
-        let first = u32::try_from(Self::all().len()).unwrap_or(u32::MAX).saturating_add(1);
+        let first = u32::try_from(Self::honest().len()).unwrap_or(u32::MAX).saturating_add(1);
         (first..)
             .zip(all)
             .map(|(number, (channel_type, preimages, reorg, withheld))| Self {

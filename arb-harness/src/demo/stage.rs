@@ -40,7 +40,7 @@ const END: u32 = 1200;
 /// What the counterparty pays us after the commitment that it will revoke.
 const PAID_MSAT: u64 = 1_000_000_000;
 /// HTLCs of which our claims are withheld: one that the counterparty has the preimage of, and one that it offered.
-const WITHHELD: [HtlcRef; 2] = [HtlcRef::offered(3), HtlcRef::received(1)];
+pub const WITHHELD: [HtlcRef; 2] = [HtlcRef::offered(3), HtlcRef::received(1)];
 
 const WALLET_SEED: [u8; 32] = [0x61; 32];
 const PEER_WALLET_SEED: [u8; 32] = [0x62; 32];

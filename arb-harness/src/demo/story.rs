@@ -82,7 +82,7 @@ impl Ending {
 /// A contract, as `--json` and the table have it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ContractRow {
-    /// `to_local`, `to_remote`, `anchor` or `htlc`.
+    /// `to_local`, `to_remote`, `anchor`, `htlc`, `revoked_to_local` or `revoked_second_level`.
     pub contract: &'static str,
     /// The HTLC's id.
     pub htlc_id: Option<u64>,

@@ -13,6 +13,7 @@ use arb_harness::check::check;
 use arb_harness::demo::stage::{Stage, chain_config};
 use arb_harness::demo::story::{Ending, close_name};
 use arb_harness::demo::{ClosedBy, Scenario};
+use arb_harness::node::Notebook;
 use arb_harness::oracle::{self, Known};
 use arb_harness::process::Process;
 use arb_log::Journal;
@@ -24,6 +25,7 @@ struct Played {
     oracle: Sheet,
     process: Process,
     chain: Chain,
+    node: Notebook,
 }
 
 fn play(scenario: Scenario) -> Played {
@@ -47,7 +49,7 @@ fn play(scenario: Scenario) -> Played {
         commitment: scenario.closed_by.knowledge(),
     };
     let oracle = oracle::sheet(&stage.chain, &known).unwrap().expect("the funding is spent");
-    Played { ending: Ending::of(&frames), frames, oracle, process, chain: stage.chain }
+    Played { ending: Ending::of(&frames), frames, oracle, process, chain: stage.chain, node: stage.node }
 }
 
 fn resolves_and_balances(scenario: Scenario) {
@@ -61,6 +63,9 @@ fn resolves_and_balances(scenario: Scenario) {
     // Of a commitment that we have no record of only the main output is ours to claim (BOLT 5 R5).
     let may_lose = scenario.closed_by == ClosedBy::Unknown || scenario.withheld;
     assert!(sheet.lost_sat == 0 || may_lose, "{name}: {sheet:?}");
+    if scenario.closed_by == ClosedBy::Revoked {
+        cheats::judge(scenario, &played);
+    }
     let mut court = ChainArbitrator::new();
     played.frames.iter().for_each(|frame| court.fold(frame).unwrap());
     check(&court, &played.frames).unwrap_or_else(|failure| panic!("{name}: {failure}\n{failure:#?}"));
