@@ -59,8 +59,10 @@ fn fits(channel: &ChannelArbitrator, number: u64, candidates: &[RevokedCommitmen
 /// The form of a commitment: HTLCs in rising order, no more than two sides may add, and no more than a funding holds.
 fn form(channel: &ChannelArbitrator, candidate: &RevokedCommitment) -> Result<(), Rejected> {
     let pairs = candidate.htlcs.iter().zip(candidate.htlcs.iter().skip(1));
-    if let Some((_, twice)) = pairs.into_iter().find(|(a, b)| a.key >= b.key) {
-        return Err(Rejected::HtlcTwice(twice.key));
+    if let Some((before, htlc)) = pairs.into_iter().find(|(a, b)| a.key >= b.key) {
+        let twice = before.key == htlc.key;
+        let bad = Rejected::BadHtlc { htlc: htlc.key, why: "HTLCs are listed in rising order of their keys" };
+        return Err(if twice { Rejected::HtlcTwice(htlc.key) } else { bad });
     }
     for direction in [Direction::Offered, Direction::Received] {
         let got = candidate.htlcs.iter().filter(|htlc| htlc.key.direction == direction).count();

@@ -3,10 +3,11 @@
 
 use arb_core::bolt3::{ChannelType, PaymentHash};
 use arb_core::{
-    Action, ActionId, ChainArbitrator, Event, Height, Htlc, HtlcRef, Link, Rejected, RevokedCommitment, Side, Standing,
+    Action, ActionId, ChainArbitrator, Event, Frame, Freshness, Genesis, Height, Htlc, HtlcRef, Link, Policy, Rejected,
+    RevokedCommitment, Side, Standing, Started,
 };
 use arb_harness::chain::{Chain, ChainConfig};
-use arb_harness::driver::Outside;
+use arb_harness::driver::{Driver, Outside};
 use arb_harness::fixture::{ChannelFixture, ChannelSetup, CommitmentState};
 use arb_harness::host::Host;
 use arb_harness::node::Notebook;
@@ -14,9 +15,11 @@ use arb_harness::outside::from_rows;
 use arb_harness::process::tip;
 use arb_harness::redb_store::RedbStore;
 use arb_harness::signer::KeySigner;
+use arb_harness::source;
 use arb_harness::wallet::{SmallWallet, WalletKeys};
 use arb_log::memory::Memory;
 use arb_log::{Journal, Key, Storage};
+use core::ops::ControlFlow;
 
 const CAPACITY_SAT: u64 = 10_000_000;
 /// The first commitment that the court hears of: the channel runs already.
@@ -63,12 +66,8 @@ impl<S: Storage> World<S> {
         let chain = Chain::new(ChainConfig::default());
         let setup = ChannelSetup::from_seed(&[0x41; 32], 0, ChannelType::AnchorsZeroFeeHtlcTx, CAPACITY_SAT);
         let mut fixture = ChannelFixture::new(setup);
-        let genesis = arb_core::Genesis {
-            network: chain.config().network,
-            journal: [1; 32],
-            tip: tip(&chain),
-            policy: arb_core::Policy::default(),
-        };
+        let genesis =
+            Genesis { network: chain.config().network, journal: [1; 32], tip: tip(&chain), policy: Policy::default() };
         let mut journal = Journal::open(storage).ok().unwrap();
         let mut court = journal.recover(&genesis).ok().unwrap();
         for number in 0..ADOPTED_AT {
@@ -193,6 +192,80 @@ fn rows_that_cannot_be_read_now_are_asked_for_again() {
     hear(&mut world.court, &mut world.journal, &[answer]);
     assert_eq!(world.court.sequence(), sequence);
     assert_eq!(world.ask(ADOPTED_AT), world.loaded(ADOPTED_AT, world.signed(ADOPTED_AT)));
+}
+
+/// The driver's own way, on a chain: a revoked commitment confirms, and what the court heard of it is in the log.
+fn heard_of_a_revoked_close(before: impl FnOnce(&Memory, &ChannelFixture, &mut Notebook)) -> (Vec<Event>, Notebook) {
+    const CHEATED: u64 = 5;
+    let mut chain = Chain::new(ChainConfig::default());
+    let setup = ChannelSetup::from_seed(&[0x42; 32], 0, ChannelType::AnchorsZeroFeeHtlcTx, CAPACITY_SAT);
+    let mut fixture = ChannelFixture::new(setup);
+    fixture.plant(&mut chain).unwrap();
+    let keys = WalletKeys::from_seed(&[2; 32]);
+    let (mut signer, mut wallet, mut node) =
+        (KeySigner::new(keys.clone()), SmallWallet::new(keys), Notebook::default());
+    let memory = Memory::new();
+    let (network, policy) = (chain.config().network, Policy::default());
+    let genesis = Genesis { network, journal: [1; 32], tip: tip(&chain), policy };
+    let (freshness, best_height) = (Freshness::Trusted, Height::new(chain.tip().0));
+    let started = Started { build: String::from("rows"), freshness, best_height };
+    let mut driver = Driver::start(memory.clone(), &genesis, started).unwrap();
+    driver.tell(fixture.opened(Standing::default()));
+    driver.tell(fixture.local_signed(0, state(0)).unwrap());
+    driver.tell(fixture.remote_signed(0, state(0)).unwrap());
+    for number in 1..=CHEATED + 2 {
+        driver.tell(fixture.remote_signed(number, state(number)).unwrap());
+        driver.tell(fixture.remote_revoked(number - 1).unwrap());
+    }
+    let mut turn = |driver: &mut Driver<Memory>, chain: &mut Chain, node: &mut Notebook| {
+        let heard = Height::new(chain.tip().0);
+        let (signer, wallet) = (&mut signer, &mut wallet);
+        let mut host = Host { chain, signer, wallet, node, heard, refusals: Vec::new() };
+        driver.commit(&mut host).unwrap();
+        driver.settle(&mut host).unwrap();
+        assert_eq!(host.refusals, []);
+    };
+    turn(&mut driver, &mut chain, &mut node);
+    before(&memory, &fixture, &mut node);
+    chain.mine_own(vec![fixture.remote_commitment_tx(CHEATED).unwrap()]).unwrap();
+    driver.tell_all(source::next_blocks(&chain, driver.court().tip(), 1));
+    turn(&mut driver, &mut chain, &mut node);
+    let mut loaded = Vec::new();
+    let each = |frame: Frame| {
+        let heard = frame.entries.into_iter().map(|entry| entry.heard);
+        loaded.extend(heard.filter(|event| matches!(event, Event::RevokedLoaded { .. })));
+        ControlFlow::<()>::Continue(())
+    };
+    assert_eq!(driver.journal().unwrap().frames(0..u64::MAX, each).unwrap(), None);
+    (loaded, node)
+}
+
+fn cheated(candidates: Vec<RevokedCommitment>) -> Event {
+    let setup = ChannelSetup::from_seed(&[0x42; 32], 0, ChannelType::AnchorsZeroFeeHtlcTx, CAPACITY_SAT);
+    Event::RevokedLoaded { channel: setup.id, number: 5, candidates }
+}
+
+#[test]
+fn the_driver_answers_from_the_rows() {
+    let (loaded, node) = heard_of_a_revoked_close(|_, _, _| {});
+    assert_eq!(loaded, [cheated(vec![RevokedCommitment::from(&state(5))])]);
+    assert_eq!(node.damage, []);
+}
+
+#[test]
+fn the_driver_asks_the_node_where_the_rows_are_damaged() {
+    for known in [false, true] {
+        let (loaded, node) = heard_of_a_revoked_close(|memory, fixture, node| {
+            memory.tamper(Key::commitment(0, 5), memory.row(Key::commitment(0, 4)));
+            if known {
+                node.past.insert((fixture.id(), 5), vec![RevokedCommitment::from(&state(5))]);
+            }
+        });
+        let candidates = if known { vec![RevokedCommitment::from(&state(5))] } else { Vec::new() };
+        assert_eq!(loaded, [cheated(candidates)]);
+        let [(_, why)] = &node.damage[..] else { panic!("{:?}", node.damage) };
+        assert_eq!(why, "row Commitment/0/5 does not belong there");
+    }
 }
 
 #[test]

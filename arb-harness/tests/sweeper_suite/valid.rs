@@ -47,12 +47,12 @@ fn htlcs() -> impl Strategy<Value = Vec<Htlc>> {
             true => ours.next().map(|id| offered(id, sat, due_in, Link::Own)),
             false => theirs.next().map(|id| received(id, sat, due_in)),
         };
-        drawn.into_iter().filter_map(|one| htlc(one)).collect()
+        drawn.into_iter().filter_map(&mut htlc).collect()
     })
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 32, max_shrink_iters: 200, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 32, max_shrink_iters: 200, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn i9_whatever_is_sent_is_valid(

@@ -53,7 +53,11 @@ pub(crate) fn event(event: &Event) -> String {
         Event::ScriptsOffered { .. } => "a script for the sweeps".to_owned(),
         Event::FeeInputsOffered(offer) => coins(offer),
         Event::FeeInputsRefused { missing_sat, .. } => format!("the wallet lacks {missing_sat} sat"),
-        Event::RevokedLoaded { number, .. } => format!("revoked commitment {number} loaded"),
+        Event::RevokedLoaded { number, candidates, .. } => match candidates.as_slice() {
+            [] => format!("nobody knows what revoked commitment {number} was"),
+            [one] => format!("revoked commitment {number} had {} HTLCs", one.htlcs.len()),
+            several => format!("revoked commitment {number} is one of {} candidates", several.len()),
+        },
         Event::Performed { id, .. } => format!("{id} was carried out"),
         Event::Failed { id, why, .. } => format!("{id} could not be carried out: {why}"),
     }
