@@ -1,12 +1,16 @@
 //! What a cheat gains from an operator's bad luck: blocks that are caught up late, a chain that is searched late, a
 //! revocation that comes after the commitment confirmed.
 
-use arb_core::{Acknowledged, Action, CloseKind, Event, FoundSpend, Link, Scanned, Upstream};
+use arb_core::{
+    Acknowledged, Action, CloseKind, ContractKind, ContractOutcome, Event, FoundSpend, Link, Rejected, Scanned, Side,
+    SignRequest, Signed, Upstream,
+};
 use arb_harness::fixture::ChannelFixture;
-use bitcoin::Transaction;
+use arb_harness::signer::Signer;
+use bitcoin::{OutPoint, Transaction};
 
-use crate::bench::{Bench, START, TYPES, channel, height, offered};
-use crate::breach::{OFFERED, concluded, second_level, to_the_end};
+use crate::bench::{Bench, START, TYPES, channel, height, offered, output_of, received, state};
+use crate::breach::{OFFERED, concluded, outcomes, second_level, to_the_end};
 
 /// A channel whose revoked commitment 0 has an HTLC that we sent, which is in the newer ones, too.
 fn forwarding(channel_type: arb_core::bolt3::ChannelType) -> (Bench, ChannelFixture, Transaction) {
@@ -77,5 +81,39 @@ fn r5_no_origin_is_failed_before_the_outputs_of_a_revoked_commitment_were_search
         bench.settle();
         to_the_end(&mut bench, &fixture);
         assert_eq!(concluded(&bench, OFFERED), 1);
+    }
+}
+
+/// What is to be signed for an outpoint.
+fn asked(bench: &Bench, outpoint: OutPoint) -> SignRequest {
+    let due = bench.court.actions_due().into_iter();
+    let requests = due.filter_map(|action| if let Action::Sign(request) = action { Some(request) } else { None });
+    let spends = |request: &SignRequest| request.tx.input.iter().any(|input| input.previous_output == outpoint);
+    requests.into_iter().find(spends).unwrap()
+}
+
+#[test]
+fn r4_a_request_for_another_key_is_another_request() {
+    for channel_type in TYPES {
+        let (mut bench, mut fixture) = (Bench::new(), channel(1, channel_type));
+        let htlcs = [offered(0, 50_000, 1, 410, Link::Own), received(0, 70_000, 2, 460)];
+        bench.open(&mut fixture, &htlcs);
+        bench.hear(fixture.remote_signed(1, state(&htlcs)).unwrap());
+        bench.block(&[fixture.remote_commitment_tx(0).unwrap()]);
+        bench.blocks_to(409);
+        bench.quiet_block(&[]);
+        let outpoint = output_of(&fixture, Side::Remote, 0, OFFERED);
+        let before = asked(&bench, outpoint);
+        // Revoked while the signer is at work: the same transaction, but with the revocation key.
+        bench.hear(fixture.remote_revoked(0).unwrap());
+        let after = asked(&bench, outpoint);
+        assert_eq!(before.tx, after.tx);
+        assert_ne!(before.inputs, after.inputs);
+        assert_ne!(before.id, after.id, "who answered the first request has not answered this one");
+        let late = bench.signer.sign(&before).unwrap();
+        let late = Signed { channel: fixture.id(), request: before.id, signatures: late };
+        assert_eq!(bench.refuse(&Event::Signed(Box::new(late))), Rejected::UnknownRequest(before.id));
+        to_the_end(&mut bench, &fixture);
+        assert_eq!(outcomes(&bench, ContractKind::Htlc), [ContractOutcome::Claimed; 2]);
     }
 }
