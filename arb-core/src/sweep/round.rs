@@ -34,7 +34,8 @@ struct Round<'a> {
 }
 
 impl Desk {
-    /// What follows for these claims. `broken`: groups of which a coin was spent by somebody else.
+    /// What follows for these claims. `broken`: groups whose transaction cannot confirm: a coin of theirs was spent by somebody
+    /// else, or it waits for an expiry that its claims need not wait for.
     ///
     /// Applied and asked again, it answers with nothing until the chain, the claims or an answer change.
     pub fn decide(&self, terms: &BTreeMap<OutPoint, Terms>, broken: &BTreeSet<u32>, now: &Now<'_>) -> Vec<Order> {
@@ -91,7 +92,8 @@ impl<'a> Round<'a> {
         }
         let several = members.len() > 1;
         let spent = members.len() < group.members.len();
-        let refused = several && (members.iter().any(|terms| self.is_suspect(terms)) || self.is_pinned(group, &members));
+        let refused =
+            several && (members.iter().any(|terms| self.is_suspect(terms)) || self.is_pinned(group, &members));
         let bundle = self.bundle(members, &group.purse);
         let heir = if several && !spent && !refused { self.heir(group, &bundle) } else { None };
         if spent || refused || heir.is_some() {

@@ -117,3 +117,26 @@ fn r4_a_request_for_another_key_is_another_request() {
         assert_eq!(outcomes(&bench, ContractKind::Htlc), [ContractOutcome::Claimed; 2]);
     }
 }
+
+#[test]
+fn i9_a_claim_that_waited_for_an_expiry_is_planned_anew_once_it_need_not_wait() {
+    for channel_type in TYPES {
+        let (mut bench, mut fixture) = (Bench::new(), channel(1, channel_type));
+        let htlcs = [offered(0, 50_000, 1, 410, Link::Own), received(0, 70_000, 2, 460)];
+        bench.open(&mut fixture, &htlcs);
+        bench.hear(fixture.remote_signed(1, state(&htlcs)).unwrap());
+        bench.block(&[fixture.remote_commitment_tx(0).unwrap()]);
+        bench.blocks_to(411);
+        bench.hear(fixture.remote_revoked(0).unwrap());
+        bench.settle();
+        // A reorg to below the expiry: the transaction is not final any more, and the output can be had without it.
+        bench.disconnect_to(405);
+        bench.settle();
+        let outpoint = output_of(&fixture, Side::Remote, 0, OFFERED);
+        let now: Vec<_> = bench.sent.iter().filter(|(at, _)| *at == 405).map(|(_, tx)| tx).collect();
+        assert!(now.iter().all(|tx| tx.lock_time.to_consensus_u32() <= 405));
+        assert!(now.iter().any(|tx| tx.input.iter().any(|input| input.previous_output == outpoint)));
+        to_the_end(&mut bench, &fixture);
+        assert_eq!(outcomes(&bench, ContractKind::Htlc), [ContractOutcome::Claimed; 2]);
+    }
+}
