@@ -138,7 +138,7 @@ fn failure(bench: &Bench<'_>, docket: &ChannelView<'_>, htlc: HtlcRef, state: &H
     }
     // Presence decides at once: a buried spend without a preimage, wherever blocks are being caught up.
     if let Some(close) = &docket.close {
-        if let Some(why) = by_the_chain(docket, close, htlc) {
+        if let Some(why) = by_the_chain(bench, docket, close, htlc) {
             return Some(why);
         }
     }
@@ -169,11 +169,17 @@ fn give_up(bench: &Bench<'_>, docket: &ChannelView<'_>, state: &HtlcState) -> Op
 }
 
 /// What the confirmed close says (LL3, LL6, RL2, RL4).
-fn by_the_chain(docket: &ChannelView<'_>, close: &Close, htlc: HtlcRef) -> Option<FailReason> {
+fn by_the_chain(bench: &Bench<'_>, docket: &ChannelView<'_>, close: &Close, htlc: HtlcRef) -> Option<FailReason> {
     let buried = docket.tip.buries(close.height, docket.fail_depth);
     match close.kind {
         CloseKind::Unknown => None,
-        CloseKind::Revoked => (buried && !close.loading).then_some(FailReason::Revoked),
+        CloseKind::Revoked => {
+            // Its output may be spent with the preimage in a block that was not heard yet, or was not searched (R5, R11): a
+            // cheat that was not watched for a while must not make us fail what it has been paid for.
+            let without = !close.is_foreign() && docket.output_of(htlc).is_none();
+            let present = bench.caught_up && docket.is_scanned();
+            (buried && !close.loading && (without || present)).then_some(FailReason::Revoked)
+        }
         CloseKind::Mutual => buried.then_some(FailReason::MutualClose),
         CloseKind::Local | CloseKind::Remote | CloseKind::RemotePending => match docket.output_of(htlc) {
             None => buried.then_some(FailReason::NotOnConfirmed),

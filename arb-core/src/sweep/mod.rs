@@ -159,21 +159,28 @@ fn retire(docket: &ChannelView<'_>, wants: &BTreeMap<OutPoint, Want>, out: &mut 
     }
 }
 
-/// Groups of which a coin was spent by a transaction that claims nothing of theirs.
+/// Groups whose transaction cannot confirm although their claims are wanted: a coin was spent by a transaction that claims
+/// nothing of theirs, or it waits for an expiry and its claims do not (a commitment revoked after it confirmed, and a reorg
+/// to below the expiry).
 fn broken(docket: &ChannelView<'_>) -> BTreeSet<u32> {
     let mut spenders: BTreeMap<OutPoint, &bitcoin::Transaction> = BTreeMap::new();
     for kept in docket.channel.chain.kept.values() {
         spenders.extend(kept.tx.input.iter().map(|input| (input.previous_output, &kept.tx)));
     }
-    let groups = docket.channel.requests.desk.groups.iter();
-    let taken = groups.filter(|(_, group)| {
+    let requests = &docket.channel.requests;
+    let taken = |group: &Group| {
         group.purse.coins.iter().any(|coin| {
             spenders
                 .get(&coin.outpoint)
                 .is_some_and(|tx| tx.input.iter().all(|input| !group.members.contains(&input.previous_output)))
         })
-    });
-    taken.map(|(number, _)| *number).collect()
+    };
+    let waits = |number: &u32| {
+        let planned = requests.sweeps.get(number);
+        planned.is_some_and(|state| state.sweep.tx.lock_time.to_consensus_u32() > docket.tip.get())
+    };
+    let groups = requests.desk.groups.iter().filter(|(number, group)| taken(group) || waits(number));
+    groups.map(|(number, _)| *number).collect()
 }
 
 /// What the operator asked for that is not wanted yet; whether there was any.

@@ -36,7 +36,8 @@ struct Round<'a> {
 }
 
 impl Desk {
-    /// What follows for these claims. `broken`: groups of which a coin was spent by somebody else.
+    /// What follows for these claims. `broken`: groups whose transaction cannot confirm: a coin of theirs was spent by somebody
+    /// else, or it waits for an expiry that its claims need not wait for.
     ///
     /// Applied and asked again, it answers with nothing until the chain, the claims or an answer change.
     pub fn decide(&self, terms: &BTreeMap<OutPoint, Terms>, broken: &BTreeSet<u32>, now: &Now<'_>) -> Vec<Order> {

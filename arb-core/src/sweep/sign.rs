@@ -4,7 +4,7 @@
 
 use crate::action::{InputToSign, SignRequest, SigningKey};
 use crate::bolt3::{CompactSig, Point, Secret, counterparty_sighash_type, derive_public_key, verify_sig, witness};
-use crate::channel::{ChannelArbitrator, Rebuilt, SweepState};
+use crate::channel::{ChannelArbitrator, CloseKind, Rebuilt, SweepState};
 use crate::event::{FeeInput, InputSignature};
 use crate::facts::{Funding, Side};
 use crate::ids::ActionId;
@@ -56,9 +56,12 @@ pub(crate) fn sweep_request(
     Some(SignRequest { id, channel: channel.facts.id, tx: state.sweep.tx.clone(), prevouts, inputs })
 }
 
-/// The identity of that request: the transaction names its outpoints, and those their keys.
+/// The identity of that request: the transaction names its outpoints, and those their keys, until their commitment is
+/// revoked. Who was asked for our own key before that has not answered for the revocation key.
 pub(crate) fn sweep_id(channel: &ChannelArbitrator, txid: &Txid) -> ActionId {
-    ActionId::of("sign sweep", &channel.facts.id, &[&txid.to_byte_array()])
+    let revoked = channel.close.0.as_ref().is_some_and(|close| close.kind == CloseKind::Revoked);
+    let tag = if revoked { "sign penalty" } else { "sign sweep" };
+    ActionId::of(tag, &channel.facts.id, &[&txid.to_byte_array()])
 }
 
 /// The request to sign our commitment of one funding.

@@ -9,6 +9,7 @@ mod bad_input;
 mod bench;
 mod breach;
 mod breach_state;
+mod breach_thief;
 mod duplicates;
 mod going_to_chain;
 mod incidents_contracts;
