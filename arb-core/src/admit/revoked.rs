@@ -7,7 +7,7 @@ use crate::channel::ChannelArbitrator;
 use crate::court::View;
 use crate::ids::{ChannelId, Direction};
 use crate::reject::Rejected;
-use crate::revoked::RevokedCommitment;
+use crate::revoked::{RevokedCommitment, RevokedHtlc};
 use bitcoin::secp256k1::Secp256k1;
 
 use super::commitments::{CANDIDATES_MAX, HTLCS_MAX};
@@ -72,6 +72,13 @@ fn form(channel: &ChannelArbitrator, candidate: &RevokedCommitment) -> Result<()
     }
     if let Some(htlc) = candidate.htlcs.iter().find(|htlc| htlc.cltv_expiry.get() >= HTLC_EXPIRY_LIMIT) {
         return Err(Rejected::BadHtlc { htlc: htlc.key, why: "its expiry is a time, not a height" });
+    }
+    // A txid proves an HTLC's content, not its id: one that we know must be that one (R7).
+    let other = |htlc: &&RevokedHtlc| {
+        channel.htlcs.get(&htlc.key).is_some_and(|state| RevokedHtlc::from(&state.htlc) != **htlc)
+    };
+    if let Some(htlc) = candidate.htlcs.iter().find(other) {
+        return Err(Rejected::BadHtlc { htlc: htlc.key, why: "it is known with another amount, hash or expiry" });
     }
     let amounts = candidate.htlcs.iter().map(|htlc| htlc.amount_msat);
     let sum_msat = amounts

@@ -50,12 +50,13 @@ fn alerts(docket: &ChannelView<'_>, out: &mut Vec<Conclusion>) {
     if let Some(close) = &docket.close {
         match close.kind {
             CloseKind::Unknown => raise(Alert::UnknownCommitment { txid: close.txid }),
-            // What was stored may still say that it is another one.
-            CloseKind::Revoked if close.loading => {}
+            // What was stored may still say that it is another one; but nobody waits in silence for an answer that does not
+            // come (R13).
+            CloseKind::Revoked if close.loading && docket.tip <= close.height => {}
             CloseKind::Revoked => {
                 let (number, txid) = (close.number.unwrap_or(0), close.txid);
                 raise(Alert::RevokedCommitment { number, txid });
-                if close.rebuilt.is_none() {
+                if close.rebuilt.is_none() && !close.loading {
                     raise(Alert::RevokedStateMissing { number, txid });
                 }
             }

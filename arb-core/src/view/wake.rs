@@ -100,6 +100,9 @@ impl ChannelView<'_> {
         heights.extend(self.spends.values().map(|spend| Height::buried_at(spend.height, self.fail_depth)));
         heights.extend(self.spends.values().map(|spend| Height::buried_at(spend.height, self.policy.forget_depth)));
         heights.extend(self.foreign_until(close));
+        if close.loading {
+            heights.push(self.tip.next());
+        }
         if let ScriptsRequest::Asked { at } = self.channel.requests.scripts {
             heights.push(at.next());
         }

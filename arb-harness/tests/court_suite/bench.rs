@@ -52,6 +52,8 @@ pub struct Bench {
     pub node: Notebook,
     /// Whether upstream outcomes are acknowledged.
     pub acknowledges: bool,
+    /// Whether nobody says what a revoked commitment was.
+    pub silent: bool,
     /// The best height that the chain source knows, if it is ahead of what it delivers.
     pub best: Option<u32>,
     /// What was to be broadcast, with the tip's height.
@@ -74,6 +76,7 @@ impl Bench {
             frames: Frames::default(),
             node: Notebook::default(),
             acknowledges: true,
+            silent: false,
             best: None,
             sent: Vec::new(),
             asked: Vec::new(),
@@ -95,6 +98,7 @@ impl Bench {
             frames: self.frames.clone(),
             node: self.node.clone(),
             acknowledges: self.acknowledges,
+            silent: self.silent,
             best: self.best,
             sent: self.sent.clone(),
             asked: self.asked.clone(),
@@ -274,6 +278,7 @@ impl Bench {
     pub fn answer(&mut self, action: Action) -> Option<Event> {
         let tip = self.tip();
         Some(match action {
+            Action::LoadRevoked { .. } if self.silent => return None,
             Action::LoadRevoked { channel, number, .. } => {
                 let index = self.court.index_of(&channel)?;
                 Event::RevokedLoaded { channel, number, candidates: self.frames.revoked(index, number) }

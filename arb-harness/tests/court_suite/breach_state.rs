@@ -1,12 +1,13 @@
 //! What is known of a revoked commitment, and when: stored, missing, contradicted, told late; and closes that replace each
 //! other.
 
+use arb_core::bolt3::OutputKind;
 use arb_core::{
-    Acknowledged, Alert, CloseKind, Conclusion, ContractKind, ContractOutcome, Event, HtlcRef, Link, Rejected,
-    RevokedCommitment, RevokedHtlc, Side, Upstream,
+    Acknowledged, Action, Alert, CloseKind, Conclusion, ContractKind, ContractOutcome, Event, Height, HtlcRef, Link,
+    Rejected, RevokedCommitment, RevokedHtlc, Side, Upstream,
 };
 use arb_harness::fixture::{ChannelFixture, Close};
-use bitcoin::Transaction;
+use bitcoin::{OutPoint, Transaction};
 
 use crate::bench::{Bench, START, TYPES, channel, learned, offered, output_of, received, state};
 use crate::breach::{OFFERED, RECEIVED, cheated, concluded, first_output, outcomes, second_level, spent, to_the_end};
@@ -339,4 +340,93 @@ fn of_two_candidates_of_one_number_the_one_that_confirmed_is_punished() {
             assert_eq!(spent(&bench, &[&tx]).len(), tx.output.len() - anchors);
         }
     }
+}
+
+#[test]
+fn each_penalty_is_due_in_the_last_block_before_the_cheat_can_have_it() {
+    for channel_type in TYPES {
+        let (mut bench, fixture, revoked) = cheated(channel_type);
+        let delay = u32::from(fixture.setup().delay_blocks(Side::Remote));
+        let close = START + 1;
+        bench.block(std::slice::from_ref(&revoked));
+        bench.blocks_to(close + 4);
+        let success = second_level(&fixture, 0, OFFERED, Some(1));
+        bench.block(std::slice::from_ref(&success));
+        // Nothing of ours gets in.
+        bench.blocks_to(480 + delay);
+        let alerts = bench.alerts(&fixture);
+        let deadline = |outpoint: OutPoint| {
+            let of = |alert: &Alert| match alert {
+                Alert::DeadlineMissed { outpoint: missed, deadline, .. } if *missed == outpoint => Some(deadline.get()),
+                _ => None,
+            };
+            alerts.iter().find_map(of)
+        };
+        let main = fixture.commitment(Side::Remote, 0).unwrap();
+        let vout = main.built.outputs.iter().position(|kind| *kind == OutputKind::ToOwner).unwrap();
+        // A relative lock of `delay` blocks lets the spend into block `confirmed + delay`.
+        assert_eq!(deadline(OutPoint::new(revoked.compute_txid(), vout as u32)), Some(close + delay - 1));
+        assert_eq!(deadline(first_output(&success)), Some(close + 5 + delay - 1));
+        // HTLC-timeout at expiry 460 is final in block 461.
+        assert_eq!(deadline(output_of(&fixture, Side::Remote, 0, RECEIVED)), Some(461 + delay - 1));
+        // Before it was spent, the success could have confirmed in the very next block.
+        let (mut bench, fixture, revoked) = cheated(channel_type);
+        bench.block(std::slice::from_ref(&revoked));
+        bench.blocks_to(close + 1 + delay);
+        let alerts = bench.alerts(&fixture);
+        let outpoint = output_of(&fixture, Side::Remote, 0, OFFERED);
+        let due = Height::new(close + 1 + delay - 1);
+        let missed = |alert: &Alert| matches!(alert, Alert::DeadlineMissed { outpoint: of, deadline, .. } if *of == outpoint && *deadline == due);
+        assert!(alerts.iter().any(missed), "{alerts:?}");
+    }
+}
+
+#[test]
+fn r13_an_answer_that_does_not_come_is_no_silence_and_no_end() {
+    for channel_type in TYPES {
+        let (mut bench, fixture, revoked) = cheated(channel_type);
+        let revoked_alert = |bench: &Bench| {
+            bench.alerts(&fixture).iter().any(|alert| matches!(alert, Alert::RevokedCommitment { number: 0, .. }))
+        };
+        bench.silent = true;
+        bench.block(std::slice::from_ref(&revoked));
+        assert!(!revoked_alert(&bench));
+        bench.mine();
+        assert!(revoked_alert(&bench));
+        // Whatever else is over, the channel is not: it does not know yet what it owes and is owed.
+        bench.mine_to(START + 400);
+        assert!(bench.court.index_of(&fixture.id()).is_some());
+        assert!(bench.court.actions_due().iter().any(|action| matches!(action, Action::LoadRevoked { number: 0, .. })));
+        bench.silent = false;
+        to_the_end(&mut bench, &fixture);
+        assert_eq!(outcomes(&bench, ContractKind::Htlc), [ContractOutcome::Claimed; 2]);
+    }
+}
+
+#[test]
+fn r6_outputs_that_nobody_can_name_are_watched_past_every_delay_and_expiry() {
+    for channel_type in TYPES {
+        let (mut bench, fixture, revoked) = adopted(channel_type);
+        bench.block(std::slice::from_ref(&revoked));
+        // Everything that we can name is over for good.
+        bench.mine_to(START + 110);
+        let delay = u32::from(fixture.setup().delay_blocks(Side::Remote));
+        bench.mine_to(START + 1 + delay + 99);
+        assert!(bench.court.index_of(&fixture.id()).is_some(), "any of the others may still show a preimage");
+        to_the_end(&mut bench, &fixture);
+        assert!(bench.tip() >= START + 1 + delay + 100);
+    }
+}
+
+#[test]
+fn r7_what_is_known_under_an_id_cannot_be_told_otherwise() {
+    let (mut bench, fixture, revoked) = adopted(TYPES[0]);
+    let live = offered(0, 60_000, 7, 480, Link::Own);
+    let mut told = channel(1, TYPES[0]);
+    told.remote_signed(1, state(&[])).unwrap();
+    bench.hear(told.remote_signed(2, state(std::slice::from_ref(&live))).unwrap());
+    bench.block(std::slice::from_ref(&revoked));
+    // Its txid fits, but the id is that of an HTLC which is live, and another one.
+    let refused = bench.refuse(&loaded(&fixture, 0, vec![past(&fixture, 0)]));
+    assert!(matches!(refused, Rejected::BadHtlc { htlc: OFFERED, .. }), "{refused:?}");
 }
