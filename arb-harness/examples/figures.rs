@@ -4,18 +4,21 @@
 //! run, not at absolute times.
 #![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a program that prints figures")]
 
+mod support;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use arb_core::bolt3::{ChannelType, PaymentHash, Preimage};
 use arb_core::sweep::{Class, Desk, Now, Order, Pays, Stake, Terms};
 use arb_core::{
-    Action, Block, ChainArbitrator, ChannelId, ChannelOpened, Event, FoundSpend, Genesis, Height, Htlc, HtlcKey,
-    HtlcRef, Link, Log, Pending, Policy, Scanned, Standing, Tip,
+    Action, ChainArbitrator, ChannelId, ChannelOpened, Event, FoundSpend, Height, Htlc, HtlcKey, HtlcRef, Link, Log,
+    Pending, Policy, Scanned, Standing,
 };
 use arb_harness::fixture::{ChannelFixture, CommitmentState};
 use bitcoin::hashes::Hash;
-use bitcoin::{BlockHash, Network, OutPoint, Transaction, Txid};
+use bitcoin::{OutPoint, Txid};
+use support::{block, genesis, hash, median, slope};
 
 /// A log that only counts bytes.
 #[derive(Default)]
@@ -43,33 +46,10 @@ fn hear(court: &mut ChainArbitrator, events: &[Event]) -> (f64, usize) {
     (begin.elapsed().as_secs_f64() * 1e6, log.bytes)
 }
 
-fn hash(number: u64) -> [u8; 32] {
-    let mut bytes = [0; 32];
-    bytes[..8].copy_from_slice(&number.to_le_bytes());
-    bytes
-}
-
 fn court() -> ChainArbitrator {
     let mut court = ChainArbitrator::new();
-    let tip = Tip { height: Height::new(100), hash: BlockHash::from_byte_array(hash(100)) };
-    let genesis = Genesis { network: Network::Regtest, journal: [1; 32], tip, policy: Policy::default() };
-    hear(&mut court, &[Event::Genesis(genesis)]);
+    hear(&mut court, &[Event::Genesis(genesis())]);
     court
-}
-
-fn block(height: u32, txs: Vec<Transaction>) -> Event {
-    Event::BlockConnected(Box::new(Block {
-        height: Height::new(height),
-        hash: BlockHash::from_byte_array(hash(u64::from(height))),
-        parent: BlockHash::from_byte_array(hash(u64::from(height) - 1)),
-        best_height: Height::new(height),
-        txs,
-    }))
-}
-
-fn median(mut samples: Vec<f64>) -> f64 {
-    samples.sort_by(f64::total_cmp);
-    samples[samples.len() / 2]
 }
 
 fn resident_bytes() -> u64 {
@@ -210,16 +190,6 @@ fn decision(claims: u32, pays: Pays, tip: u32, budget_sat: u64) -> (f64, usize) 
         micros
     });
     (median(samples.collect()), orders().len())
-}
-
-/// The exponent of growth: the slope of the straight line through the logarithms, by least squares.
-fn slope(times: &[(u32, f64)]) -> f64 {
-    let points: Vec<(f64, f64)> = times.iter().map(|(claims, micros)| (f64::from(*claims).ln(), micros.ln())).collect();
-    let count = f64::from(u32::try_from(points.len()).unwrap());
-    let mean = |of: fn(&(f64, f64)) -> f64| points.iter().map(of).sum::<f64>() / count;
-    let (x, y) = (mean(|point| point.0), mean(|point| point.1));
-    let rise: f64 = points.iter().map(|point| (point.0 - x) * (point.1 - y)).sum();
-    rise / points.iter().map(|point| (point.0 - x) * (point.0 - x)).sum::<f64>()
 }
 
 fn planning(name: &str, pays: Pays, tip: u32, budget_sat: u64) {

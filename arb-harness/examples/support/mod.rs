@@ -1,0 +1,44 @@
+//! What the examples that print figures share: a genesis, blocks of anything, and two numbers out of many.
+
+use arb_core::{Block, Event, Genesis, Height, Policy, Tip};
+use bitcoin::hashes::Hash;
+use bitcoin::{BlockHash, Network, Transaction};
+
+/// The height of the first block that is heard is one more.
+pub const START: u32 = 100;
+
+pub fn hash(number: u64) -> [u8; 32] {
+    let mut bytes = [0; 32];
+    bytes[..8].copy_from_slice(&number.to_le_bytes());
+    bytes
+}
+
+pub fn genesis() -> Genesis {
+    let tip = Tip { height: Height::new(START), hash: BlockHash::from_byte_array(hash(u64::from(START))) };
+    Genesis { network: Network::Regtest, journal: [1; 32], tip, policy: Policy::default() }
+}
+
+pub fn block(height: u32, txs: Vec<Transaction>) -> Event {
+    Event::BlockConnected(Box::new(Block {
+        height: Height::new(height),
+        hash: BlockHash::from_byte_array(hash(u64::from(height))),
+        parent: BlockHash::from_byte_array(hash(u64::from(height) - 1)),
+        best_height: Height::new(height),
+        txs,
+    }))
+}
+
+pub fn median(mut samples: Vec<f64>) -> f64 {
+    samples.sort_by(f64::total_cmp);
+    samples[samples.len() / 2]
+}
+
+/// The exponent of growth: the slope of the straight line through the logarithms, by least squares.
+pub fn slope(times: &[(u32, f64)]) -> f64 {
+    let points: Vec<(f64, f64)> = times.iter().map(|(claims, micros)| (f64::from(*claims).ln(), micros.ln())).collect();
+    let count = f64::from(u32::try_from(points.len()).unwrap());
+    let mean = |of: fn(&(f64, f64)) -> f64| points.iter().map(of).sum::<f64>() / count;
+    let (x, y) = (mean(|point| point.0), mean(|point| point.1));
+    let rise: f64 = points.iter().map(|point| (point.0 - x) * (point.1 - y)).sum();
+    rise / points.iter().map(|point| (point.0 - x) * (point.0 - x)).sum::<f64>()
+}
