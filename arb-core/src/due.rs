@@ -299,7 +299,12 @@ fn sweeps(view: &ChannelView<'_>, wants: &BTreeMap<OutPoint, Want>, out: &mut Ve
         if state.signed.is_none() {
             out.extend(sweep::sweep_request(channel, wants, state).map(Action::Sign));
         }
-        if let Some(signed) = state.signed.as_ref().or(state.before.as_ref()) {
+        // The version before may have had an output that somebody else has spent since (I7).
+        let is_wanted =
+            |outpoint: &OutPoint| wants.contains_key(outpoint) || channel.coin_value_sat(outpoint).is_some();
+        let before = state.before.as_ref();
+        let before = before.filter(|before| before.0.input.iter().all(|input| is_wanted(&input.previous_output)));
+        if let Some(signed) = state.signed.as_ref().or(before) {
             out.push(broadcast(view, [signed.0.clone()].into(), state.sweep.plan.fee_sat));
         }
     }
