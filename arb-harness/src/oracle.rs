@@ -33,6 +33,17 @@ pub enum Knowledge {
     Nothing,
     /// It is the counterparty's, and revoked: everything can be claimed but the counterparty's anchor.
     Revoked,
+    /// The same, but nobody knows its HTLCs: these can be claimed only from what the counterparty's HTLC transactions leave.
+    RevokedUntold,
+}
+
+/// An output that only we have a right to, and that we did not get.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Missed {
+    /// What it is worth.
+    pub value_sat: u64,
+    /// Where the transaction that made it confirmed.
+    pub since: u32,
 }
 
 /// The sheet of a channel whose funding is spent; `None` while it is not.
@@ -40,6 +51,19 @@ pub enum Knowledge {
 /// # Errors
 /// If the fixture cannot rebuild its own commitment.
 pub fn sheet(chain: &Chain, known: &Known<'_>) -> Result<Option<Sheet>, FixtureError> {
+    Ok(weigh(chain, known)?.map(|(sheet, _)| sheet))
+}
+
+/// What only we had a right to and somebody else has, or nobody: HTLCs only where all of them are ours.
+///
+/// # Errors
+/// If the fixture cannot rebuild its own commitment.
+pub fn missed(chain: &Chain, known: &Known<'_>) -> Result<Vec<Missed>, FixtureError> {
+    Ok(weigh(chain, known)?.map_or_else(Vec::new, |(_, missed)| missed))
+}
+
+fn weigh(chain: &Chain, known: &Known<'_>) -> Result<Option<(Sheet, Vec<Missed>)>, FixtureError> {
+    let mut missed = Vec::new();
     let setup = known.fixture.setup();
     let Some((_, txid, _)) = chain.spender_of(&setup.funding) else { return Ok(None) };
     let Some((_, close)) = chain.confirmed(&txid) else { return Ok(None) };
@@ -55,16 +79,18 @@ pub fn sheet(chain: &Chain, known: &Known<'_>) -> Result<Option<Sheet>, FixtureE
         }
         Some(commitment) => {
             let counted = BTreeSet::new();
-            let mut ledger = Ledger { chain, known, commitment: &commitment, counted, own_fees_sat: 0, sheet };
+            let (own_fees_sat, commitment) = (0, &commitment);
+            let mut ledger = Ledger { chain, known, commitment, counted, own_fees_sat, sheet, missed };
             for (vout, kind) in (0..).zip(&commitment.built.outputs) {
                 ledger.output(commitment.outpoint(vout), *kind);
             }
             sheet = ledger.sheet;
+            missed = ledger.missed;
             // At the end: the least of several outputs may be worth less than the fee that all of them paid.
             sheet.swept_sat -= ledger.own_fees_sat;
         }
     }
-    Ok(Some(sheet))
+    Ok(Some((sheet, missed)))
 }
 
 struct Ledger<'a> {
@@ -76,13 +102,14 @@ struct Ledger<'a> {
     /// What these paid out of what they swept.
     own_fees_sat: u64,
     sheet: Sheet,
+    missed: Vec<Missed>,
 }
 
 impl Ledger<'_> {
     fn output(&mut self, outpoint: OutPoint, kind: OutputKind) {
         let commitment = self.commitment;
         let value_sat = value(&commitment.built.tx, outpoint.vout);
-        let revoked = self.known.commitment == Knowledge::Revoked;
+        let revoked = matches!(self.known.commitment, Knowledge::Revoked | Knowledge::RevokedUntold);
         match (kind, commitment.owner) {
             (OutputKind::ToOwner, Side::Remote) if revoked => self.own(outpoint, value_sat),
             (OutputKind::Htlc(_), Side::Remote) if revoked => self.penalty(outpoint, value_sat),
@@ -125,9 +152,11 @@ impl Ledger<'_> {
     fn own(&mut self, outpoint: OutPoint, value_sat: u64) {
         match spender(self.chain, outpoint) {
             None => self.sheet.uneconomic_sat += value_sat,
-            Some((_, tx, _)) if pays_us(self.known, tx) => self.swept(tx.compute_txid(), value_sat),
+            Some((_, tx, _)) if pays_us(self.known, tx) => return self.swept(tx.compute_txid(), value_sat),
             Some(_) => self.sheet.lost_sat += value_sat,
         }
+        let since = self.chain.confirmed(&outpoint.txid).map_or(0, |(height, _)| height);
+        self.missed.push(Missed { value_sat, since });
     }
 
     fn swept(&mut self, txid: Txid, value_sat: u64) {
@@ -146,6 +175,10 @@ impl Ledger<'_> {
                 let paired_sat = value(tx, below.vout);
                 self.sheet.fees_sat += value_sat - paired_sat;
                 self.own(below, paired_sat);
+            }
+            // Nobody could tell it from any other script.
+            None if self.known.commitment == Knowledge::RevokedUntold => {
+                self.sheet.contested_unclaimed_sat += value_sat;
             }
             Some(_) | None => self.own(outpoint, value_sat),
         }

@@ -44,34 +44,29 @@ impl World {
                     self.publish(lane, newest + 2);
                 }
             }
-            CloseKind::Revoked => {
-                let oldest = self.lanes[lane].remote;
-                if oldest > 0 {
-                    let number = self.rng.between(0, oldest - 1);
-                    self.publish(lane, number);
-                } else {
-                    self.request_close(lane);
-                }
-            }
+            CloseKind::Revoked => self.cheat(lane)?,
             CloseKind::Mutual => self.close_mutually(lane)?,
         }
         self.lanes[lane].closing = true;
-        Ok(())
+        match (0..self.lanes.len()).find(|other| self.plan.one_peer && !self.lanes[*other].closing) {
+            Some(other) => self.close(other),
+            None => Ok(()),
+        }
     }
 
-    fn request_close(&mut self, lane: usize) {
+    pub(super) fn request_close(&mut self, lane: usize) {
         let why = if self.rng.percent(50) { CloseReason::Operator } else { CloseReason::PeerError };
         self.tell(Event::CloseRequested { channel: self.lanes[lane].fixture.id(), why });
     }
 
-    fn publish(&mut self, lane: usize, number: u64) {
+    pub(super) fn publish(&mut self, lane: usize, number: u64) {
         let height = self.height();
         self.note(|| format!("lane {lane}: the counterparty publishes its commitment {number}"));
         self.lanes[lane].peer.plan_mut().publishes = Some((height, Publish::Commitment(number)));
     }
 
     /// Gets a remote commitment signed that the counterparty will not answer.
-    fn sign_pending(&mut self, lane: usize) -> Result<(), Violation> {
+    pub(super) fn sign_pending(&mut self, lane: usize) -> Result<(), Violation> {
         if !self.lanes[lane].is_open() {
             return Ok(());
         }
@@ -133,7 +128,13 @@ impl World {
         let close = at.fixture.mutual_close(close).map_err(Violation::world)?;
         if self.ask(close.event)? {
             let height = self.height();
-            self.lanes[lane].peer.plan_mut().publishes = Some((height, Publish::Transaction(close.tx)));
+            self.lanes[lane].mutual = Some(close.tx.clone());
+            match self.old_number(lane).filter(|_| self.rng.percent(20)) {
+                Some(number) => self.publish(lane, number),
+                None => {
+                    self.lanes[lane].peer.plan_mut().publishes = Some((height, Publish::Transaction(close.tx)));
+                }
+            }
         }
         Ok(())
     }
@@ -199,6 +200,7 @@ impl World {
             return Ok(None);
         }
         self.chain.clear_mempool();
+        self.forget_fair();
         for _ in 0..=depth {
             self.chain.mine();
         }
@@ -207,35 +209,68 @@ impl World {
         Ok(Some(depth))
     }
 
-    /// Another commitment confirms in the place of the one that did, if that is not buried.
-    fn swap(&mut self) -> Result<Option<u32>, Violation> {
-        let height = self.height();
+    /// What could confirm in the place of what closed a channel, if that is not buried, and how deep that is.
+    fn others(&mut self, lane: usize) -> Result<Vec<(usize, u32, Transaction)>, Violation> {
         let mut possible = Vec::new();
-        for (lane, at) in self.lanes.iter().enumerate() {
-            let Some((closed, txid, _)) = self.chain.spender_of(&at.fixture.setup().funding) else { continue };
-            let depth = height + 1 - closed;
-            if depth > self.free_depth().min(6) {
-                continue;
+        let height = self.height();
+        let old = self.lanes[lane].remote;
+        let old: Vec<u64> = (0..old.min(2)).map(|_| self.rng.between(0, old - 1)).collect();
+        let at = &self.lanes[lane];
+        let Some((closed, txid, _)) = self.chain.spender_of(&at.fixture.setup().funding) else { return Ok(possible) };
+        let depth = height + 1 - closed;
+        if depth > self.free_depth().min(6) {
+            return Ok(possible);
+        }
+        let old = old.into_iter().map(|number| (Side::Remote, number));
+        let mut txs: Vec<Transaction> = at.mutual.iter().cloned().collect();
+        for (side, number) in at.unrevoked().into_iter().chain(old) {
+            let tx = at.fixture.commitment_tx(side, number).map_err(Violation::world)?;
+            // Ours is nobody's to mine before the court has given it out.
+            if side == Side::Remote || self.watchman.public.contains(&tx.compute_txid()) {
+                txs.push(tx);
             }
-            for (side, number) in at.unrevoked() {
-                let tx = at.fixture.commitment_tx(side, number).map_err(Violation::world)?;
-                let other = tx.compute_txid();
-                // Ours is nobody's to mine before the court has given it out.
-                if other != txid && (side == Side::Remote || self.watchman.public.contains(&other)) {
-                    possible.push((lane, depth, tx));
-                }
-            }
+        }
+        // What was agreed on is there too seldom to be one among many.
+        txs.extend(core::iter::repeat_n(at.mutual.clone(), 2).flatten());
+        txs.retain(|tx| tx.compute_txid() != txid);
+        possible.extend(txs.into_iter().map(|tx| (lane, depth, tx)));
+        Ok(possible)
+    }
+
+    /// Another commitment confirms in the place of the one that did, or another close.
+    fn swap(&mut self) -> Result<Option<u32>, Violation> {
+        let mut possible = Vec::new();
+        for lane in 0..self.lanes.len() {
+            possible.extend(self.others(lane)?);
         }
         let Some((lane, depth, tx)) = self.rng.pick::<(usize, u32, Transaction)>(&possible) else { return Ok(None) };
         self.note(|| format!("lane {lane}: {} takes the place of what confirmed", tx.compute_txid()));
+        let before = self.revoked(lane).is_some();
         self.chain.reorg_drop(depth);
         self.chain.clear_mempool();
+        self.forget_fair();
+        let is_mutual = self.lanes[lane].mutual.as_ref() == Some(&tx);
         self.chain.mine_txs(vec![tx]).map_err(Violation::world)?;
         for _ in 0..depth {
             self.chain.mine();
         }
+        match (before, self.revoked(lane).is_some()) {
+            (true, true) => self.counts.one("reorg/between_revoked"),
+            (true, false) => self.counts.one("reorg/from_revoked"),
+            (false, true) => self.counts.one("reorg/to_revoked"),
+            (false, false) => {}
+        }
+        if is_mutual {
+            self.counts.one("reorg/to_mutual");
+        }
         self.settle()?;
         self.counts.one("reorg/commitment_swap");
         Ok(Some(depth))
+    }
+
+    /// Blocks that left were no chance of anybody's.
+    fn forget_fair(&mut self) {
+        let height = self.height();
+        self.fair.retain(|fair| *fair <= height);
     }
 }

@@ -16,7 +16,7 @@ use bitcoin::{Amount, BlockHash, OutPoint, ScriptBuf, Transaction, TxIn, TxOut, 
 
 use super::invariants::*;
 use super::lane::{Change, Message};
-use super::prices::{Estate, invariant_i8_prices_rise_and_budgets_hold};
+use super::prices::{Estate, Punished, invariant_i8_prices_rise_and_budgets_hold};
 use super::world::World;
 
 const INDEX: ChannelIndex = ChannelIndex::new(0);
@@ -118,6 +118,69 @@ fn i4_a_failure_with_a_preimage_or_after_an_outcome() {
     let origins = BTreeMap::from([(HTLC, Acknowledged::Failed)]);
     assert_eq!(name(invariant_i4_every_htlc_has_an_outcome(&owed, &origins)), None);
     assert_eq!(name(invariant_i4_every_htlc_has_an_outcome(&owed, &BTreeMap::new())), Some("I4"));
+}
+
+#[test]
+fn i4_a_failure_after_the_chain_showed_its_preimage() {
+    let funding = OutPoint::new(Txid::all_zeros(), 5);
+    let tx = |previous_output, item: &[u8]| {
+        let witness = bitcoin::Witness::from_slice(&[item]);
+        let input = vec![TxIn { previous_output, witness, ..TxIn::default() }];
+        Transaction { version: Version::TWO, lock_time: LockTime::ZERO, input, output: Vec::new() }
+    };
+    let close = tx(funding, &[0; 71]);
+    let claim = tx(OutPoint::new(close.compute_txid(), 0), &[7; 32]);
+    let hashes = BTreeMap::from([(HTLC, Preimage([7; 32]).hash())]);
+    let verdict = |txs: &[&Transaction], outcome: Conclusion| {
+        let heard = block_with(97, txs.iter().copied().cloned().collect());
+        let frames = frames(heard, vec![outcome]);
+        invariant_i4_what_was_shown_is_not_failed(&frames, INDEX, funding, &hashes).map_err(|why| why.invariant)
+    };
+    let revoked = || failed(FailReason::Revoked);
+    assert_eq!(verdict(&[&close], revoked()), Ok(0), "nothing was shown");
+    assert_eq!(verdict(&[&claim], revoked()), Ok(0), "it is not below the close");
+    assert_eq!(verdict(&[&close, &claim], revoked()), Err("I4"));
+    assert_eq!(verdict(&[&close, &claim], settled()), Ok(1));
+}
+
+/// A world in which the cheat has it all: an old commitment, its HTLC with the preimage, and what that left.
+fn robbed() -> World {
+    let mut world = world();
+    assert!(world.lanes[0].propose_end(HTLC, false));
+    for message in [Message::LocalSigned, Message::RemoteSigned, Message::RemoteRevoked] {
+        assert_eq!(world.exchange(0, message).ok(), Some(true));
+    }
+    let tx = world.lanes[0].fixture.remote_commitment_tx(1).unwrap();
+    world.chain.mine_txs(vec![tx]).unwrap();
+    let plan = world.lanes[0].peer.plan_mut();
+    (plan.claims, plan.sweeps) = (true, true);
+    plan.preimages.insert(Preimage([7; 32]), 0);
+    for _ in 0..70 {
+        for tx in world.peer_acts(0).ok().unwrap() {
+            world.chain.submit(tx).unwrap();
+        }
+        world.chain.mine();
+    }
+    world
+}
+
+#[test]
+fn i14_what_a_cheat_has_is_lost_unless_we_had_no_chance() {
+    let mut world = robbed();
+    let kept_out = world.oracle_says(0).ok().unwrap();
+    assert_eq!((kept_out.kind, kept_out.lost_sat), (CloseKind::Revoked, 0));
+    assert!(kept_out.kept_out_sat > 50_000, "{kept_out:?}");
+    // Our own balance is nobody's yet; the HTLC and the cheat's balance are.
+    let stolen_sat = kept_out.sheet.unwrap().lost_sat;
+    assert!(stolen_sat > 50_000 && stolen_sat < kept_out.kept_out_sat, "{stolen_sat}");
+    world.fair = (1_000..1_200).collect();
+    let lost = world.oracle_says(0).ok().unwrap();
+    assert_eq!((lost.lost_sat, lost.kept_out_sat), (kept_out.kept_out_sat, 0));
+    // What was paid downstream has to be settled upstream, or somebody has to say so; unless it had an outcome before.
+    world.lanes[0].weighed = Some(lost);
+    assert_eq!(name(world.links()), None);
+    world.lanes[0].owed.insert(HTLC);
+    assert_eq!(name(world.links()), Some("I14"));
 }
 
 #[test]
@@ -263,6 +326,45 @@ fn i8_a_claim_is_due_while_its_commitment_is_there_and_its_output_is_not_spent()
 }
 
 #[test]
+fn i8_a_penalty_that_costs_too_much_too_soon_or_offers_too_little_too_late() {
+    let (policy, (commitment, outpoint)) = (Policy::default(), commitment_with_htlc());
+    let estate = |htlc| {
+        let penalties = BTreeMap::from([(outpoint, Punished { amount_sat: 10_000, htlc })]);
+        Estate { penalties, delay_blocks: 40, ..Estate::default() }
+    };
+    let verdict = |htlc, mut steps: Vec<(Event, Vec<Conclusion>)>| {
+        // What is on offer is looked at before the block after each.
+        let Some((Event::BlockConnected(last), _)) = steps.last() else { panic!() };
+        let before = last.height.get() - 1;
+        steps.insert(steps.len() - 1, (block_at(before), Vec::new()));
+        let closed = (block_with(97, vec![commitment.clone()]), Vec::new());
+        let steps = [closed].into_iter().chain(steps);
+        let frames: Vec<Frame> = steps.flat_map(|(heard, concluded)| frames(heard, concluded)).collect();
+        name(invariant_i8_prices_rise_and_budgets_hold(&frames, INDEX, &estate(htlc), &policy))
+    };
+    let at = |height, fee: u64| {
+        let wanted = u32::try_from(fee).unwrap() * 2;
+        (block_at(height), vec![planned(&[outpoint], wanted, fee)])
+    };
+    // It matures at 136.
+    assert_eq!(verdict(None, vec![at(98, 5_000), at(118, 9_000), at(135, 9_670), at(137, 9_670)]), None);
+    assert_eq!(verdict(None, vec![at(117, 5_001)]), Some("I8"), "more than half, and there is time");
+    assert_eq!(verdict(None, vec![at(98, 5_000), at(136, 9_670)]), Some("I8"), "half of it, and there is none");
+    // The cheat's own transaction comes first, and it has to wait for an expiry before that.
+    assert_eq!(verdict(Some(0), vec![at(98, 5_000), at(136, 9_670)]), None);
+    assert_eq!(verdict(Some(0), vec![at(98, 5_000), at(137, 9_670)]), Some("I8"));
+    assert_eq!(verdict(Some(120), vec![at(98, 5_000), at(140, 5_000)]), None, "there is time until 160");
+    let witness = bitcoin::Witness::from_slice(&[[0_u8; 1]; 5]);
+    let input = vec![TxIn { previous_output: outpoint, witness, ..TxIn::default() }];
+    let output = vec![TxOut { value: Amount::from_sat(9_000), script_pubkey: ScriptBuf::new() }];
+    let second = Transaction { input, output, ..commitment.clone() };
+    let left = OutPoint::new(second.compute_txid(), 0);
+    let taken = || (block_with(100, vec![second.clone()]), vec![planned(&[left], 9_000, 4_500)]);
+    assert_eq!(verdict(Some(0), vec![taken(), at(138, 5_000)]), None, "the delay begins anew at 100");
+    assert_eq!(verdict(Some(0), vec![taken(), at(139, 5_000)]), Some("I8"));
+}
+
+#[test]
 fn i10_a_commitment_that_is_not_our_newest() {
     let world = world();
     let lane = &world.lanes[0];
@@ -290,6 +392,7 @@ fn i11_a_satoshi_that_nobody_has() {
     assert_eq!(verdict(&sheet, &hidden, CloseKind::Unknown), Some("I11"));
     assert_eq!(verdict(&hidden, &sheet, CloseKind::Unknown), None);
     assert_eq!(verdict(&Sheet { fees_sat: 1, ..sheet }, &sheet, CloseKind::Revoked), Some("I11"));
+    assert_eq!(verdict(&other, &sheet, CloseKind::Revoked), Some("I11"));
     let unspent = Sheet { peer_sat: 0, contested_unclaimed_sat: 4, ..sheet };
     assert_eq!(verdict(&unspent, &sheet, CloseKind::Unknown), None);
     assert_eq!(verdict(&unspent, &sheet, CloseKind::Remote), Some("I11"));

@@ -7,7 +7,7 @@ use arb_core::bolt3::ChannelType;
 use arb_core::sweep::Limit;
 use arb_core::{
     Acknowledged, Alert, CloseKind, CloseReason, Conclusion, ContractOutcome, Event, FailReason, Frame, FreezeReason,
-    HtlcKey, HtlcRef, Link, ResolverKind, Sheet, Side, Upstream,
+    HtlcKey, HtlcRef, Link, ResolverKind, Side, Upstream,
 };
 use arb_log::Journal;
 use arb_log::memory::Memory;
@@ -20,7 +20,7 @@ use super::prices::{self, Estate};
 use super::seeds::our_scripts;
 use super::weather::CLEARS_UP;
 use super::world::{START, World};
-use crate::oracle::{self, Knowledge, Known};
+use crate::oracle::{self, Known};
 
 /// Blocks after which everything must have ended: the latest expiry, twice the irrevocable depth, and what lies between.
 const LONGEST: u32 = 1_200;
@@ -111,10 +111,18 @@ impl World {
             let id = self.lanes[lane].fixture.id();
             invariants::invariant_i4_outcomes_only_rise(&frames, index, id)?;
             invariants::invariant_i5_every_wager_is_recorded(&frames, index)?;
-            let (estate, policy) = (self.estate(lane)?, &self.plan.policy);
+            let (estate, policy) = (self.estate(lane, &frames)?, &self.plan.policy);
             prices::invariant_i8_prices_rise_and_budgets_hold(&frames, index, &estate, policy)?;
             self.counts.one("check/prices");
-            self.count_sweeps(lane, index, &frames);
+            self.count_sweeps(lane, index, &frames, &estate);
+            self.count_revoked(lane);
+            let at = &self.lanes[lane];
+            let hashes = at.htlcs().map(|htlc| (htlc.key, htlc.payment_hash)).collect();
+            let funding = at.fixture.setup().funding;
+            let settled = invariants::invariant_i4_what_was_shown_is_not_failed(&frames, index, funding, &hashes)?;
+            if self.revoked(lane).is_some() {
+                self.counts.many("revoked/preimage_shown", settled);
+            }
             let origins = self.node.origins.iter().filter(|(key, _)| key.channel == id);
             let origins: BTreeMap<HtlcRef, Acknowledged> = origins.map(|(key, (done, _))| (key.htlc, *done)).collect();
             invariants::invariant_i4_every_htlc_has_an_outcome(&self.lanes[lane].owed, &origins)?;
@@ -149,19 +157,32 @@ impl World {
             return Err(Violation::new("I12", format!("lane {lane} is gone, and its funding is unspent")));
         };
         let all = self.usable(lane, |_, _| true);
-        // What had its preimage late or is small was not promised (I14); of a commitment that we have no record of, or that
-        // was revoked, only the main output is ours to claim for now.
+        // What had its preimage late or is small was not promised (I14); of a commitment that we have no record of, only the
+        // main output is ours to claim.
         let promised = self.usable(lane, |htlc, since| {
             let in_time = since + self.plan.policy.incoming_margin.get() <= htlc.cltv_expiry.get();
             in_time && htlc.amount_sat() > self.weather.small_sat()
         });
-        let lost_sat = match kind {
-            CloseKind::Unknown | CloseKind::Revoked => 0,
+        let ours = our_scripts();
+        let known = |usable_since| Known {
+            fixture: &self.lanes[lane].fixture,
+            ours: &ours,
+            usable_since,
+            commitment: self.knowledge(lane, kind),
+        };
+        let (lost_sat, kept_out_sat) = match kind {
+            CloseKind::Unknown => (0, 0),
+            CloseKind::Revoked => {
+                let missed = oracle::missed(&self.chain, &known(&all)).map_err(Violation::world)?;
+                self.split_missed(lane, &missed)
+            }
             CloseKind::Local | CloseKind::Remote | CloseKind::RemotePending | CloseKind::Mutual => {
-                self.oracle(lane, kind, &promised)?.map_or(0, |sheet| sheet.lost_sat)
+                let sheet = oracle::sheet(&self.chain, &known(&promised)).map_err(Violation::world)?;
+                (sheet.map_or(0, |sheet| sheet.lost_sat), 0)
             }
         };
-        Ok(Weighed { kind, sheet: self.oracle(lane, kind, &all)?, lost_sat })
+        let sheet = oracle::sheet(&self.chain, &known(&all)).map_err(Violation::world)?;
+        Ok(Weighed { kind, height: self.height(), sheet, lost_sat, kept_out_sat })
     }
 
     fn balance(&mut self, lane: usize, ended: &mut Ended) -> Result<(), Violation> {
@@ -176,6 +197,7 @@ impl World {
             (false, None) => self.counts.many("not_promised/market_sat", oracle.lost_sat),
             (false, Some(_)) => self.counts.many("not_promised/adversary_sat", oracle.lost_sat),
         }
+        self.counts.many("not_promised/kept_out_sat", oracle.kept_out_sat);
         for (_, report) in self.node.reports.iter().filter(|(channel, _)| *channel == id) {
             ended.outcomes.contracts.insert((lane, report.id), report.outcome);
         }
@@ -191,31 +213,8 @@ impl World {
         known.filter(|(htlc, since)| counts(htlc, *since)).map(|(htlc, since)| (htlc.key, since)).collect()
     }
 
-    fn oracle(
-        &self,
-        lane: usize,
-        kind: CloseKind,
-        usable_since: &BTreeMap<HtlcRef, u32>,
-    ) -> Result<Option<Sheet>, Violation> {
-        let known = Known {
-            fixture: &self.lanes[lane].fixture,
-            ours: &our_scripts(),
-            usable_since,
-            commitment: match kind {
-                CloseKind::Unknown => Knowledge::Nothing,
-                // Without breach claims a revoked commitment is one like any other.
-                CloseKind::Revoked
-                | CloseKind::Local
-                | CloseKind::Remote
-                | CloseKind::RemotePending
-                | CloseKind::Mutual => Knowledge::Live,
-            },
-        };
-        oracle::sheet(&self.chain, &known).map_err(Violation::world)
-    }
-
     /// Whether an HTLC was paid and its origin was not settled, and whether anybody says so.
-    fn links(&mut self) -> Result<(), Violation> {
+    pub(super) fn links(&mut self) -> Result<(), Violation> {
         for lane in 0..self.lanes.len() {
             let id = self.lanes[lane].fixture.id();
             let sent: Vec<HtlcRef> =
@@ -231,14 +230,16 @@ impl World {
                     *channel == id && matches!(alert, Alert::Loss { htlc: lost, .. } if *lost == htlc)
                 });
                 match self.lanes[lane].weighed.as_ref().map(|weighed| weighed.kind) {
-                    // What an old state brings back is for breach claims, which do not exist yet.
-                    Some(CloseKind::Revoked) => {}
+                    // The court is done with what an old commitment has and no newer one: its origin had its outcome.
+                    Some(CloseKind::Revoked) if paid && !self.lanes[lane].owed.contains(&htlc) => {}
                     // Two HTLCs of one hash and amount cannot be told apart there: a loss may be told too often.
+                    Some(CloseKind::Revoked) if recorded && !paid && self.is_untold(lane) => {}
                     Some(CloseKind::Unknown) if recorded && !paid => {}
                     Some(
                         CloseKind::Local
                         | CloseKind::Remote
                         | CloseKind::RemotePending
+                        | CloseKind::Revoked
                         | CloseKind::Mutual
                         | CloseKind::Unknown,
                     )
@@ -258,13 +259,20 @@ impl World {
     }
 
     /// What is at stake in a channel, for I8.
-    fn estate(&self, lane: usize) -> Result<Estate, Violation> {
+    fn estate(&self, lane: usize, frames: &[Frame]) -> Result<Estate, Violation> {
         let at = &self.lanes[lane];
         let policy = &self.plan.policy;
         let children =
             at.htlcs().map(|htlc| htlc.amount_sat() / u64::from(policy.budget_divisor * policy.child_divisor));
         let child_sat = children.sum::<u64>().max(policy.idle_child_sat);
-        let mut estate = Estate { child_sat, ..Estate::default() };
+        let delay_blocks = u32::from(at.plan.delays.1);
+        let mut estate = Estate { child_sat, delay_blocks, ..Estate::default() };
+        for entry in frames.iter().flat_map(|frame| &frame.entries) {
+            let Event::BlockConnected(block) = &entry.heard else { continue };
+            for tx in &block.txs {
+                estate.may_be_revoked(at, tx).map_err(Violation::world)?;
+            }
+        }
         let expiry_of = |key: &HtlcKey| {
             let lane = self.lanes.iter().find(|lane| lane.fixture.id() == key.channel)?;
             lane.htlcs().find(|htlc| htlc.key == key.htlc).map(|htlc| htlc.cltv_expiry.get())
@@ -292,7 +300,7 @@ impl World {
         Ok(estate)
     }
 
-    fn count_sweeps(&mut self, lane: usize, index: arb_core::ChannelIndex, frames: &[Frame]) {
+    fn count_sweeps(&mut self, lane: usize, index: arb_core::ChannelIndex, frames: &[Frame], estate: &Estate) {
         let local = self.lanes[lane].fixture.commitment(Side::Local, self.lanes[lane].local).ok();
         let local = local.map(|commitment| commitment.built.txid);
         let mut before: BTreeMap<u32, Vec<OutPoint>> = BTreeMap::new();
@@ -301,6 +309,7 @@ impl World {
             let Conclusion::SweepPlanned(sweep) = &record.what else { continue };
             let plan = &sweep.plan;
             self.counts.one("sweep/planned");
+            self.count_penalties(&plan.members, estate);
             if plan.members.len() > 1 {
                 self.counts.one("sweep/grouped");
             }
@@ -324,8 +333,11 @@ impl World {
         }
     }
 
-    /// Whether the counterparty took an HTLC that we sent with its preimage, on chain.
+    /// Whether the counterparty took an HTLC that we sent with its preimage, on chain, and has it.
     fn was_paid(&self, lane: usize, htlc: HtlcRef) -> bool {
+        if self.revoked(lane).is_some() {
+            return self.got_away(lane, htlc);
+        }
         let at = &self.lanes[lane];
         let close = self.chain.spender_of(&at.fixture.setup().funding);
         let close = close.and_then(|(_, txid, _)| self.chain.confirmed(&txid));
@@ -334,6 +346,9 @@ impl World {
         let position = close.htlcs.iter().position(|other| other.key == htlc);
         let output = position.and_then(|position| close.htlc_output(position).ok());
         let spender = output.and_then(|(outpoint, _, _)| self.chain.spender_of(&outpoint));
+        // What happens after the court has given up waiting is nobody's affair: that was a wager, and on record (I5).
+        let done = at.weighed.as_ref().map_or(u32::MAX, |weighed| weighed.height);
+        let spender = spender.filter(|(height, ..)| *height <= done);
         let spender = spender.and_then(|(_, txid, input)| Some((self.chain.confirmed(&txid)?.1, input)));
         spender.is_some_and(|(tx, input)| tx.input[input].witness.iter().any(|item| item.len() == 32))
     }

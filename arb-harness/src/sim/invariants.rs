@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use arb_core::bolt3::Preimage;
+use arb_core::bolt3::{PaymentHash, Preimage};
 use arb_core::{
     Acknowledged, Action, Alert, ChainArbitrator, CloseKind, Conclusion, ContractId, ContractOutcome, ContractStatus,
     Docket, Event, Frame, HtlcKey, HtlcRef, Notice, Policy, Rejected, Sheet, Side, StageRecord, Upstream,
@@ -92,6 +92,40 @@ pub(super) fn invariant_i4_every_htlc_has_an_outcome(
         Some(htlc) => violated("I4", format!("{htlc} never had an outcome")),
         None => Ok(()),
     }
+}
+
+/// I4, R6: a preimage that the chain has shown below a channel's close settles: its HTLC is not failed afterwards. How many
+/// HTLCs were settled after it.
+pub(super) fn invariant_i4_what_was_shown_is_not_failed(
+    frames: &[Frame],
+    index: arb_core::ChannelIndex,
+    funding: OutPoint,
+    hashes: &BTreeMap<HtlcRef, PaymentHash>,
+) -> Result<u64, Violation> {
+    let (mut closes, mut shown, mut settled) = (BTreeSet::new(), BTreeSet::new(), 0);
+    for entry in frames.iter().flat_map(|frame| &frame.entries) {
+        if let Event::BlockConnected(block) = &entry.heard {
+            for tx in &block.txs {
+                if tx.input.iter().any(|input| input.previous_output == funding) {
+                    closes.insert(tx.compute_txid());
+                }
+                let below = tx.input.iter().filter(|input| closes.contains(&input.previous_output.txid));
+                let items = below.flat_map(|input| input.witness.iter());
+                shown.extend(items.filter_map(|item| item.try_into().ok()).map(|item| Preimage(item).hash()));
+            }
+        }
+        for record in entry.concluded.iter().filter(|record| record.channel == index) {
+            let Conclusion::Released { htlc, outcome } = &record.what else { continue };
+            match (outcome, hashes.get(htlc).is_some_and(|hash| shown.contains(hash))) {
+                (Upstream::Failed(why), true) => {
+                    return violated("I4", format!("{htlc} was failed ({why:?}); the chain had shown its preimage"));
+                }
+                (Upstream::Settled(_), true) => settled += 1,
+                (Upstream::Failed(_) | Upstream::Settled(_), false) => {}
+            }
+        }
+    }
+    Ok(settled)
 }
 
 fn buried(height: u32, depth: u32, tip: u32) -> bool {
@@ -245,6 +279,9 @@ fn concerns(action: &Action, outpoint: &OutPoint) -> bool {
 pub(super) fn invariant_i10_only_our_newest_commitment(lane: &Lane, tx: &Transaction) -> Verdict {
     match lane.fixture.recognise(tx).ok().flatten() {
         Some(commitment) if commitment.owner == Side::Local && commitment.number == lane.local => Ok(()),
+        Some(commitment) if commitment.owner == Side::Local && lane.arriving && commitment.number == lane.local + 1 => {
+            Ok(())
+        }
         Some(commitment) => violated(
             "I10",
             format!(
@@ -273,12 +310,12 @@ pub(super) fn invariant_i11_every_satoshi_is_accounted_for(
         ..*sheet
     };
     let same = match close {
-        // What a revoked close should have brought is not known before breach claims exist.
-        CloseKind::Revoked => true,
         // Of a commitment that the court has no record of it cannot know whose an unspent output is, nor which of two HTLCs
         // of one hash and amount a spent one was: it may overstate what was lost, never hide it.
         CloseKind::Unknown => merged(oracle) == merged(court) && court.lost_sat >= oracle.lost_sat,
-        CloseKind::Local | CloseKind::Remote | CloseKind::RemotePending | CloseKind::Mutual => oracle == court,
+        CloseKind::Local | CloseKind::Remote | CloseKind::RemotePending | CloseKind::Revoked | CloseKind::Mutual => {
+            oracle == court
+        }
     };
     if !same {
         return violated("I11", format!("a {close:?} close: the court says {court:?}; the chain says {oracle:?}"));

@@ -63,6 +63,12 @@ pub(super) struct Lane {
     pub(super) closing: bool,
     /// HTLCs that we sent and that some unrevoked commitment had when the channel was frozen, or later.
     pub(super) owed: BTreeSet<HtlcRef>,
+    /// Our next commitment is on its way to the court: from the frame that accepts it on, it is our newest.
+    pub(super) arriving: bool,
+    /// When the counterparty revoked the commitment that had confirmed.
+    pub(super) confessed: Option<u32>,
+    /// The mutual close that both have signed.
+    pub(super) mutual: Option<Transaction>,
     /// What the oracle said when the court was done with the channel.
     pub(super) weighed: Option<Weighed>,
     ids: (u64, u64),
@@ -72,9 +78,13 @@ pub(super) struct Lane {
 #[derive(Clone, Debug)]
 pub(super) struct Weighed {
     pub(super) kind: CloseKind,
+    /// The tip then.
+    pub(super) height: u32,
     pub(super) sheet: Option<Sheet>,
     /// The same as it would be if only that had been lost which should not have been.
     pub(super) lost_sat: u64,
+    /// What a cheat has because our claims had no chance.
+    pub(super) kept_out_sat: u64,
 }
 
 impl Lane {
@@ -90,16 +100,21 @@ impl Lane {
             frozen: false,
             closing: false,
             owed: BTreeSet::new(),
+            arriving: false,
+            confessed: None,
+            mutual: None,
             weighed: None,
             ids: (0, 0),
         }
     }
 
-    /// The first two commitments, without HTLCs.
+    /// The first two commitments that the court hears of, without HTLCs.
     pub(super) fn first(&mut self) -> Result<Vec<Event>, FixtureError> {
         let empty = self.content(|_| true);
-        let opened = self.fixture.opened(self.fixture.standing(0, 0)?);
-        Ok(vec![opened, self.fixture.local_signed(0, empty.clone())?, self.fixture.remote_signed(0, empty)?])
+        (self.local, self.remote) = self.plan.adopted;
+        let (local, remote) = self.plan.adopted;
+        let opened = self.fixture.opened(self.fixture.standing(local, remote)?);
+        Ok(vec![opened, self.fixture.local_signed(local, empty.clone())?, self.fixture.remote_signed(remote, empty)?])
     }
 
     pub(super) fn key(&self, htlc: HtlcRef) -> HtlcKey {

@@ -4,6 +4,8 @@
 //! counterparties; each action is looked at when the court asks for it, and the end is judged from outside. Run `i` of seed
 //! `S` is run 0 of seed `S + i`, so whatever fails is played again with `--seed S+i --runs 1`.
 
+mod adopted;
+mod cheat;
 mod closes;
 mod counts;
 #[cfg(test)]
@@ -16,6 +18,7 @@ mod outside;
 mod plan;
 mod play;
 mod prices;
+mod revoked;
 mod rng;
 mod seeds;
 #[cfg(test)]

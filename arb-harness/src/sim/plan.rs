@@ -4,6 +4,7 @@
 use arb_core::bolt3::ChannelType;
 use arb_core::{Blocks, CloseKind, Policy, Side};
 
+use super::cheat::CheatPlan;
 use super::rng::Rng;
 
 /// One channel and its counterparty.
@@ -20,6 +21,10 @@ pub(super) struct LanePlan {
     /// Whether the counterparty is dead on chain: claims and sweeps nothing.
     pub(super) dead: bool,
     pub(super) patience_blocks: u32,
+    /// How the counterparty cheats, if one of its old commitments confirms.
+    pub(super) cheat: CheatPlan,
+    /// Our first commitment that the court hears of, and the counterparty's: above zero where the channel was running before.
+    pub(super) adopted: (u64, u64),
 }
 
 /// A run.
@@ -35,6 +40,8 @@ pub(super) struct Plan {
     pub(super) reorgs: u32,
     /// Whether the first close is followed by a reorg that brings another commitment.
     pub(super) swap: bool,
+    /// Whether both channels are with the same counterparty, which cheats on both.
+    pub(super) one_peer: bool,
 }
 
 /// An abstract action.
@@ -86,19 +93,31 @@ impl LanePlan {
             CloseKind::Mutual,
             CloseKind::Revoked,
         ];
-        let drawn = rng.weighted(&[6, 6, 5, 2, 2, 1]);
+        let drawn = rng.weighted(&[6, 6, 5, 2, 2, 6]);
+        let delays = (draw_delay(rng), draw_delay(rng));
+        let adopted = if rng.percent(12) { (rng.between(0, 4), rng.between(1, 4)) } else { (0, 0) };
         Self {
             channel_type: types[rng.weighted(&[1, 1])],
             capacity_sat: rng.pick(&[1_000_000, 5_000_000, 16_000_000]).unwrap_or(1_000_000),
             ours_percent: rng.between(40, 60),
             opener: if rng.percent(50) { Side::Local } else { Side::Remote },
-            delays: (draw_delay(rng), draw_delay(rng)),
+            delays,
             dust_limit_sat: rng.pick(&[354, 546]).unwrap_or(546),
             feerate_sat_per_kw: rng.blocks(253, 1200),
             close: kinds[drawn],
             dead: rng.percent(12),
             patience_blocks: rng.pick(&[0, 0, 3, 20]).unwrap_or(0),
+            cheat: CheatPlan::draw(rng, delays.1),
+            adopted,
         }
+    }
+
+    /// Cheats together with another channel's counterparty.
+    fn join(&mut self) {
+        self.close = CloseKind::Revoked;
+        self.channel_type = ChannelType::AnchorsZeroFeeHtlcTx;
+        self.dead = false;
+        self.cheat.join();
     }
 
     /// The balances at the start, ours first.
@@ -117,11 +136,15 @@ impl Plan {
     pub(super) fn draw(rng: &mut Rng) -> Self {
         let swap = rng.percent(40);
         let count = rng.weighted(&[0, 1, 2]);
-        let lanes = (0..count).map(|_| LanePlan::draw(rng)).collect();
+        let mut lanes: Vec<LanePlan> = (0..count).map(|_| LanePlan::draw(rng)).collect();
         let mut policy = Policy::default();
         if rng.percent(50) {
             // Deeper than any reorg: six blocks may bring anything.
             policy.fail_depth = (Blocks::new(7), Blocks::new(7));
+        }
+        let one_peer = count == 2 && rng.percent(12);
+        if one_peer {
+            lanes.iter_mut().for_each(LanePlan::join);
         }
         Self {
             lanes,
@@ -130,6 +153,7 @@ impl Plan {
             feerate_sat_per_kw: rng.blocks(253, 1500),
             reorgs: rng.blocks(u32::from(swap), 2),
             swap,
+            one_peer,
         }
     }
 }

@@ -113,7 +113,13 @@ impl World {
 
     /// The counterparty proposes an HTLC.
     fn receive(&mut self) {
-        let Some(lane) = self.open_lane() else { return };
+        if let Some(lane) = self.open_lane() {
+            self.receive_on(lane);
+        }
+    }
+
+    /// The same on one channel.
+    pub(super) fn receive_on(&mut self, lane: usize) {
         let Some(terms) = self.terms(lane, Side::Remote) else { return };
         let height = self.height();
         let linked = self.lanes.len() > 1 && self.rng.percent(70);
@@ -131,7 +137,13 @@ impl World {
 
     /// We propose an HTLC of our own, or for somebody outside.
     fn pay(&mut self) {
-        let Some(lane) = self.open_lane() else { return };
+        if let Some(lane) = self.open_lane() {
+            self.pay_on(lane);
+        }
+    }
+
+    /// The same on one channel.
+    pub(super) fn pay_on(&mut self, lane: usize) {
         let Some(terms) = self.terms(lane, Side::Local) else { return };
         let expiry = self.height() + self.rng.blocks(34, 100);
         let link = if self.rng.percent(35) {
@@ -189,7 +201,7 @@ impl World {
     }
 
     /// The node fails a received HTLC.
-    fn fail_back(&mut self, index: usize) {
+    pub(super) fn fail_back(&mut self, index: usize) {
         let (lane, htlc) = (self.payments[index].lane, self.payments[index].received);
         self.payments[index].told = true;
         self.counts.one("htlc/given_up_by_node");
@@ -198,7 +210,7 @@ impl World {
     }
 
     /// The node settles a received HTLC: by an update if that is possible, and on chain if it must be.
-    fn settle_back(&mut self, index: usize) {
+    pub(super) fn settle_back(&mut self, index: usize) {
         let (lane, htlc, preimage) =
             (self.payments[index].lane, self.payments[index].received, self.payments[index].preimage);
         self.payments[index].told = true;
@@ -227,7 +239,9 @@ impl World {
     pub(super) fn exchange(&mut self, lane: usize, message: Message) -> Result<bool, Violation> {
         let event = self.lanes[lane].message(message).map_err(Violation::world)?;
         self.note(|| format!("lane {lane}: {message:?}"));
+        self.lanes[lane].arriving = message == Message::LocalSigned;
         let heard = self.ask(event)?;
+        self.lanes[lane].arriving = false;
         if heard {
             self.lanes[lane].heard(message);
             if self.lanes[lane].frozen {
@@ -242,7 +256,13 @@ impl World {
 
     /// The counterparty ends an HTLC that we sent, off chain.
     fn peer_ends(&mut self, fulfil: bool) {
-        let Some(lane) = self.open_lane() else { return };
+        if let Some(lane) = self.open_lane() {
+            self.peer_ends_on(lane, fulfil);
+        }
+    }
+
+    /// The same on one channel.
+    pub(super) fn peer_ends_on(&mut self, lane: usize, fulfil: bool) {
         let height = self.height();
         let known = self.lanes[lane].peer.plan().preimages.clone();
         let preimage_of = |htlc: &Htlc| {
@@ -312,10 +332,16 @@ impl World {
         let target = self.height() + blocks;
         while self.height() < target {
             self.settle()?;
+            self.confess()?;
             self.peers_act()?;
             let idle = self.idle_blocks().min(target - self.height());
+            let is_fair = self.thief().is_none();
             for _ in 0..idle {
                 self.block()?;
+            }
+            if is_fair {
+                // What the process would send after the first of several blocks, it has not sent.
+                self.fair.insert(self.height() + 1 - idle);
             }
             self.fees();
             self.settle()?;
@@ -329,7 +355,7 @@ impl World {
         let min_feerate_sat_per_kw = self.weather.clearing(self.height() + 1).unwrap_or(0);
         let own = match &mut self.foe {
             Some((lane, foe)) => foe.mines(&self.lanes[*lane].fixture, &self.chain).map_err(Violation::world)?,
-            None => None,
+            None => self.thiefs_block()?,
         };
         let template = BlockTemplate { min_feerate_sat_per_kw, ..own.unwrap_or_default() };
         // What it wants first may be gone since it looked.
@@ -370,14 +396,14 @@ impl World {
         let mut seen = Vec::new();
         let fighting = self.foe.as_ref().map(|(lane, _)| *lane);
         let price = self.weather.clearing(self.height() + 1);
-        for (number, lane) in self.lanes.iter_mut().enumerate() {
+        for lane in 0..self.lanes.len() {
             if let Some(price) = price {
-                lane.peer.plan_mut().feerate_sat_per_kw = price;
+                self.lanes[lane].peer.plan_mut().feerate_sat_per_kw = price;
             }
-            if fighting == Some(number) {
+            if fighting == Some(lane) {
                 continue;
             }
-            for tx in lane.peer.act(&lane.fixture, &self.chain).map_err(Violation::world)? {
+            for tx in self.peer_acts(lane)? {
                 // What is not possible yet, or lost a race, is tried again in the next block.
                 if self.chain.submit(tx.clone()).is_ok() {
                     seen.push(tx);
@@ -399,7 +425,7 @@ impl World {
 
     /// How many blocks may pass at once: one while anything is under way, else up to the next alarm.
     fn idle_blocks(&self) -> u32 {
-        if self.chain.mempool().next().is_some() {
+        if self.chain.mempool().next().is_some() || self.thief().is_some() {
             return 1;
         }
         let most = u32::try_from(super::world::BLOCKS_A_STEP).unwrap_or(1);

@@ -4,10 +4,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use arb_core::sweep::{Limit, Plan};
-use arb_core::{ChannelIndex, Conclusion, Event, Frame, Policy, Sweep};
-use bitcoin::{OutPoint, Txid};
+use arb_core::{ChannelIndex, Conclusion, Event, Frame, Policy, Side, Sweep};
+use bitcoin::{OutPoint, Transaction, Txid};
 
 use super::Violation;
+use super::cheat::punished;
+use super::lane::Lane;
+use crate::fixture::FixtureError;
 
 type Verdict = Result<(), Violation>;
 
@@ -25,6 +28,41 @@ pub(super) struct Estate {
     pub(super) signed: BTreeSet<OutPoint>,
     /// The most that a commitment's child may cost.
     pub(super) child_sat: u64,
+    /// The outputs of revoked commitments that confirmed at some time.
+    pub(super) penalties: BTreeMap<OutPoint, Punished>,
+    /// The delay of everything that is the cheat's.
+    pub(super) delay_blocks: u32,
+}
+
+/// An output of a revoked commitment.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Punished {
+    /// What it is worth.
+    pub(super) amount_sat: u64,
+    /// From which height on the cheat's HTLC transaction can spend it, if that is what it is.
+    pub(super) htlc: Option<u32>,
+}
+
+impl Estate {
+    /// If this is a revoked commitment of a channel, its outputs are at stake.
+    pub(super) fn may_be_revoked(&mut self, lane: &Lane, tx: &Transaction) -> Result<(), FixtureError> {
+        let funding = lane.fixture.setup().funding;
+        if tx.input.iter().all(|input| input.previous_output != funding) {
+            return Ok(());
+        }
+        let Some(commitment) = lane.fixture.recognise(tx)? else { return Ok(()) };
+        if commitment.owner != Side::Remote || commitment.number >= lane.remote {
+            return Ok(());
+        }
+        for (outpoint, position) in punished(&commitment) {
+            let output = usize::try_from(outpoint.vout).ok().and_then(|vout| commitment.built.tx.output.get(vout));
+            let Some(output) = output else { continue };
+            let htlc = position.and_then(|position| commitment.htlcs.get(position));
+            let htlc = htlc.map(|htlc| if htlc.key.is_offered() { 0 } else { htlc.cltv_expiry.get() });
+            self.penalties.insert(outpoint, Punished { amount_sat: output.value.to_sat(), htlc });
+        }
+        Ok(())
+    }
 }
 
 /// What a sweep claims, in satoshi: its outputs and its fee, without the wallet's coins.
@@ -51,6 +89,9 @@ struct Ledger<'a> {
     /// nothing to claim until it is back.
     confirmed: Vec<(u32, Txid)>,
     spent: Vec<(u32, OutPoint)>,
+    /// Penalties by what they spend: its value, and the height by which they should be confirmed.
+    penalties: BTreeMap<OutPoint, (u64, u32)>,
+    tip: u32,
 }
 
 /// I8: prices only rise, budgets hold, and one block before a deadline everything is on offer that budget, cap, BIP 125 and
@@ -69,19 +110,22 @@ pub(super) fn invariant_i8_prices_rise_and_budgets_hold(
         children: BTreeSet::new(),
         confirmed: Vec::new(),
         spent: Vec::new(),
+        penalties: BTreeMap::new(),
+        tip: 0,
     };
-    let mut tip = 0;
     for entry in frames.iter().flat_map(|frame| &frame.entries) {
         if let Event::BlockConnected(block) = &entry.heard {
-            ledger.all_is_on_offer(tip)?;
-            tip = block.height.get();
+            ledger.all_is_on_offer()?;
+            let tip = block.height.get();
+            ledger.tip = tip;
             ledger.confirmed.extend(block.txs.iter().map(|tx| (tip, tx.compute_txid())));
             let inputs = block.txs.iter().flat_map(|tx| &tx.input);
             ledger.spent.extend(inputs.map(|input| (tip, input.previous_output)));
+            block.txs.iter().for_each(|tx| ledger.punish(tx));
         } else if let Event::BlockDisconnected(block) = &entry.heard {
             ledger.confirmed.retain(|(height, _)| *height < block.height.get());
             ledger.spent.retain(|(height, _)| *height < block.height.get());
-            tip = block.height.get().saturating_sub(1);
+            ledger.tip = block.height.get().saturating_sub(1);
         }
         for record in entry.concluded.iter().filter(|record| record.channel == index) {
             if let Conclusion::SweepPlanned(sweep) = &record.what {
@@ -112,7 +156,11 @@ impl<'a> Ledger<'a> {
         if members.iter().any(|member| self.estate.signed.contains(member)) {
             return Ok(());
         }
-        let budget_sat = if is_child(sweep) {
+        let penalties = members.iter().filter_map(|member| self.penalties.get(member));
+        let penalty_sat: u64 = penalties.map(|(amount_sat, deadline)| self.penalty_sat(*amount_sat, *deadline)).sum();
+        let budget_sat = if penalty_sat > 0 {
+            penalty_sat
+        } else if is_child(sweep) {
             self.children.extend(members.iter().map(|member| member.txid));
             self.estate.child_sat
         } else {
@@ -124,13 +172,46 @@ impl<'a> Ledger<'a> {
         Ok(())
     }
 
+    /// What may go to the fee of a penalty: half of it, and all of it once the end is near.
+    fn penalty_sat(&self, amount_sat: u64, deadline: u32) -> u64 {
+        let is_near = self.tip.saturating_add(self.policy.penalty_split.get()) >= deadline;
+        if is_near { amount_sat } else { amount_sat / u64::from(self.policy.budget_divisor) }
+    }
+
+    /// What a transaction of the best chain makes punishable: the outputs of a revoked commitment, and what an HTLC
+    /// transaction leaves of one of them, at the input's own index.
+    fn punish(&mut self, tx: &Transaction) {
+        let (txid, tip, delay) = (tx.compute_txid(), self.tip, self.estate.delay_blocks);
+        for (outpoint, punished) in self.estate.penalties.iter().filter(|(outpoint, _)| outpoint.txid == txid) {
+            let deadline = match punished.htlc {
+                Some(expiry) => expiry.max(tip).saturating_add(delay),
+                None => tip.saturating_add(delay).saturating_sub(1),
+            };
+            self.penalties.insert(*outpoint, (punished.amount_sat, deadline));
+        }
+        for (index, (input, output)) in (0..).zip(tx.input.iter().zip(&tx.output)) {
+            let is_htlc = self.estate.penalties.get(&input.previous_output).is_some_and(|spent| spent.htlc.is_some());
+            if is_htlc && input.witness.len() == 5 {
+                let deadline = tip.saturating_add(delay).saturating_sub(1);
+                self.penalties.insert(OutPoint::new(txid, index), (output.value.to_sat(), deadline));
+            }
+        }
+    }
+
+    /// The height by which a claim of this output should be confirmed.
+    fn deadline(&self, outpoint: &OutPoint) -> Option<u32> {
+        let penalty = self.penalties.get(outpoint).map(|(_, deadline)| *deadline);
+        penalty.or_else(|| self.estate.htlcs.get(outpoint).and_then(|(_, deadline)| *deadline))
+    }
+
     /// Before the next block: whatever is due in it has all that it may cost on offer, or a record that says why not.
-    fn all_is_on_offer(&self, tip: u32) -> Verdict {
+    fn all_is_on_offer(&self) -> Verdict {
+        let tip = self.tip;
         for (outpoint, sweep) in &self.last {
-            let Some((_, Some(deadline))) = self.estate.htlcs.get(outpoint) else { continue };
+            let Some(deadline) = self.deadline(outpoint) else { continue };
             let is_there = self.confirmed.iter().any(|(_, txid)| *txid == outpoint.txid);
             let is_spent = self.spent.iter().any(|(_, spent)| spent == outpoint);
-            let is_due = *deadline <= tip.saturating_add(1);
+            let is_due = deadline <= tip.saturating_add(1);
             if !is_due || !is_there || is_spent || self.estate.signed.contains(outpoint) {
                 continue;
             }
@@ -153,6 +234,9 @@ impl<'a> Ledger<'a> {
 
     /// What may go to an HTLC's claim at least: its part of the amount, less what its commitment's child may have had.
     fn least_budget_sat(&self, outpoint: &OutPoint) -> Option<u64> {
+        if let Some((amount_sat, deadline)) = self.penalties.get(outpoint) {
+            return Some(self.penalty_sat(*amount_sat, *deadline).min(amount_sat.saturating_sub(330)));
+        }
         let (amount_sat, _) = self.estate.htlcs.get(outpoint)?;
         let whole = amount_sat / u64::from(self.policy.budget_divisor);
         let child =

@@ -80,6 +80,11 @@ impl Weather {
         !priced && self.foe.is_none()
     }
 
+    /// Whether a block takes whatever pays the relay floor.
+    pub(super) fn is_flat(&self) -> bool {
+        self.market.is_none()
+    }
+
     /// HTLCs up to here may cost more to claim, or to close for, than the part of them that is their budget.
     pub(super) fn small_sat(&self) -> u64 {
         match self.market.map(|(kind, _)| kind) {

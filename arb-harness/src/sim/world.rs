@@ -88,6 +88,8 @@ pub(super) struct World {
     /// HTLCs that a counterparty fulfilled off chain: their origins need nothing more.
     pub(super) fulfilled: BTreeSet<HtlcKey>,
     pub(super) watchman: Watchman,
+    /// The blocks that took whatever of ours waited and paid for it.
+    pub(super) fair: BTreeSet<u32>,
     pub(super) counts: Counts,
     pub(super) trace: Option<Vec<String>>,
     pub(super) steps: u64,
@@ -122,11 +124,12 @@ impl World {
         Self::of(seed, rng, plan, weather, faults, traced)
     }
 
-    /// The world of a seed without a market and without an opponent.
+    /// The world of a seed without a market, without an opponent and without a past.
     #[cfg(test)]
     pub(super) fn fair(seed: u64) -> Self {
         let mut rng = Rng::new(seed, 1);
-        let plan = Plan::draw(&mut rng);
+        let mut plan = Plan::draw(&mut rng);
+        plan.lanes.iter_mut().for_each(|lane| lane.adopted = (0, 0));
         Self::of(seed, rng, plan, Weather::fair(), Faults::none(), false).ok().unwrap()
     }
 
@@ -154,6 +157,8 @@ impl World {
                 claims: !lane.dead,
                 sweeps: !lane.dead,
                 patience_blocks: lane.patience_blocks,
+                order: lane.cheat.order,
+                together: lane.cheat.together,
                 ..PeerPlan::default()
             };
             for _ in 0..12 {
@@ -187,6 +192,7 @@ impl World {
             usable_since: BTreeMap::new(),
             fulfilled: BTreeSet::new(),
             watchman: Watchman::default(),
+            fair: BTreeSet::new(),
             counts: Counts::new(),
             trace: traced.then(Vec::new),
             steps: 0,
@@ -217,8 +223,9 @@ impl World {
 
     /// Opens the channels.
     pub(super) fn open(&mut self) -> Result<(), Violation> {
-        for lane in &mut self.lanes {
-            self.inbox.append(&mut lane.first().map_err(Violation::world)?);
+        for lane in 0..self.lanes.len() {
+            let mut first = self.adopt(lane)?;
+            self.inbox.append(&mut first);
         }
         self.fees();
         self.settle()

@@ -3,8 +3,8 @@
 
 use arb_core::bolt3::ChannelType;
 use arb_core::{
-    Acknowledged, BroadcastAnswer, BroadcastRejection, CloseKind, Conclusion, ContractKind, ContractOutcome, Event,
-    HtlcRef, Link, Side,
+    Acknowledged, Action, BroadcastAnswer, BroadcastRejection, CloseKind, Conclusion, ContractKind, ContractOutcome,
+    Event, HtlcRef, Link, Side,
 };
 use arb_harness::fixture::ChannelFixture;
 use arb_harness::peer::{Claimant, Rates};
@@ -268,6 +268,26 @@ fn b45_a_pinned_batch_is_split_whatever_it_offers() {
         bench.hear(Event::BroadcastAnswered { channel: fixture.id(), txid: batch, answer });
         bench.settle();
         assert_eq!(batches(&bench, &fixture, 5), [1; 5], "what is not pinned confirms");
+    }
+}
+
+/// I7, found by the simulator: a batch of which the cheat took one output went on being sent until its successor was signed.
+#[test]
+fn i7_a_batch_that_lost_an_output_is_not_sent_any_more() {
+    for channel_type in TYPES {
+        let (mut bench, mut fixture) = (Bench::new(), channel(1, channel_type));
+        let htlcs: Vec<_> = (0..3).map(|id| offered(id, 50_000, 1, 480, Link::Own)).collect();
+        bench.open(&mut fixture, &htlcs);
+        bench.update(&mut fixture, 1, &[]);
+        bench.block(&[fixture.remote_commitment_tx(0).unwrap()]);
+        assert_eq!(batches(&bench, &fixture, 3), [3]);
+        let lost = output_of(&fixture, Side::Remote, 0, OFFERED);
+        let due = bench.quiet_block(&[second_level(&fixture, 0, OFFERED, Some(1))]);
+        let spends = |tx: &Transaction| tx.input.iter().any(|input| input.previous_output == lost);
+        let sends = |action: &Action| matches!(action, Action::Broadcast { txs, .. } if txs.iter().any(spends));
+        assert!(!due.iter().any(sends), "the batch as it was");
+        bench.settle();
+        assert_eq!(batches(&bench, &fixture, 3), [2], "what is left of it");
     }
 }
 
