@@ -4,7 +4,7 @@
 use arb_core::bolt3::ChannelType;
 use arb_core::{
     Acknowledged, Action, BroadcastAnswer, BroadcastRejection, CloseKind, Conclusion, ContractKind, ContractOutcome,
-    Event, HtlcRef, Link, Side,
+    Event, Htlc, HtlcRef, Link, Side,
 };
 use arb_harness::fixture::ChannelFixture;
 use arb_harness::peer::{Claimant, Rates};
@@ -17,13 +17,18 @@ pub const OFFERED: HtlcRef = HtlcRef::offered(0);
 pub const RECEIVED: HtlcRef = HtlcRef::received(0);
 const RATES: Rates = Rates { feerate_sat_per_kw: 500, floor_sat_per_kvb: 1000 };
 
-/// A channel whose revoked commitment 0 has an HTLC each way, and whose newer ones have none.
-pub fn cheated(channel_type: ChannelType) -> (Bench, ChannelFixture, Transaction) {
+/// A channel that has moved on, with the counterparty's commitment that it revoked.
+pub fn moved_on(channel_type: ChannelType, htlcs: &[Htlc], later: &[Htlc]) -> (Bench, ChannelFixture, Transaction) {
     let (mut bench, mut fixture) = (Bench::new(), channel(1, channel_type));
-    bench.open(&mut fixture, &[offered(0, 50_000, 1, 450, Link::Own), received(0, 70_000, 2, 460)]);
-    bench.update(&mut fixture, 1, &[]);
+    bench.open(&mut fixture, htlcs);
+    bench.update(&mut fixture, 1, later);
     let revoked = fixture.remote_commitment_tx(0).unwrap();
     (bench, fixture, revoked)
+}
+
+/// A channel whose revoked commitment 0 has an HTLC each way, and whose newer ones have none.
+pub fn cheated(channel_type: ChannelType) -> (Bench, ChannelFixture, Transaction) {
+    moved_on(channel_type, &[offered(0, 50_000, 1, 450, Link::Own), received(0, 70_000, 2, 460)], &[])
 }
 
 /// The cheat's HTLC transaction: with the preimage of what we offered, or after the expiry of what it offered.
@@ -133,11 +138,9 @@ fn b1_a_revoked_commitment_on_the_list_of_closings_is_punished() {
 #[test]
 fn b7_b43_each_of_several_equal_htlcs_is_failed_upstream_once_and_its_output_taken() {
     for channel_type in TYPES {
-        let (mut bench, mut fixture) = (Bench::new(), channel(1, channel_type));
         let equal: Vec<_> = (0..4).map(|id| offered(id, 50_000, 1, 480, Link::Own)).collect();
-        bench.open(&mut fixture, &equal);
-        bench.update(&mut fixture, 1, &equal);
-        bench.block(&[fixture.remote_commitment_tx(0).unwrap()]);
+        let (mut bench, fixture, revoked) = moved_on(channel_type, &equal, &equal);
+        bench.block(std::slice::from_ref(&revoked));
         assert_eq!(bench.close_kind(&fixture), Some(CloseKind::Revoked));
         to_the_end(&mut bench, &fixture);
         for id in 0..4 {
@@ -151,11 +154,9 @@ fn b7_b43_each_of_several_equal_htlcs_is_failed_upstream_once_and_its_output_tak
 #[test]
 fn b38_our_own_revocation_spend_shows_no_preimage() {
     for channel_type in TYPES {
-        let (mut bench, mut fixture) = (Bench::new(), channel(1, channel_type));
         let htlcs = [offered(0, 50_000, 1, 480, Link::Own)];
-        bench.open(&mut fixture, &htlcs);
-        bench.update(&mut fixture, 1, &htlcs);
-        bench.block(&[fixture.remote_commitment_tx(0).unwrap()]);
+        let (mut bench, fixture, revoked) = moved_on(channel_type, &htlcs, &htlcs);
+        bench.block(std::slice::from_ref(&revoked));
         // Its witness has three items like a claim with a preimage, the middle one a key of 33 bytes.
         bench.mine();
         let outpoint = output_of(&fixture, Side::Remote, 0, OFFERED);
@@ -168,11 +169,8 @@ fn b38_our_own_revocation_spend_shows_no_preimage() {
 
 #[test]
 fn b42_every_output_of_an_aggregated_htlc_transaction_is_taken() {
-    let (mut bench, mut fixture) = (Bench::new(), channel(1, ANCHORS));
     let htlcs: Vec<_> = (0..4).map(|id| offered(id, 50_000 + id, 1, 480, Link::Own)).collect();
-    bench.open(&mut fixture, &htlcs);
-    bench.update(&mut fixture, 1, &[]);
-    let revoked = fixture.remote_commitment_tx(0).unwrap();
+    let (mut bench, fixture, revoked) = moved_on(ANCHORS, &htlcs, &[]);
     bench.block(std::slice::from_ref(&revoked));
     // Foreign input and output first, and another pair between: input and output of one number belong together.
     let foreign = |byte: u8| spend(&[(OutPoint::null(), vec![vec![byte; 71], vec![2; 33]])], ScriptBuf::new(), 7_000);
@@ -235,11 +233,9 @@ fn batches(bench: &Bench, fixture: &ChannelFixture, htlcs: u64) -> Vec<usize> {
 #[test]
 fn b45_a_batch_that_does_not_confirm_is_split_in_time() {
     for channel_type in TYPES {
-        let (mut bench, mut fixture) = (Bench::new(), channel(1, channel_type));
         let htlcs: Vec<_> = (0..2).map(|id| offered(id, 50_000, 1, 480, Link::Own)).collect();
-        bench.open(&mut fixture, &htlcs);
-        bench.update(&mut fixture, 1, &[]);
-        bench.block(&[fixture.remote_commitment_tx(0).unwrap()]);
+        let (mut bench, fixture, revoked) = moved_on(channel_type, &htlcs, &[]);
+        bench.block(std::slice::from_ref(&revoked));
         bench.blocks_to(START + 3);
         assert_eq!(batches(&bench, &fixture, 2), [2], "one batch while there is time");
         // The soonest that the cheat has its money: its own transaction in the next block, and the delay.
@@ -254,11 +250,9 @@ fn b45_a_batch_that_does_not_confirm_is_split_in_time() {
 #[test]
 fn b45_a_pinned_batch_is_split_whatever_it_offers() {
     for channel_type in TYPES {
-        let (mut bench, mut fixture) = (Bench::new(), channel(1, channel_type));
         let htlcs: Vec<_> = (0..5).map(|id| offered(id, 50_000, 1, 480, Link::Own)).collect();
-        bench.open(&mut fixture, &htlcs);
-        bench.update(&mut fixture, 1, &[]);
-        bench.block(&[fixture.remote_commitment_tx(0).unwrap()]);
+        let (mut bench, fixture, revoked) = moved_on(channel_type, &htlcs, &[]);
+        bench.block(std::slice::from_ref(&revoked));
         let end = START + 2 + u32::from(fixture.setup().delay_blocks(Side::Remote)) - 1;
         bench.blocks_to(end - 18);
         assert_eq!(batches(&bench, &fixture, 5), [5], "each of the others would have to replace it");
@@ -275,11 +269,9 @@ fn b45_a_pinned_batch_is_split_whatever_it_offers() {
 #[test]
 fn i7_a_batch_that_lost_an_output_is_not_sent_any_more() {
     for channel_type in TYPES {
-        let (mut bench, mut fixture) = (Bench::new(), channel(1, channel_type));
         let htlcs: Vec<_> = (0..3).map(|id| offered(id, 50_000, 1, 480, Link::Own)).collect();
-        bench.open(&mut fixture, &htlcs);
-        bench.update(&mut fixture, 1, &[]);
-        bench.block(&[fixture.remote_commitment_tx(0).unwrap()]);
+        let (mut bench, fixture, revoked) = moved_on(channel_type, &htlcs, &[]);
+        bench.block(std::slice::from_ref(&revoked));
         assert_eq!(batches(&bench, &fixture, 3), [3]);
         let lost = output_of(&fixture, Side::Remote, 0, OFFERED);
         let due = bench.quiet_block(&[second_level(&fixture, 0, OFFERED, Some(1))]);

@@ -10,7 +10,9 @@ use arb_harness::fixture::{ChannelFixture, Close};
 use bitcoin::{OutPoint, Transaction};
 
 use crate::bench::{Bench, START, TYPES, channel, learned, offered, output_of, received, state};
-use crate::breach::{OFFERED, RECEIVED, cheated, concluded, first_output, outcomes, second_level, spent, to_the_end};
+use crate::breach::{
+    OFFERED, RECEIVED, cheated, concluded, first_output, moved_on, outcomes, second_level, spent, to_the_end,
+};
 
 /// What a node would know of a commitment.
 fn past(fixture: &ChannelFixture, number: u64) -> RevokedCommitment {
@@ -85,12 +87,9 @@ fn b59_a_revoked_commitment_with_the_number_of_our_own_is_revoked() {
 #[test]
 fn l13_a_resolver_with_a_preimage_does_not_wait_once_the_cheat_has_timed_the_htlc_out() {
     for channel_type in TYPES {
-        let (mut bench, mut fixture) = (Bench::new(), channel(1, channel_type));
         let htlcs = [received(0, 70_000, 2, 405)];
-        bench.open(&mut fixture, &htlcs);
-        bench.update(&mut fixture, 1, &htlcs);
+        let (mut bench, fixture, revoked) = moved_on(channel_type, &htlcs, &htlcs);
         bench.hear(learned(&fixture, RECEIVED, 2));
-        let revoked = fixture.remote_commitment_tx(0).unwrap();
         bench.block(std::slice::from_ref(&revoked));
         bench.blocks_to(405);
         let timeout = second_level(&fixture, 0, RECEIVED, None);
@@ -105,14 +104,11 @@ fn l13_a_resolver_with_a_preimage_does_not_wait_once_the_cheat_has_timed_the_htl
 fn d13_a_breach_never_fails_an_origin_whose_preimage_is_known() {
     for channel_type in TYPES {
         for before in [true, false] {
-            let (mut bench, mut fixture) = (Bench::new(), channel(1, channel_type));
             let htlcs = [offered(0, 50_000, 1, 480, Link::Own), offered(1, 60_000, 3, 480, Link::Own)];
-            bench.open(&mut fixture, &htlcs);
-            bench.update(&mut fixture, 1, &htlcs);
+            let (mut bench, fixture, revoked) = moved_on(channel_type, &htlcs, &htlcs);
             if before {
                 bench.hear(learned(&fixture, OFFERED, 1));
             }
-            let revoked = fixture.remote_commitment_tx(0).unwrap();
             bench.block(std::slice::from_ref(&revoked));
             if !before {
                 // The cheat shows it itself, and loses the money all the same.
@@ -135,11 +131,8 @@ fn d13_a_breach_never_fails_an_origin_whose_preimage_is_known() {
 #[test]
 fn a_preimage_that_the_cheat_shows_after_the_origin_failed_is_no_loss_once_it_is_penalised() {
     for channel_type in TYPES {
-        let (mut bench, mut fixture) = (Bench::new(), channel(1, channel_type));
         let htlcs = [offered(0, 50_000, 1, 480, Link::Own)];
-        bench.open(&mut fixture, &htlcs);
-        bench.update(&mut fixture, 1, &htlcs);
-        let revoked = fixture.remote_commitment_tx(0).unwrap();
+        let (mut bench, fixture, revoked) = moved_on(channel_type, &htlcs, &htlcs);
         bench.block(std::slice::from_ref(&revoked));
         bench.blocks_to(START + 8);
         assert_eq!(bench.origin(&fixture, OFFERED), Some(Acknowledged::Failed));
@@ -154,11 +147,8 @@ fn a_preimage_that_the_cheat_shows_after_the_origin_failed_is_no_loss_once_it_is
 #[test]
 fn what_the_cheat_gets_anyway_is_reported_by_name() {
     for channel_type in TYPES {
-        let (mut bench, mut fixture) = (Bench::new(), channel(1, channel_type));
         let htlcs = [offered(0, 50_000, 1, 480, Link::Own)];
-        bench.open(&mut fixture, &htlcs);
-        bench.update(&mut fixture, 1, &htlcs);
-        let revoked = fixture.remote_commitment_tx(0).unwrap();
+        let (mut bench, fixture, revoked) = moved_on(channel_type, &htlcs, &htlcs);
         bench.block(std::slice::from_ref(&revoked));
         let success = second_level(&fixture, 0, OFFERED, Some(1));
         bench.block(std::slice::from_ref(&success));
