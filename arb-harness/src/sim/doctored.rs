@@ -14,6 +14,7 @@ use bitcoin::hashes::Hash;
 use bitcoin::transaction::Version;
 use bitcoin::{Amount, BlockHash, OutPoint, ScriptBuf, Transaction, TxIn, TxOut, Txid};
 
+use super::ending::excused;
 use super::invariants::*;
 use super::lane::{Change, Message};
 use super::prices::{Estate, Punished, invariant_i8_prices_rise_and_budgets_hold};
@@ -271,6 +272,21 @@ fn commitment_with_htlc() -> (Transaction, OutPoint) {
     let tx = Transaction { version, lock_time, input: Vec::new(), output: Vec::new() };
     let outpoint = OutPoint::new(tx.compute_txid(), 7);
     (tx, outpoint)
+}
+
+#[test]
+fn i7_what_is_no_excuse() {
+    let outpoint = OutPoint::new(Txid::all_zeros(), 3);
+    let excuses = |then: Event, what: Conclusion| {
+        let mut all = frames(block_at(98), vec![planned(&[outpoint], 500, 250), what]);
+        all.extend(frames(then, Vec::new()));
+        excused(&all).contains(&outpoint)
+    };
+    let dropped = |rests| Conclusion::SweepDropped { group: 0, rests };
+    assert!(excuses(block_at(99), Conclusion::Uneconomic { outpoint }));
+    assert!(excuses(nothing_heard(), dropped(true)), "other coins are asked for in the next block");
+    assert!(!excuses(block_at(99), dropped(true)), "and this is the next block");
+    assert!(!excuses(nothing_heard(), dropped(false)));
 }
 
 #[test]

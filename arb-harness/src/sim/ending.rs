@@ -49,15 +49,26 @@ pub(super) fn frames(memory: &Memory) -> Vec<Frame> {
     frames
 }
 
-/// Outputs that the court wrote down as costing more than they are worth.
-pub(super) fn uneconomic(memory: &Memory) -> BTreeSet<OutPoint> {
-    let mut outpoints = BTreeSet::new();
-    for record in frames(memory).iter().flat_map(|frame| &frame.entries).flat_map(|entry| &entry.concluded) {
-        if let Conclusion::Uneconomic { outpoint } = &record.what {
-            outpoints.insert(*outpoint);
+/// Outputs of which the court wrote down why nothing is done for them: they cost more than they are worth, or their coins
+/// were bad and others are asked for in the next block.
+pub(super) fn excused(frames: &[Frame]) -> BTreeSet<OutPoint> {
+    let (mut uneconomic, mut rests) = (BTreeSet::new(), BTreeSet::new());
+    let mut groups = BTreeMap::new();
+    for entry in frames.iter().flat_map(|frame| &frame.entries) {
+        if entry.heard.is_block() {
+            rests.clear();
+        }
+        for record in &entry.concluded {
+            if let Conclusion::Uneconomic { outpoint } = &record.what {
+                uneconomic.insert(*outpoint);
+            } else if let Conclusion::SweepPlanned(sweep) = &record.what {
+                groups.insert((record.channel, sweep.plan.group), &sweep.plan.members);
+            } else if let Conclusion::SweepDropped { group, rests: true } = &record.what {
+                rests.extend(groups.get(&(record.channel, *group)).into_iter().copied().flatten());
+            }
         }
     }
-    outpoints
+    uneconomic.into_iter().chain(rests).collect()
 }
 
 impl World {

@@ -6,7 +6,11 @@
 //! lives on, reopens the journal and catches up. The *chain* turns: up to six blocks leave and come back the same, come
 //! back without their transactions, or with another commitment in the place of the one that confirmed. The *counterparty*
 //! breaks every promise that costs us nothing if we are careful: it closes with any commitment that it ever held, claims what
-//! it agreed to fail, dies, and tells preimages late.
+//! it agreed to fail, dies, and tells preimages late. Before it plays an old commitment it puts HTLCs into it and takes them
+//! out of the newer ones again; then it claims in an order of its own, many HTLCs in one transaction, over two channels if it
+//! has two, and mines the first blocks itself, with what it likes of ours left out: for less time than its delay, or for more,
+//! and what it gets then was not promised. Some channels were running before the court heard of them, and the node may have
+//! forgotten what their old commitments were.
 //!
 //! The *market* prices a place in a block, calm or wild, and the estimator knows only its past. An *opponent*, in some worlds,
 //! acts on our transactions before every block: outbids, cycles, stalls, pins, fills the mempool, or mines.

@@ -232,7 +232,7 @@ pub(super) fn invariant_i7_claims_are_live(
     docket: &Docket,
     due: &[Action],
     below: impl Fn(&OutPoint) -> Option<OutPoint>,
-    uneconomic: impl FnOnce() -> BTreeSet<OutPoint>,
+    excused: impl FnOnce() -> BTreeSet<OutPoint>,
 ) -> Verdict {
     let wanted = docket.contracts.iter().filter(|contract| contract.stage == StageRecord::ClaimWanted);
     let outpoints = wanted.filter_map(|contract| match contract.id {
@@ -244,8 +244,8 @@ pub(super) fn invariant_i7_claims_are_live(
     if idle.is_empty() {
         return Ok(());
     }
-    let uneconomic = uneconomic();
-    match idle.iter().find(|outpoint| !uneconomic.contains(outpoint)) {
+    let excused = excused();
+    match idle.iter().find(|outpoint| !excused.contains(outpoint)) {
         Some(outpoint) => {
             violated("I7", format!("{outpoint} can be claimed; nothing is due, and no reason is recorded"))
         }

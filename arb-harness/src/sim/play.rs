@@ -159,14 +159,16 @@ impl World {
 
     /// Whether and when the counterparty of a channel knows a preimage.
     fn peer_learns(&mut self, lane: usize, preimage: Preimage, expiry: u32) {
-        if self.rng.percent(60) {
+        let cheats = self.lanes[lane].plan.close == CloseKind::Revoked;
+        if self.rng.percent(if self.plan.one_peer { 90 } else { 60 }) {
             // In time or just too late; or, where it can still claim then, after the origin was given up.
             let late = self.lanes[lane].plan.close == CloseKind::Unknown && self.rng.percent(50);
             let (first, last) = if late { (expiry + 30, expiry + 80) } else { (self.height(), expiry + 6) };
             let fights = self.foe.as_ref().is_some_and(|(fighting, _)| *fighting == lane);
             let from = self.rng.blocks(first, last);
-            // An opponent has them from the start, and shows them when it pleases.
-            let from = if fights { self.height() } else { from };
+            // An opponent has them from the start, and shows them when it pleases; most cheats do the same.
+            let at_once = fights || self.plan.one_peer || (cheats && self.rng.percent(60));
+            let from = if at_once { self.height() } else { from };
             self.lanes[lane].peer.plan_mut().preimages.entry(preimage).or_insert(from);
         }
     }

@@ -425,7 +425,9 @@ impl World {
                 spender.map(|(_, txid, input)| OutPoint::new(txid, u32::try_from(input).unwrap_or(u32::MAX)))
             };
             let memory = &self.memory;
-            invariants::invariant_i7_claims_are_live(&docket, &due, below, || super::ending::uneconomic(memory))?;
+            invariants::invariant_i7_claims_are_live(&docket, &due, below, || {
+                super::ending::excused(&super::ending::frames(memory))
+            })?;
         }
         self.weigh()
     }

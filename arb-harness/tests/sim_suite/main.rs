@@ -22,7 +22,9 @@ fn sixty_runs_break_nothing() {
     assert_eq!((report.invariant_violations, report.unresolved, report.lost_sat), (0, 0, 0));
     assert_eq!(done, 60);
     // Few runs cannot see everything, but all the kinds that matter most.
-    for name in ["close/ours", "close/theirs", "close/pending", "close/mutual", "fault/crash", "fault/lost_write"] {
+    let closes = ["close/ours", "close/theirs", "close/pending", "close/mutual", "close/revoked"];
+    let others = ["fault/crash", "fault/lost_write", "revoked/taken", "class/penalty_raced", "class/penalty_safe"];
+    for name in closes.into_iter().chain(others) {
         assert!(report.counts[name] > 0, "{name}");
     }
 }
