@@ -4,7 +4,7 @@
 use arb_core::bolt3::ChannelType;
 use arb_core::{
     Acknowledged, Action, BroadcastAnswer, BroadcastRejection, CloseKind, Conclusion, ContractKind, ContractOutcome,
-    Event, Htlc, HtlcRef, Link, Side,
+    Event, FailReason, Htlc, HtlcRef, Link, Side, Upstream,
 };
 use arb_harness::fixture::ChannelFixture;
 use arb_harness::peer::{Claimant, Rates};
@@ -146,6 +146,11 @@ fn b7_b43_each_of_several_equal_htlcs_is_failed_upstream_once_and_its_output_tak
         for id in 0..4 {
             assert_eq!(bench.origin(&fixture, HtlcRef::offered(id)), Some(Acknowledged::Failed));
             assert_eq!(concluded(&bench, HtlcRef::offered(id)), 1);
+            // For what it is, and not long after, when every wait is over.
+            let failed =
+                Conclusion::Released { htlc: HtlcRef::offered(id), outcome: Upstream::Failed(FailReason::Revoked) };
+            let mut records = bench.frames.0.iter().flat_map(|frame| &frame.entries).flat_map(|entry| &entry.concluded);
+            assert!(records.any(|record| record.what == failed));
         }
         assert_eq!(outcomes(&bench, ContractKind::Htlc), [ContractOutcome::Claimed; 4]);
     }
