@@ -3,14 +3,15 @@
 //! Pure in (channel, event): [`ChainArbitrator::check`] may run on many threads; its result holds only for the
 //! commitment that it was made for.
 
+use crate::api::event::{CommitmentSignatures, Event, LocalCommitmentSigned, Signed};
+use crate::api::facts::{Funding, Side};
+use crate::api::reject::Rejected;
 use crate::bolt3::{counterparty_sighash_type, htlc_script, second_level_tx, sighash_p2wsh, verify_sig};
 use crate::channel::{ChannelArbitrator, Commitment, Rebuilt};
-use crate::court::{ChainArbitrator, View};
-use crate::draft::Draft;
-use crate::event::{CommitmentSignatures, Event, LocalCommitmentSigned, Signed};
-use crate::facts::{Funding, Side};
-use crate::reject::Rejected;
-use crate::sweep::{Refusal, complete_commitment, complete_sweep, wants};
+use crate::claims::sign::{Refusal, complete_commitment, complete_sweep};
+use crate::claims::wants::wants;
+use crate::court::ChainArbitrator;
+use crate::court::draft::{Draft, View};
 use crate::view::ChannelView;
 use alloc::vec::Vec;
 use bitcoin::Txid;
@@ -33,7 +34,7 @@ impl ChainArbitrator {
         let Event::LocalCommitmentSigned(heard) = event else { return Ok(None) };
         let draft = Draft::new(self, false);
         let view = View::new(self, &draft);
-        if crate::admit::admit(view, event)? == crate::admit::Admission::Duplicate {
+        if crate::admit::admit(view, event)? == crate::admit::admission::Admission::Duplicate {
             return Ok(None);
         }
         let Some(channel) = channel(view, heard) else { return Ok(None) };

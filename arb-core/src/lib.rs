@@ -6,55 +6,44 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
-mod action;
 mod admit;
+mod api;
 pub mod bolt3;
 mod channel;
 mod check;
+mod claims;
 mod court;
 mod decide;
-mod docket;
-mod draft;
-mod due;
-mod event;
-mod facts;
-mod ids;
-mod index;
-mod notice;
-mod outcome;
-mod policy;
-mod record;
-mod reject;
+mod replay;
 mod resolver;
-mod revoked;
-mod sheet;
 mod step;
 pub mod sweep;
-mod units;
 mod view;
-mod wire;
 
-pub use action::{Action, InputToSign, SignRequest, SigningKey};
-pub use channel::{ChannelArbitrator, CloseKind, Stage};
-pub use check::Checked;
-pub use court::{ChainArbitrator, Snapshot};
-pub use docket::{CoinsStatus, ContractStatus, Docket, SweepStatus};
-pub use event::{
+pub use api::action::{Action, InputToSign, SignRequest, SigningKey};
+pub use api::event::{
     Acknowledged, Block, BroadcastAnswer, BroadcastRejection, Bump, ChannelOpened, CloseReason, ClosingSigned,
     CommitmentSignatures, CommitmentUpdate, Disconnected, Event, FeeInput, FeeInputsOffered, Fees, FoundSpend,
     Freshness, Genesis, InputSignature, LocalCommitmentSigned, PeerState, RemoteCommitmentSigned, RemoteRevoked,
     Scanned, Signed, Started, Tip,
 };
-pub use facts::{ChannelFacts, Funding, Htlc, Link, Side, SideFacts, Standing, TAG_MAX};
-pub use ids::{ActionId, ChannelId, ChannelIndex, ContractId, Direction, HtlcKey, HtlcRef};
-pub use index::Indexes;
-pub use notice::{Alert, ContractKind, ContractReport, FreezeReason, Notice};
-pub use outcome::{ContractOutcome, FailReason, TakenBy, Upstream};
-pub use policy::Policy;
-pub use record::{ClaimPath, Conclusion, Entry, Frame, Record, StageRecord, Sweep};
-pub use reject::{Mismatch, Rejected};
-pub use resolver::ResolverKind;
-pub use revoked::{CommitmentChange, CommitmentRow, RevokedCommitment, RevokedHtlc, StoredCommitment};
-pub use sheet::Sheet;
-pub use step::{Difference, Heard, Log, Pending, Step};
-pub use units::{Blocks, Height};
+pub use api::facts::{ChannelFacts, Funding, Htlc, Link, Side, SideFacts, Standing, TAG_MAX};
+pub use api::ids::{ActionId, ChannelId, ChannelIndex, ContractId, Direction, HtlcKey, HtlcRef};
+pub use api::notice::{Alert, ContractReport, FreezeReason, Notice};
+pub use api::outcome::{ContractOutcome, FailReason, TakenBy, Upstream};
+pub use api::past::{CommitmentChange, CommitmentRow, RevokedCommitment, RevokedHtlc, StoredCommitment};
+pub use api::plan::{ClaimPath, Sweep};
+pub use api::policy::Policy;
+pub use api::record::{Conclusion, Entry, Frame, Record};
+pub use api::reject::{Mismatch, Rejected};
+pub use api::sheet::Sheet;
+pub use api::stage::{CloseKind, ContractKind, ResolverKind, Stage, StageRecord};
+pub use api::units::{Blocks, Height};
+pub use channel::ChannelArbitrator;
+pub use check::Checked;
+pub use court::ChainArbitrator;
+pub use court::docket::{CoinsStatus, ContractStatus, Docket, SweepStatus};
+pub use court::index::Indexes;
+pub use court::snapshot::Snapshot;
+pub use replay::Difference;
+pub use step::{Heard, Log, Pending, Step};

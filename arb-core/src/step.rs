@@ -1,19 +1,20 @@
 //! A step: events in, one frame, actions out, in that order and in types (R1, R2, R3).
 
-use crate::action::Action;
-use crate::admit::{self, Admission};
+use crate::admit;
+use crate::admit::admission::Admission;
+use crate::api::action::Action;
+use crate::api::event::Event;
+use crate::api::ids::ChannelIndex;
+use crate::api::notice::{Alert, Notice};
+use crate::api::past::StoredCommitment;
+use crate::api::record::{Conclusion, Entry, Frame, Record};
+use crate::api::reject::Rejected;
 use crate::check::{self, Checked};
-use crate::court::{ChainArbitrator, View};
+use crate::court::draft::{Draft, View};
+use crate::court::{ChainArbitrator, due};
 use crate::decide;
-use crate::draft::Draft;
-use crate::due;
-use crate::event::Event;
-use crate::ids::ChannelIndex;
-use crate::notice::{Alert, Notice};
-use crate::record::{Conclusion, Entry, Frame, Record};
-use crate::reject::{Mismatch, Rejected};
-use crate::revoked::StoredCommitment;
 use crate::view::ChannelView;
+use crate::view::explain::Explained;
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
@@ -172,10 +173,10 @@ impl<'a> Step<'a> {
         for (index, before) in self.draft.take_touched() {
             let view = View::new(self.court, &self.draft);
             let Some(channel) = view.channel(index) else { continue };
-            if channel.chain.kept.is_empty() && before == decide::Explained::default() {
+            if channel.chain.kept.is_empty() && before == Explained::default() {
                 continue;
             }
-            let after = decide::Explained::of(&ChannelView::new(channel, channel.seen, &view.court().policy));
+            let after = Explained::of(&ChannelView::new(channel, channel.seen, &view.court().policy));
             let explained = after.since(&before).into_iter().map(|what| Record { channel: index, what });
             entry.concluded.extend(explained);
         }
@@ -235,72 +236,10 @@ impl Pending<'_> {
     }
 }
 
-/// The first place where what was recorded and what is decided now differ.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Difference {
-    /// The frame.
-    pub sequence: u64,
-    /// Which of its entries.
-    pub entry: usize,
-    /// The event.
-    pub heard: Event,
-    /// What the log says was concluded.
-    pub recorded: Vec<Record>,
-    /// What is concluded now; `Err` if the event is not even heard now.
-    pub decided: Result<Vec<Record>, Rejected>,
-}
-
 impl ChainArbitrator {
-    /// Folds one frame into the court: what was heard and what was concluded is applied, nothing is judged.
-    ///
-    /// # Errors
-    /// If the frame does not follow, or says something that cannot have happened; the court is then as it was.
-    pub fn fold(&mut self, frame: &Frame) -> Result<(), Mismatch> {
-        let expected = self.state.sequence.saturating_add(1);
-        if frame.sequence != expected {
-            return Err(Mismatch::Sequence { have: self.state.sequence, got: frame.sequence });
-        }
-        let mut draft = Draft::new(self, false);
-        for entry in &frame.entries {
-            draft.apply_heard(self, &entry.heard);
-            for record in &entry.concluded {
-                draft.apply(self, record)?;
-            }
-            draft.take_touched();
-        }
-        self.absorb(draft);
-        Ok(())
-    }
-
-    /// Decides a frame again from what was heard alone, compares, and folds what was recorded.
-    ///
-    /// # Errors
-    /// As [`fold`](Self::fold).
-    pub fn replay(&mut self, frame: &Frame) -> Result<Option<Difference>, Mismatch> {
-        let mut step = Step::unverified(self);
-        let mut difference = None;
-        for (index, entry) in frame.entries.iter().enumerate() {
-            let answer = step.hear(&entry.heard);
-            let decided = match answer {
-                Ok(Heard::Accepted) => {
-                    Ok(step.entries().last().map(|entry| entry.concluded.clone()).unwrap_or_default())
-                }
-                Ok(Heard::Duplicate) => Ok(Vec::new()),
-                Err(rejected) => Err(rejected),
-            };
-            if decided.as_ref() != Ok(&entry.concluded) {
-                difference = Some(Difference {
-                    sequence: frame.sequence,
-                    entry: index,
-                    heard: entry.heard.clone(),
-                    recorded: entry.concluded.clone(),
-                    decided,
-                });
-                break;
-            }
-        }
-        drop(step);
-        self.fold(frame)?;
-        Ok(difference)
+    /// Opens a step: a draft on the side, which becomes the court's state only in
+    /// [`Step::commit`](crate::Step::commit). A second step before that does not compile.
+    pub fn step(&mut self) -> Step<'_> {
+        Step::new(self)
     }
 }

@@ -1,13 +1,13 @@
 //! Answers to what was asked: by the request's own id, and only while it is outstanding.
 
-use super::{Admission, channel};
-use crate::channel::ScriptsRequest;
-use crate::court::View;
-use crate::due::scripts_id;
-use crate::event::{BroadcastAnswer, Bump, FeeInput, FeeInputsOffered, Signed};
-use crate::ids::{ActionId, ChannelId};
-use crate::reject::Rejected;
-use crate::sweep::{Shortage, WALLET_INPUT_WEIGHT, fee_sat, wants};
+use crate::admit::admission::{Admission, channel};
+use crate::api::event::{BroadcastAnswer, Bump, FeeInput, FeeInputsOffered, Signed};
+use crate::api::ids::{ActionId, ChannelId};
+use crate::api::reject::Rejected;
+use crate::channel::{ScriptsRequest, scripts_id};
+use crate::claims::wants::wants;
+use crate::court::draft::View;
+use crate::sweep::{Shortage, WALLET_INPUT_WEIGHT, fee_sat};
 use crate::view::ChannelView;
 use alloc::collections::BTreeSet;
 use bitcoin::secp256k1::Secp256k1;

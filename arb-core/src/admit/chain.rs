@@ -1,12 +1,12 @@
 //! Blocks follow each other (R5): a gap, an unknown parent, a block that is not the tip are refused by name.
 
-use super::{Admission, channel};
+use crate::admit::admission::{Admission, channel};
+use crate::api::event::{Block, Disconnected, Fees, Scanned};
+use crate::api::reject::Rejected;
+use crate::api::units::Height;
 use crate::bolt3::preimages_in;
 use crate::channel::Level;
-use crate::court::View;
-use crate::event::{Block, Disconnected, Fees, Scanned};
-use crate::reject::Rejected;
-use crate::units::Height;
+use crate::court::draft::View;
 use alloc::vec::Vec;
 use bitcoin::Transaction;
 

@@ -1,14 +1,14 @@
 //! What a commitment may be (R14): numbers in order, HTLC ids used once, sums within the funding, points as announced,
 //! secrets that fit.
 
-use super::{Admission, channel, channel as channel_of};
+use crate::admit::admission::{Admission, channel, channel as channel_of};
+use crate::api::event::{CommitmentUpdate, LocalCommitmentSigned, RemoteCommitmentSigned, RemoteRevoked};
+use crate::api::facts::{Htlc, Link, Side, TAG_MAX};
+use crate::api::ids::{Direction, HtlcRef};
+use crate::api::reject::Rejected;
 use crate::bolt3::{HTLC_EXPIRY_LIMIT, point_of_secret};
 use crate::channel::{ChannelArbitrator, Commitment};
-use crate::court::View;
-use crate::event::{CommitmentUpdate, LocalCommitmentSigned, RemoteCommitmentSigned, RemoteRevoked};
-use crate::facts::{Htlc, Link, Side, TAG_MAX};
-use crate::ids::{Direction, HtlcRef};
-use crate::reject::Rejected;
+use crate::court::draft::View;
 use alloc::collections::BTreeSet;
 use bitcoin::secp256k1::Secp256k1;
 

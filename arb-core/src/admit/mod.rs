@@ -2,38 +2,20 @@
 //!
 //! Pure: reads the court and the step's draft, changes nothing. Signatures are checked in [`crate::check`].
 
+pub(crate) mod admission;
 mod answers;
 mod chain;
 mod commitments;
 mod opening;
 mod revoked;
 
+use crate::admit::admission::{Admission, channel, htlc, text};
+use crate::api::event::{Acknowledged, ClosingSigned, Event, Freshness, PeerState};
+use crate::api::ids::{HtlcKey, HtlcRef};
+use crate::api::outcome::Upstream;
+use crate::api::reject::Rejected;
 use crate::bolt3::Preimage;
-use crate::channel::ChannelArbitrator;
-use crate::court::View;
-use crate::event::{Acknowledged, ClosingSigned, Event, Freshness, PeerState};
-use crate::ids::{ChannelId, HtlcKey, HtlcRef};
-use crate::outcome::Upstream;
-use crate::reject::Rejected;
-
-/// What an event that is not refused is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Admission {
-    /// New: it will be applied.
-    New,
-    /// It says nothing new.
-    Duplicate,
-}
-
-impl Admission {
-    /// New, if that is so.
-    pub(crate) const fn new_if(new: bool) -> Self {
-        if new { Self::New } else { Self::Duplicate }
-    }
-}
-
-/// The longest text that is kept.
-const TEXT_MAX: usize = 256;
+use crate::court::draft::View;
 
 /// Whether an event may be heard.
 pub(crate) fn admit(view: View<'_>, event: &Event) -> Result<Admission, Rejected> {
@@ -208,24 +190,6 @@ fn acknowledged(view: View<'_>, key: &HtlcKey, outcome: Acknowledged) -> Result<
     }
 }
 
-/// A channel by its outside identity.
-pub(crate) fn channel<'a>(view: View<'a>, id: &ChannelId) -> Result<&'a ChannelArbitrator, Rejected> {
-    view.index_of(id).and_then(|index| view.channel(index)).ok_or(Rejected::UnknownChannel(*id))
-}
-
-fn htlc<'a>(view: View<'a>, key: &HtlcKey) -> Result<(&'a ChannelArbitrator, &'a crate::channel::HtlcState), Rejected> {
-    let channel = channel(view, &key.channel)?;
-    let state = channel.htlcs.get(&key.htlc).ok_or(Rejected::UnknownHtlc(key.htlc))?;
-    Ok((channel, state))
-}
-
 fn not_received(htlc: HtlcRef) -> Rejected {
     Rejected::BadHtlc { htlc, why: "only a received HTLC is given up" }
-}
-
-fn text(what: &'static str, text: &str) -> Result<(), Rejected> {
-    if text.len() > TEXT_MAX {
-        return Err(Rejected::TooLong { what, got: text.len(), max: TEXT_MAX });
-    }
-    Ok(())
 }

@@ -1,11 +1,11 @@
 //! How journals and channels begin.
 
-use super::Admission;
+use crate::admit::admission::Admission;
+use crate::api::event::{ChannelOpened, Genesis};
+use crate::api::facts::{ChannelFacts, SideFacts, Standing};
+use crate::api::reject::Rejected;
 use crate::bolt3::Point;
-use crate::court::View;
-use crate::event::{ChannelOpened, Genesis};
-use crate::facts::{ChannelFacts, SideFacts, Standing};
-use crate::reject::Rejected;
+use crate::court::draft::View;
 use alloc::collections::BTreeSet;
 
 pub(super) fn genesis(view: View<'_>, genesis: &Genesis) -> Result<Admission, Rejected> {

@@ -1,13 +1,13 @@
 //! What may be said of a revoked commitment: only while one is on chain, in a commitment's form, and never against what
 //! its txid proves.
 
-use super::{Admission, channel};
+use crate::admit::admission::{Admission, channel};
+use crate::api::ids::{ChannelId, Direction};
+use crate::api::past::{RevokedCommitment, RevokedHtlc};
+use crate::api::reject::Rejected;
 use crate::bolt3::HTLC_EXPIRY_LIMIT;
 use crate::channel::ChannelArbitrator;
-use crate::court::View;
-use crate::ids::{ChannelId, Direction};
-use crate::reject::Rejected;
-use crate::revoked::{RevokedCommitment, RevokedHtlc};
+use crate::court::draft::View;
 use bitcoin::secp256k1::Secp256k1;
 
 use super::commitments::{CANDIDATES_MAX, HTLCS_MAX};

@@ -16,13 +16,12 @@ mod scripts;
 mod second_level;
 mod secrets;
 mod spend;
+mod terms;
 mod types;
 mod weight;
 pub mod witness;
 
-pub use commitment::{
-    BuiltCommitment, CommitmentError, CommitmentHtlc, CommitmentTerms, HTLC_EXPIRY_LIMIT, OutputKind, is_trimmed,
-};
+pub use commitment::{BuiltCommitment, CommitmentTerms, OutputKind, is_trimmed};
 pub use keys::{
     Basepoints, CommitmentKeys, KeyError, derive_private_key, derive_public_key, point_of_secret,
     revocation_private_key, revocation_public_key,
@@ -35,6 +34,7 @@ pub use scripts::{
 pub use second_level::{counterparty_sighash_type, htlc_script, second_level_fee_sat, second_level_tx};
 pub use secrets::{SecretError, SecretStore, commitment_secret};
 pub use spend::{ScriptTemplate, SpendPath, classify_spend, parse_script, preimages_in};
+pub use terms::{CommitmentError, CommitmentHtlc, HTLC_EXPIRY_LIMIT};
 pub use types::{ChannelType, CompactSig, PaymentHash, Point, Preimage, Secret};
 pub use weight::{ClaimKind, INPUT_BASE_WEIGHT, SIGNATURE_SIZE_MAX, claim_witness_weight, widest_script_len};
 pub use witness::{SighashError, sighash_p2wpkh, sighash_p2wsh, verify_sig};

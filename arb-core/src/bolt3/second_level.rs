@@ -9,9 +9,9 @@ use bitcoin::absolute::LockTime;
 use bitcoin::transaction::Version;
 use bitcoin::{Amount, EcdsaSighashType, OutPoint, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Txid, Witness};
 
-use super::commitment::{CommitmentError, CommitmentHtlc, HTLC_EXPIRY_LIMIT};
 use super::keys::CommitmentKeys;
 use super::scripts::{delayed_script, offered_htlc_script, received_htlc_script};
+use super::terms::{CommitmentError, CommitmentHtlc, HTLC_EXPIRY_LIMIT};
 use super::types::ChannelType;
 
 /// The unsigned second-level transaction of the HTLC at `vout`: a timeout if the owner offered it, else a success.

@@ -1,22 +1,23 @@
 //! The only mutator of a channel, live and on recovery. It judges nothing: what was heard was admitted, what was
 //! concluded was decided. What cannot have happened is refused, because then the log does not fit.
 
-use super::{
-    ChannelArbitrator, HtlcState, Level, LocalCommitment, Released, ScriptsRequest, SignedTx, SweepState, Usable,
-};
-use crate::bolt3::{CompactSig, Preimage};
-use crate::channel::Commitment;
-use crate::event::{
+use crate::api::event::{
     Acknowledged, BroadcastAnswer, Bump, ClosingSigned, CommitmentUpdate, FeeInputsOffered, LocalCommitmentSigned,
     RemoteCommitmentSigned, RemoteRevoked, Scanned,
 };
-use crate::facts::{Link, Side};
-use crate::ids::{ActionId, Direction, HtlcRef};
-use crate::outcome::Upstream;
-use crate::record::{Conclusion, Sweep};
-use crate::revoked::{CommitmentRow, RevokedCommitment};
-use crate::sweep::{Ask, Order, Purse, ask_id};
-use crate::units::Height;
+use crate::api::facts::{Link, Side};
+use crate::api::ids::{ActionId, Direction, HtlcRef};
+use crate::api::outcome::Upstream;
+use crate::api::past::{CommitmentRow, RevokedCommitment};
+use crate::api::plan::{Purse, Sweep};
+use crate::api::record::Conclusion;
+use crate::api::units::Height;
+use crate::bolt3::{CompactSig, Preimage};
+use crate::channel::chain::Level;
+use crate::channel::commitments::{Commitment, LocalCommitment};
+use crate::channel::requests::{ScriptsRequest, SignedTx, SweepState};
+use crate::channel::state::{ChannelArbitrator, HtlcState, Released, Usable};
+use crate::sweep::Order;
 use alloc::vec::Vec;
 use bitcoin::{OutPoint, ScriptBuf, Transaction, Txid};
 
@@ -205,11 +206,6 @@ impl ChannelArbitrator {
             let purse = Purse { coins: heard.inputs.clone(), change: heard.change.clone() };
             self.requests.desk.offered(&owner, purse);
         }
-    }
-
-    /// The request for coins that has this identity.
-    pub(crate) fn coins_asked(&self, request: &ActionId) -> Option<&Ask> {
-        self.requests.desk.asked.values().find(|ask| ask_id(self, ask) == *request)
     }
 
     pub(crate) fn hear_fee_inputs_refused(&mut self, request: &ActionId, missing_sat: u64) {

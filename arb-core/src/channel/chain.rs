@@ -1,9 +1,9 @@
 //! What the chain said about one channel, with heights: a disconnected block removes the facts at its height and
 //! nothing else (R9).
 
-use crate::facts::ChannelFacts;
-use crate::units::Height;
-use crate::wire;
+use crate::api::facts::ChannelFacts;
+use crate::api::units::Height;
+use crate::api::wire;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use bitcoin::{OutPoint, Transaction, TxOut, Txid};

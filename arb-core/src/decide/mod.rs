@@ -3,32 +3,24 @@
 //! Nothing here can fail and nothing here changes anything: every function reads a [`View`] of the court and the step's
 //! draft, and answers with conclusions that `apply` then carries out.
 
-mod closing;
-mod explain;
+pub(crate) mod bench;
+mod going_to_chain;
 mod notices;
+pub(crate) mod sheet;
+mod sweeps;
 mod upstream;
 
-pub(crate) use explain::Explained;
-
+use crate::api::event::{CommitmentUpdate, Event};
+use crate::api::facts::Link;
+use crate::api::ids::{ChannelIndex, HtlcKey};
+use crate::api::record::{Conclusion, Record};
 use crate::bolt3::preimages_in;
 use crate::channel::HtlcState;
-use crate::court::View;
-use crate::event::{CommitmentUpdate, Event};
-use crate::facts::Link;
-use crate::ids::{ChannelIndex, HtlcKey, HtlcRef};
-use crate::record::{Conclusion, Record};
-use crate::sweep;
+use crate::court::draft::View;
+use crate::decide::bench::{Bench, upstream_of};
 use crate::view::ChannelView;
 use alloc::vec::Vec;
 use bitcoin::Transaction;
-
-/// What the court-wide state allows a channel's judgement to conclude.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Bench<'a> {
-    pub(crate) view: View<'a>,
-    /// The tip is the best known block: conclusions from absence are allowed (R11).
-    pub(crate) caught_up: bool,
-}
 
 /// What follows for one channel as it stands now. Applied and asked again until nothing follows.
 pub(crate) fn judge(view: View<'_>, index: ChannelIndex) -> Vec<Record> {
@@ -38,9 +30,9 @@ pub(crate) fn judge(view: View<'_>, index: ChannelIndex) -> Vec<Record> {
     let docket = ChannelView::new(channel, court.tip.height, &court.policy);
     let mut out = Vec::new();
     link_upstream(&bench, &docket, &mut out);
-    closing::judge(&bench, &docket, &mut out);
+    going_to_chain::judge(&bench, &docket, &mut out);
     upstream::judge(&bench, &docket, &mut out);
-    sweep::judge(&bench, &docket, &mut out);
+    sweeps::judge(&bench, &docket, &mut out);
     notices::judge(&bench, &docket, &mut out);
     out.into_iter().map(|what| Record { channel: index, what }).collect()
 }
@@ -80,7 +72,7 @@ pub(crate) fn consequences(view: View<'_>, event: &Event) -> Vec<Record> {
     }
     // The downstream HTLC failed for good: the received one will never have a preimage.
     let Event::UpstreamAcknowledged { htlc: HtlcKey { channel, htlc }, outcome } = event else { return Vec::new() };
-    if *outcome != crate::event::Acknowledged::Failed {
+    if *outcome != crate::api::event::Acknowledged::Failed {
         return Vec::new();
     }
     let upstream = view.index_of(channel).and_then(|index| upstream_of(view, index, *htlc));
@@ -104,13 +96,6 @@ fn linked(view: View<'_>, update: &CommitmentUpdate) -> Vec<Record> {
         }
     }
     out
-}
-
-/// The received HTLC that an HTLC which we sent was forwarded for.
-pub(crate) fn upstream_of(view: View<'_>, channel: ChannelIndex, htlc: HtlcRef) -> Option<(ChannelIndex, HtlcRef)> {
-    let Link::Forward(key) = view.channel(channel)?.htlcs.get(&htlc)?.htlc.link else { return None };
-    let upstream = view.index_of(&key.channel)?;
-    view.channel(upstream)?.htlcs.contains_key(&key.htlc).then_some((upstream, key.htlc))
 }
 
 fn link_upstream(bench: &Bench<'_>, docket: &ChannelView<'_>, out: &mut Vec<Conclusion>) {

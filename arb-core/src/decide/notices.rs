@@ -1,17 +1,19 @@
 //! What goes to the outside once: reports, alerts about what cannot be helped, and the end of the channel.
 
-use super::Bench;
+use crate::api::event::BroadcastRejection;
+use crate::api::ids::{ContractId, report_id};
+use crate::api::notice::{Alert, ContractReport, Notice};
+use crate::api::outcome::ContractOutcome;
+use crate::api::record::Conclusion;
+use crate::api::sheet::Sheet;
 use crate::bolt3::ChannelType;
-use crate::channel::SweepState;
-use crate::event::BroadcastRejection;
-use crate::ids::ContractId;
-use crate::notice::{self, Alert, ContractReport, Notice};
-use crate::outcome::ContractOutcome;
-use crate::record::Conclusion;
+use crate::channel::{Close, SweepState};
+use crate::claims::wants::pays;
+use crate::decide::bench::Bench;
+use crate::decide::sheet;
 use crate::resolver::Stage;
-use crate::sheet::{self, Sheet};
-use crate::sweep::{Pays, pays};
-use crate::view::{ChannelView, Close, Contract, ContractState};
+use crate::sweep::Pays;
+use crate::view::{ChannelView, Contract, ContractState};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
@@ -131,7 +133,6 @@ fn resolved(docket: &ChannelView<'_>) -> Option<Sheet> {
         return (channel.ratchet.forgotten && channel.ratchet.frozen.is_some()).then(Sheet::default);
     };
     let id = &channel.facts.id;
-    let reported =
-        docket.contracts.iter().all(|contract| channel.raised.contains(&notice::report_id(id, &contract.id)));
+    let reported = docket.contracts.iter().all(|contract| channel.raised.contains(&report_id(id, &contract.id)));
     (docket.is_resolved(close) && reported).then(|| sheet::sheet(docket, close))
 }

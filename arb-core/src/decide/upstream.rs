@@ -4,17 +4,18 @@
 //! One function decides for every kind of close: a rule that is written once cannot be patched on one branch only
 //! (B5, B6, L2).
 
-use super::Bench;
-use super::closing::close_cost_sat;
+use crate::api::event::Acknowledged;
+use crate::api::facts::Link;
+use crate::api::ids::HtlcRef;
+use crate::api::notice::{Alert, Notice};
+use crate::api::outcome::{FailReason, Upstream};
+use crate::api::record::Conclusion;
+use crate::api::stage::CloseKind;
 use crate::bolt3::SpendPath;
-use crate::channel::{CloseKind, HtlcState};
-use crate::event::Acknowledged;
-use crate::facts::Link;
-use crate::ids::HtlcRef;
-use crate::notice::{Alert, Notice};
-use crate::outcome::{FailReason, Upstream};
-use crate::record::Conclusion;
-use crate::view::{ChannelView, Close, SpendOf, forget_height, give_up_height};
+use crate::channel::{Close, HtlcState, SpendOf, forget_height, give_up_height};
+use crate::decide::bench::Bench;
+use crate::decide::going_to_chain::close_cost_sat;
+use crate::view::ChannelView;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use bitcoin::OutPoint;
@@ -194,7 +195,7 @@ fn by_the_chain(bench: &Bench<'_>, docket: &ChannelView<'_>, close: &Close, htlc
 }
 
 /// An upstream that is about to expire over an HTLC that is too large to be given up.
-fn at_risk(bench: &Bench<'_>, docket: &ChannelView<'_>, state: &HtlcState) -> Option<crate::units::Height> {
+fn at_risk(bench: &Bench<'_>, docket: &ChannelView<'_>, state: &HtlcState) -> Option<crate::api::units::Height> {
     let near = bench.caught_up && upstream_is_near(docket, state) && !upstream_on_chain(bench, state);
     if near { state.upstream_expiry } else { None }
 }

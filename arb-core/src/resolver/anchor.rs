@@ -6,11 +6,13 @@
 //!    └──spent──► Spent ──irrevocable──► Done(Lost | Claimed)
 //! ```
 
-use super::{Next, ResolverKit, Stage};
-use crate::bolt3::SpendPath;
-use crate::outcome::ContractOutcome;
-use crate::sweep::anchor_claim;
-use crate::units::Height;
+use crate::api::facts::Funding;
+use crate::api::outcome::ContractOutcome;
+use crate::api::plan::ClaimPath;
+use crate::api::units::Height;
+use crate::bolt3::{ANCHOR_SAT, SpendPath, anchor_script};
+use crate::resolver::Next;
+use crate::resolver::kit::{Claim, ResolverKit, Stage};
 use bitcoin::OutPoint;
 
 /// Owns our anchor.
@@ -35,5 +37,26 @@ impl Anchor {
             Some(funding) => kit.claim(anchor_claim(funding, self.outpoint, kit.close.height)),
             None => Next::Stay(Stage::Waiting { until: Height::buried_at(kit.close.height, depth) }),
         }
+    }
+}
+
+/// The claim of our anchor on a commitment of this funding.
+pub(crate) fn anchor_claim(funding: &Funding, outpoint: OutPoint, since: Height) -> Claim {
+    let script = anchor_script(&funding.local_key);
+    Claim {
+        outpoint,
+        path: ClaimPath::Anchor,
+        amount_sat: ANCHOR_SAT,
+        script_pubkey: script.to_p2wsh(),
+        witness_script: Some(script),
+        point: funding.local_key,
+        secret: None,
+        preimage: None,
+        peer_signature: None,
+        sequence: 0xffff_fffd,
+        lock_time: Height::new(0),
+        since,
+        deadline: None,
+        htlc: None,
     }
 }

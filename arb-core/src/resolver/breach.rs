@@ -9,13 +9,14 @@
 //! A lost race is not a lost output: what the cheat's HTLC transaction leaves is under the revocation key again, and the
 //! delay begins anew with its confirmation.
 
-use super::{Claim, Next, ResolverKit};
+use crate::api::ids::HtlcRef;
+use crate::api::outcome::ContractOutcome;
+use crate::api::plan::ClaimPath;
+use crate::api::units::{Blocks, Height};
 use crate::bolt3::{SpendPath, htlc_script};
-use crate::ids::HtlcRef;
-use crate::outcome::ContractOutcome;
-use crate::record::ClaimPath;
-use crate::units::{Blocks, Height};
-use crate::view::{Penalty, SpendOf};
+use crate::channel::{Penalty, SpendOf};
+use crate::resolver::Next;
+use crate::resolver::kit::{Claim, ResolverKit};
 use bitcoin::{OutPoint, ScriptBuf, TxOut};
 
 /// Owns one output that a revoked commitment left.
@@ -96,7 +97,7 @@ impl Breach {
 /// The script of an HTLC output, and from when on its expiry lets the cheat spend it.
 fn htlc_of(kit: &ResolverKit<'_>, htlc: HtlcRef) -> Option<(ScriptBuf, Height)> {
     let rebuilt = kit.close.rebuilt.as_ref()?;
-    let terms = rebuilt.htlcs.get(kit.close.commitment(kit.channel)?.position(htlc)?)?;
+    let terms = rebuilt.htlcs.get(kit.close.commitment(&kit.channel.set)?.position(htlc)?)?;
     // With the preimage it needs no expiry.
     let expiry = if terms.offered_by_owner { terms.cltv_expiry } else { 0 };
     Some((htlc_script(kit.channel.facts.channel_type, terms, &rebuilt.built.keys), Height::new(expiry)))

@@ -4,12 +4,13 @@
 //! Waiting ──mature──► ClaimWanted ──spent──► Spent ──irrevocable──► Done(Claimed | Lost)
 //! ```
 
-use super::{Claim, Next, ResolverKit};
+use crate::api::facts::Side;
+use crate::api::outcome::ContractOutcome;
+use crate::api::plan::ClaimPath;
+use crate::api::units::Height;
 use crate::bolt3::{SpendPath, delayed_script, to_remote_script};
-use crate::facts::Side;
-use crate::outcome::ContractOutcome;
-use crate::record::ClaimPath;
-use crate::units::Height;
+use crate::resolver::Next;
+use crate::resolver::kit::{Claim, ResolverKit};
 use bitcoin::OutPoint;
 
 /// Owns our main output.

@@ -5,14 +5,15 @@
 //! spent by us on theirs, or by the peer on either ──► Spent ──irrevocable──► Done(Claimed | TakenByPeer | Lost)
 //! ```
 
-use super::{Claim, Next, ResolverKit};
+use crate::api::facts::Side;
+use crate::api::ids::HtlcRef;
+use crate::api::outcome::ContractOutcome;
+use crate::api::plan::ClaimPath;
+use crate::api::units::Height;
 use crate::bolt3::{CompactSig, SpendPath, delayed_script, htlc_script};
-use crate::facts::Side;
-use crate::ids::HtlcRef;
-use crate::outcome::ContractOutcome;
-use crate::record::ClaimPath;
-use crate::units::Height;
-use crate::view::SpendOf;
+use crate::channel::SpendOf;
+use crate::resolver::Next;
+use crate::resolver::kit::{Claim, ResolverKit};
 use bitcoin::{OutPoint, TxOut};
 
 /// Who spent an HTLC output.
@@ -133,7 +134,7 @@ impl ResolverKit<'_> {
     /// The claim of an HTLC output itself: through our second-level transaction, or straight on their commitment.
     pub(crate) fn htlc_claim(&self, htlc: HtlcRef, outpoint: OutPoint, deadline: Height) -> Option<Claim> {
         let rebuilt = self.close.rebuilt.as_ref()?;
-        let commitment = self.close.commitment(self.channel)?;
+        let commitment = self.close.commitment(&self.channel.set)?;
         let position = commitment.position(htlc)?;
         let terms = rebuilt.htlcs.get(position)?;
         let output = self.output(&outpoint)?;

@@ -9,9 +9,10 @@
 //! `Done(Unclaimed)` is not the end of hope: the view is derived, so a preimage before the channel is resolved takes
 //! the contract on to IncomingSuccess all the same.
 
-use super::{IncomingSuccess, Next, Resolver, ResolverKit, Stage};
-use crate::ids::HtlcRef;
-use crate::outcome::ContractOutcome;
+use crate::api::ids::HtlcRef;
+use crate::api::outcome::ContractOutcome;
+use crate::resolver::kit::{ResolverKit, Stage};
+use crate::resolver::{IncomingSuccess, Next, Resolver};
 use bitcoin::OutPoint;
 
 /// Owns the output of a received HTLC.

@@ -5,10 +5,11 @@
 //! ClaimWanted ──spent──► (second level) ──► Spent ──irrevocable──► Done
 //! ```
 
-use super::{Next, ResolverKit};
-use crate::ids::HtlcRef;
-use crate::outcome::ContractOutcome;
-use crate::units::Height;
+use crate::api::ids::HtlcRef;
+use crate::api::outcome::ContractOutcome;
+use crate::api::units::Height;
+use crate::resolver::Next;
+use crate::resolver::kit::ResolverKit;
 use bitcoin::OutPoint;
 
 /// Owns the output of a received HTLC that we can claim.

@@ -5,9 +5,10 @@
 //!    └──spent──► Spent ──irrevocable──► Done
 //! ```
 
-use super::{Next, OutgoingTimeout, Resolver, ResolverKit, Stage};
-use crate::ids::HtlcRef;
-use crate::outcome::ContractOutcome;
+use crate::api::ids::HtlcRef;
+use crate::api::outcome::ContractOutcome;
+use crate::resolver::kit::{ResolverKit, Stage};
+use crate::resolver::{Next, OutgoingTimeout, Resolver};
 use bitcoin::OutPoint;
 
 /// Owns the output of an HTLC that we sent.

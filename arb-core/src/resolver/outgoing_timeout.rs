@@ -5,11 +5,12 @@
 //! ClaimWanted ──spent──► (second level) ──► Spent ──irrevocable──► Done
 //! ```
 
-use super::{Next, ResolverKit};
-use crate::facts::Link;
-use crate::ids::HtlcRef;
-use crate::outcome::ContractOutcome;
-use crate::units::Height;
+use crate::api::ids::HtlcRef;
+use crate::api::outcome::ContractOutcome;
+use crate::api::units::Height;
+use crate::channel::outgoing_deadline;
+use crate::resolver::Next;
+use crate::resolver::kit::ResolverKit;
 use bitcoin::OutPoint;
 
 /// Owns the output of an expired HTLC that we sent.
@@ -30,14 +31,8 @@ impl OutgoingTimeout {
         }
     }
 
-    /// The upstream's expiry less a margin (B34, B50, D2). An own payment's is the same whoever closed when, so that it
-    /// does not tell the origin.
     fn deadline(&self, kit: &ResolverKit<'_>) -> Height {
-        let Some(state) = kit.htlc(self.htlc) else { return kit.tip };
-        let own = || state.htlc.cltv_expiry.max(kit.close.height).after(kit.policy.own_delta);
-        match (state.htlc.link, state.upstream_expiry) {
-            (Link::Forward(_) | Link::Relay { .. }, Some(upstream)) => upstream.before(kit.policy.upstream_margin),
-            (Link::Own | Link::Received | Link::Forward(_) | Link::Relay { .. }, _) => own(),
-        }
+        let state = kit.htlc(self.htlc);
+        state.map_or(kit.tip, |state| outgoing_deadline(state, kit.close.height, kit.policy))
     }
 }

@@ -13,11 +13,11 @@
 //! understands; the curve is for the others, and only pays when time runs out. What was wanted once never falls: an
 //! adversary who makes us start again gains nothing (L3, B20).
 
-use crate::event::Fees;
-use crate::policy::Policy;
+use crate::api::event::Fees;
+use crate::api::policy::Policy;
+use crate::api::units::{Blocks, Height};
 use crate::sweep::price::{FEERATE_MIN, NARROWEST_OUTPUT_WEIGHT};
 use crate::sweep::terms::{Bundle, Class, Stake, Terms};
-use crate::units::{Blocks, Height};
 use serde::{Deserialize, Serialize};
 
 /// What the sweeper knows of the world when it decides.

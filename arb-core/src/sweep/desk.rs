@@ -2,10 +2,10 @@
 //! outside, and by nothing else; the orders come from [`Desk::decide`], a pure function of this state, the claims and the
 //! chain, so that the same state groups the same way after a restart or a reorg (B13).
 
-use crate::event::{BroadcastRejection, FeeInput};
+use crate::api::event::{BroadcastRejection, FeeInput};
+use crate::api::plan::{Ask, Plan, Purse};
+use crate::api::units::Height;
 use crate::sweep::curve::Price;
-use crate::sweep::terms::Purse;
-use crate::units::Height;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use bitcoin::OutPoint;
@@ -59,23 +59,6 @@ pub enum Trouble {
     BadCoins,
 }
 
-/// A request for coins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Ask {
-    /// The claim that the coins are for.
-    pub owner: OutPoint,
-    /// What they have to be worth together, after paying for their own inputs.
-    pub amount_sat: u64,
-    /// The feerate that their inputs are counted with, in satoshi per kiloweight.
-    pub feerate_sat_per_kw: u32,
-    /// When the claim is due: coins go to the nearest deadline first.
-    pub deadline: Option<Height>,
-    /// What is at stake: then to the greatest value.
-    pub value_sat: u64,
-    /// The tip when it was asked.
-    pub at: Height,
-}
-
 /// The wallet's answer that it has too little. The amount is part of it: what is asked for since may be less, and what there
 /// is follows from both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -84,34 +67,6 @@ pub(crate) struct Shortage {
     pub(crate) asked_sat: u64,
     /// How much of it is missing.
     pub(crate) missing_sat: u64,
-}
-
-/// Why a transaction offers less than its claims want.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Limit {
-    /// The budgets, or the policy's cap, bear no more.
-    Budget,
-    /// The wallet's coins are worth no more.
-    Coins,
-}
-
-/// A decision about one transaction.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Plan {
-    /// The group.
-    pub group: u32,
-    /// Its claims, in the order of the inputs.
-    pub members: Vec<OutPoint>,
-    /// The coins that pay.
-    pub purse: Purse,
-    /// What its claims want, in satoshi per kiloweight.
-    pub wanted_sat_per_kw: u32,
-    /// What it offers.
-    pub feerate_sat_per_kw: u32,
-    /// Its fee.
-    pub fee_sat: u64,
-    /// Why it offers less than is wanted, if it does.
-    pub limit: Option<Limit>,
 }
 
 /// What the sweeper decided.

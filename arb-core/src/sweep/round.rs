@@ -2,10 +2,11 @@
 
 mod partition;
 
+use crate::api::plan::{Ask, Limit, Plan, Purse};
 use crate::sweep::curve::Now;
-use crate::sweep::desk::{Ask, Desk, Group, Limit, Order, Plan, Trouble};
+use crate::sweep::desk::{Desk, Group, Order, Trouble};
 use crate::sweep::price::{FEERATE_MIN, WALLET_INPUT_WEIGHT, fee_sat};
-use crate::sweep::terms::{Bundle, CHANGE_MIN_SAT, Class, Pays, Purse, Terms};
+use crate::sweep::terms::{Bundle, CHANGE_MIN_SAT, Class, Pays, Terms};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use bitcoin::OutPoint;

@@ -1,11 +1,11 @@
 //! What the sweeper has to know of a claim, and of the wallet's coins that pay for it: no transaction, no key, no channel.
 
-use crate::event::FeeInput;
-use crate::policy::Policy;
-use crate::sweep::price::{FRAME_WEIGHT, WALLET_INPUT_WEIGHT, WEIGHT_MAX, fee_sat, output_weight};
-use crate::units::{Blocks, Height};
+use crate::api::plan::Purse;
+use crate::api::policy::Policy;
+use crate::api::units::{Blocks, Height};
+use crate::sweep::price::{FRAME_WEIGHT, WALLET_INPUT_WEIGHT, WEIGHT_MAX, fee_sat};
 use alloc::vec::Vec;
-use bitcoin::{OutPoint, ScriptBuf};
+use bitcoin::OutPoint;
 use serde::{Deserialize, Serialize};
 
 /// What claims may share a transaction with: only their own class, so that nobody's trouble is another one's (B10, B45).
@@ -88,50 +88,6 @@ pub struct Terms {
     pub stakes: Vec<Stake>,
     /// What it pays for besides itself.
     pub parent: Option<Parent>,
-}
-
-/// Coins of the wallet, and where change goes.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Purse {
-    /// The coins.
-    pub coins: Vec<FeeInput>,
-    /// Where change goes.
-    pub change: ScriptBuf,
-}
-
-impl Purse {
-    /// What the coins are worth.
-    pub fn value_sat(&self) -> u64 {
-        self.coins.iter().fold(0, |sum, coin| sum.saturating_add(coin.value_sat))
-    }
-
-    /// Adds another answer of the wallet: what is held is never given back while its sweep lives (B56).
-    pub(crate) fn add(&mut self, other: Self) {
-        for coin in other.coins {
-            if self.coins.iter().all(|held| held.outpoint != coin.outpoint) {
-                self.coins.push(coin);
-            }
-        }
-        if self.change.is_empty() {
-            self.change = other.change;
-        }
-    }
-
-    /// Leaves out what a new transaction does not need: where one coin pays the whole budget, others would only add weight.
-    pub(crate) fn keep_needed(&mut self, budget_sat: u64) {
-        let needed = budget_sat.saturating_add(CHANGE_MIN_SAT);
-        let enough = self.coins.iter().filter(|coin| coin.value_sat >= needed);
-        let one = enough.min_by_key(|coin| (coin.value_sat, coin.outpoint)).map(|coin| coin.outpoint);
-        if let Some(one) = one {
-            self.coins.retain(|coin| coin.outpoint == one);
-        }
-    }
-
-    /// What coins and change weigh in a transaction.
-    pub(crate) fn weight(&self) -> u64 {
-        let coins = u64::try_from(self.coins.len()).unwrap_or(u64::MAX);
-        WALLET_INPUT_WEIGHT.saturating_mul(coins).saturating_add(output_weight(&self.change))
-    }
 }
 
 /// The least change that is kept: what any script's output has to be worth to be relayed.

@@ -2,37 +2,24 @@
 //!
 //! Derived by pure functions whenever a channel is touched, never stored (R9).
 
-mod close;
+pub(crate) mod explain;
 mod wake;
 
-pub(crate) use close::{Close, Penalty, classify, commitment_number};
-pub(crate) use wake::{chain_height, forget_height, give_up_height};
-
-use crate::bolt3::{OutputKind, SpendPath, anchor_script, classify_spend, to_remote_script_pubkey};
-use crate::channel::{ChannelArbitrator, CloseKind, KeptTx, Level, Stage as ChannelStage};
-use crate::facts::Side;
-use crate::ids::{ContractId, HtlcRef};
-use crate::notice::ContractKind;
-use crate::outcome::ContractOutcome;
-use crate::policy::Policy;
-use crate::record::StageRecord;
+use crate::api::facts::Side;
+use crate::api::ids::{ContractId, HtlcRef};
+use crate::api::outcome::ContractOutcome;
+use crate::api::policy::Policy;
+use crate::api::stage::{CloseKind, ContractKind, ResolverKind, Stage as ChannelStage, StageRecord};
+use crate::api::units::{Blocks, Height};
+use crate::bolt3::{OutputKind, anchor_script, to_remote_script_pubkey};
+use crate::channel::{ChannelArbitrator, Close, KeptTx, Level, SpendOf, forget_height, spends};
 use crate::resolver::{
-    Anchor, Breach, CommitSweep, IncomingContest, OutgoingContest, Resolver, ResolverKind, ResolverKit, Revoked, Stage,
+    Anchor, Breach, CommitSweep, IncomingContest, OutgoingContest, Resolver, ResolverKit, Revoked, Stage,
 };
-use crate::units::{Blocks, Height};
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use bitcoin::{OutPoint, Txid};
-
-/// How an outpoint was spent by a confirmed transaction.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct SpendOf {
-    pub(crate) txid: Txid,
-    pub(crate) input: usize,
-    pub(crate) height: Height,
-    pub(crate) path: SpendPath,
-}
+use bitcoin::OutPoint;
 
 /// One output, or one HTLC without an output, and where it stands.
 #[derive(Clone, Debug)]
@@ -150,7 +137,7 @@ impl<'a> ChannelView<'a> {
     pub(crate) fn output_of(&self, htlc: HtlcRef) -> Option<OutPoint> {
         let close = self.close.as_ref()?;
         let rebuilt = close.rebuilt.as_ref()?;
-        let position = close.commitment(self.channel)?.position(htlc)?;
+        let position = close.commitment(&self.channel.set)?.position(htlc)?;
         let vout = (*rebuilt.built.htlc_vouts.get(position)?)?;
         Some(OutPoint { txid: close.txid, vout })
     }
@@ -177,7 +164,7 @@ impl<'a> ChannelView<'a> {
 
     /// The outputs of a commitment that we rebuilt: identity was fixed when it was built (R7, B8).
     fn known_outputs(&self, close: &Close) -> Vec<Contract> {
-        let (Some(rebuilt), Some(commitment)) = (&close.rebuilt, close.commitment(self.channel)) else {
+        let (Some(rebuilt), Some(commitment)) = (&close.rebuilt, close.commitment(&self.channel.set)) else {
             return Vec::new();
         };
         let kit = self.kit(close);
@@ -313,19 +300,4 @@ fn contract(kit: &ResolverKit<'_>, outpoint: OutPoint, kind: ContractKind, htlc:
             Err(outcome) => ContractState::Done(outcome),
         },
     })
-}
-
-/// Every spend of a kept transaction's output by a kept transaction, classified by script and witness (R6).
-fn spends(channel: &ChannelArbitrator) -> BTreeMap<OutPoint, SpendOf> {
-    let mut spends = BTreeMap::new();
-    for (txid, kept) in &channel.chain.kept {
-        for (input, txin) in kept.tx.input.iter().enumerate() {
-            if let Some(output) = channel.chain.output(&txin.previous_output) {
-                let path = classify_spend(&output.script_pubkey, &txin.witness);
-                let spend = SpendOf { txid: *txid, input, height: kept.height, path };
-                spends.insert(txin.previous_output, spend);
-            }
-        }
-    }
-    spends
 }

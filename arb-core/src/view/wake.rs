@@ -4,34 +4,11 @@
 //! come from the same expressions that judgement tests.
 
 use super::{ChannelView, ContractState};
-use crate::channel::{HtlcState, ScriptsRequest};
-use crate::facts::Link;
-use crate::outcome::Upstream;
-use crate::policy::Policy;
+use crate::api::outcome::Upstream;
+use crate::api::units::{Blocks, Height};
+use crate::channel::{ScriptsRequest, chain_height, forget_height, give_up_height};
 use crate::resolver::Stage;
-use crate::units::{Blocks, Height};
 use alloc::vec::Vec;
-
-/// The tip height at which this HTLC asks for the chain; `None` while it does not.
-pub(crate) fn chain_height(state: &HtlcState, usable: bool, policy: &Policy) -> Option<Height> {
-    let expiry = state.htlc.cltv_expiry;
-    match state.htlc.link {
-        Link::Own => Some(expiry.after(policy.own_grace)),
-        Link::Forward(_) | Link::Relay { .. } => Some(expiry.after(policy.outgoing_grace)),
-        Link::Received => (usable && state.irrevocable).then(|| expiry.before(policy.incoming_margin)),
-    }
-}
-
-/// The tip height at which an unresolved HTLC's origin is given up to save the upstream.
-pub(crate) fn give_up_height(state: &HtlcState, policy: &Policy) -> Option<Height> {
-    state.upstream_expiry.map(|expiry| expiry.before(policy.upstream_giveup))
-}
-
-/// The tip height at which waiting for an HTLC that we sent ends.
-pub(crate) fn forget_height(state: &HtlcState, policy: &Policy) -> Height {
-    let expiry = state.htlc.cltv_expiry;
-    state.upstream_expiry.map_or(expiry, |upstream| upstream.max(expiry)).after(policy.forget_depth)
-}
 
 impl ChannelView<'_> {
     /// The next height at which this channel has to be judged.

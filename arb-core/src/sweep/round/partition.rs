@@ -1,8 +1,8 @@
 //! Which loose claims share a transaction.
 
 use super::Round;
+use crate::api::units::{Blocks, Height};
 use crate::sweep::terms::{Bundle, Class, Pays, Terms};
-use crate::units::{Blocks, Height};
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::cmp::Reverse;

@@ -1,0 +1,43 @@
+//! What every admission answers and looks up.
+
+use crate::api::ids::{ChannelId, HtlcKey};
+use crate::api::reject::Rejected;
+use crate::channel::{ChannelArbitrator, HtlcState};
+use crate::court::draft::View;
+
+/// What an event that is not refused is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Admission {
+    /// New: it will be applied.
+    New,
+    /// It says nothing new.
+    Duplicate,
+}
+
+impl Admission {
+    /// New, if that is so.
+    pub(crate) const fn new_if(new: bool) -> Self {
+        if new { Self::New } else { Self::Duplicate }
+    }
+}
+
+/// The longest text that is kept.
+const TEXT_MAX: usize = 256;
+
+/// A channel by its outside identity.
+pub(crate) fn channel<'a>(view: View<'a>, id: &ChannelId) -> Result<&'a ChannelArbitrator, Rejected> {
+    view.index_of(id).and_then(|index| view.channel(index)).ok_or(Rejected::UnknownChannel(*id))
+}
+
+pub(crate) fn htlc<'a>(view: View<'a>, key: &HtlcKey) -> Result<(&'a ChannelArbitrator, &'a HtlcState), Rejected> {
+    let channel = channel(view, &key.channel)?;
+    let state = channel.htlcs.get(&key.htlc).ok_or(Rejected::UnknownHtlc(key.htlc))?;
+    Ok((channel, state))
+}
+
+pub(crate) fn text(what: &'static str, text: &str) -> Result<(), Rejected> {
+    if text.len() > TEXT_MAX {
+        return Err(Rejected::TooLong { what, got: text.len(), max: TEXT_MAX });
+    }
+    Ok(())
+}

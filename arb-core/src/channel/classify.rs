@@ -1,0 +1,175 @@
+//! Which transaction spends the funding: classified, never assumed (R6).
+//!
+//! What *we signed* decides: the obscured number names a commitment, that commitment is rebuilt and compared by txid;
+//! revoked comes before mutual (B1); scripts that an attacker chooses never decide, nor does a number alone (B59).
+
+use crate::api::facts::{ChannelFacts, Funding, Side};
+use crate::api::past::RevokedCommitment;
+use crate::api::stage::CloseKind;
+use crate::bolt3::{CommitmentKeys, ObscureFactor, delayed_script, point_of_secret};
+use crate::channel::chain::Level;
+use crate::channel::close::{Close, Penalty};
+use crate::channel::commitments::{Commitment, Rebuilt};
+use crate::channel::state::{ChannelArbitrator, Memo};
+use alloc::sync::Arc;
+use bitcoin::secp256k1::{All, Secp256k1};
+use bitcoin::{Transaction, Txid};
+
+/// The confirmed spend of a funding output, if there is one.
+pub(crate) fn classify(channel: &ChannelArbitrator, secp: &Secp256k1<All>) -> Option<Close> {
+    let spends = channel.chain.kept.iter().filter(|(_, kept)| kept.level == Level::Funding);
+    // Fundings that replace each other (a splice) can both be spent: the earliest spend is the close.
+    let (txid, kept) = spends.min_by_key(|(txid, kept)| (kept.height, **txid))?;
+    let (funding_index, funding) = channel
+        .facts
+        .fundings
+        .iter()
+        .enumerate()
+        .find(|(_, funding)| kept.tx.input.iter().any(|input| input.previous_output == funding.outpoint))?;
+    let number = commitment_number(&channel.facts, &kept.tx);
+    let mut close = Close {
+        kind: CloseKind::Unknown,
+        height: kept.height,
+        txid: *txid,
+        funding: funding_index,
+        number,
+        owner: Side::Remote,
+        rebuilt: None,
+        penalty: None,
+        loading: false,
+        remote: None,
+        past: None,
+    };
+    if let Some(number) = number {
+        if let Some((kind, owner, remote, rebuilt)) = in_the_set(channel, secp, number, funding, *txid) {
+            close.kind = kind;
+            close.owner = owner;
+            close.remote = remote;
+            close.rebuilt = Some(rebuilt);
+            return Some(close);
+        }
+        if let Some(penalty) = channel.penalty(secp, number) {
+            return Some(revoked(channel, secp, close, number, funding, penalty));
+        }
+    }
+    if channel.ratchet.closings.contains_key(txid) {
+        close.kind = CloseKind::Mutual;
+    }
+    Some(close)
+}
+
+/// A commitment whose secret we hold. What was stored of it decides, by txid (B46); where nothing was stored, the number and
+/// the secret are all that tells.
+fn revoked(
+    channel: &ChannelArbitrator,
+    secp: &Secp256k1<All>,
+    mut close: Close,
+    number: u64,
+    funding: &Funding,
+    penalty: Penalty,
+) -> Close {
+    let stored = channel.revoked.get(&number);
+    let found = stored.and_then(|candidates| channel.rebuild_past(secp, number, candidates, funding, close.txid));
+    if found.is_none() && stored.is_some_and(|candidates| !candidates.is_empty()) {
+        return close;
+    }
+    close.kind = CloseKind::Revoked;
+    close.loading = stored.is_none();
+    close.penalty = Some(penalty);
+    (close.past, close.rebuilt) = found.unzip();
+    close
+}
+
+/// The number that a transaction shows, if it has a commitment's form at all.
+pub(crate) fn commitment_number(facts: &ChannelFacts, tx: &Transaction) -> Option<u64> {
+    let opener = facts.side(facts.opener).basepoints.payment;
+    let accepter = facts.side(facts.opener.other()).basepoints.payment;
+    ObscureFactor::new(&opener, &accepter).number_of(tx)
+}
+
+impl ChannelArbitrator {
+    /// Works out the close again: whenever the set or the spends of the fundings changed, and after decoding.
+    pub(crate) fn reclassify(&mut self) {
+        let spent = self.chain.kept.values().any(|kept| kept.level == Level::Funding);
+        // An open channel costs nothing here: no key is derived before something spends a funding.
+        self.close = Memo(if spent { classify(self, &Secp256k1::new()).map(Arc::new) } else { None });
+    }
+
+    /// Whether a confirmed spend of a funding shows this number.
+    pub(crate) fn shows(&self, number: u64) -> bool {
+        let spends = self.chain.kept.values().filter(|kept| kept.level == Level::Funding);
+        spends.into_iter().any(|kept| commitment_number(&self.facts, &kept.tx) == Some(number))
+    }
+
+    /// What the counterparty's revoked commitment of this number is punished with; `None` while it is not revoked.
+    fn penalty(&self, secp: &Secp256k1<All>, number: u64) -> Option<Penalty> {
+        let secret = self.set.secrets.get(number).filter(|_| number < self.set.next_revoked)?;
+        let point = point_of_secret(secp, &secret).ok()?;
+        let (owner, other) = (&self.facts.remote, &self.facts.local);
+        let keys = CommitmentKeys::derive(secp, &point, &owner.basepoints, &other.basepoints).ok()?;
+        let script = delayed_script(&keys.revocation, owner.delay_blocks, &keys.owner_delayed);
+        let script_pubkey = script.to_p2wsh();
+        Some(Penalty { secret, keys, script, script_pubkey })
+    }
+
+    /// The one of these candidates of a revoked number that is the transaction with this id.
+    pub(crate) fn rebuild_past(
+        &self,
+        secp: &Secp256k1<All>,
+        number: u64,
+        candidates: &[RevokedCommitment],
+        funding: &Funding,
+        txid: Txid,
+    ) -> Option<(Commitment, Rebuilt)> {
+        let point = point_of_secret(secp, &self.set.secrets.get(number)?).ok()?;
+        candidates.iter().find_map(|past| {
+            let commitment = Commitment {
+                number,
+                point,
+                feerate_sat_per_kw: past.feerate_sat_per_kw,
+                local_msat: past.local_msat,
+                remote_msat: past.remote_msat,
+                htlcs: past.htlcs.iter().map(|htlc| htlc.key).collect(),
+            };
+            let htlcs = past.htlcs.iter().map(|htlc| htlc.on_theirs()).collect();
+            let rebuilt = self.build(secp, Side::Remote, &commitment, funding, htlcs)?;
+            (rebuilt.built.txid == txid).then_some((commitment, rebuilt))
+        })
+    }
+
+    /// Whether this is one of the counterparty's commitments that can confirm, rebuilt and compared by txid.
+    pub(crate) fn is_remote_of_set(&self, tx: &Transaction) -> bool {
+        let Some(number) = commitment_number(&self.facts, tx) else { return false };
+        let spends = |funding: &&Funding| tx.input.iter().any(|input| input.previous_output == funding.outpoint);
+        let Some(funding) = self.facts.fundings.iter().find(spends) else { return false };
+        let found = in_the_set(self, &Secp256k1::new(), number, funding, tx.compute_txid());
+        found.is_some_and(|(_, owner, ..)| owner == Side::Remote)
+    }
+}
+
+fn in_the_set(
+    channel: &ChannelArbitrator,
+    secp: &Secp256k1<All>,
+    number: u64,
+    funding: &Funding,
+    txid: Txid,
+) -> Option<(CloseKind, Side, Option<usize>, Rebuilt)> {
+    let same = |owner, commitment: &Commitment| {
+        let rebuilt = channel.rebuild(secp, owner, commitment, funding, &[])?;
+        (rebuilt.built.txid == txid).then_some(rebuilt)
+    };
+    if let Some(local) = channel.set.local.as_ref().filter(|local| local.commitment.number == number) {
+        if let Some(rebuilt) = same(Side::Local, &local.commitment) {
+            return Some((CloseKind::Local, Side::Local, None, rebuilt));
+        }
+    }
+    let oldest = channel.set.remotes.first()?.number;
+    let remotes = channel.set.remotes.iter().enumerate().filter(|(_, remote)| remote.number == number);
+    for (index, remote) in remotes {
+        if let Some(rebuilt) = same(Side::Remote, remote) {
+            let kind = if number == oldest { CloseKind::Remote } else { CloseKind::RemotePending };
+            return Some((kind, Side::Remote, Some(index), rebuilt));
+        }
+    }
+    None
+}

@@ -1,0 +1,31 @@
+//! How outputs of kept transactions were spent (R6).
+
+use crate::api::units::Height;
+use crate::bolt3::{SpendPath, classify_spend};
+use crate::channel::state::ChannelArbitrator;
+use alloc::collections::BTreeMap;
+use bitcoin::{OutPoint, Txid};
+
+/// How an outpoint was spent by a confirmed transaction.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SpendOf {
+    pub(crate) txid: Txid,
+    pub(crate) input: usize,
+    pub(crate) height: Height,
+    pub(crate) path: SpendPath,
+}
+
+/// Every spend of a kept transaction's output by a kept transaction, classified by script and witness (R6).
+pub(crate) fn spends(channel: &ChannelArbitrator) -> BTreeMap<OutPoint, SpendOf> {
+    let mut spends = BTreeMap::new();
+    for (txid, kept) in &channel.chain.kept {
+        for (input, txin) in kept.tx.input.iter().enumerate() {
+            if let Some(output) = channel.chain.output(&txin.previous_output) {
+                let path = classify_spend(&output.script_pubkey, &txin.witness);
+                let spend = SpendOf { txid: *txid, input, height: kept.height, path };
+                spends.insert(txin.previous_output, spend);
+            }
+        }
+    }
+    spends
+}

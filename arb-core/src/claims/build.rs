@@ -1,0 +1,97 @@
+//! Transactions from plans. Pure: the same plan and claims make the same transaction.
+
+use crate::api::plan::Plan;
+use crate::bolt3::second_level_tx;
+use crate::claims::Want;
+use crate::claims::wants::{is_second_level, pays};
+use crate::resolver::Claim;
+use crate::sweep::price::dust_sat;
+use crate::sweep::terms::Pays;
+use crate::view::ChannelView;
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+use bitcoin::absolute::LockTime;
+use bitcoin::transaction::Version;
+use bitcoin::{Amount, OutPoint, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Witness};
+
+/// The unsigned transaction of a plan; `None` if it could not keep its own figures (B16, B35): the fee is what was planned,
+/// and no output is dust.
+pub(crate) fn build(
+    view: &ChannelView<'_>,
+    wants: &BTreeMap<OutPoint, Want>,
+    plan: &Plan,
+    script: Option<&ScriptBuf>,
+) -> Option<Transaction> {
+    let claims: Option<Vec<&Claim>> =
+        plan.members.iter().map(|member| wants.get(member).map(|want| &want.claim)).collect();
+    let claims = claims?;
+    let first = claims.first()?;
+    let mut tx = Transaction {
+        version: Version::TWO,
+        lock_time: LockTime::from_consensus(first.lock_time.get()),
+        input: Vec::new(),
+        output: Vec::new(),
+    };
+    for claim in &claims {
+        if claim.lock_time != first.lock_time {
+            return None;
+        }
+        match second_level(view, claim) {
+            // The counterparty signed input and output of one index (SINGLE|ANYONECANPAY), or all of it.
+            Some(mut second) => {
+                tx.input.append(&mut second.input);
+                tx.output.append(&mut second.output);
+            }
+            None => tx.input.push(input(claim.outpoint, claim.sequence)),
+        }
+    }
+    let coins = plan.purse.value_sat();
+    let claimed = claims.iter().fold(coins, |sum, claim| sum.saturating_add(claim.amount_sat));
+    let fixed = total(&tx);
+    let rest = claimed.checked_sub(fixed)?.checked_sub(plan.fee_sat)?;
+    let rest_script = match pays(first.path, view.channel.facts.channel_type) {
+        Pays::Signed => return (rest == 0).then_some(tx),
+        Pays::FromValue => script?.clone(),
+        Pays::FromWallet => plan.purse.change.clone(),
+    };
+    tx.input.extend(plan.purse.coins.iter().map(|coin| input(coin.outpoint, 0xffff_fffd)));
+    if rest < dust_sat(&rest_script) {
+        return None;
+    }
+    tx.output.push(TxOut { value: Amount::from_sat(rest), script_pubkey: rest_script });
+    Some(tx)
+}
+
+/// The second-level transaction of an HTLC on our commitment, as the counterparty signed it.
+fn second_level(view: &ChannelView<'_>, claim: &Claim) -> Option<Transaction> {
+    if !is_second_level(claim.path) {
+        return None;
+    }
+    let close = view.close.as_ref()?;
+    let rebuilt = close.rebuilt.as_ref()?;
+    let commitment = close.commitment(&view.channel.set)?;
+    let htlc = rebuilt.htlcs.get(commitment.position(claim.htlc?)?)?;
+    second_level_tx(
+        view.channel.facts.channel_type,
+        close.txid,
+        claim.outpoint.vout,
+        htlc,
+        commitment.feerate_sat_per_kw,
+        &rebuilt.built.keys,
+        view.channel.facts.local.delay_blocks,
+    )
+    .ok()
+}
+
+fn total(tx: &Transaction) -> u64 {
+    tx.output.iter().fold(0, |sum, output| sum.saturating_add(output.value.to_sat()))
+}
+
+fn input(outpoint: OutPoint, sequence: u32) -> TxIn {
+    TxIn {
+        previous_output: outpoint,
+        script_sig: ScriptBuf::new(),
+        sequence: Sequence::from_consensus(sequence),
+        witness: Witness::new(),
+    }
+}

@@ -1,0 +1,216 @@
+//! What is asked of the signer, and what a complete transaction looks like once it answered.
+//!
+//! Every answer is verified against the very transaction and key before it is taken (R14).
+
+use crate::api::action::{InputToSign, SignRequest, SigningKey};
+use crate::api::event::{FeeInput, InputSignature};
+use crate::api::facts::{Funding, Side};
+use crate::api::plan::{ClaimPath, Sweep};
+use crate::bolt3::{CompactSig, Point, Secret, counterparty_sighash_type, derive_public_key, verify_sig, witness};
+use crate::channel::{ChannelArbitrator, Rebuilt, SweepState, commitment_id, sweep_id};
+use crate::claims::Want;
+use crate::resolver::Claim;
+use alloc::collections::BTreeMap;
+use alloc::vec;
+use alloc::vec::Vec;
+use bitcoin::hashes::Hash;
+use bitcoin::secp256k1::{All, Secp256k1};
+use bitcoin::sighash::{EcdsaSighashType, SighashCache};
+use bitcoin::{Amount, OutPoint, ScriptBuf, Transaction, TxOut, Witness};
+
+/// Why an answer of the signer was not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// Another number of signatures was asked for.
+    Count { expected: usize },
+    /// This signature does not fit.
+    Wrong { input: usize },
+}
+
+/// The request to sign a planned sweep; `None` once its claims are not wanted any more.
+pub(crate) fn sweep_request(
+    channel: &ChannelArbitrator,
+    wants: &BTreeMap<OutPoint, Want>,
+    state: &SweepState,
+) -> Option<SignRequest> {
+    let plan = &state.sweep.plan;
+    let mut prevouts = Vec::new();
+    let mut inputs = Vec::new();
+    let mut sign = |prevout: TxOut, key, script| {
+        let index = u32::try_from(prevouts.len()).unwrap_or(u32::MAX);
+        prevouts.push(prevout);
+        inputs.push(InputToSign { index, key, script, sighash: EcdsaSighashType::All });
+    };
+    for member in &plan.members {
+        let claim = &wants.get(member)?.claim;
+        let prevout = TxOut { value: Amount::from_sat(claim.amount_sat), script_pubkey: claim.script_pubkey.clone() };
+        let script = claim.witness_script.clone().unwrap_or_else(|| claim.script_pubkey.clone());
+        sign(prevout, key(channel, claim), script);
+    }
+    for coin in &plan.purse.coins {
+        let prevout = TxOut { value: Amount::from_sat(coin.value_sat), script_pubkey: coin.script.clone() };
+        sign(prevout, SigningKey::Wallet(coin.outpoint), coin.script.clone());
+    }
+    let id = sweep_id(channel, &state.txid);
+    Some(SignRequest { id, channel: channel.facts.id, tx: state.sweep.tx.clone(), prevouts, inputs })
+}
+
+/// The request to sign our commitment of one funding.
+pub(crate) fn commitment_request(channel: &ChannelArbitrator, funding: &Funding, rebuilt: &Rebuilt) -> SignRequest {
+    let script = rebuilt.built.funding_script.clone();
+    SignRequest {
+        id: commitment_id(channel, rebuilt),
+        channel: channel.facts.id,
+        tx: rebuilt.built.tx.clone(),
+        prevouts: vec![TxOut { value: Amount::from_sat(funding.value_sat), script_pubkey: script.to_p2wsh() }],
+        inputs: vec![InputToSign {
+            index: 0,
+            key: SigningKey::Funding(funding.outpoint),
+            script,
+            sighash: EcdsaSighashType::All,
+        }],
+    }
+}
+
+/// Our signature for our commitment, verified.
+pub(crate) fn complete_commitment(
+    secp: &Secp256k1<All>,
+    funding: &Funding,
+    rebuilt: &Rebuilt,
+    signatures: &[InputSignature],
+) -> Result<CompactSig, Refusal> {
+    let [InputSignature::Channel(signature)] = signatures else { return Err(Refusal::Count { expected: 1 }) };
+    verify_sig(secp, &rebuilt.built.sighash(funding.value_sat), signature, &funding.local_key)
+        .map_err(|_| Refusal::Wrong { input: 0 })?;
+    Ok(*signature)
+}
+
+/// A sweep with its witnesses, every signature verified.
+pub(crate) fn complete_sweep(
+    secp: &Secp256k1<All>,
+    channel: &ChannelArbitrator,
+    wants: &BTreeMap<OutPoint, Want>,
+    sweep: &Sweep,
+    signatures: &[InputSignature],
+) -> Result<Transaction, Refusal> {
+    let (members, coins) = (&sweep.plan.members, &sweep.plan.purse.coins);
+    let expected = members.len().saturating_add(coins.len());
+    if signatures.len() != expected {
+        return Err(Refusal::Count { expected });
+    }
+    let mut witnesses = Vec::new();
+    let mut cache = SighashCache::new(&sweep.tx);
+    for (input, signature) in signatures.iter().enumerate() {
+        let witness = match (members.get(input), signature) {
+            (Some(member), InputSignature::Channel(ours)) => {
+                wants.get(member).and_then(|want| claim_witness(secp, channel, &want.claim, &mut cache, input, ours))
+            }
+            (None, InputSignature::Wallet { signature, key }) => coins
+                .get(input.saturating_sub(members.len()))
+                .and_then(|coin| coin_witness(secp, coin, &mut cache, input, signature, key)),
+            (Some(_), InputSignature::Wallet { .. }) | (None, InputSignature::Channel(_)) => None,
+        };
+        witnesses.push(witness.ok_or(Refusal::Wrong { input })?);
+    }
+    let mut tx = sweep.tx.clone();
+    for (input, witness) in tx.input.iter_mut().zip(witnesses) {
+        input.witness = witness;
+    }
+    Ok(tx)
+}
+
+/// The witness of a wallet's coin; `None` if key or signature do not fit.
+fn coin_witness(
+    secp: &Secp256k1<All>,
+    coin: &FeeInput,
+    cache: &mut SighashCache<&Transaction>,
+    input: usize,
+    signature: &CompactSig,
+    key: &Point,
+) -> Option<Witness> {
+    let sighash =
+        cache.p2wpkh_signature_hash(input, &coin.script, Amount::from_sat(coin.value_sat), EcdsaSighashType::All);
+    verify_sig(secp, &sighash.ok()?.to_byte_array(), signature, key).ok()?;
+    (coin.script == p2wpkh(key)).then(|| witness::to_remote(signature, key, None))
+}
+
+/// The witness of a claimed output; `None` if our signature does not fit.
+fn claim_witness(
+    secp: &Secp256k1<All>,
+    channel: &ChannelArbitrator,
+    claim: &Claim,
+    cache: &mut SighashCache<&Transaction>,
+    input: usize,
+    ours: &CompactSig,
+) -> Option<Witness> {
+    let key = public_key(secp, channel, claim)?;
+    let amount = Amount::from_sat(claim.amount_sat);
+    let sighash = match &claim.witness_script {
+        Some(script) => cache.p2wsh_signature_hash(input, script, amount, EcdsaSighashType::All).ok()?.to_byte_array(),
+        None => cache
+            .p2wpkh_signature_hash(input, &claim.script_pubkey, amount, EcdsaSighashType::All)
+            .ok()?
+            .to_byte_array(),
+    };
+    verify_sig(secp, &sighash, ours, &key).ok()?;
+    let peer_type = counterparty_sighash_type(channel.facts.channel_type);
+    let script = claim.witness_script.as_ref();
+    Some(match claim.path {
+        ClaimPath::ToRemote => witness::to_remote(ours, &key, script.map(ScriptBuf::as_script)),
+        ClaimPath::ToLocal | ClaimPath::SecondLevelOutput => witness::delayed(ours, script?),
+        ClaimPath::HtlcTimeout => witness::htlc_timeout(&claim.peer_signature?, peer_type, ours, script?),
+        ClaimPath::HtlcSuccess => {
+            witness::htlc_success(&claim.peer_signature?, peer_type, ours, &claim.preimage?, script?)
+        }
+        ClaimPath::DirectTimeout => witness::direct_timeout(ours, script?),
+        ClaimPath::DirectPreimage => witness::direct_preimage(ours, &claim.preimage?, script?),
+        ClaimPath::Anchor => witness::anchor_by_key(ours, script?),
+        ClaimPath::ToLocalPenalty | ClaimPath::SecondLevelPenalty => witness::penalty(ours, script?),
+        ClaimPath::OfferedPenalty | ClaimPath::ReceivedPenalty => witness::htlc_penalty(ours, &key, script?),
+    })
+}
+
+fn key(channel: &ChannelArbitrator, claim: &Claim) -> SigningKey {
+    match claim.path {
+        ClaimPath::ToLocal | ClaimPath::SecondLevelOutput => SigningKey::DelayedPayment(claim.point),
+        ClaimPath::ToRemote => SigningKey::Payment,
+        ClaimPath::HtlcTimeout | ClaimPath::HtlcSuccess | ClaimPath::DirectTimeout | ClaimPath::DirectPreimage => {
+            SigningKey::Htlc(claim.point)
+        }
+        // An anchor is under the funding key of the funding that its commitment spends.
+        ClaimPath::Anchor => {
+            let funding = channel.facts.fundings.iter().find(|funding| funding.local_key == claim.point);
+            SigningKey::Funding(funding.map_or(claim.outpoint, |funding| funding.outpoint))
+        }
+        ClaimPath::ToLocalPenalty
+        | ClaimPath::OfferedPenalty
+        | ClaimPath::ReceivedPenalty
+        | ClaimPath::SecondLevelPenalty => {
+            // Every penalty has its secret: one without could not be signed, and would be refused.
+            SigningKey::Revocation(claim.secret.unwrap_or(Secret([0; 32])))
+        }
+    }
+}
+
+fn public_key(secp: &Secp256k1<All>, channel: &ChannelArbitrator, claim: &Claim) -> Option<Point> {
+    let basepoints = &channel.facts.side(Side::Local).basepoints;
+    match claim.path {
+        ClaimPath::ToRemote => Some(basepoints.payment),
+        ClaimPath::ToLocal | ClaimPath::SecondLevelOutput => {
+            derive_public_key(secp, &basepoints.delayed_payment, &claim.point).ok()
+        }
+        ClaimPath::HtlcTimeout | ClaimPath::HtlcSuccess | ClaimPath::DirectTimeout | ClaimPath::DirectPreimage => {
+            derive_public_key(secp, &basepoints.htlc, &claim.point).ok()
+        }
+        ClaimPath::Anchor
+        | ClaimPath::ToLocalPenalty
+        | ClaimPath::OfferedPenalty
+        | ClaimPath::ReceivedPenalty
+        | ClaimPath::SecondLevelPenalty => Some(claim.point),
+    }
+}
+
+/// The script of a P2WPKH output of this key.
+pub(crate) fn p2wpkh(key: &Point) -> ScriptBuf {
+    crate::bolt3::to_remote_script_pubkey(crate::bolt3::ChannelType::StaticRemotekey, key)
+}

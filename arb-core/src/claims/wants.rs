@@ -1,0 +1,248 @@
+//! What a channel wants spent now, with all it takes to build and sign it: the claims of its contracts, and the children
+//! that pay for its commitment while that is unconfirmed.
+
+use crate::api::ids::ContractId;
+use crate::api::plan::ClaimPath;
+use crate::api::stage::ContractKind;
+use crate::api::units::Height;
+use crate::bolt3::{ChannelType, ClaimKind, INPUT_BASE_WEIGHT, claim_witness_weight, second_level_fee_sat};
+use crate::channel::ScriptsRequest;
+use crate::claims::{Want, child};
+use crate::resolver::{Claim, Stage};
+use crate::sweep::price::{WIDEST_OUTPUT_WEIGHT, dust_sat};
+use crate::sweep::terms::{Class, Parent, Pays, Stake, Terms};
+use crate::view::{ChannelView, Contract, ContractState};
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+use bitcoin::{OutPoint, ScriptBuf, TxIn};
+
+/// Everything that this channel wants spent at this tip.
+pub(crate) fn wants(view: &ChannelView<'_>) -> BTreeMap<OutPoint, Want> {
+    let wanted = |state: &ContractState| match state {
+        ContractState::Live(Stage::ClaimWanted(claim)) => Some((**claim).clone()),
+        ContractState::Live(Stage::Waiting { .. } | Stage::Contested { .. } | Stage::Spent { .. })
+        | ContractState::Done(_) => None,
+    };
+    let claims = view.contracts.iter().filter_map(|contract| wanted(&contract.state));
+    let mut wants: BTreeMap<OutPoint, Want> =
+        claims.map(|claim| (claim.outpoint, Want { claim, parent: None })).collect();
+    if view.close.is_none() {
+        wants.extend(child::children(view).into_iter().map(|want| (want.claim.outpoint, want)));
+    }
+    wants
+}
+
+/// Where sweeps of this close pay to. `None`: the wallet was not asked yet, or may still answer in this block; one that does
+/// not answer within a block delays nothing.
+pub(crate) fn sweep_script(view: &ChannelView<'_>) -> Option<ScriptBuf> {
+    match &view.channel.requests.scripts {
+        ScriptsRequest::Offered(script) => Some(script.clone()),
+        ScriptsRequest::Asked { at } if view.tip > *at => Some(view.channel.facts.fallback_script.clone()),
+        ScriptsRequest::Asked { .. } | ScriptsRequest::NotAsked => None,
+    }
+}
+
+/// A claim as the sweeper sees it.
+pub(crate) fn terms(view: &ChannelView<'_>, want: &Want, script: Option<&ScriptBuf>, spent: &ChildSpent) -> Terms {
+    let claim = &want.claim;
+    let channel_type = view.channel.facts.channel_type;
+    let pays = pays(claim.path, channel_type);
+    let script_len = claim.witness_script.as_ref().and_then(|script| u64::try_from(script.len()).ok());
+    let witness = claim_witness_weight(kind(claim.path), channel_type, script_len);
+    let stakes = match &want.parent {
+        Some(parent) => parent.stakes.clone(),
+        None => {
+            let budget_sat = match pays {
+                Pays::Signed => signed_fee_sat(view, claim),
+                Pays::FromWallet => budget_sat(view, claim, spent),
+                Pays::FromValue => {
+                    let dust = script.map_or(DUST_SAT, |script| dust_sat(script));
+                    budget_sat(view, claim, spent).min(claim.amount_sat.saturating_sub(dust))
+                }
+            };
+            [Stake { deadline: view.bumped_deadline(claim), budget_sat }].into()
+        }
+    };
+    Terms {
+        outpoint: claim.outpoint,
+        class: class(claim.path),
+        pays,
+        input_weight: INPUT_BASE_WEIGHT.saturating_add(witness),
+        // A second-level output is P2WSH.
+        output_weight: if is_second_level(claim.path) { WIDEST_OUTPUT_WEIGHT } else { 0 },
+        amount_sat: claim.amount_sat,
+        lock_time: claim.lock_time,
+        stakes,
+        parent: want
+            .parent
+            .as_ref()
+            .map(|parent| Parent { weight: parent.tx.weight().to_wu(), fee_sat: parent.fee_sat }),
+    }
+}
+
+/// The fee of a second-level transaction that the counterparty signed with ALL.
+fn signed_fee_sat(view: &ChannelView<'_>, claim: &Claim) -> u64 {
+    let commitment = view.close.as_ref().and_then(|close| close.commitment(&view.channel.set));
+    let feerate = commitment.map_or(0, |commitment| commitment.feerate_sat_per_kw);
+    second_level_fee_sat(view.channel.facts.channel_type, feerate, claim.path == ClaimPath::HtlcTimeout)
+}
+
+/// Whether a path is through a second-level transaction of ours.
+pub(super) const fn is_second_level(path: ClaimPath) -> bool {
+    match path {
+        ClaimPath::HtlcTimeout | ClaimPath::HtlcSuccess => true,
+        ClaimPath::ToLocal
+        | ClaimPath::ToRemote
+        | ClaimPath::SecondLevelOutput
+        | ClaimPath::DirectTimeout
+        | ClaimPath::DirectPreimage
+        | ClaimPath::Anchor
+        | ClaimPath::ToLocalPenalty
+        | ClaimPath::OfferedPenalty
+        | ClaimPath::ReceivedPenalty
+        | ClaimPath::SecondLevelPenalty => false,
+    }
+}
+
+/// The dust limit of the widest standard witness program, where the wallet's script is not known yet.
+const DUST_SAT: u64 = 330;
+
+/// What a claim may cost: its part of the value (replacement cycling must cost more than the HTLC), less what its commitment
+/// or its first stage was given already: no satoshi is budgeted twice.
+fn budget_sat(view: &ChannelView<'_>, claim: &Claim, spent: &ChildSpent) -> u64 {
+    if claim.path == ClaimPath::Anchor {
+        return 0;
+    }
+    if let Some(budget_sat) = view.bumped_budget(claim) {
+        return budget_sat.min(claim.amount_sat);
+    }
+    let whole = claim.amount_sat.checked_div(u64::from(view.policy.budget_divisor)).unwrap_or(0);
+    match claim.path {
+        ClaimPath::SecondLevelOutput => whole.saturating_sub(first_stage_sat(view, claim)),
+        ClaimPath::HtlcTimeout | ClaimPath::HtlcSuccess | ClaimPath::DirectTimeout | ClaimPath::DirectPreimage => {
+            whole.saturating_sub(spent.part_of(claim.amount_sat))
+        }
+        // The cheat shall not save anything by making it expensive.
+        ClaimPath::ToLocalPenalty
+        | ClaimPath::OfferedPenalty
+        | ClaimPath::ReceivedPenalty
+        | ClaimPath::SecondLevelPenalty => {
+            let near = claim.deadline.is_some_and(|deadline| view.tip.after(view.policy.penalty_split) >= deadline);
+            if near { claim.amount_sat } else { whole }
+        }
+        ClaimPath::ToLocal | ClaimPath::ToRemote | ClaimPath::Anchor => whole,
+    }
+}
+
+/// What the child of the confirmed commitment was given: it came out of the budgets of the claims that needed it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ChildSpent {
+    fee_sat: u64,
+    /// What all HTLC outputs of the commitment are worth.
+    htlcs_sat: u64,
+}
+
+impl ChildSpent {
+    /// One HTLC's part, by value.
+    fn part_of(&self, amount_sat: u64) -> u64 {
+        let part = u128::from(self.fee_sat).saturating_mul(u128::from(amount_sat));
+        let part = part.div_ceil(u128::from(self.htlcs_sat.max(1)));
+        u64::try_from(part).unwrap_or(u64::MAX)
+    }
+}
+
+/// What our second-level transaction paid for this output: its fee in equal parts.
+fn first_stage_sat(view: &ChannelView<'_>, claim: &Claim) -> u64 {
+    let channel = view.channel;
+    let Some(kept) = channel.chain.kept.get(&claim.outpoint.txid) else { return 0 };
+    let of_input = |outpoint: &OutPoint| {
+        let claimed = || channel.chain.output(outpoint).map(|output| output.value.to_sat());
+        channel.coin_value_sat(outpoint).or_else(claimed).unwrap_or(0)
+    };
+    let inputs = kept.tx.input.iter().map(|input| of_input(&input.previous_output)).fold(0, u64::saturating_add);
+    let outputs = kept.tx.output.iter().map(|output| output.value.to_sat()).fold(0, u64::saturating_add);
+    let is_coin = |input: &&TxIn| channel.coin_value_sat(&input.previous_output).is_some();
+    let claims = kept.tx.input.iter().filter(|input| !is_coin(input)).count();
+    let claims = u64::try_from(claims).unwrap_or(u64::MAX).max(1);
+    inputs.saturating_sub(outputs).div_ceil(claims)
+}
+
+const fn class(path: ClaimPath) -> Class {
+    match path {
+        ClaimPath::HtlcTimeout | ClaimPath::HtlcSuccess | ClaimPath::DirectTimeout | ClaimPath::DirectPreimage => {
+            Class::Contested
+        }
+        ClaimPath::ToLocal | ClaimPath::ToRemote | ClaimPath::SecondLevelOutput => Class::Delayed,
+        ClaimPath::Anchor => Class::Anchor,
+        ClaimPath::ToLocalPenalty | ClaimPath::SecondLevelPenalty => Class::PenaltySafe,
+        ClaimPath::OfferedPenalty | ClaimPath::ReceivedPenalty => Class::PenaltyRaced,
+    }
+}
+
+/// Where the fee of a path comes from.
+pub(crate) const fn pays(path: ClaimPath, channel_type: ChannelType) -> Pays {
+    match (path, channel_type) {
+        (ClaimPath::HtlcTimeout | ClaimPath::HtlcSuccess, ChannelType::StaticRemotekey) => Pays::Signed,
+        (ClaimPath::HtlcTimeout | ClaimPath::HtlcSuccess, ChannelType::AnchorsZeroFeeHtlcTx)
+        | (ClaimPath::Anchor, _) => Pays::FromWallet,
+        (
+            ClaimPath::ToLocal
+            | ClaimPath::ToRemote
+            | ClaimPath::SecondLevelOutput
+            | ClaimPath::DirectTimeout
+            | ClaimPath::DirectPreimage
+            | ClaimPath::ToLocalPenalty
+            | ClaimPath::OfferedPenalty
+            | ClaimPath::ReceivedPenalty
+            | ClaimPath::SecondLevelPenalty,
+            _,
+        ) => Pays::FromValue,
+    }
+}
+
+const fn kind(path: ClaimPath) -> ClaimKind {
+    match path {
+        ClaimPath::ToLocal => ClaimKind::ToLocalDelayed,
+        ClaimPath::ToRemote => ClaimKind::ToRemote,
+        ClaimPath::HtlcTimeout => ClaimKind::HtlcTimeout,
+        ClaimPath::HtlcSuccess => ClaimKind::HtlcSuccess,
+        ClaimPath::SecondLevelOutput => ClaimKind::SecondLevelDelayed,
+        ClaimPath::DirectTimeout => ClaimKind::DirectTimeout,
+        ClaimPath::DirectPreimage => ClaimKind::DirectPreimage,
+        ClaimPath::Anchor => ClaimKind::AnchorByKey,
+        ClaimPath::ToLocalPenalty => ClaimKind::ToLocalPenalty,
+        ClaimPath::OfferedPenalty => ClaimKind::OfferedPenalty,
+        ClaimPath::ReceivedPenalty => ClaimKind::ReceivedPenalty,
+        ClaimPath::SecondLevelPenalty => ClaimKind::SecondLevelPenalty,
+    }
+}
+
+impl ChannelView<'_> {
+    /// What was offered for a child of the commitment that confirmed, whether it confirms or not.
+    pub(crate) fn child_spent(&self) -> ChildSpent {
+        let outpoint = |contract: &Contract| match contract.id {
+            ContractId::Output(outpoint) => Some(outpoint),
+            ContractId::NoOutput(_) => None,
+        };
+        let of_kind = |kind| self.contracts.iter().filter(move |contract| contract.kind == kind);
+        let anchors: Vec<OutPoint> = of_kind(ContractKind::Anchor).filter_map(outpoint).collect();
+        let groups = self.channel.requests.desk.groups.values();
+        let children = groups.filter(|group| group.members.iter().any(|member| anchors.contains(member)));
+        let with_output = of_kind(ContractKind::Htlc).filter(|contract| outpoint(contract).is_some());
+        ChildSpent {
+            fee_sat: children.fold(0, |sum, group| sum.saturating_add(group.fee_sat)),
+            htlcs_sat: with_output.fold(0, |sum, contract| sum.saturating_add(contract.amount_sat)),
+        }
+    }
+
+    /// A claim's deadline, or an earlier one that the operator set.
+    fn bumped_deadline(&self, claim: &Claim) -> Option<Height> {
+        let bumped = self.channel.requests.bumps_of(&claim.outpoint).filter_map(|bump| bump.deadline).min();
+        [claim.deadline, bumped].into_iter().flatten().min()
+    }
+
+    /// The budget that the operator set for a claim.
+    fn bumped_budget(&self, claim: &Claim) -> Option<u64> {
+        self.channel.requests.bumps_of(&claim.outpoint).filter_map(|bump| bump.budget_sat).max()
+    }
+}

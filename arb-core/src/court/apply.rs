@@ -1,0 +1,398 @@
+//! The only place where heard events and conclusions are applied to a draft, and where a draft becomes the court.
+
+use crate::api::event::{Block, ChannelOpened, Disconnected, Event, RemoteCommitmentSigned, Signed, Tip};
+use crate::api::facts::ChannelFacts;
+use crate::api::ids::{ChannelId, ChannelIndex};
+use crate::api::notice::Notice;
+use crate::api::past::StoredCommitment;
+use crate::api::record::Record;
+use crate::api::reject::Mismatch;
+use crate::api::units::{Blocks, Height};
+use crate::channel::{ChannelArbitrator, Level};
+use crate::claims::sign::{complete_commitment, complete_sweep};
+use crate::claims::wants::wants;
+use crate::court::ChainArbitrator;
+use crate::court::draft::{Draft, View};
+use crate::view::ChannelView;
+use crate::view::explain::Explained;
+use alloc::boxed::Box;
+use alloc::collections::BTreeSet;
+use alloc::vec::Vec;
+use bitcoin::Transaction;
+use bitcoin::secp256k1::Secp256k1;
+
+impl Draft {
+    /// A channel's copy, made at the first touch. `None`: there is no such channel, or its row is newer than this frame
+    /// (a checkpoint's rows may be).
+    fn touch(&mut self, base: &ChainArbitrator, index: ChannelIndex) -> Option<&mut ChannelArbitrator> {
+        let caught_up = self.state.is_caught_up();
+        if let alloc::collections::btree_map::Entry::Vacant(vacant) = self.channels.entry(index) {
+            let channel = base.channel(index).filter(|channel| channel.changed_at < self.state.sequence)?;
+            vacant.insert(Some(channel.clone()));
+        }
+        let channel = self.channels.get_mut(&index)?.as_mut()?;
+        if !self.touched.contains_key(&index) {
+            let before = if self.explains && !channel.chain.kept.is_empty() {
+                Explained::of(&ChannelView::new(channel, channel.seen, &self.policy_before))
+            } else {
+                Explained::default()
+            };
+            self.touched.insert(index, before);
+        }
+        channel.seen = self.state.tip.height;
+        // Whatever made it worth a look while blocks are missing is worth another when they are there (R11): not only an
+        // alarm, but a preimage whose deadline is past, or a close.
+        channel.deferred = !caught_up;
+        Some(channel)
+    }
+
+    /// Applies a heard event, and answers what the log keeps of it: a block is reduced to the transactions that matter.
+    pub(crate) fn apply_heard(&mut self, base: &ChainArbitrator, event: &Event) -> Event {
+        match event {
+            Event::BlockConnected(block) => return self.connect(base, block),
+            Event::BlockDisconnected(block) => self.disconnect(base, block),
+            Event::Genesis(genesis) => {
+                self.state.tip = genesis.tip;
+                self.state.best_height = genesis.tip.height;
+                self.state.policy = genesis.policy.clone();
+                self.state.genesis = Some(genesis.clone());
+            }
+            Event::PolicySet(policy) => {
+                self.state.policy = policy.clone();
+                // Every deadline may have moved. Rare, and an operator's act: the one event that costs all channels.
+                let all: BTreeSet<_> =
+                    base.channels().map(|(index, _)| index).chain(self.channels.keys().copied()).collect();
+                self.touch_all(base, all);
+            }
+            Event::Started(started) => {
+                self.state.hear_started(started);
+                self.wake_deferred(base);
+            }
+            Event::FeesEstimated(fees) => {
+                self.state.fees = Some((fees.clone(), self.state.tip.height));
+                let wanting = self.undrafted(base.indexes.uneconomic());
+                let drafted = self.drafted(|channel| channel.waits_for_fees());
+                self.touch_all(base, wanting.into_iter().chain(drafted));
+            }
+            Event::ChannelOpened(opened) => {
+                let ChannelOpened { facts, standing } = (**opened).clone();
+                self.open(base, facts, standing);
+            }
+            Event::ChannelRestored(facts) => {
+                let index = self.open(base, (**facts).clone(), crate::api::facts::Standing::default());
+                if let Some(channel) = self.touch(base, index) {
+                    channel.ratchet.outdated = true;
+                }
+            }
+            Event::MempoolSeen { tx } => self.mempool(base, tx),
+            Event::PreimageLearned { preimage, usable_for } => {
+                let tip = self.state.tip.height;
+                for key in usable_for {
+                    self.with(base, &key.channel, |channel| channel.hear_usable(key.htlc, *preimage, tip));
+                }
+            }
+            Event::Signed(signed) => self.signed(base, signed),
+            Event::Performed { channel, id } => self.performed(base, channel, id),
+            Event::ChannelSignals { .. }
+            | Event::LocalCommitmentSigned(_)
+            | Event::RemoteCommitmentSigned(_)
+            | Event::RemoteRevoked(_)
+            | Event::HtlcGivenUp { .. }
+            | Event::UpstreamAcknowledged { .. }
+            | Event::PeerStateSeen { .. }
+            | Event::CloseRequested { .. }
+            | Event::ClosingSigned(_)
+            | Event::ChannelForgotten { .. }
+            | Event::Scanned(_)
+            | Event::BroadcastAnswered { .. }
+            | Event::SigningRefused { .. }
+            | Event::ScriptsOffered { .. }
+            | Event::FeeInputsOffered(_)
+            | Event::FeeInputsRefused { .. }
+            | Event::RevokedLoaded { .. }
+            | Event::BumpRequested { .. } => self.apply_to_channel(base, event),
+            // Nothing to keep.
+            Event::Failed { .. } => {}
+        }
+        event.clone()
+    }
+
+    fn with(&mut self, base: &ChainArbitrator, id: &ChannelId, change: impl FnOnce(&mut ChannelArbitrator)) {
+        let index = View::new(base, self).index_of(id);
+        if let Some(channel) = index.and_then(|index| self.touch(base, index)) {
+            change(channel);
+        }
+    }
+
+    /// The events that are about one channel and change nothing else.
+    fn apply_to_channel(&mut self, base: &ChainArbitrator, event: &Event) {
+        let suspicions = self.state.suspicions;
+        match event {
+            Event::LocalCommitmentSigned(heard) => {
+                self.with(base, &heard.update.channel, |channel| channel.hear_local_signed(heard));
+            }
+            Event::RemoteCommitmentSigned(heard) => {
+                self.remote_signed(base, heard);
+            }
+            Event::RemoteRevoked(heard) => self.with(base, &heard.channel, |channel| channel.hear_revoked(heard)),
+            Event::ChannelSignals { channel, short_channel_id } => {
+                self.with(base, channel, |channel| channel.short_channel_id = Some(*short_channel_id));
+            }
+            Event::HtlcGivenUp { htlc } => self.with(base, &htlc.channel, |channel| {
+                channel.ratchet.given_up.insert(htlc.htlc);
+            }),
+            Event::UpstreamAcknowledged { htlc, outcome } => {
+                self.with(base, &htlc.channel, |channel| channel.hear_acknowledged(htlc.htlc, *outcome));
+            }
+            Event::PeerStateSeen { channel, peer } => self.with(base, channel, |channel| match peer {
+                crate::api::event::PeerState::Current => channel.ratchet.cleared = suspicions,
+                crate::api::event::PeerState::WeAreBehind => channel.ratchet.outdated = true,
+            }),
+            Event::CloseRequested { channel, why } => self.with(base, channel, |channel| {
+                channel.ratchet.close_requested.get_or_insert(*why);
+            }),
+            Event::ClosingSigned(heard) => self.with(base, &heard.channel, |channel| channel.hear_closing(heard)),
+            Event::ChannelForgotten { channel } => {
+                self.with(base, channel, |channel| channel.ratchet.forgotten = true);
+            }
+            Event::Scanned(heard) => {
+                self.with(base, &heard.channel, |channel| channel.hear_scanned(heard));
+                self.note_channel(base, &heard.channel);
+            }
+            Event::BroadcastAnswered { channel, txid, answer } => {
+                self.with(base, channel, |channel| channel.hear_broadcast(txid, *answer));
+            }
+            Event::SigningRefused { channel, request, .. } => self.with(base, channel, |channel| {
+                channel.requests.refused.insert(*request);
+            }),
+            Event::ScriptsOffered { channel, script, .. } => {
+                self.with(base, channel, |channel| channel.hear_script(script));
+            }
+            Event::FeeInputsOffered(heard) => {
+                self.with(base, &heard.channel, |channel| channel.hear_fee_inputs(heard));
+                self.note_channel(base, &heard.channel);
+            }
+            Event::FeeInputsRefused { channel, request, missing_sat } => {
+                self.with(base, channel, |channel| channel.hear_fee_inputs_refused(request, *missing_sat));
+            }
+            Event::RevokedLoaded { channel, number, candidates } => {
+                self.with(base, channel, |channel| channel.hear_revoked_loaded(*number, candidates));
+            }
+            Event::BumpRequested { channel, outpoint, bump } => {
+                self.with(base, channel, |channel| channel.hear_bump(*outpoint, bump));
+            }
+            Event::Genesis(_)
+            | Event::PolicySet(_)
+            | Event::Started(_)
+            | Event::ChannelOpened(_)
+            | Event::ChannelRestored(_)
+            | Event::PreimageLearned { .. }
+            | Event::BlockConnected(_)
+            | Event::BlockDisconnected(_)
+            | Event::MempoolSeen { .. }
+            | Event::FeesEstimated(_)
+            | Event::Signed(_)
+            | Event::Performed { .. }
+            | Event::Failed { .. } => {}
+        }
+    }
+
+    fn open(
+        &mut self,
+        base: &ChainArbitrator,
+        facts: ChannelFacts,
+        standing: crate::api::facts::Standing,
+    ) -> ChannelIndex {
+        let index = ChannelIndex::new(self.state.next_index);
+        self.state.next_index = self.state.next_index.saturating_add(1);
+        self.ids.insert(facts.id, index);
+        // A checkpoint's row may have the channel already.
+        if base.channel(index).is_none() {
+            let mut channel = ChannelArbitrator::new(facts, standing, self.state.tip.height);
+            channel.deferred = !self.state.is_caught_up();
+            // A suspicion is about what the journal had: this channel was told after it.
+            channel.ratchet.cleared = self.state.suspicions;
+            self.parents.extend(channel.facts.fundings.iter().map(|funding| (funding.outpoint.txid, index)));
+            self.channels.insert(index, Some(channel));
+            self.note_watched(index);
+            self.touched.insert(index, Explained::default());
+        }
+        index
+    }
+
+    fn remote_signed(&mut self, base: &ChainArbitrator, heard: &RemoteCommitmentSigned) {
+        let Some(index) = View::new(base, self).index_of(&heard.update.channel) else { return };
+        if let Some(channel) = self.touch(base, index) {
+            let row = channel.hear_remote_signed(heard);
+            self.commitments.push(StoredCommitment { channel: index, number: heard.update.number, row });
+        }
+    }
+
+    fn note_channel(&mut self, base: &ChainArbitrator, id: &ChannelId) {
+        if let Some(index) = View::new(base, self).index_of(id) {
+            self.note_watched(index);
+        }
+    }
+
+    /// Adds what a drafted channel watches now to the draft's own index.
+    fn note_watched(&mut self, index: ChannelIndex) {
+        if let Some(Some(channel)) = self.channels.get(&index) {
+            self.watched.extend(channel.watched().into_iter().map(|outpoint| (outpoint, index)));
+        }
+    }
+
+    fn connect(&mut self, base: &ChainArbitrator, block: &Block) -> Event {
+        self.state.tip = Tip { height: block.height, hash: block.hash };
+        self.state.best_height = block.best_height;
+        let mut kept = Vec::new();
+        for tx in &block.txs {
+            if self.hear_tx(base, block.height, tx) {
+                kept.push(tx.clone());
+            }
+        }
+        let ringing = self.undrafted(base.indexes.alarms(block.height));
+        let policy = self.state.policy.clone();
+        let drafted = self.drafted(|channel| {
+            ChannelView::new(channel, channel.seen, &policy).alarm().is_some_and(|alarm| alarm <= block.height)
+        });
+        self.touch_all(base, ringing.into_iter().chain(drafted));
+        self.wake_deferred(base);
+        Event::BlockConnected(Box::new(Block { txs: kept, ..*block }))
+    }
+
+    /// Gives a confirmed transaction to every channel that watches one of its inputs or waits for it; whether any does.
+    fn hear_tx(&mut self, base: &ChainArbitrator, height: Height, tx: &Transaction) -> bool {
+        let view = View::new(base, self);
+        let mut concerned: BTreeSet<ChannelIndex> = BTreeSet::new();
+        for input in &tx.input {
+            concerned.append(&mut view.watchers(&input.previous_output));
+        }
+        concerned.append(&mut view.parents(&tx.compute_txid()));
+        for index in &concerned {
+            if let Some(channel) = self.touch(base, *index) {
+                channel.hear_tx(height, tx);
+                // Within a block the index grows from transaction to transaction (R5).
+                self.note_watched(*index);
+            }
+        }
+        !concerned.is_empty()
+    }
+
+    fn disconnect(&mut self, base: &ChainArbitrator, block: &Disconnected) {
+        self.state.tip = Tip { height: block.height.before(Blocks::new(1)), hash: block.parent };
+        self.state.best_height = block.best_height;
+        let known = self.undrafted(base.indexes.heights(block.height));
+        let drafted = self.drafted(|channel| channel.knows_of(block.height));
+        for index in known.into_iter().chain(drafted) {
+            if let Some(channel) = self.touch(base, index) {
+                channel.disconnect(block.height);
+            }
+        }
+        self.wake_deferred(base);
+    }
+
+    fn mempool(&mut self, base: &ChainArbitrator, tx: &Transaction) {
+        let concerned: Vec<_> =
+            tx.input.iter().flat_map(|i| View::new(base, self).watchers(&i.previous_output)).collect();
+        for index in concerned {
+            let Some(channel) = self.touch(base, index) else { continue };
+            let closing = channel.is_closing(&tx.compute_txid(), tx);
+            if channel.level_of(tx) == Some(Level::Funding) && !closing {
+                channel.hear_seen(tx);
+            }
+        }
+    }
+
+    fn signed(&mut self, base: &ChainArbitrator, heard: &Signed) {
+        let (tip, policy) = (self.state.tip.height, self.state.policy.clone());
+        self.with(base, &heard.channel, |channel| {
+            let secp = Secp256k1::new();
+            let sweep = channel.sweep_asked(&heard.request);
+            if let Some((group, _, sweep)) = sweep {
+                let wants = wants(&ChannelView::new(channel, tip, &policy));
+                if let Ok(tx) = complete_sweep(&secp, channel, &wants, sweep, &heard.signatures) {
+                    channel.hear_sweep_signed(group, tx);
+                }
+            } else if let Some((funding, rebuilt)) = channel.commitment_asked(&secp, &heard.request) {
+                if let Ok(signature) = complete_commitment(&secp, &funding, &rebuilt, &heard.signatures) {
+                    channel.hear_commitment_signature(funding.outpoint, signature);
+                }
+            }
+            channel.requests.refused.remove(&heard.request);
+        });
+    }
+
+    fn performed(&mut self, base: &ChainArbitrator, id: &ChannelId, action: &crate::api::ids::ActionId) {
+        let Some(index) = View::new(base, self).index_of(id) else { return };
+        let Some(channel) = self.touch(base, index) else { return };
+        let over = matches!(channel.outbox.get(action), Some(Notice::Resolved(_)));
+        channel.hear_performed(action);
+        // Only now may its rows go (section 5).
+        if over {
+            self.channels.insert(index, None);
+        }
+    }
+
+    /// Once the tip is the best known block, everything that was touched on the way is judged (R11).
+    fn wake_deferred(&mut self, base: &ChainArbitrator) {
+        if self.state.is_caught_up() {
+            let deferred = self.undrafted(base.indexes.deferred());
+            let drafted = self.drafted(|channel| channel.deferred);
+            self.touch_all(base, deferred.into_iter().chain(drafted));
+        }
+    }
+
+    /// Channels of an index that the draft has no newer copy of.
+    fn undrafted(&self, indexed: impl Iterator<Item = ChannelIndex>) -> BTreeSet<ChannelIndex> {
+        indexed.filter(|index| !self.channels.contains_key(index)).collect()
+    }
+
+    /// Drafted channels with a property.
+    fn drafted(&self, has: impl Fn(&ChannelArbitrator) -> bool) -> Vec<ChannelIndex> {
+        let drafted = self.channels.iter().filter_map(|(index, channel)| Some((*index, channel.as_ref()?)));
+        drafted.filter(|(_, channel)| has(channel)).map(|(index, _)| index).collect()
+    }
+
+    fn touch_all(&mut self, base: &ChainArbitrator, all: impl IntoIterator<Item = ChannelIndex>) {
+        for index in all {
+            let _touched = self.touch(base, index);
+        }
+    }
+
+    /// Applies a conclusion.
+    pub(crate) fn apply(&mut self, base: &ChainArbitrator, record: &Record) -> Result<(), Mismatch> {
+        let sequence = self.state.sequence;
+        let tip = self.state.tip.height;
+        let ahead = base.channel(record.channel).is_some_and(|channel| channel.changed_at >= sequence);
+        let Some(channel) = self.touch(base, record.channel) else {
+            return if ahead { Ok(()) } else { Err(Mismatch::NoChannel { sequence }) };
+        };
+        channel.conclude(&record.what, tip).map_err(|what| Mismatch::Impossible { sequence, what })?;
+        if matches!(record.what, crate::api::record::Conclusion::SweepPlanned(_)) {
+            self.note_watched(record.channel);
+        }
+        Ok(())
+    }
+}
+
+impl ChainArbitrator {
+    /// Takes a draft over: the one place where the court changes.
+    pub(crate) fn absorb(&mut self, draft: Draft) {
+        let old_policy = core::mem::replace(&mut self.state, draft.state).policy;
+        let sequence = self.state.sequence;
+        if old_policy != self.state.policy {
+            // On recovery a channel's row may be ahead of this frame: then the draft has no copy of it.
+            let ahead = self.channels().map(|(index, _)| index).filter(|index| !draft.channels.contains_key(index));
+            for index in ahead.collect::<Vec<_>>() {
+                self.reindex(index, &old_policy);
+            }
+        }
+        for (index, channel) in draft.channels {
+            let channel = channel.map(|mut channel| {
+                channel.changed_at = sequence;
+                channel
+            });
+            self.put(index, channel, &old_policy);
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! The court as a person reads it: a channel's stage, its contracts, what each waits for, and what the sweeper does for them.
+
+use crate::api::event::BroadcastRejection;
+use crate::api::ids::{ChannelIndex, ContractId, HtlcRef};
+use crate::api::notice::{Alert, Notice};
+use crate::api::outcome::ContractOutcome;
+use crate::api::plan::{Ask, Plan};
+use crate::api::stage::{ContractKind, ResolverKind, Stage, StageRecord};
+use crate::api::units::Height;
+use crate::channel::ChannelArbitrator;
+use crate::claims::wants::wants;
+use crate::court::ChainArbitrator;
+use crate::view::ChannelView;
+use alloc::vec::Vec;
+use bitcoin::Txid;
+
+/// One channel, as it stands at the court's tip.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Docket {
+    /// The channel's stage.
+    pub stage: Stage,
+    /// What its contracts are still worth: everything that is not over.
+    pub limbo_sat: u64,
+    /// Every contract.
+    pub contracts: Vec<ContractStatus>,
+    /// Every transaction of ours that may still confirm, by number. Not those whose outputs are spent.
+    pub sweeps: Vec<SweepStatus>,
+    /// What the wallet is asked for, most urgent first.
+    pub coins_wanted: Vec<CoinsStatus>,
+    /// Alerts that were raised and not yet performed.
+    pub alerts: Vec<Alert>,
+    /// The next height at which the channel is judged.
+    pub alarm: Option<Height>,
+}
+
+/// One contract, as it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ContractStatus {
+    /// Which contract.
+    pub id: ContractId,
+    /// What kind of output.
+    pub kind: ContractKind,
+    /// The HTLC, if it is one.
+    pub htlc: Option<HtlcRef>,
+    /// Its amount.
+    pub amount_sat: u64,
+    /// The resolvers that it went through; the last one has it.
+    pub resolvers: Vec<ResolverKind>,
+    /// What it waits for, or how it ended.
+    pub stage: StageRecord,
+}
+
+/// One transaction of the sweeper, as it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SweepStatus {
+    /// What was decided: claims, coins, feerate, fee, and why it offers less than is wanted, if it does.
+    pub plan: Plan,
+    /// Its txid.
+    pub txid: Txid,
+    /// What its claims want by now, in satoshi per kiloweight: more than was planned for, once an operator has asked for more.
+    pub wanted_sat_per_kw: u32,
+    /// Whether the signer has answered.
+    pub signed: bool,
+    /// What the network said last, if that was a refusal.
+    pub trouble: Option<BroadcastRejection>,
+}
+
+/// One request to the wallet, as it stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CoinsStatus {
+    /// What is asked for.
+    pub ask: Ask,
+    /// How much the wallet lacks, if it said so.
+    pub missing_sat: Option<u64>,
+}
+
+impl ChainArbitrator {
+    /// A channel as a person reads it.
+    pub fn docket(&self, index: ChannelIndex) -> Option<Docket> {
+        let channel = self.channel(index)?;
+        let view = ChannelView::new(channel, self.state.tip.height, &self.state.policy);
+        let contracts: Vec<ContractStatus> = view
+            .contracts
+            .iter()
+            .map(|contract| ContractStatus {
+                id: contract.id,
+                kind: contract.kind,
+                htlc: contract.htlc,
+                amount_sat: contract.amount_sat,
+                resolvers: contract.resolvers.clone(),
+                stage: contract.stage_record(),
+            })
+            .collect();
+        let over = |stage: &StageRecord| matches!(stage, StageRecord::Done(_));
+        let worth = |contract: &ContractStatus| if over(&contract.stage) { 0 } else { contract.amount_sat };
+        let limbo_sat = contracts.iter().map(worth).fold(0, u64::saturating_add);
+        let (sweeps, coins_wanted) = sweeper(&view);
+        let (stage, alarm) = (view.stage(), view.alarm());
+        Some(Docket { stage, limbo_sat, contracts, sweeps, coins_wanted, alerts: alerts(channel), alarm })
+    }
+}
+
+/// What the sweeper does for claims that are still wanted.
+fn sweeper(view: &ChannelView<'_>) -> (Vec<SweepStatus>, Vec<CoinsStatus>) {
+    let requests = &view.channel.requests;
+    let wants = wants(view);
+    let live = requests.sweeps.values().filter(|state| {
+        let members = &state.sweep.plan.members;
+        !members.is_empty() && members.iter().all(|member| wants.contains_key(member))
+    });
+    let sweeps = live.map(|state| {
+        let plan = state.sweep.plan.clone();
+        let prices = plan.members.iter().filter_map(|member| requests.desk.price(member));
+        let wanted = prices.map(|price| price.wanted_sat_per_kw).fold(plan.wanted_sat_per_kw, u32::max);
+        SweepStatus {
+            plan,
+            txid: state.txid,
+            wanted_sat_per_kw: wanted,
+            signed: state.signed.is_some(),
+            trouble: state.rejected,
+        }
+    });
+    let asked = requests.desk.asked().into_iter().filter(|ask| wants.contains_key(&ask.owner));
+    let coins = asked.map(|ask| CoinsStatus { ask: *ask, missing_sat: requests.desk.missing_sat(&ask.owner) });
+    (sweeps.collect(), coins.collect())
+}
+
+fn alerts(channel: &ChannelArbitrator) -> Vec<Alert> {
+    let notices = channel.outbox.values();
+    let alert = |notice: &Notice| match notice {
+        Notice::Alert(alert) => Some(alert.clone()),
+        Notice::Freeze(_) | Notice::Report(_) | Notice::Release { .. } | Notice::Resolved(_) => None,
+    };
+    notices.filter_map(alert).collect()
+}
+
+impl ContractStatus {
+    /// How it ended, if it did.
+    pub const fn outcome(&self) -> Option<ContractOutcome> {
+        match self.stage {
+            StageRecord::Done(outcome) => Some(outcome),
+            StageRecord::Waiting { .. }
+            | StageRecord::Contested { .. }
+            | StageRecord::ClaimWanted
+            | StageRecord::Spent { .. } => None,
+        }
+    }
+}

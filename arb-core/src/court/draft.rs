@@ -1,0 +1,124 @@
+//! A step's draft: copies of just the channels that it touches (R2), and the [`View`] through which judgement reads court
+//! and draft together. Dropping a draft undoes everything.
+
+use crate::api::ids::{ChannelId, ChannelIndex, HtlcRef};
+use crate::api::past::StoredCommitment;
+use crate::api::policy::Policy;
+use crate::bolt3::PaymentHash;
+use crate::channel::ChannelArbitrator;
+use crate::court::ChainArbitrator;
+use crate::court::snapshot::Snapshot;
+use crate::view::explain::Explained;
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
+use bitcoin::{OutPoint, Txid};
+
+/// What a step will turn the court into.
+#[derive(Clone, Debug)]
+pub(crate) struct Draft {
+    pub(crate) state: Snapshot,
+    /// `None`: the channel leaves the court.
+    pub(crate) channels: BTreeMap<ChannelIndex, Option<ChannelArbitrator>>,
+    pub(crate) ids: BTreeMap<ChannelId, ChannelIndex>,
+    /// What this step added to the court's indexes; the channels confirm.
+    pub(crate) watched: BTreeSet<(OutPoint, ChannelIndex)>,
+    pub(crate) parents: BTreeSet<(Txid, ChannelIndex)>,
+    /// Rows of the log that belong to the frame (R15).
+    pub(crate) commitments: Vec<StoredCommitment>,
+    /// The channels that the entry in work touched, with what followed from them before it.
+    pub(super) touched: BTreeMap<ChannelIndex, Explained>,
+    /// A fold explains nothing.
+    pub(super) explains: bool,
+    /// The policy before the entry in work.
+    pub(super) policy_before: Policy,
+}
+
+impl Draft {
+    /// A draft of the frame after the court's last.
+    pub(crate) fn new(base: &ChainArbitrator, explains: bool) -> Self {
+        let mut state = base.state.clone();
+        state.sequence = state.sequence.saturating_add(1);
+        Self {
+            state,
+            channels: BTreeMap::new(),
+            ids: BTreeMap::new(),
+            watched: BTreeSet::new(),
+            parents: BTreeSet::new(),
+            commitments: Vec::new(),
+            touched: BTreeMap::new(),
+            explains,
+            policy_before: base.state.policy.clone(),
+        }
+    }
+
+    /// Ends an entry: the channels that it touched, with what followed from them before.
+    pub(crate) fn take_touched(&mut self) -> BTreeMap<ChannelIndex, Explained> {
+        if self.policy_before != self.state.policy {
+            self.policy_before = self.state.policy.clone();
+        }
+        core::mem::take(&mut self.touched)
+    }
+
+    /// The channels that the entry in work touched so far.
+    pub(crate) fn touched(&self) -> Vec<ChannelIndex> {
+        self.touched.keys().copied().collect()
+    }
+}
+
+/// The court and a step's draft, as judgement sees them: it never knows which of the two it reads.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct View<'a> {
+    base: &'a ChainArbitrator,
+    draft: &'a Draft,
+}
+
+impl<'a> View<'a> {
+    pub(crate) const fn new(base: &'a ChainArbitrator, draft: &'a Draft) -> Self {
+        Self { base, draft }
+    }
+
+    pub(crate) const fn court(self) -> &'a Snapshot {
+        &self.draft.state
+    }
+
+    pub(crate) fn channel(self, index: ChannelIndex) -> Option<&'a ChannelArbitrator> {
+        match self.draft.channels.get(&index) {
+            Some(drafted) => drafted.as_ref(),
+            None => self.base.channel(index),
+        }
+    }
+
+    pub(crate) fn index_of(self, id: &ChannelId) -> Option<ChannelIndex> {
+        let drafted = self.draft.ids.get(id).copied();
+        drafted.or_else(|| self.base.indexes.id(id)).filter(|index| self.channel(*index).is_some())
+    }
+
+    /// The channels that watch an outpoint, in rising order.
+    pub(crate) fn watchers(self, outpoint: &OutPoint) -> BTreeSet<ChannelIndex> {
+        let drafted = self.draft.watched.range((*outpoint, ChannelIndex::new(0))..);
+        let drafted = drafted.take_while(|(watched, _)| watched == outpoint).map(|(_, index)| *index);
+        let all = self.base.indexes.outpoint(outpoint).chain(drafted);
+        all.filter(|index| self.channel(*index).is_some_and(|channel| channel.watches(outpoint))).collect()
+    }
+
+    /// The channels whose funding a transaction carries.
+    pub(crate) fn parents(self, txid: &Txid) -> BTreeSet<ChannelIndex> {
+        let drafted = self.draft.parents.range((*txid, ChannelIndex::new(0))..);
+        let drafted = drafted.take_while(|(parent, _)| parent == txid).map(|(_, index)| *index);
+        let all = self.base.indexes.parent(txid).chain(drafted);
+        all.filter(|index| self.channel(*index).is_some_and(|channel| channel.watches_parent(txid))).collect()
+    }
+
+    /// Every HTLC that we sent with this hash, in any channel.
+    pub(crate) fn offered_with(self, hash: &PaymentHash) -> Vec<(ChannelIndex, HtlcRef)> {
+        let drafted = self.draft.channels.keys().copied();
+        let channels: BTreeSet<ChannelIndex> = self.base.indexes.hash(hash).chain(drafted).collect();
+        let mut out = Vec::new();
+        for index in channels {
+            let htlcs = self.channel(index).into_iter().flat_map(|channel| channel.htlcs.values());
+            let htlcs = htlcs.filter(|state| state.htlc.key.is_offered() && state.htlc.payment_hash == *hash);
+            out.extend(htlcs.map(|state| (index, state.htlc.key)));
+        }
+        out
+    }
+}

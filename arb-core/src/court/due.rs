@@ -1,0 +1,335 @@
+//! What is due, as a view of the state (R4): remember nothing, ask what is owed.
+
+use crate::api::action::Action;
+use crate::api::facts::{Funding, Side};
+use crate::api::ids::{ActionId, HtlcKey, htlc_bytes, outpoint_bytes};
+use crate::api::notice::Notice;
+use crate::api::outcome::Upstream;
+use crate::api::plan::Purse;
+use crate::api::stage::{CloseKind, ResolverKind};
+use crate::api::units::Height;
+use crate::channel::{ChannelArbitrator, Level, ScriptsRequest, SignedTx, ask_id, scripts_id};
+use crate::claims::Want;
+use crate::claims::child::{local_commitment, newest_funding};
+use crate::claims::sign::{commitment_request, sweep_request};
+use crate::claims::wants::wants;
+use crate::court::snapshot::Snapshot;
+use crate::resolver::Stage;
+use crate::view::{ChannelView, ContractState};
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
+use bitcoin::hashes::Hash;
+use bitcoin::secp256k1::Secp256k1;
+use bitcoin::{OutPoint, Transaction, Txid};
+use core::cmp::Reverse;
+
+/// What the court-wide state holds back for now.
+#[derive(Clone, Copy)]
+struct Hold {
+    /// The journal may be older than the node: nothing of ours is signed.
+    suspect: bool,
+    /// Blocks are being caught up: a give-up is not due (R11).
+    behind: bool,
+}
+
+/// Appends everything that is due for a channel now.
+pub(crate) fn actions(court: &Snapshot, channel: &ChannelArbitrator, out: &mut Vec<Action>) {
+    let view = ChannelView::new(channel, court.tip.height, &court.policy);
+    let hold = Hold { suspect: court.suspects(channel), behind: !court.is_caught_up() };
+    collect(&view, hold, out);
+}
+
+/// Puts what concerns the wallet into the order in which it has to be carried out: what is held first, for a wallet that
+/// forgot may offer it to somebody else; then the nearest deadline, then the greatest value.
+pub(crate) fn in_order(actions: &mut [Action]) {
+    actions.sort_by_key(|action| match action {
+        // An old release may still be due for coins that their claim was given again: what is held has the last word.
+        Action::ReleaseFeeInputs { .. } => (0, Height::new(0), Reverse(0)),
+        Action::HoldFeeInputs { .. } => (1, Height::new(0), Reverse(0)),
+        Action::RequestFeeInputs { deadline, value_sat, .. } => {
+            (3, deadline.unwrap_or(Height::MAX), Reverse(*value_sat))
+        }
+        Action::Watch { .. }
+        | Action::Broadcast { .. }
+        | Action::Sign(_)
+        | Action::RequestScripts { .. }
+        | Action::FreezeChannel { .. }
+        | Action::SettleUpstream { .. }
+        | Action::FailUpstream { .. }
+        | Action::AskForPreimage { .. }
+        | Action::LoadRevoked { .. }
+        | Action::Alert { .. }
+        | Action::ReportOutcome { .. }
+        | Action::ChannelResolved { .. } => (2, Height::new(0), Reverse(0)),
+    });
+}
+
+/// Whether anything could be due for a channel: what the index of owing channels holds.
+pub(crate) fn owes(view: &ChannelView<'_>) -> bool {
+    // Most channels most of the time: open, searched, silent.
+    let channel = view.channel;
+    if channel.ratchet.frozen.is_none()
+        && channel.outbox.is_empty()
+        && channel.chain.kept.is_empty()
+        && channel.chain.fundings.iter().all(|funding| funding.scanned)
+    {
+        return false;
+    }
+    let mut out = Vec::new();
+    collect(view, Hold { suspect: false, behind: false }, &mut out);
+    !out.is_empty()
+}
+
+fn collect(view: &ChannelView<'_>, hold: Hold, out: &mut Vec<Action>) {
+    watch(view, out);
+    notices(view.channel, out);
+    outcomes(view, hold, out);
+    match &view.close {
+        None => {
+            let wants = if view.channel.requests.desk.asked.is_empty() { BTreeMap::new() } else { wants(view) };
+            holds(view, out);
+            requests(view, &wants, out);
+            commitment(view, hold, out);
+        }
+        Some(_) => {
+            let wants = wants(view);
+            holds(view, out);
+            requests(view, &wants, out);
+            sweeps(view, &wants, out);
+            questions(view, out);
+            load(view, out);
+        }
+    }
+}
+
+/// A revoked commitment of which nothing is known but its number and its secret.
+fn load(view: &ChannelView<'_>, out: &mut Vec<Action>) {
+    let channel = view.channel;
+    let Some(close) = view.close.as_ref().filter(|close| close.loading) else { return };
+    if let (Some(number), Some(funding)) = (close.number, close.funding(&channel.facts)) {
+        out.push(Action::LoadRevoked {
+            id: ActionId::of("load revoked", &channel.facts.id, &[&number.to_le_bytes()]),
+            channel: channel.facts.id,
+            funding: funding.outpoint,
+            number,
+        });
+    }
+}
+
+/// Every output below a funding spend is searched for, also in the past (R5).
+fn watch(view: &ChannelView<'_>, out: &mut Vec<Action>) {
+    let channel = view.channel;
+    let id = |parent: &Txid| ActionId::of("watch", &channel.facts.id, &[&parent.to_byte_array()]);
+    let fundings = channel.facts.fundings.iter().zip(&channel.chain.fundings);
+    let parents: BTreeSet<Txid> =
+        fundings.filter(|(_, facts)| !facts.scanned).map(|(funding, _)| funding.outpoint.txid).collect();
+    for parent in parents {
+        let of_parent = || channel.facts.fundings.iter().filter(|funding| funding.outpoint.txid == parent);
+        let script =
+            |funding: &Funding| crate::bolt3::funding_redeem_script(&funding.local_key, &funding.remote_key).to_p2wsh();
+        out.push(Action::Watch {
+            id: id(&parent),
+            channel: channel.facts.id,
+            parent,
+            outpoints: of_parent().map(|funding| funding.outpoint).collect(),
+            scripts: of_parent().map(script).collect(),
+            from: channel.facts.watch_from,
+        });
+    }
+    for (txid, kept) in &channel.chain.kept {
+        let outputs = (0..).zip(&kept.tx.output).map(|(vout, output)| (OutPoint { txid: *txid, vout }, output));
+        let outputs: Vec<_> = outputs.filter(|(outpoint, _)| channel.watches(outpoint)).collect();
+        if !kept.scanned && kept.level != Level::Second && !outputs.is_empty() {
+            out.push(Action::Watch {
+                id: id(txid),
+                channel: channel.facts.id,
+                parent: *txid,
+                outpoints: outputs.iter().map(|(outpoint, _)| *outpoint).collect(),
+                scripts: outputs.iter().map(|(_, output)| output.script_pubkey.clone()).collect(),
+                from: kept.height,
+            });
+        }
+    }
+}
+
+fn notices(channel: &ChannelArbitrator, out: &mut Vec<Action>) {
+    let of = channel.facts.id;
+    out.extend(channel.outbox.iter().map(|(id, notice)| match notice {
+        Notice::Freeze(why) => Action::FreezeChannel { id: *id, channel: of, why: *why },
+        Notice::Alert(alert) => Action::Alert { id: *id, channel: of, alert: alert.clone() },
+        Notice::Report(report) => Action::ReportOutcome { id: *id, channel: of, report: report.clone() },
+        Notice::Release { owner, coins, .. } => {
+            Action::ReleaseFeeInputs { id: *id, channel: of, owner: *owner, coins: coins.clone() }
+        }
+        Notice::Resolved(sheet) => Action::ChannelResolved { id: *id, channel: of, sheet: *sheet },
+    }));
+}
+
+/// The outbox of origins: until the node acknowledges (B52).
+fn outcomes(view: &ChannelView<'_>, hold: Hold, out: &mut Vec<Action>) {
+    let channel = view.channel;
+    for (htlc, released) in &channel.ratchet.released {
+        let (None, Some(state)) = (released.acknowledged, channel.htlcs.get(htlc)) else { continue };
+        let key = HtlcKey { channel: channel.facts.id, htlc: *htlc };
+        let id = |tag| ActionId::of(tag, &channel.facts.id, &[&htlc_bytes(htlc)]);
+        let tag = state.htlc.tag.clone();
+        match released.outcome {
+            Upstream::Settled(preimage) => {
+                out.push(Action::SettleUpstream { id: id("settle"), htlc: key, preimage, tag });
+            }
+            Upstream::Failed(why) if why.is_give_up() && hold.behind => {}
+            Upstream::Failed(why) => out.push(Action::FailUpstream { id: id("fail"), htlc: key, why, tag }),
+        }
+    }
+}
+
+/// The commitment, while nothing has spent the funding: ours signed, then sent in every block (BOLT 5 F6), with its child as
+/// soon as there is one; theirs, once seen, only with its child.
+fn commitment(view: &ChannelView<'_>, hold: Hold, out: &mut Vec<Action>) {
+    let channel = view.channel;
+    let ratchet = &channel.ratchet;
+    let secp = Secp256k1::new();
+    let with_child = if hold.suspect { BTreeSet::new() } else { children(view, out) };
+    if !ratchet.went_to_chain || ratchet.outdated || hold.suspect {
+        return;
+    }
+    let (Some(local), Some((_, funding))) = (&channel.set.local, newest_funding(channel)) else { return };
+    match local_commitment(channel, &secp) {
+        Some((_, rebuilt, tx)) => {
+            if !with_child.contains(&rebuilt.built.txid) {
+                out.push(broadcast(view, [tx].into(), rebuilt.built.fee_sat));
+            }
+        }
+        None => {
+            let rebuilt = channel.rebuild(&secp, Side::Local, &local.commitment, funding, &[]);
+            out.extend(rebuilt.map(|rebuilt| Action::Sign(commitment_request(channel, funding, &rebuilt))));
+        }
+    }
+}
+
+/// Children of commitments that are unconfirmed, each in one package with its parent; the parents that are sent so.
+fn children(view: &ChannelView<'_>, out: &mut Vec<Action>) -> BTreeSet<Txid> {
+    let channel = view.channel;
+    let mut parents = BTreeSet::new();
+    if channel.requests.sweeps.is_empty() {
+        return parents;
+    }
+    let wants = wants(view);
+    for state in channel.requests.sweeps.values() {
+        let parent = state.sweep.plan.members.first().and_then(|member| wants.get(member)?.parent.as_ref());
+        let Some(parent) = parent else { continue };
+        if state.signed.is_none() {
+            out.extend(sweep_request(channel, &wants, state).map(Action::Sign));
+        }
+        if let Some(child) = state.signed.as_ref().or(state.before.as_ref()) {
+            let txs = [parent.tx.clone(), child.0.clone()];
+            out.push(broadcast(view, txs.into(), state.sweep.plan.fee_sat));
+            // Refused for whatever reason: the commitment is sent alone as well.
+            if state.rejected.is_none() {
+                parents.insert(parent.tx.compute_txid());
+            }
+        }
+    }
+    parents
+}
+
+/// Sends transactions; `fee_sat` is the last one's.
+fn broadcast(view: &ChannelView<'_>, txs: Vec<Transaction>, fee_sat: u64) -> Action {
+    let channel = view.channel.facts.id;
+    let last = txs.last();
+    // What it really pays: trimmed HTLCs are fee, and signatures are shorter than planned for.
+    let feerate = fee_sat.saturating_mul(1000).div_ceil(last.map_or(1, |tx| tx.weight().to_wu()).max(1));
+    let max_feerate_sat_per_kw = u32::try_from(feerate).unwrap_or(u32::MAX);
+    let txid = last.map_or([0; 32], |tx| tx.compute_txid().to_byte_array());
+    let id = ActionId::of("broadcast", &channel, &[&txid, &view.tip.get().to_le_bytes()]);
+    Action::Broadcast { id, channel, txs, max_feerate_sat_per_kw }
+}
+
+fn requests(view: &ChannelView<'_>, wants: &BTreeMap<OutPoint, Want>, out: &mut Vec<Action>) {
+    let channel = view.channel;
+    if let ScriptsRequest::Asked { .. } = channel.requests.scripts {
+        out.push(Action::RequestScripts { id: scripts_id(channel), channel: channel.facts.id });
+    }
+    for ask in channel.requests.desk.asked().into_iter().filter(|ask| wants.contains_key(&ask.owner)) {
+        out.push(Action::RequestFeeInputs {
+            id: ask_id(channel, ask),
+            channel: channel.facts.id,
+            owner: ask.owner,
+            amount_sat: ask.amount_sat,
+            feerate_sat_per_kw: ask.feerate_sat_per_kw,
+            deadline: ask.deadline,
+            value_sat: ask.value_sat,
+        });
+    }
+}
+
+/// Coins are held until their group is dropped, or its outputs are spent beyond recall (B49, B56).
+fn holds(view: &ChannelView<'_>, out: &mut Vec<Action>) {
+    let channel = view.channel;
+    let mut hold = |owner: OutPoint, purse: &Purse| {
+        let coins: Vec<OutPoint> = purse.coins.iter().map(|coin| coin.outpoint).collect();
+        if !coins.is_empty() {
+            let bytes: Vec<[u8; 36]> = coins.iter().map(outpoint_bytes).collect();
+            let id = ActionId::of("hold", &channel.facts.id, &[&outpoint_bytes(&owner), &bytes.concat()]);
+            out.push(Action::HoldFeeInputs { id, channel: channel.facts.id, owner, coins });
+        }
+    };
+    for group in channel.requests.desk.groups.values() {
+        let irrevocable = group.members.iter().all(|member| {
+            let spend = view.spends.get(member);
+            spend.is_some_and(|spend| view.tip.buries(spend.height, view.policy.forget_depth))
+        });
+        if let (Some(owner), false) = (group.members.first(), irrevocable) {
+            hold(*owner, &group.purse);
+        }
+    }
+    for (owner, purse) in &channel.requests.desk.purses {
+        hold(*owner, purse);
+    }
+}
+
+/// Planned transactions: signatures asked for, and sent while their claims are wanted.
+fn sweeps(view: &ChannelView<'_>, wants: &BTreeMap<OutPoint, Want>, out: &mut Vec<Action>) {
+    let channel = view.channel;
+    for state in channel.requests.sweeps.values() {
+        let members = &state.sweep.plan.members;
+        if members.is_empty() || !members.iter().all(|member| wants.contains_key(member)) {
+            continue;
+        }
+        if state.signed.is_none() {
+            out.extend(sweep_request(channel, wants, state).map(Action::Sign));
+        }
+        // A claim that has left the group may be none any more: a reorg took away what it would have spent.
+        let is_there = |outpoint: &OutPoint| wants.contains_key(outpoint) || channel.coin_value_sat(outpoint).is_some();
+        let is_whole = |before: &&SignedTx| before.0.input.iter().all(|input| is_there(&input.previous_output));
+        if let Some(signed) = state.signed.as_ref().or_else(|| state.before.as_ref().filter(is_whole)) {
+            out.push(broadcast(view, [signed.0.clone()].into(), state.sweep.plan.fee_sat));
+        }
+    }
+}
+
+/// A received HTLC whose output is live and whose preimage nobody has: ask.
+fn questions(view: &ChannelView<'_>, out: &mut Vec<Action>) {
+    let channel = view.channel;
+    if view.close.as_ref().is_some_and(|close| close.kind == CloseKind::Mutual) {
+        return;
+    }
+    for contract in &view.contracts {
+        let contested = matches!(contract.state, ContractState::Live(Stage::Contested { .. }));
+        let (true, Some(htlc)) = (contested, contract.htlc) else { continue };
+        let Some(state) = channel.htlcs.get(&htlc) else { continue };
+        if contract.resolvers.last() == Some(&ResolverKind::IncomingContest) && state.irrevocable {
+            out.push(Action::AskForPreimage {
+                id: ActionId::of("ask", &channel.facts.id, &[&htlc_bytes(&htlc)]),
+                htlc: HtlcKey { channel: channel.facts.id, htlc },
+                until: last_use(state.htlc.cltv_expiry),
+                tag: state.htlc.tag.clone(),
+            });
+        }
+    }
+}
+
+/// A preimage is of use until the counterparty's timeout can confirm, and after that for as long as it has not.
+const fn last_use(expiry: Height) -> Height {
+    expiry
+}

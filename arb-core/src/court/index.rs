@@ -1,0 +1,236 @@
+//! Indexes carry the cost (R5): what a block or a transaction concerns is found without looking at channels it does not.
+//!
+//! Every row is a pure function of one channel and the policy, and [`Indexes::replace`] is the only mutator. The
+//! outpoint index is a *multiset* of (32-bit fingerprint, channel), confirmed by the channel: never a map keyed by a
+//! truncated txid, where a ground collision would un-watch somebody's channel. Nothing is ever iterated in hash order.
+
+use crate::api::ids::{ChannelId, ChannelIndex};
+use crate::api::policy::Policy;
+use crate::api::units::Height;
+use crate::bolt3::PaymentHash;
+use crate::channel::ChannelArbitrator;
+use crate::court::due;
+use crate::view::ChannelView;
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
+use bitcoin::hashes::Hash;
+use bitcoin::{OutPoint, Txid};
+use hashbrown::HashTable;
+
+/// Everything the indexes hold for one channel.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Row {
+    id: Option<ChannelId>,
+    outpoints: Vec<u32>,
+    parents: Vec<u32>,
+    hashes: Vec<u32>,
+    alarm: Option<Height>,
+    heights: Vec<Height>,
+    owes: bool,
+    deferred: bool,
+    uneconomic: bool,
+}
+
+impl Row {
+    fn of(channel: &ChannelArbitrator, policy: &Policy) -> Self {
+        let view = ChannelView::new(channel, channel.seen, policy);
+        let sorted = |mut prints: Vec<u32>| {
+            prints.sort_unstable();
+            prints
+        };
+        let offered = channel.htlcs.values().filter(|state| state.htlc.key.is_offered());
+        Self {
+            id: Some(channel.facts.id),
+            outpoints: sorted(channel.watched().iter().map(print_outpoint).collect()),
+            parents: sorted(channel.facts.fundings.iter().map(|f| print_txid(&f.outpoint.txid)).collect()),
+            hashes: sorted(offered.map(|state| print_hash(&state.htlc.payment_hash)).collect()),
+            alarm: view.alarm(),
+            heights: channel.heights(),
+            owes: due::owes(&view),
+            deferred: channel.deferred,
+            uneconomic: channel.waits_for_fees(),
+        }
+    }
+}
+
+/// A multiset of (fingerprint, channel).
+#[derive(Clone, Debug, Default)]
+struct Fingerprints(HashTable<(u32, ChannelIndex)>);
+
+impl Fingerprints {
+    /// Both lists are sorted: only the difference costs anything.
+    fn replace(&mut self, index: ChannelIndex, old: &[u32], new: &[u32]) {
+        let (mut old, mut new) = (old.iter().copied().peekable(), new.iter().copied().peekable());
+        loop {
+            match (old.peek().copied(), new.peek().copied()) {
+                (None, None) => return,
+                (Some(a), Some(b)) if a == b => {
+                    old.next();
+                    new.next();
+                }
+                (Some(a), b) if b.is_none_or(|b| a < b) => {
+                    self.remove(a, index);
+                    old.next();
+                }
+                (_, Some(b)) => {
+                    self.0.insert_unique(spread(b), (b, index), |(print, _)| spread(*print));
+                    new.next();
+                }
+                // A smaller or lone `a` was taken above.
+                (Some(_), None) => return,
+            }
+        }
+    }
+
+    fn remove(&mut self, print: u32, index: ChannelIndex) {
+        if let Ok(entry) = self.0.find_entry(spread(print), |entry| *entry == (print, index)) {
+            entry.remove();
+        }
+    }
+
+    /// The channels that may be meant, in rising order.
+    fn get(&self, print: u32) -> impl Iterator<Item = ChannelIndex> {
+        let hits = self.0.iter_hash(spread(print)).filter(move |(other, _)| *other == print);
+        let channels: BTreeSet<ChannelIndex> = hits.map(|(_, index)| *index).collect();
+        channels.into_iter()
+    }
+
+    /// In order, for comparison only.
+    fn sorted(&self) -> Vec<(u32, ChannelIndex)> {
+        let mut all: Vec<_> = self.0.iter().copied().collect();
+        all.sort_unstable();
+        all
+    }
+}
+
+/// All indexes of a court.
+#[derive(Clone, Debug, Default)]
+pub struct Indexes {
+    ids: BTreeMap<ChannelId, ChannelIndex>,
+    outpoints: Fingerprints,
+    parents: Fingerprints,
+    hashes: Fingerprints,
+    alarms: BTreeSet<(Height, ChannelIndex)>,
+    heights: BTreeSet<(Height, ChannelIndex)>,
+    owing: BTreeSet<ChannelIndex>,
+    deferred: BTreeSet<ChannelIndex>,
+    uneconomic: BTreeSet<ChannelIndex>,
+}
+
+impl PartialEq for Indexes {
+    fn eq(&self, other: &Self) -> bool {
+        self.ids == other.ids
+            && self.outpoints.sorted() == other.outpoints.sorted()
+            && self.parents.sorted() == other.parents.sorted()
+            && self.hashes.sorted() == other.hashes.sorted()
+            && self.alarms == other.alarms
+            && self.heights == other.heights
+            && self.owing == other.owing
+            && self.deferred == other.deferred
+            && self.uneconomic == other.uneconomic
+    }
+}
+
+impl Eq for Indexes {}
+
+impl Indexes {
+    /// Takes a channel's predecessor out and the channel in: the only place where indexes change.
+    pub(crate) fn replace(
+        &mut self,
+        index: ChannelIndex,
+        old: Option<&ChannelArbitrator>,
+        new: Option<&ChannelArbitrator>,
+        policy: (&Policy, &Policy),
+    ) {
+        let old = old.map(|channel| Row::of(channel, policy.0)).unwrap_or_default();
+        let new = new.map(|channel| Row::of(channel, policy.1)).unwrap_or_default();
+        self.outpoints.replace(index, &old.outpoints, &new.outpoints);
+        self.parents.replace(index, &old.parents, &new.parents);
+        self.hashes.replace(index, &old.hashes, &new.hashes);
+        if let Some(id) = old.id {
+            self.ids.remove(&id);
+        }
+        if let Some(id) = new.id {
+            self.ids.insert(id, index);
+        }
+        if let Some(alarm) = old.alarm {
+            self.alarms.remove(&(alarm, index));
+        }
+        self.alarms.extend(new.alarm.map(|alarm| (alarm, index)));
+        for height in old.heights {
+            self.heights.remove(&(height, index));
+        }
+        self.heights.extend(new.heights.iter().map(|height| (*height, index)));
+        for (set, member) in
+            [(&mut self.owing, new.owes), (&mut self.deferred, new.deferred), (&mut self.uneconomic, new.uneconomic)]
+        {
+            if member {
+                set.insert(index);
+            } else {
+                set.remove(&index);
+            }
+        }
+    }
+
+    pub(crate) fn id(&self, id: &ChannelId) -> Option<ChannelIndex> {
+        self.ids.get(id).copied()
+    }
+
+    pub(crate) fn outpoint(&self, outpoint: &OutPoint) -> impl Iterator<Item = ChannelIndex> {
+        self.outpoints.get(print_outpoint(outpoint))
+    }
+
+    pub(crate) fn parent(&self, txid: &Txid) -> impl Iterator<Item = ChannelIndex> {
+        self.parents.get(print_txid(txid))
+    }
+
+    pub(crate) fn hash(&self, hash: &PaymentHash) -> impl Iterator<Item = ChannelIndex> {
+        self.hashes.get(print_hash(hash))
+    }
+
+    /// Channels whose alarm is at or below this height.
+    pub(crate) fn alarms(&self, height: Height) -> impl Iterator<Item = ChannelIndex> {
+        let range = ..=(height, ChannelIndex::new(u32::MAX));
+        self.alarms.range(range).map(|(_, index)| *index)
+    }
+
+    /// Channels that know something of this height or above.
+    pub(crate) fn heights(&self, height: Height) -> impl Iterator<Item = ChannelIndex> {
+        self.heights.range((height, ChannelIndex::new(0))..).map(|(_, index)| *index)
+    }
+
+    pub(crate) fn owing(&self) -> impl Iterator<Item = ChannelIndex> {
+        self.owing.iter().copied()
+    }
+
+    pub(crate) fn deferred(&self) -> impl Iterator<Item = ChannelIndex> {
+        self.deferred.iter().copied()
+    }
+
+    pub(crate) fn uneconomic(&self) -> impl Iterator<Item = ChannelIndex> {
+        self.uneconomic.iter().copied()
+    }
+}
+
+/// Fingerprints need not be hard to collide with, only cheap: a collision costs a look at a channel, nothing else.
+fn print(bytes: &[u8; 32], salt: u32) -> u32 {
+    let (head, _) = bytes.split_first_chunk::<4>().unwrap_or((&[0; 4], &[]));
+    u32::from_le_bytes(*head) ^ salt.wrapping_mul(0x9e37_79b1)
+}
+
+fn print_outpoint(outpoint: &OutPoint) -> u32 {
+    print(&outpoint.txid.to_byte_array(), outpoint.vout.wrapping_add(1))
+}
+
+fn print_txid(txid: &Txid) -> u32 {
+    print(&txid.to_byte_array(), 0)
+}
+
+fn print_hash(hash: &PaymentHash) -> u32 {
+    print(&hash.0, 0)
+}
+
+/// Spreads a fingerprint over the table's 64 bits: a fixed function, so that a court is the same everywhere.
+fn spread(print: u32) -> u64 {
+    u64::from(print).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+}

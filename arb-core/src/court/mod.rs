@@ -1,0 +1,168 @@
+//! The ChainArbitrator: every channel that is not fully resolved, the chain's tip, the policy.
+
+mod apply;
+pub(crate) mod docket;
+pub(crate) mod draft;
+pub(crate) mod due;
+pub(crate) mod index;
+pub(crate) mod reserve;
+pub(crate) mod snapshot;
+
+use crate::api::action::Action;
+use crate::api::event::{Genesis, Started, Tip};
+use crate::api::ids::{ChannelId, ChannelIndex};
+use crate::api::policy::Policy;
+use crate::api::reject::Mismatch;
+use crate::channel::ChannelArbitrator;
+use crate::court::index::Indexes;
+use crate::court::snapshot::Snapshot;
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+/// The chain contract court: a pure state machine over channels.
+///
+/// Feed it with [`step`](Self::step); what is due comes back from [`Step::commit`](crate::Step::commit) and, on a start
+/// and in every block, from [`actions_due`](Self::actions_due).
+#[derive(Clone, Debug)]
+pub struct ChainArbitrator {
+    pub(crate) state: Snapshot,
+    pub(crate) channels: Vec<Option<Box<ChannelArbitrator>>>,
+    pub(crate) indexes: Indexes,
+}
+
+/// Durable state decides; the indexes follow from it.
+impl PartialEq for ChainArbitrator {
+    fn eq(&self, other: &Self) -> bool {
+        self.state == other.state && self.channels().eq(other.channels())
+    }
+}
+
+impl Eq for ChainArbitrator {}
+
+impl Default for ChainArbitrator {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl ChainArbitrator {
+    /// A court that has heard nothing. Its first event is [`Event::Genesis`](crate::Event::Genesis).
+    pub fn new() -> Self {
+        Self { state: Snapshot::empty(), channels: Vec::new(), indexes: Indexes::default() }
+    }
+
+    /// Everything that is due, for a start and for each block's repetition. Costs what is owed, not what is watched.
+    pub fn actions_due(&self) -> Vec<Action> {
+        let mut out = Vec::new();
+        for index in self.indexes.owing() {
+            if let Some(channel) = self.channel(index) {
+                due::actions(&self.state, channel, &mut out);
+            }
+        }
+        due::in_order(&mut out);
+        out
+    }
+
+    /// The genesis, once it was heard.
+    pub const fn genesis(&self) -> Option<&Genesis> {
+        self.state.genesis.as_ref()
+    }
+
+    /// The policy in force.
+    pub const fn policy(&self) -> &Policy {
+        &self.state.policy
+    }
+
+    /// The tip of the chain as the court has it.
+    pub const fn tip(&self) -> Tip {
+        self.state.tip
+    }
+
+    /// The last start that was heard.
+    pub const fn started(&self) -> Option<&Started> {
+        self.state.started.as_ref()
+    }
+
+    /// The sequence of the last frame.
+    pub const fn sequence(&self) -> u64 {
+        self.state.sequence
+    }
+
+    /// A channel by its number.
+    pub fn channel(&self, index: ChannelIndex) -> Option<&ChannelArbitrator> {
+        self.channels.get(slot(index)?)?.as_deref()
+    }
+
+    /// The number of a channel.
+    pub fn index_of(&self, id: &ChannelId) -> Option<ChannelIndex> {
+        self.indexes.id(id)
+    }
+
+    /// Every channel, in rising order of its number.
+    pub fn channels(&self) -> impl Iterator<Item = (ChannelIndex, &ChannelArbitrator)> {
+        let slots = (0..).map(ChannelIndex::new).zip(&self.channels);
+        slots.filter_map(|(index, slot)| Some((index, slot.as_deref()?)))
+    }
+
+    /// Whether a channel was ever opened in this court, resolved ones included.
+    pub const fn has_had_channels(&self) -> bool {
+        self.state.next_index > 0
+    }
+
+    /// The court without its channels, for a checkpoint's row.
+    pub fn snapshot(&self) -> Snapshot {
+        self.state.clone()
+    }
+
+    /// A court from a checkpoint's rows. A channel's row may be newer than the court's, never older: frames are then
+    /// folded into the court and skipped for that channel.
+    ///
+    /// # Errors
+    /// If a channel's number was never given out.
+    pub fn restore(
+        snapshot: Snapshot,
+        channels: impl IntoIterator<Item = (ChannelIndex, ChannelArbitrator)>,
+    ) -> Result<Self, Mismatch> {
+        let mut court = Self { state: snapshot, channels: Vec::new(), indexes: Indexes::default() };
+        for (index, mut channel) in channels {
+            channel.reclassify();
+            court.put(index, Some(channel), &court.state.policy.clone());
+        }
+        Ok(court)
+    }
+
+    /// Puts a channel in, or out, of its slot and the indexes.
+    pub(crate) fn put(&mut self, index: ChannelIndex, channel: Option<ChannelArbitrator>, old_policy: &Policy) {
+        let Some(slot) = slot(index) else { return };
+        if self.channels.len() <= slot {
+            self.channels.resize_with(slot.saturating_add(1), || None);
+        }
+        let Some(place) = self.channels.get_mut(slot) else { return };
+        let old = core::mem::replace(place, channel.map(Box::new));
+        self.indexes.replace(index, old.as_deref(), place.as_deref(), (old_policy, &self.state.policy));
+    }
+
+    /// Enters a channel that is as it was into the indexes again: the policy is another one.
+    pub(crate) fn reindex(&mut self, index: ChannelIndex, old_policy: &Policy) {
+        let channel = slot(index).and_then(|slot| self.channels.get(slot)).and_then(Option::as_deref);
+        self.indexes.replace(index, channel, channel, (old_policy, &self.state.policy));
+    }
+
+    /// The indexes as they would be if they were built from the channels now: the other side of invariant I15.
+    pub fn rebuilt_indexes(&self) -> Indexes {
+        let mut indexes = Indexes::default();
+        for (index, channel) in self.channels() {
+            indexes.replace(index, None, Some(channel), (&self.state.policy, &self.state.policy));
+        }
+        indexes
+    }
+
+    /// The indexes as they are.
+    pub const fn indexes(&self) -> &Indexes {
+        &self.indexes
+    }
+}
+
+fn slot(index: ChannelIndex) -> Option<usize> {
+    usize::try_from(index.get()).ok()
+}

@@ -1,0 +1,68 @@
+//! How much the wallet should keep: confirmed coins that all open channels would need if they went to chain.
+
+use crate::api::facts::Side;
+use crate::api::plan::ReserveAdvice;
+use crate::api::units::Blocks;
+use crate::bolt3::{ChannelType, ClaimKind, INPUT_BASE_WEIGHT, claim_witness_weight};
+use crate::channel::ChannelArbitrator;
+use crate::court::ChainArbitrator;
+use crate::sweep::curve::Now;
+use crate::sweep::price::{FRAME_WEIGHT, WALLET_INPUT_WEIGHT, WIDEST_OUTPUT_WEIGHT, fee_sat};
+use crate::sweep::terms::CHANGE_MIN_SAT;
+
+/// Weight of an anchors commitment without HTLCs, and of one HTLC output (BOLT 3, Expected Weights).
+const COMMITMENT_WEIGHT: u64 = 1_124;
+const HTLC_OUTPUT_WEIGHT: u64 = 172;
+const SOON: Blocks = Blocks::new(6);
+
+impl ChainArbitrator {
+    /// What the wallet should hold for the channels that are open now. Costs a look at every channel: meant for an operator's
+    /// question or a timer, not for each block.
+    pub fn reserve_advice(&self) -> ReserveAdvice {
+        let now = Now {
+            tip: self.state.tip.height,
+            policy: &self.state.policy,
+            fees: self.state.fees.as_ref(),
+            wallet_output_weight: WIDEST_OUTPUT_WEIGHT,
+        };
+        let feerate = now.estimate(SOON);
+        let mut advice = ReserveAdvice::default();
+        for (_, channel) in self.channels().filter(|(_, channel)| channel.chain.kept.is_empty()) {
+            let (coins, weight) = needs(channel);
+            if coins > 0 {
+                let change = coins.saturating_mul(CHANGE_MIN_SAT);
+                advice.channels = advice.channels.saturating_add(1);
+                advice.coins = advice.coins.saturating_add(coins);
+                advice.amount_sat = advice.amount_sat.saturating_add(fee_sat(weight, feerate)).saturating_add(change);
+            }
+        }
+        advice
+    }
+}
+
+/// Coins and weight that one open channel's close would have to pay for: the commitment with its child, and the second
+/// level of every HTLC with an output on our commitment.
+fn needs(channel: &ChannelArbitrator) -> (u64, u64) {
+    let channel_type = channel.facts.channel_type;
+    match channel_type {
+        ChannelType::StaticRemotekey => return (0, 0),
+        ChannelType::AnchorsZeroFeeHtlcTx => {}
+    }
+    let Some(local) = &channel.set.local else { return (0, 0) };
+    let dust_sat = channel.facts.side(Side::Local).dust_limit_sat;
+    let coin = WALLET_INPUT_WEIGHT.saturating_add(WIDEST_OUTPUT_WEIGHT).saturating_add(FRAME_WEIGHT);
+    let anchor = INPUT_BASE_WEIGHT.saturating_add(claim_witness_weight(ClaimKind::AnchorByKey, channel_type, None));
+    let mut weight = COMMITMENT_WEIGHT.saturating_add(anchor).saturating_add(coin);
+    let mut coins: u64 = 1;
+    for htlc in &local.commitment.htlcs {
+        let amount_sat = channel.htlcs.get(htlc).map_or(0, |state| state.htlc.amount_sat());
+        if amount_sat < dust_sat {
+            continue;
+        }
+        let kind = if htlc.is_offered() { ClaimKind::HtlcTimeout } else { ClaimKind::HtlcSuccess };
+        let second = claim_witness_weight(kind, channel_type, None).saturating_add(INPUT_BASE_WEIGHT);
+        weight = [HTLC_OUTPUT_WEIGHT, HTLC_OUTPUT_WEIGHT, second, coin].into_iter().fold(weight, u64::saturating_add);
+        coins = coins.saturating_add(1);
+    }
+    (coins, weight)
+}

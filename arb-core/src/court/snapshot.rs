@@ -1,0 +1,67 @@
+//! The court's own state, without its channels.
+
+use crate::api::event::{Fees, Freshness, Genesis, Started, Tip};
+use crate::api::policy::Policy;
+use crate::api::units::{Blocks, Height};
+use crate::channel::ChannelArbitrator;
+use crate::sweep::Now;
+use bitcoin::BlockHash;
+use bitcoin::hashes::Hash;
+use serde::{Deserialize, Serialize};
+
+/// The court's state without its channels: what a checkpoint stores as one row.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// The last frame folded into it.
+    pub sequence: u64,
+    pub(crate) genesis: Option<Genesis>,
+    pub(crate) policy: Policy,
+    pub(crate) tip: Tip,
+    pub(crate) best_height: Height,
+    pub(crate) fees: Option<(Fees, Height)>,
+    pub(crate) started: Option<Started>,
+    /// How often the embedder started with a suspicion: a channel is treated as outdated until its counterparty cleared
+    /// the last one.
+    pub(crate) suspicions: u64,
+    pub(crate) next_index: u32,
+}
+
+impl Snapshot {
+    pub(crate) fn empty() -> Self {
+        Self {
+            sequence: 0,
+            genesis: None,
+            policy: Policy::default(),
+            tip: Tip { height: Height::new(0), hash: BlockHash::all_zeros() },
+            best_height: Height::new(0),
+            fees: None,
+            started: None,
+            suspicions: 0,
+            next_index: 0,
+        }
+    }
+
+    /// Whether the tip is the best block that the chain source knows (R11).
+    pub(crate) fn is_caught_up(&self) -> bool {
+        self.tip.height >= self.best_height
+    }
+
+    /// The feerate for a confirmation target; see [`Now::estimate`].
+    pub(crate) fn feerate(&self, target: Option<Blocks>) -> u32 {
+        let now = Now { tip: self.tip.height, policy: &self.policy, fees: self.fees.as_ref(), wallet_output_weight: 0 };
+        now.estimate(target.unwrap_or(self.policy.lazy_target))
+    }
+
+    /// Whether our commitment must not be signed because the journal may be old (F5).
+    pub(crate) fn suspects(&self, channel: &ChannelArbitrator) -> bool {
+        self.suspicions > channel.ratchet.cleared
+    }
+
+    pub(crate) fn hear_started(&mut self, started: &Started) {
+        self.best_height = self.best_height.max(started.best_height);
+        if started.freshness == Freshness::Suspect {
+            self.suspicions = self.suspicions.saturating_add(1);
+        }
+        self.started = Some(started.clone());
+    }
+}

@@ -1,0 +1,126 @@
+//! Going to chain (section 6): when, why, and whether our commitment may be sent at all.
+
+use crate::api::event::CloseReason;
+use crate::api::facts::Link;
+use crate::api::ids::HtlcRef;
+use crate::api::notice::{Alert, FreezeReason, Notice};
+use crate::api::record::Conclusion;
+use crate::api::stage::CloseKind;
+use crate::channel::chain_height;
+use crate::decide::bench::Bench;
+use crate::view::ChannelView;
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+pub(super) fn judge(bench: &Bench<'_>, docket: &ChannelView<'_>, out: &mut Vec<Conclusion>) {
+    let ratchet = &docket.channel.ratchet;
+    alerts(docket, out);
+    let reason = reason(bench, docket);
+    if let (Some(why), None) = (reason, ratchet.frozen) {
+        out.push(Conclusion::Frozen(why));
+        out.push(Conclusion::Noticed(Box::new(Notice::Freeze(why))));
+    }
+    // Frozen for whatever reason: ours goes to chain too, unless something of ours must not, or the funding is spent.
+    let frozen = ratchet.frozen.or(reason);
+    let wanted = frozen.is_some_and(|why| match why {
+        FreezeReason::Outdated | FreezeReason::Forgotten => false,
+        // A mutual close that a reorg took away comes back by itself: no reason for a commitment (B62), unless an HTLC is
+        // at stake.
+        FreezeReason::FundingSpent => ratchet.closings.is_empty() || !docket.channel.htlcs.is_empty(),
+        FreezeReason::Deadline(_)
+        | FreezeReason::OverdueSum
+        | FreezeReason::Operator
+        | FreezeReason::PeerError
+        | FreezeReason::PeerOnChain => true,
+    });
+    if wanted && !ratchet.went_to_chain && !ratchet.outdated && docket.close.is_none() {
+        out.push(Conclusion::WentToChain);
+    }
+}
+
+fn alerts(docket: &ChannelView<'_>, out: &mut Vec<Conclusion>) {
+    let mut raise = |alert: Alert| {
+        let notice = Notice::Alert(alert);
+        if !docket.channel.raised.contains(&notice.id(&docket.channel.facts.id)) {
+            out.push(Conclusion::Noticed(Box::new(notice)));
+        }
+    };
+    if docket.channel.ratchet.outdated {
+        raise(Alert::Outdated);
+    }
+    if let Some(close) = &docket.close {
+        match close.kind {
+            CloseKind::Unknown => raise(Alert::UnknownCommitment { txid: close.txid }),
+            // What was stored may still say that it is another one; but nobody waits in silence for an answer that does not
+            // come (R13).
+            CloseKind::Revoked if close.loading && docket.tip <= close.height => {}
+            CloseKind::Revoked => {
+                let (number, txid) = (close.number.unwrap_or(0), close.txid);
+                raise(Alert::RevokedCommitment { number, txid });
+                if close.rebuilt.is_none() && !close.loading {
+                    raise(Alert::RevokedStateMissing { number, txid });
+                }
+            }
+            CloseKind::Local | CloseKind::Remote | CloseKind::RemotePending | CloseKind::Mutual => {}
+        }
+    }
+}
+
+/// Why the channel has to be frozen, by falling certainty.
+fn reason(bench: &Bench<'_>, docket: &ChannelView<'_>) -> Option<FreezeReason> {
+    let ratchet = &docket.channel.ratchet;
+    if docket.close.is_some() {
+        return Some(FreezeReason::FundingSpent);
+    }
+    if ratchet.outdated {
+        return Some(FreezeReason::Outdated);
+    }
+    if ratchet.forgotten {
+        return Some(FreezeReason::Forgotten);
+    }
+    match ratchet.close_requested {
+        Some(CloseReason::Operator) => return Some(FreezeReason::Operator),
+        Some(CloseReason::PeerError) => return Some(FreezeReason::PeerError),
+        None => {}
+    }
+    if ratchet.peer_on_chain {
+        return Some(FreezeReason::PeerOnChain);
+    }
+    // Rests on the funding being unspent: only at the best known block (R11).
+    if bench.caught_up { deadline(bench, docket) } else { None }
+}
+
+/// An HTLC asks for the chain. Dust never does; small ones do together, or when long overdue.
+fn deadline(bench: &Bench<'_>, docket: &ChannelView<'_>) -> Option<FreezeReason> {
+    let channel = docket.channel;
+    let close_cost_sat = close_cost_sat(bench, docket);
+    let mut small_sat: u64 = 0;
+    for (htlc, state) in &channel.htlcs {
+        let usable = channel.ratchet.usable.contains_key(htlc);
+        let Some(due) = chain_height(state, usable, docket.policy).filter(|due| docket.tip >= *due) else { continue };
+        if answered(docket, *htlc) || !channel.has_output_somewhere(*htlc) {
+            continue;
+        }
+        let amount_sat = state.htlc.amount_sat();
+        if amount_sat >= close_cost_sat || docket.tip >= due.after(docket.policy.overdue_max) {
+            return Some(FreezeReason::Deadline(*htlc));
+        }
+        small_sat = small_sat.saturating_add(amount_sat);
+    }
+    (small_sat > close_cost_sat).then_some(FreezeReason::OverdueSum)
+}
+
+/// An HTLC that we sent and whose preimage is known costs nobody anything: its origin can be settled off chain.
+fn answered(docket: &ChannelView<'_>, htlc: HtlcRef) -> bool {
+    let Some(state) = docket.channel.htlcs.get(&htlc) else { return true };
+    state.htlc.link != Link::Received && docket.channel.ratchet.usable.contains_key(&htlc)
+}
+
+/// Weight of a commitment without HTLCs and of one sweep: what going to chain costs at least (BOLT 3 Expected Weights).
+const CLOSE_WEIGHT: u64 = 1_124 + 600;
+
+/// The policy's `close_cost`: commitment and sweep at the current estimate, in satoshi.
+pub(crate) fn close_cost_sat(bench: &Bench<'_>, docket: &ChannelView<'_>) -> u64 {
+    let feerate = bench.view.court().feerate(Some(docket.policy.lazy_target));
+    u64::from(feerate).saturating_mul(CLOSE_WEIGHT).div_ceil(1000)
+}

@@ -1,0 +1,314 @@
+//! The balance sheet of a closed channel (I11): every term is computed on its own, none as a remainder.
+
+use crate::api::ids::ContractId;
+use crate::api::outcome::ContractOutcome;
+use crate::api::sheet::Sheet;
+use crate::api::stage::{CloseKind, ContractKind};
+use crate::bolt3::{ScriptTemplate, SpendPath, anchor_script, parse_script};
+use crate::channel::{Close, SpendOf};
+use crate::resolver::{Taker, taker};
+use crate::view::{ChannelView, Contract, ContractState};
+use alloc::vec::Vec;
+use bitcoin::{OutPoint, Script, Transaction, Txid};
+
+/// The transactions that spent a contract, in order: its output's spender, then the second level's.
+pub(crate) fn spenders(view: &ChannelView<'_>, contract: &Contract) -> Vec<Txid> {
+    let ContractId::Output(outpoint) = contract.id else { return Vec::new() };
+    let Some(first) = view.spends.get(&outpoint) else { return Vec::new() };
+    let second = second_level(view, contract, first).and_then(|outpoint| view.spends.get(&outpoint));
+    [Some(first), second].into_iter().flatten().map(|spend| spend.txid).collect()
+}
+
+/// What our transactions for a contract paid in fees.
+pub(crate) fn fees_of(view: &ChannelView<'_>, contract: &Contract) -> u64 {
+    let mut sheet = Sheet::default();
+    if let (Some(close), ContractId::Output(outpoint)) = (&view.close, contract.id) {
+        if close.kind == CloseKind::Revoked {
+            // The cheat's own transaction has a fee, too: that one is not ours.
+            if let Some((spend, amount_sat)) = penalised(view, close, outpoint) {
+                swept(view, spend, amount_sat, &mut sheet);
+            }
+        } else if contract.state == ContractState::Done(ContractOutcome::Claimed) {
+            of_output(view, close, contract, outpoint, &mut sheet);
+        }
+    }
+    sheet.fees_sat
+}
+
+/// The balance sheet of a close whose contracts are all over.
+pub(crate) fn sheet(view: &ChannelView<'_>, close: &Close) -> Sheet {
+    let facts = &view.channel.facts;
+    let mut sheet =
+        Sheet { capacity_sat: close.funding(facts).map_or(0, |funding| funding.value_sat), ..Sheet::default() };
+    let Some(kept) = view.channel.chain.kept.get(&close.txid) else { return sheet };
+    let outputs: u64 = sum(kept.tx.output.iter().map(|output| output.value.to_sat()));
+    sheet.fees_sat = sheet.capacity_sat.saturating_sub(outputs);
+    for (vout, output) in (0..).zip(&kept.tx.output) {
+        let outpoint = OutPoint { txid: close.txid, vout };
+        let contract = view.contracts.iter().find(|contract| contract.id == ContractId::Output(outpoint));
+        match contract {
+            Some(contract) => of_output(view, close, contract, outpoint, &mut sheet),
+            None => of_foreign(view, close, outpoint, output.value.to_sat(), &mut sheet),
+        }
+    }
+    sheet
+}
+
+/// An output that a resolver owned.
+fn of_output(view: &ChannelView<'_>, close: &Close, contract: &Contract, outpoint: OutPoint, sheet: &mut Sheet) {
+    let amount_sat = contract.amount_sat;
+    let ContractState::Done(outcome) = contract.state else { return };
+    let Some(spend) = view.spends.get(&outpoint) else {
+        match outcome {
+            ContractOutcome::Uneconomic => add(&mut sheet.uneconomic_sat, amount_sat),
+            ContractOutcome::Claimed
+            | ContractOutcome::TakenByPeer
+            | ContractOutcome::Lost
+            | ContractOutcome::Unclaimed
+            | ContractOutcome::NoOutput => add(&mut sheet.contested_unclaimed_sat, amount_sat),
+        }
+        return;
+    };
+    if matches!(contract.kind, ContractKind::RevokedToLocal | ContractKind::RevokedSecondLevel)
+        || (contract.kind == ContractKind::Htlc && close.kind == CloseKind::Revoked)
+    {
+        return of_revoked(view, close, outpoint, amount_sat, sheet);
+    }
+    let ours = contract.kind != ContractKind::Htlc || taker(close.owner, &spend.path) == Taker::UsDirect;
+    match (outcome, second_level(view, contract, spend)) {
+        (ContractOutcome::Claimed, None) if contract.kind == ContractKind::Anchor => {
+            with_coins(view, spend, amount_sat, 0, sheet);
+        }
+        (ContractOutcome::Claimed, None) if ours => swept(view, spend, amount_sat, sheet),
+        (_, Some(second)) => of_second_level(view, contract, spend, second, sheet),
+        (ContractOutcome::TakenByPeer, None) => left(view, spend, amount_sat, &mut sheet.fees_sat, &mut sheet.peer_sat),
+        (
+            ContractOutcome::Claimed
+            | ContractOutcome::Lost
+            | ContractOutcome::Unclaimed
+            | ContractOutcome::Uneconomic
+            | ContractOutcome::NoOutput,
+            None,
+        ) => left(view, spend, amount_sat, &mut sheet.fees_sat, &mut sheet.lost_sat),
+    }
+}
+
+/// A revoked output that was spent: ours where the revocation key did it, or where it took what the cheat's HTLC transaction
+/// left; the cheat's where that was too late.
+fn of_revoked(view: &ChannelView<'_>, close: &Close, outpoint: OutPoint, amount_sat: u64, sheet: &mut Sheet) {
+    let Some(spend) = view.spends.get(&outpoint) else { return add(&mut sheet.contested_unclaimed_sat, amount_sat) };
+    let left_sat = match stolen(view, close, spend) {
+        Some((_, left_sat)) => left_sat.min(amount_sat),
+        None => amount_sat,
+    };
+    add(&mut sheet.fees_sat, amount_sat.saturating_sub(left_sat));
+    match (penalised(view, close, outpoint), stolen(view, close, spend)) {
+        (Some((ours, _)), _) => swept(view, ours, left_sat, sheet),
+        (None, Some((second, _))) if !view.spends.contains_key(&second) => add(&mut sheet.uneconomic_sat, left_sat),
+        (None, _) => add(&mut sheet.lost_sat, left_sat),
+    }
+}
+
+/// Our spend of a revoked output, or of what the cheat's HTLC transaction left of it, and what that was worth.
+fn penalised<'a>(view: &'a ChannelView<'_>, close: &Close, outpoint: OutPoint) -> Option<(&'a SpendOf, u64)> {
+    let amount_sat = view.channel.chain.output(&outpoint)?.value.to_sat();
+    let spend = view.spends.get(&outpoint)?;
+    match &spend.path {
+        // On their commitment the other two are our own paths: claims from before it was revoked.
+        SpendPath::Revocation | SpendPath::Preimage(_) | SpendPath::Timeout => Some((spend, amount_sat)),
+        SpendPath::SecondLevelSuccess(_) | SpendPath::SecondLevelTimeout => {
+            let (second, left_sat) = stolen(view, close, spend)?;
+            let last = view.spends.get(&second)?;
+            (last.path == SpendPath::Revocation).then_some((last, left_sat))
+        }
+        SpendPath::Delayed
+        | SpendPath::Funding
+        | SpendPath::ToRemote
+        | SpendPath::AnchorKey
+        | SpendPath::AnchorAnyone
+        | SpendPath::Unknown => None,
+    }
+}
+
+/// What the cheat's HTLC transaction left, and its value.
+fn stolen(view: &ChannelView<'_>, close: &Close, spend: &SpendOf) -> Option<(OutPoint, u64)> {
+    if !matches!(spend.path, SpendPath::SecondLevelSuccess(_) | SpendPath::SecondLevelTimeout) {
+        return None;
+    }
+    let kit = view.kit(close);
+    kit.stolen_second_level(spend).map(|(outpoint, output)| (outpoint, output.value.to_sat()))
+}
+
+/// Our second-level transaction: the wallet's coins go in, change and a delayed output come out.
+fn of_second_level(view: &ChannelView<'_>, contract: &Contract, spend: &SpendOf, second: OutPoint, sheet: &mut Sheet) {
+    let delayed_sat = view.channel.chain.output(&second).map_or(0, |output| output.value.to_sat());
+    with_coins(view, spend, contract.amount_sat, delayed_sat, sheet);
+    match view.spends.get(&second) {
+        Some(last) if last.path == SpendPath::Delayed => swept(view, last, delayed_sat, sheet),
+        Some(_) => add(&mut sheet.lost_sat, delayed_sat),
+        None => add(&mut sheet.uneconomic_sat, delayed_sat),
+    }
+}
+
+/// A claim whose fee the wallet paid: its part of fee and change, and of the coins what those parts need.
+fn with_coins(view: &ChannelView<'_>, spend: &SpendOf, amount_sat: u64, fixed_sat: u64, sheet: &mut Sheet) {
+    let Some(shared) = Shared::of(view, spend) else { return };
+    let (fee_sat, change_sat) = (shared.part(shared.fee_sat), shared.part(shared.change_sat(fixed_sat > 0)));
+    let out = [fixed_sat, change_sat, fee_sat].into_iter().fold(0, u64::saturating_add);
+    add(&mut sheet.wallet_in_sat, out.saturating_sub(amount_sat));
+    add(&mut sheet.wallet_change_sat, change_sat);
+    add(&mut sheet.fees_sat, fee_sat);
+}
+
+/// A transaction of ours that several claims share: its fee is split by the weight of their inputs, the remainder goes to
+/// the first.
+struct Shared<'a> {
+    tx: &'a Transaction,
+    /// The inputs that are claims, with their weights.
+    claims: Vec<(usize, u64)>,
+    /// Which of them is meant.
+    position: usize,
+    fee_sat: u64,
+}
+
+impl<'a> Shared<'a> {
+    fn of(view: &'a ChannelView<'_>, spend: &SpendOf) -> Option<Self> {
+        let channel = view.channel;
+        let tx = &channel.chain.kept.get(&spend.txid)?.tx;
+        let mut claims = Vec::new();
+        let mut in_sat: u64 = 0;
+        for (index, input) in tx.input.iter().enumerate() {
+            // A coin may be the change of another transaction of this channel.
+            match channel.coin_value_sat(&input.previous_output) {
+                Some(coin_sat) => add(&mut in_sat, coin_sat),
+                None => {
+                    claims.push((index, input.segwit_weight().to_wu()));
+                    let output = channel.chain.output(&input.previous_output);
+                    add(&mut in_sat, output.map_or(0, |output| output.value.to_sat()));
+                }
+            }
+        }
+        let position = claims.iter().position(|(index, _)| *index == spend.input)?;
+        let fee_sat = in_sat.saturating_sub(sum(tx.output.iter().map(|output| output.value.to_sat())));
+        Some(Self { tx, claims, position, fee_sat })
+    }
+
+    fn part(&self, total_sat: u64) -> u64 {
+        let all = sum(self.claims.iter().map(|(_, weight)| *weight)).max(1);
+        let part = |weight: u64| {
+            let part =
+                u128::from(total_sat).saturating_mul(u128::from(weight)).checked_div(u128::from(all)).unwrap_or(0);
+            u64::try_from(part).unwrap_or(u64::MAX)
+        };
+        let own = self.claims.get(self.position).map_or(0, |(_, weight)| part(*weight));
+        if self.position > 0 {
+            return own;
+        }
+        let others = sum(self.claims.iter().skip(1).map(|(_, weight)| part(*weight)));
+        total_sat.saturating_sub(others)
+    }
+
+    /// What comes back to the wallet: all outputs but those that a signature fixes at the claims' own indexes.
+    fn change_sat(&self, fixed: bool) -> u64 {
+        let is_fixed = |vout: usize| fixed && self.claims.iter().any(|(index, _)| *index == vout);
+        let outputs = self.tx.output.iter().enumerate().filter(|(vout, _)| !is_fixed(*vout));
+        sum(outputs.map(|(_, output)| output.value.to_sat()))
+    }
+}
+
+/// An output that no resolver owned: the counterparty's, except where a commitment that we cannot rebuild shows ours.
+fn of_foreign(view: &ChannelView<'_>, close: &Close, outpoint: OutPoint, amount_sat: u64, sheet: &mut Sheet) {
+    match close.kind {
+        CloseKind::Local | CloseKind::Remote | CloseKind::RemotePending => add(&mut sheet.peer_sat, amount_sat),
+        CloseKind::Mutual => {
+            let ours = view.channel.ratchet.closings.get(&close.txid).copied().flatten();
+            let term = if ours == Some(outpoint.vout) { &mut sheet.swept_sat } else { &mut sheet.peer_sat };
+            add(term, amount_sat);
+        }
+        CloseKind::Revoked | CloseKind::Unknown => of_unknown(view, close, outpoint, amount_sat, sheet),
+    }
+}
+
+/// An output whose meaning only its spend can tell.
+fn of_unknown(view: &ChannelView<'_>, close: &Close, outpoint: OutPoint, amount_sat: u64, sheet: &mut Sheet) {
+    let facts = &view.channel.facts;
+    let remote_anchor = close.funding(facts).map(|funding| anchor_script(&funding.remote_key).to_p2wsh());
+    let script = view.channel.chain.output(&outpoint).map(|output| &output.script_pubkey);
+    if script.is_some_and(|script| !script.is_p2wsh()) || script == remote_anchor.as_ref() {
+        return add(&mut sheet.peer_sat, amount_sat);
+    }
+    let Some(spend) = view.spends.get(&outpoint) else {
+        return add(&mut sheet.contested_unclaimed_sat, amount_sat);
+    };
+    if close.kind == CloseKind::Revoked {
+        return of_revoked(view, close, outpoint, amount_sat, sheet);
+    }
+    let ours = could_have_been_ours(view, spend, outpoint, amount_sat);
+    let term = if ours { &mut sheet.lost_sat } else { &mut sheet.peer_sat };
+    left(view, spend, amount_sat, &mut sheet.fees_sat, term);
+}
+
+/// Whether the script that a spend revealed is an HTLC which we could have claimed with a preimage. An offered HTLC's script
+/// has a hash and no expiry: its amount is all that tells two of one hash apart, and only our own could be more.
+fn could_have_been_ours(view: &ChannelView<'_>, spend: &SpendOf, outpoint: OutPoint, amount_sat: u64) -> bool {
+    let kept = view.channel.chain.kept.get(&spend.txid);
+    let input = kept.and_then(|kept| kept.tx.input.iter().find(|input| input.previous_output == outpoint));
+    let script = input.and_then(|input| input.witness.last()).map(Script::from_bytes);
+    let Some(ScriptTemplate::Offered { payment_hash160, .. }) = script.and_then(parse_script) else { return false };
+    view.channel.htlcs.iter().any(|(htlc, state)| {
+        !htlc.is_offered()
+            && state.irrevocable
+            && state.htlc.payment_hash.script_hash() == payment_hash160
+            && state.htlc.amount_sat() == amount_sat
+            && view.channel.ratchet.usable.get(htlc).is_some_and(|known| known.since < spend.height)
+    })
+}
+
+/// A claim of ours: what it pays out is swept, its part of the fee is fee.
+fn swept(view: &ChannelView<'_>, spend: &SpendOf, amount_sat: u64, sheet: &mut Sheet) {
+    let fee_sat = Shared::of(view, spend).map_or(0, |shared| shared.part(shared.fee_sat)).min(amount_sat);
+    add(&mut sheet.swept_sat, amount_sat.saturating_sub(fee_sat));
+    add(&mut sheet.fees_sat, fee_sat);
+}
+
+/// An output that leaves to somebody else: through a second-level transaction, that one's fee is inside.
+fn left(view: &ChannelView<'_>, spend: &SpendOf, amount_sat: u64, fees: &mut u64, term: &mut u64) {
+    let second = match &spend.path {
+        SpendPath::SecondLevelSuccess(_) | SpendPath::SecondLevelTimeout => {
+            let vout = u32::try_from(spend.input).ok().map(|vout| OutPoint { txid: spend.txid, vout });
+            vout.and_then(|outpoint| view.channel.chain.output(&outpoint)).map(|output| output.value.to_sat())
+        }
+        SpendPath::Revocation
+        | SpendPath::Delayed
+        | SpendPath::Preimage(_)
+        | SpendPath::Timeout
+        | SpendPath::Funding
+        | SpendPath::ToRemote
+        | SpendPath::AnchorKey
+        | SpendPath::AnchorAnyone
+        | SpendPath::Unknown => None,
+    };
+    let gone = second.map_or(amount_sat, |second| second.min(amount_sat));
+    add(term, gone);
+    add(fees, amount_sat.saturating_sub(gone));
+}
+
+/// The delayed output of our own second-level transaction.
+fn second_level(view: &ChannelView<'_>, contract: &Contract, spend: &SpendOf) -> Option<OutPoint> {
+    let close = view.close.as_ref()?;
+    if close.kind == CloseKind::Revoked {
+        return stolen(view, close, spend).map(|(outpoint, _)| outpoint);
+    }
+    if contract.kind != ContractKind::Htlc || taker(close.owner, &spend.path) != Taker::UsSecondLevel {
+        return None;
+    }
+    view.kit(close).second_level_output(spend).map(|(outpoint, _)| outpoint)
+}
+
+fn add(term: &mut u64, amount_sat: u64) {
+    *term = term.saturating_add(amount_sat);
+}
+
+fn sum(values: impl Iterator<Item = u64>) -> u64 {
+    values.fold(0, u64::saturating_add)
+}
