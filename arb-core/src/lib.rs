@@ -19,6 +19,8 @@ mod due;
 mod event;
 mod facts;
 mod ids;
+#[doc = include_str!("incidents.md")]
+pub mod incidents {}
 mod index;
 mod notice;
 mod outcome;
