@@ -14,6 +14,8 @@ mod check;
 mod claims;
 mod court;
 mod decide;
+#[doc = include_str!("incidents.md")]
+pub mod incidents {}
 mod replay;
 mod resolver;
 mod step;

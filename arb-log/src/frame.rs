@@ -19,7 +19,7 @@ use arb_core::{Entry, Frame};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// The version of everything this build writes, and the newest that it reads.
+/// The version of everything this build writes, and the only one that it reads. The crate's front page has all of them.
 pub const VERSION: u16 = 1;
 
 /// The most bytes that a payload may have: checked before anything is allocated. More than any step needs: a block cannot
@@ -140,7 +140,7 @@ impl<'a> Raw<'a> {
         }
     }
 
-    /// The value in it. Every version that ever shipped is read here; a newer one is refused.
+    /// The value in it. Until release 0.1 only [`VERSION`] is read; any other is refused by its number.
     pub fn value<T: Serialize + DeserializeOwned>(&self) -> Result<T, FrameError> {
         match self.version {
             0 => Err(FrameError::NoSuchVersion { got: 0 }),
@@ -230,7 +230,7 @@ mod tests {
     type Sample = (u32, Option<String>, Vec<u8>);
 
     /// Written by hand from the table above, once. The format is frozen at release 0.1; until then a change of these bytes
-    /// says so in its commit message, after it this literal is never touched again.
+    /// raises [`VERSION`], which is one of them; after it this literal is never touched again.
     const GOLDEN: &[u8] = &[
         0x0a, 0x00, 0x00, 0x00, // ten bytes of payload
         0x10, 0x8d, 0x9c, 0xd0, // CRC-32C, worked out bit by bit elsewhere

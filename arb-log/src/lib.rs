@@ -41,7 +41,25 @@
 //! | `Commitment`, index, number | index, number, and a past commitment of the counterparty: whole, or a change |
 //! | `Meta`, 0, 0 | the court row: the court without its channels, how many there are, below which index |
 //!
-//! The format is frozen at release 0.1; until then a change says so in its commit message.
+//! # Versions of the format
+//!
+//! | version | what changed | this build |
+//! |---|---|---|
+//! | 0 | nothing: no build ever wrote it | refuses it |
+//! | 1 | the first one | reads and writes it |
+//! | 2 and above | written by newer builds | refuses it |
+//!
+//! Version 1 grew while it had no other number: the sweeper's records, the policy's `pressing_permille`, rows of past
+//! commitments and the candidates of `RevokedLoaded`, the classes and paths of a breach. The number does not tell these builds
+//! apart, so a journal of a build before the last of them must not be opened.
+//!
+//! The format is frozen at release 0.1. Until then, whatever changes an encoding
+//!
+//! - raises [`frame::VERSION`] once, with a line in the table, however many values it changes;
+//! - refuses journals of earlier versions by their number: none is converted, none is guessed at;
+//! - exports the journals that tests read anew;
+//! - has a note that lists the decisions that are other ones now, each with the id that it is defined under in
+//!   [`arb_core::incidents`] or on the front page of [`arb_core`].
 //!
 //! # Answering `LoadRevoked`
 //!
@@ -94,6 +112,7 @@
 
 pub mod arb_file;
 pub mod frame;
+#[doc(hidden)]
 pub mod fuzzing;
 mod journal;
 pub mod memory;

@@ -43,7 +43,7 @@ fn file() -> (Vec<u8>, Vec<Frame>, Vec<usize>) {
 #[test]
 fn a_frame_has_these_bytes() {
     // Read by eye, its checksum worked out elsewhere. The format is frozen at release 0.1; until then a change of these
-    // bytes says so in its commit message.
+    // bytes raises `frame::VERSION`.
     let fees = arb_core::Fees { by_target: vec![(6, 700)], relay_floor_sat_per_kw: 253 };
     let entry = arb_core::Entry { heard: Event::FeesEstimated(fees), concluded: vec![] };
     let frame = Frame { sequence: 3, entries: vec![entry] };

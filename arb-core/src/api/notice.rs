@@ -72,7 +72,7 @@ pub enum Alert {
         /// Its txid.
         txid: Txid,
     },
-    /// A transaction that is none we know spent the funding (G9, R5): a newer commitment, or a leaked key.
+    /// A transaction that is none we know spent the funding (G9, RC5): a newer commitment, or a leaked key.
     UnknownCommitment {
         /// Its txid.
         txid: Txid,

@@ -19,7 +19,8 @@ pub struct Policy {
     /// A claim of our own payment is due this many blocks after the later of its expiry and its commitment's
     /// confirmation, so that the deadline does not tell the origin. Default 34: BOLT 2's delta.
     pub own_delta: Blocks,
-    /// Confirmations at which the court acts. Default 1.
+    /// Unused: nothing reads it but the check that it is one block at least. It stays because the format has it, and goes
+    /// with the next version of the format.
     pub claim_depth: Blocks,
     /// The least and the most confirmations at which rights are given up; in between they grow with the channel's
     /// capacity. Defaults 3 and 6.

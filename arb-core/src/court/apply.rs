@@ -327,7 +327,7 @@ impl Draft {
         let Some(channel) = self.touch(base, index) else { return };
         let over = matches!(channel.outbox.get(action), Some(Notice::Resolved(_)));
         channel.hear_performed(action);
-        // Only now may its rows go (section 5).
+        // Only now, resolved and acknowledged, may its rows go (front page, Stages and resolvers).
         if over {
             self.channels.insert(index, None);
         }

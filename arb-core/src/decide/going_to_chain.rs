@@ -1,4 +1,4 @@
-//! Going to chain (section 6): when, why, and whether our commitment may be sent at all.
+//! Going to chain (front page, Stages and resolvers): when, why, and whether our commitment may be sent at all.
 
 use crate::api::event::CloseReason;
 use crate::api::facts::Link;

@@ -1,4 +1,4 @@
-//! Our main output: `to_local` after its delay on our commitment, `to_remote` on theirs (BOLT 5 L1, L2, R2).
+//! Our main output: `to_local` after its delay on our commitment, `to_remote` on theirs (BOLT 5 LC1, LC2, RC2).
 //!
 //! ```text
 //! Waiting ──mature──► ClaimWanted ──spent──► Spent ──irrevocable──► Done(Claimed | Lost)

@@ -1,5 +1,5 @@
-//! Resolvers: each owns one output of a confirmed commitment until it is irrevocably resolved (section 7 of the
-//! architecture).
+//! Resolvers: each owns one output of a confirmed commitment until it is irrevocably resolved (front page,
+//! Stages and resolvers).
 //!
 //! An enum of structs. Each is a deterministic step function of a borrowed, read-only [`ResolverKit`]: stay in a stage,
 //! hand off to another resolver, or done with an outcome. Nothing is stored: a resolver is run from its first kind to

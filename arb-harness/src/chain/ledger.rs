@@ -2,7 +2,7 @@
 //!
 //! Judges nothing: a block that reaches `connect` has been checked by [`Draft`]. Planted coins and transactions belong
 //! to no block: they stay through every reorg, at the height they were given, and are the fixtures that a chain
-//! without a genesis needs. Invariant L1: `disconnect` after `connect` leaves the coins exactly as they were.
+//! without a genesis needs. Invariant: `disconnect` after `connect` leaves the coins exactly as they were.
 
 use std::collections::BTreeMap;
 

@@ -1,6 +1,6 @@
 //! The mempool as a graph: what waits, what it spends, and in which order a miner takes it.
 //!
-//! Holds transactions that the chain has checked; it judges nothing itself. Invariant M1: every outpoint in `spends`
+//! Holds transactions that the chain has checked; it judges nothing itself. Invariant: every outpoint in `spends`
 //! is an input of exactly one entry, so no two entries conflict. Selection is by ancestor feerate, ties by txid, so a
 //! child pays for its parents and the same mempool always makes the same block.
 

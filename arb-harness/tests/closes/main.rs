@@ -60,7 +60,7 @@ fn resolves_and_balances(scenario: Scenario) {
     assert!(sheet.balances(), "{name}: {sheet:?}");
     assert_eq!(played.ending.close.map(close_name), Some(scenario.closed_by.name()), "{name}");
     assert_eq!(played.process.appends, played.process.restarts, "{name}: it did not die after every append");
-    // Of a commitment that we have no record of only the main output is ours to claim (BOLT 5 R5).
+    // Of a commitment that we have no record of only the main output is ours to claim (BOLT 5 RC5).
     let may_lose = scenario.closed_by == ClosedBy::Unknown || scenario.withheld;
     assert!(sheet.lost_sat == 0 || may_lose, "{name}: {sheet:?}");
     if scenario.closed_by == ClosedBy::Revoked {

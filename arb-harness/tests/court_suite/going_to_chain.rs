@@ -1,4 +1,4 @@
-//! When a channel goes to chain, and when it does not (section 6, R11, policy): expiries, margins, dust, sums.
+//! When a channel goes to chain, and when it does not (front page, Stages and resolvers; R11; policy): expiries, margins, dust, sums.
 
 use arb_core::{
     Action, Blocks, CloseReason, Event, FreezeReason, Freshness, HtlcRef, Link, PeerState, Policy, SignRequest,

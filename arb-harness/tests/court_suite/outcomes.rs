@@ -1,4 +1,4 @@
-//! One outcome per HTLC (R8), and when it is given (sections 6 and 10): burial, give-up, risk and loss.
+//! One outcome per HTLC (R8), and when it is given (R11, R12, policy): burial, give-up, risk and loss.
 
 use arb_core::{
     Acknowledged, Action, Alert, CloseReason, Event, FailReason, HtlcRef, Link, Scanned, Side, Stage, Upstream,

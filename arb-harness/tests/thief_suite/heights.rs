@@ -41,7 +41,7 @@ fn a_best_height_that_falls_ends_the_wait() {
     assert!(channel(&court, &fixture).frozen().is_some());
 }
 
-/// Section 6: an HTLC that was small only while fees were high is not forgotten when they fall.
+/// An HTLC that was small only while fees were high is not forgotten when they fall.
 #[test]
 fn an_overdue_htlc_goes_to_chain_once_a_fee_spike_is_over() {
     let (mut court, mut fixture) = (court(), fixture(1));

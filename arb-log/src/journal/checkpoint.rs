@@ -22,7 +22,7 @@
 //!
 //! # Past commitments
 //!
-//! Their rows come with frames, not with checkpoints (see `revoked.rs`), and neither recovery nor folding reads them. So
+//! Their rows come with frames, not with checkpoints (see `past.rs`), and neither recovery nor folding reads them. So
 //! nothing is lost when they go a little before the court row: a channel that is gone as of the last frame, which is
 //! durable here, is gone after every recovery, and nobody asks for its commitments again. That is why a channel with a
 //! million of them needs no batch of a million. What must not happen is that some stay for ever:

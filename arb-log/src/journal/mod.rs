@@ -6,9 +6,9 @@
 
 mod checkpoint;
 mod error;
+mod past;
 mod reader;
 mod recover;
-mod revoked;
 
 pub use checkpoint::{Checkpoint, Retention};
 pub use error::JournalError;
@@ -254,7 +254,7 @@ impl<S: Storage> Log for Journal<S> {
             return Err(JournalError::OutOfOrder { expected, got: frame.sequence });
         }
         let bytes = frame::encode_frame(frame).map_err(JournalError::Unwritable)?;
-        let rows = revoked::rows(expected, pending.commitments()).map_err(JournalError::Unwritable)?;
+        let rows = past::rows(expected, pending.commitments()).map_err(JournalError::Unwritable)?;
         let put = core::iter::once((Key::frame(expected), bytes)).chain(rows).collect();
         self.write(&Batch { put, appended: 1, ..Batch::default() })
     }
