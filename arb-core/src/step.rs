@@ -121,9 +121,7 @@ impl<'a> Step<'a> {
     /// Judges every channel that was touched, lowest number first, until nothing more follows.
     fn decide(&mut self, entry: &mut Entry) {
         let view = View::new(self.court, &self.draft);
-        let mut first = decide::revealed(view, &entry.heard);
-        first.append(&mut decide::consequences(view, &entry.heard));
-        self.conclude(first, entry);
+        self.conclude(decide::consequences(view, &entry.heard), entry);
         let mut waiting: BTreeSet<ChannelIndex> = self.draft.touched().into_iter().collect();
         let most = waiting.len().saturating_add(1).saturating_mul(ROUNDS);
         let mut rounds: BTreeMap<ChannelIndex, usize> = BTreeMap::new();

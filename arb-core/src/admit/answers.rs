@@ -149,3 +149,9 @@ pub(super) fn bump(
             || bump.budget_sat.is_some_and(|new| known.budget_sat.is_none_or(|known| new > known))
     })))
 }
+
+/// A resolved channel is gone once that was performed: said again, it is no news.
+pub(super) fn performed(view: View<'_>, id: &ChannelId, action: &ActionId) -> Admission {
+    let known = view.index_of(id).and_then(|index| view.channel(index));
+    Admission::new_if(known.is_some_and(|channel| channel.outbox.contains_key(action)))
+}

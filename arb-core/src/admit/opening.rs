@@ -1,8 +1,9 @@
 //! How journals and channels begin.
 
-use crate::admit::admission::Admission;
-use crate::api::event::{ChannelOpened, Genesis};
+use crate::admit::admission::{Admission, text};
+use crate::api::event::{ChannelOpened, Freshness, Genesis, Started};
 use crate::api::facts::{ChannelFacts, SideFacts, Standing};
+use crate::api::policy::Policy;
 use crate::api::reject::Rejected;
 use crate::bolt3::Point;
 use crate::court::draft::View;
@@ -15,6 +16,21 @@ pub(super) fn genesis(view: View<'_>, genesis: &Genesis) -> Result<Admission, Re
         Some(known) if known == genesis => Ok(Admission::Duplicate),
         Some(_) => Err(Rejected::OtherGenesis),
     }
+}
+
+pub(super) fn policy(view: View<'_>, policy: &Policy) -> Result<Admission, Rejected> {
+    if policy.is_sound() { Ok(Admission::new_if(view.court().policy != *policy)) } else { Err(Rejected::UnsoundPolicy) }
+}
+
+pub(super) fn started(view: View<'_>, started: &Started) -> Result<Admission, Rejected> {
+    text("build", &started.build)?;
+    // What blocks said about the best height since is as good as the start's own word.
+    let court = view.court();
+    let same = court.started.as_ref().is_some_and(|known| {
+        // A suspicion is news every time: what cleared the last one may be what was lost.
+        known.build == started.build && started.freshness == Freshness::Trusted && known.freshness == started.freshness
+    });
+    Ok(Admission::new_if(!same || started.best_height > court.best_height))
 }
 
 pub(super) fn opened(view: View<'_>, opened: &ChannelOpened) -> Result<Admission, Rejected> {

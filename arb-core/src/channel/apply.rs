@@ -2,8 +2,8 @@
 //! concluded was decided. What cannot have happened is refused, because then the log does not fit.
 
 use crate::api::event::{
-    Acknowledged, BroadcastAnswer, Bump, ClosingSigned, CommitmentUpdate, FeeInputsOffered, LocalCommitmentSigned,
-    RemoteCommitmentSigned, RemoteRevoked, Scanned,
+    Acknowledged, BroadcastAnswer, Bump, CloseReason, ClosingSigned, CommitmentUpdate, FeeInputsOffered,
+    LocalCommitmentSigned, PeerState, RemoteCommitmentSigned, RemoteRevoked, Scanned,
 };
 use crate::api::facts::{Link, Side};
 use crate::api::ids::{ActionId, Direction, HtlcRef};
@@ -26,54 +26,54 @@ const UNSIGNED_MAX: usize = 16;
 
 impl ChannelArbitrator {
     pub(crate) fn hear_local_signed(&mut self, heard: &LocalCommitmentSigned) {
-        let commitment = Commitment::updated(self.set.base(Side::Local, heard.update.number), &heard.update);
+        let commitment = Commitment::updated(self.state.set.base(Side::Local, heard.update.number), &heard.update);
         self.add_htlcs(&heard.update);
-        self.set.next_local = heard.update.number.saturating_add(1);
+        self.state.set.next_local = heard.update.number.saturating_add(1);
         // From here on the commitment before is never chosen, signed or sent (R10): it is gone.
-        self.set.local = Some(LocalCommitment { commitment, signatures: heard.signatures.clone() });
-        self.ratchet.commitment_signed.clear();
+        self.state.set.local = Some(LocalCommitment { commitment, signatures: heard.signatures.clone() });
+        self.state.ratchet.commitment_signed.clear();
         self.settle_set();
     }
 
     /// Answers what the log is to keep of it for the day when it is revoked and confirms (R15).
     pub(crate) fn hear_remote_signed(&mut self, heard: &RemoteCommitmentSigned) -> CommitmentRow {
-        let commitment = Commitment::updated(self.set.base(Side::Remote, heard.update.number), &heard.update);
+        let commitment = Commitment::updated(self.state.set.base(Side::Remote, heard.update.number), &heard.update);
         self.add_htlcs(&heard.update);
-        self.set.remotes.push(commitment);
+        self.state.set.remotes.push(commitment);
         self.settle_set();
         self.row_of_last(&heard.update)
     }
 
     pub(crate) fn hear_revoked(&mut self, heard: &RemoteRevoked) {
         // Admission checked the secret against the store: inserting it cannot fail.
-        if self.set.secrets.insert(heard.number, heard.secret).is_ok() {
+        if self.state.set.secrets.insert(heard.number, heard.secret).is_ok() {
             // Revoked although it is confirmed: what it was need not be loaded.
             if self.shows(heard.number) {
-                let remotes = self.set.remotes.iter().filter(|remote| remote.number == heard.number);
+                let remotes = self.state.set.remotes.iter().filter(|remote| remote.number == heard.number);
                 let past = remotes.map(|remote| self.as_past(remote)).collect();
-                self.revoked.insert(heard.number, past);
+                self.state.revoked.insert(heard.number, past);
             }
-            self.set.remotes.retain(|remote| remote.number > heard.number);
-            self.set.next_revoked = heard.number.saturating_add(1);
-            self.set.announced = Some((heard.number.saturating_add(2), heard.next_point));
+            self.state.set.remotes.retain(|remote| remote.number > heard.number);
+            self.state.set.next_revoked = heard.number.saturating_add(1);
+            self.state.set.announced = Some((heard.number.saturating_add(2), heard.next_point));
             self.settle_set();
         }
     }
 
     pub(crate) fn hear_revoked_loaded(&mut self, number: u64, candidates: &[RevokedCommitment]) {
-        self.revoked.insert(number, candidates.to_vec());
+        self.state.revoked.insert(number, candidates.to_vec());
         self.reclassify();
     }
 
     fn add_htlcs(&mut self, update: &CommitmentUpdate) {
         for htlc in &update.added {
-            self.ratchet.held_htlc = true;
+            self.state.ratchet.held_htlc = true;
             let next = match htlc.key.direction {
-                Direction::Offered => &mut self.next_htlc.0,
-                Direction::Received => &mut self.next_htlc.1,
+                Direction::Offered => &mut self.state.next_htlc.0,
+                Direction::Received => &mut self.state.next_htlc.1,
             };
             *next = (*next).max(htlc.key.id.saturating_add(1));
-            self.htlcs.entry(htlc.key).or_insert_with(|| HtlcState {
+            self.state.htlcs.entry(htlc.key).or_insert_with(|| HtlcState {
                 htlc: htlc.clone(),
                 upstream_expiry: match htlc.link {
                     Link::Relay { deadline } => Some(deadline),
@@ -86,59 +86,60 @@ impl ChannelArbitrator {
 
     /// After the set changed: flags that stick are set, and HTLCs that are on no commitment any more are dropped.
     fn settle_set(&mut self) {
-        let in_local =
-            |key: &HtlcRef| self.set.local.as_ref().is_some_and(|local| local.commitment.position(*key).is_some());
+        let in_local = |key: &HtlcRef| {
+            self.state.set.local.as_ref().is_some_and(|local| local.commitment.position(*key).is_some())
+        };
         let in_oldest_remote =
-            |key: &HtlcRef| self.set.remotes.first().is_some_and(|remote| remote.position(*key).is_some());
+            |key: &HtlcRef| self.state.set.remotes.first().is_some_and(|remote| remote.position(*key).is_some());
         let both: Vec<HtlcRef> =
-            self.htlcs.keys().filter(|key| in_local(key) && in_oldest_remote(key)).copied().collect();
+            self.state.htlcs.keys().filter(|key| in_local(key) && in_oldest_remote(key)).copied().collect();
         for key in both {
-            if let Some(state) = self.htlcs.get_mut(&key) {
+            if let Some(state) = self.state.htlcs.get_mut(&key) {
                 state.irrevocable = true;
             }
         }
         self.reclassify();
         // Frozen: the union of the set as it was owes every HTLC an outcome (I4), so nothing leaves any more.
-        if self.ratchet.frozen.is_none() {
-            let set = &self.set;
-            let released = &self.ratchet.released;
+        if self.state.ratchet.frozen.is_none() {
+            let set = &self.state.set;
+            let released = &self.state.ratchet.released;
             let owed = |key: &HtlcRef| released.get(key).is_some_and(|released| released.acknowledged.is_none());
             let held = |key: &HtlcRef| set.all().any(|(_, commitment)| commitment.position(*key).is_some());
-            self.htlcs.retain(|key, _| held(key) || owed(key));
-            let htlcs = &self.htlcs;
-            self.ratchet.released.retain(|key, _| htlcs.contains_key(key));
-            self.ratchet.usable.retain(|key, _| htlcs.contains_key(key));
-            self.ratchet.given_up.retain(|key| htlcs.contains_key(key));
+            self.state.htlcs.retain(|key, _| held(key) || owed(key));
+            let htlcs = &self.state.htlcs;
+            self.state.ratchet.released.retain(|key, _| htlcs.contains_key(key));
+            self.state.ratchet.usable.retain(|key, _| htlcs.contains_key(key));
+            self.state.ratchet.given_up.retain(|key| htlcs.contains_key(key));
         }
     }
 
     pub(crate) fn hear_usable(&mut self, htlc: HtlcRef, preimage: Preimage, since: Height) {
-        if !self.htlcs.contains_key(&htlc) {
+        if !self.state.htlcs.contains_key(&htlc) {
             return;
         }
-        self.ratchet.usable.entry(htlc).or_insert(Usable { preimage, since });
+        self.state.ratchet.usable.entry(htlc).or_insert(Usable { preimage, since });
     }
 
     pub(crate) fn hear_acknowledged(&mut self, htlc: HtlcRef, outcome: Acknowledged) {
-        if let Some(released) = self.ratchet.released.get_mut(&htlc) {
+        if let Some(released) = self.state.ratchet.released.get_mut(&htlc) {
             released.acknowledged = Some(outcome);
         }
     }
 
     pub(crate) fn hear_closing(&mut self, heard: &ClosingSigned) {
-        self.ratchet.closings.insert(heard.tx.compute_txid(), heard.local_output);
+        self.state.ratchet.closings.insert(heard.tx.compute_txid(), heard.local_output);
         self.reclassify();
     }
 
     pub(crate) fn hear_tx(&mut self, height: Height, tx: &Transaction) {
         let txid = tx.compute_txid();
         if let Some(level) = self.level_of(tx) {
-            self.chain.keep(txid, height, self.seen.max(height), level, tx.clone());
+            self.state.chain.keep(txid, height, self.state.seen.max(height), level, tx.clone());
             if level == Level::Funding {
                 self.reclassify();
             }
         }
-        for (funding, facts) in self.facts.fundings.iter().zip(&mut self.chain.fundings) {
+        for (funding, facts) in self.state.facts.fundings.iter().zip(&mut self.state.chain.fundings) {
             if funding.outpoint.txid == txid {
                 facts.confirmed.get_or_insert(height);
             }
@@ -151,10 +152,10 @@ impl ChannelArbitrator {
                 self.hear_tx(spend.height, &spend.tx);
             }
         }
-        if let Some(kept) = self.chain.kept.get_mut(&heard.parent) {
+        if let Some(kept) = self.state.chain.kept.get_mut(&heard.parent) {
             kept.scanned = true;
         }
-        for (funding, facts) in self.facts.fundings.iter().zip(&mut self.chain.fundings) {
+        for (funding, facts) in self.state.facts.fundings.iter().zip(&mut self.state.chain.fundings) {
             if funding.outpoint.txid == heard.parent {
                 facts.scanned = true;
             }
@@ -166,7 +167,7 @@ impl ChannelArbitrator {
             BroadcastAnswer::Accepted | BroadcastAnswer::Known => None,
             BroadcastAnswer::Rejected(why) => Some(why),
         };
-        let requests = &mut self.requests;
+        let requests = &mut self.state.requests;
         match requests.sweeps.iter_mut().find(|(_, state)| state.txid == *txid) {
             Some((group, state)) => {
                 state.rejected = rejected;
@@ -180,11 +181,11 @@ impl ChannelArbitrator {
     }
 
     pub(crate) fn hear_commitment_signature(&mut self, funding: OutPoint, signature: CompactSig) {
-        self.ratchet.commitment_signed.entry(funding).or_insert(signature);
+        self.state.ratchet.commitment_signed.entry(funding).or_insert(signature);
     }
 
     pub(crate) fn hear_sweep_signed(&mut self, group: u32, tx: Transaction) {
-        let Some(state) = self.requests.sweeps.get_mut(&group) else { return };
+        let Some(state) = self.state.requests.sweeps.get_mut(&group) else { return };
         let txid = tx.compute_txid();
         if txid == state.txid {
             state.signed.get_or_insert(SignedTx(tx));
@@ -198,25 +199,25 @@ impl ChannelArbitrator {
     }
 
     pub(crate) fn hear_script(&mut self, script: &ScriptBuf) {
-        self.requests.scripts = ScriptsRequest::Offered(script.clone());
+        self.state.requests.scripts = ScriptsRequest::Offered(script.clone());
     }
 
     pub(crate) fn hear_fee_inputs(&mut self, heard: &FeeInputsOffered) {
         if let Some(owner) = self.coins_asked(&heard.request).map(|ask| ask.owner) {
             let purse = Purse { coins: heard.inputs.clone(), change: heard.change.clone() };
-            self.requests.desk.offered(&owner, purse);
+            self.state.requests.desk.offered(&owner, purse);
         }
     }
 
     pub(crate) fn hear_fee_inputs_refused(&mut self, request: &ActionId, missing_sat: u64) {
         if let Some(owner) = self.coins_asked(request).map(|ask| ask.owner) {
-            self.requests.desk.refused(&owner, missing_sat);
+            self.state.requests.desk.refused(&owner, missing_sat);
         }
     }
 
     /// The operator's wish: it adds to earlier ones, nothing falls.
     pub(crate) fn hear_bump(&mut self, outpoint: Option<OutPoint>, bump: &Bump) {
-        let known = self.requests.bumps.entry(outpoint).or_default();
+        let known = self.state.requests.bumps.entry(outpoint).or_default();
         known.feerate_sat_per_kw = known.feerate_sat_per_kw.max(bump.feerate_sat_per_kw);
         known.deadline = [known.deadline, bump.deadline].into_iter().flatten().min();
         known.budget_sat = [known.budget_sat, bump.budget_sat].into_iter().flatten().max();
@@ -224,58 +225,114 @@ impl ChannelArbitrator {
 
     /// A commitment of the counterparty's was seen unconfirmed.
     pub(crate) fn hear_seen(&mut self, tx: &Transaction) {
-        self.ratchet.peer_on_chain = true;
+        self.state.ratchet.peer_on_chain = true;
         if self.is_remote_of_set(tx) {
-            self.ratchet.seen.insert(tx.compute_txid(), SignedTx(tx.clone()));
+            self.state.ratchet.seen.insert(tx.compute_txid(), SignedTx(tx.clone()));
         }
     }
 
+    /// A new channel: judged again once all blocks are there, if some are missing. A suspicion is about what the journal
+    /// had, and this channel was told after it.
+    pub(crate) fn opened(&mut self, caught_up: bool, suspicions: u64) {
+        self.state.deferred = !caught_up;
+        self.state.ratchet.cleared = suspicions;
+    }
+
+    /// It comes from a backup: nothing of ours is ever sent.
+    pub(crate) fn hear_restored(&mut self) {
+        self.state.ratchet.outdated = true;
+    }
+
+    /// An entry touches it. Whatever made it worth a look while blocks are missing is worth another when they are there
+    /// (R11): not only an alarm, but a preimage whose deadline is past, or a close.
+    pub(crate) fn touched(&mut self, tip: Height, caught_up: bool) {
+        self.state.seen = tip;
+        self.state.deferred = !caught_up;
+    }
+
+    /// The frame that changed it is durable.
+    pub(crate) fn committed(&mut self, sequence: u64) {
+        self.state.changed_at = sequence;
+    }
+
+    pub(crate) fn hear_signals(&mut self, short_channel_id: u64) {
+        self.state.short_channel_id = Some(short_channel_id);
+    }
+
+    pub(crate) fn hear_given_up(&mut self, htlc: HtlcRef) {
+        self.state.ratchet.given_up.insert(htlc);
+    }
+
+    pub(crate) fn hear_peer_state(&mut self, peer: PeerState, suspicions: u64) {
+        match peer {
+            PeerState::Current => self.state.ratchet.cleared = suspicions,
+            PeerState::WeAreBehind => self.state.ratchet.outdated = true,
+        }
+    }
+
+    pub(crate) fn hear_close_requested(&mut self, why: CloseReason) {
+        self.state.ratchet.close_requested.get_or_insert(why);
+    }
+
+    pub(crate) fn hear_forgotten(&mut self) {
+        self.state.ratchet.forgotten = true;
+    }
+
+    pub(crate) fn hear_signing_refused(&mut self, request: ActionId) {
+        self.state.requests.refused.insert(request);
+    }
+
+    /// The signer answered a request, well or not.
+    pub(crate) fn hear_signer_answered(&mut self, request: &ActionId) {
+        self.state.requests.refused.remove(request);
+    }
+
     pub(crate) fn hear_performed(&mut self, id: &ActionId) {
-        self.outbox.remove(id);
+        self.state.outbox.remove(id);
     }
 
     /// Applies one conclusion; `Err` says what cannot have happened.
     pub(crate) fn conclude(&mut self, conclusion: &Conclusion, tip: Height) -> Result<(), &'static str> {
         match conclusion {
             Conclusion::UpstreamLinked { htlc, expiry } => {
-                let state = self.htlcs.get_mut(htlc).ok_or("an upstream for an HTLC that is not there")?;
+                let state = self.state.htlcs.get_mut(htlc).ok_or("an upstream for an HTLC that is not there")?;
                 state.upstream_expiry = Some(*expiry);
             }
             Conclusion::PreimageUsable { htlc, preimage } => self.hear_usable(*htlc, *preimage, tip),
             Conclusion::GaveUp { htlc } => {
-                self.ratchet.given_up.insert(*htlc);
+                self.state.ratchet.given_up.insert(*htlc);
             }
             Conclusion::Frozen(why) => {
-                self.ratchet.frozen.get_or_insert(*why);
+                self.state.ratchet.frozen.get_or_insert(*why);
             }
-            Conclusion::WentToChain => self.ratchet.went_to_chain = true,
+            Conclusion::WentToChain => self.state.ratchet.went_to_chain = true,
             Conclusion::Released { htlc, outcome } => self.release(*htlc, *outcome)?,
             Conclusion::ScriptsRequested => {
-                if self.requests.scripts == ScriptsRequest::NotAsked {
-                    self.requests.scripts = ScriptsRequest::Asked { at: tip };
+                if self.state.requests.scripts == ScriptsRequest::NotAsked {
+                    self.state.requests.scripts = ScriptsRequest::Asked { at: tip };
                 }
             }
-            Conclusion::FeeInputsRequested(ask) => self.requests.desk.apply(&Order::Ask(*ask), tip),
+            Conclusion::FeeInputsRequested(ask) => self.state.requests.desk.apply(&Order::Ask(*ask), tip),
             Conclusion::FeeInputsReturned { owner } => {
-                self.requests.desk.apply(&Order::Return { owner: *owner }, tip);
+                self.state.requests.desk.apply(&Order::Return { owner: *owner }, tip);
             }
             Conclusion::SweepPlanned(sweep) => self.planned(sweep, tip),
             Conclusion::SweepDropped { group, rests } => {
-                self.requests.sweeps.remove(group).ok_or("a sweep dropped that was never planned")?;
-                self.requests.desk.apply(&Order::Drop { group: *group, rests: *rests }, tip);
+                self.state.requests.sweeps.remove(group).ok_or("a sweep dropped that was never planned")?;
+                self.state.requests.desk.apply(&Order::Drop { group: *group, rests: *rests }, tip);
             }
             Conclusion::Uneconomic { outpoint } => {
-                self.requests.desk.apply(&Order::Uneconomic { outpoint: *outpoint }, tip);
+                self.state.requests.desk.apply(&Order::Uneconomic { outpoint: *outpoint }, tip);
             }
             Conclusion::Bumped { outpoint, to_sat_per_kw, .. } => {
-                self.requests.desk.want(outpoint, *to_sat_per_kw, tip);
+                self.state.requests.desk.want(outpoint, *to_sat_per_kw, tip);
             }
             Conclusion::Noticed(notice) => {
-                let id = notice.id(&self.facts.id);
-                if !self.raised.insert(id) {
+                let id = notice.id(&self.state.facts.id);
+                if !self.state.raised.insert(id) {
                     return Err("a notice raised twice");
                 }
-                self.outbox.insert(id, (**notice).clone());
+                self.state.outbox.insert(id, (**notice).clone());
             }
             // They explain; replay compares them (R9).
             Conclusion::Classified { .. } | Conclusion::HandedOff { .. } | Conclusion::Staged { .. } => {}
@@ -285,7 +342,7 @@ impl ChannelArbitrator {
 
     fn planned(&mut self, sweep: &Sweep, tip: Height) {
         let plan = &sweep.plan;
-        let requests = &mut self.requests;
+        let requests = &mut self.state.requests;
         requests.coins.extend(plan.purse.coins.iter().map(|coin| (coin.outpoint, coin.value_sat)));
         // Until the new one is signed, the one before goes on being sent.
         let (mut before, mut unsigned) = (None, Vec::new());
@@ -307,9 +364,9 @@ impl ChannelArbitrator {
     /// Outcomes only rise (R8).
     fn release(&mut self, htlc: HtlcRef, outcome: Upstream) -> Result<(), &'static str> {
         let state = Released { outcome, acknowledged: None };
-        match (self.ratchet.released.get(&htlc).map(|released| released.outcome), outcome) {
+        match (self.state.ratchet.released.get(&htlc).map(|released| released.outcome), outcome) {
             (None, Upstream::Failed(_) | Upstream::Settled(_)) | (Some(Upstream::Failed(_)), Upstream::Settled(_)) => {
-                self.ratchet.released.insert(htlc, state);
+                self.state.ratchet.released.insert(htlc, state);
                 Ok(())
             }
             (Some(Upstream::Failed(_) | Upstream::Settled(_)), Upstream::Failed(_))
@@ -319,7 +376,7 @@ impl ChannelArbitrator {
 
     /// Forgets the chain's facts at this height and above.
     pub(crate) fn disconnect(&mut self, height: Height) {
-        self.chain.disconnect(height);
+        self.state.chain.disconnect(height);
         self.reclassify();
     }
 }

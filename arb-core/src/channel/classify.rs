@@ -90,9 +90,9 @@ pub(crate) fn commitment_number(facts: &ChannelFacts, tx: &Transaction) -> Optio
 impl ChannelArbitrator {
     /// Works out the close again: whenever the set or the spends of the fundings changed, and after decoding.
     pub(crate) fn reclassify(&mut self) {
-        let spent = self.chain.kept.values().any(|kept| kept.level == Level::Funding);
+        let spent = self.state.chain.kept.values().any(|kept| kept.level == Level::Funding);
         // An open channel costs nothing here: no key is derived before something spends a funding.
-        self.close = Memo(if spent { classify(self, &Secp256k1::new()).map(Arc::new) } else { None });
+        self.state.close = Memo(if spent { classify(self, &Secp256k1::new()).map(Arc::new) } else { None });
     }
 
     /// Whether a confirmed spend of a funding shows this number.

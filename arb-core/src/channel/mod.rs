@@ -38,32 +38,32 @@ use bitcoin::{OutPoint, Transaction, TxOut, Txid};
 impl ChannelArbitrator {
     /// The channel's identity outside the court.
     pub const fn id(&self) -> &ChannelId {
-        &self.facts.id
+        &self.state.facts.id
     }
 
     /// What never changes about it.
     pub const fn facts(&self) -> &ChannelFacts {
-        &self.facts
+        &self.state.facts
     }
 
     /// The short channel id, if one was signalled.
     pub const fn short_channel_id(&self) -> Option<u64> {
-        self.short_channel_id
+        self.state.short_channel_id
     }
 
     /// Whether it refuses new commitments for ever, and why.
     pub const fn frozen(&self) -> Option<FreezeReason> {
-        self.ratchet.frozen
+        self.state.ratchet.frozen
     }
 
     /// Whether the counterparty proved a newer state, or the channel came from a backup.
     pub const fn is_outdated(&self) -> bool {
-        self.ratchet.outdated
+        self.state.ratchet.outdated
     }
 
     /// The sequence of the frame that changed it last.
     pub const fn changed_at(&self) -> u64 {
-        self.changed_at
+        self.state.changed_at
     }
 
     /// What was raised for the outside and waits for `Performed`.

@@ -13,13 +13,13 @@ use bitcoin::secp256k1::{All, Secp256k1};
 impl ChannelArbitrator {
     /// What the log is to keep of the remote commitment that was signed last.
     pub(crate) fn row_of_last(&mut self, update: &CommitmentUpdate) -> CommitmentRow {
-        let mut rows = self.set.rows;
-        let candidates = self.set.remotes.iter().filter(|remote| remote.number == update.number);
-        let size = (candidates.clone().count(), self.set.remotes.last().map_or(0, |last| last.htlcs.len()));
+        let mut rows = self.state.set.rows;
+        let candidates = self.state.set.remotes.iter().filter(|remote| remote.number == update.number);
+        let size = (candidates.clone().count(), self.state.set.remotes.last().map_or(0, |last| last.htlcs.len()));
         let whole = || candidates.map(|candidate| self.as_past(candidate)).collect();
-        let has_base = self.set.base(Side::Remote, update.number).is_some();
+        let has_base = self.state.set.base(Side::Remote, update.number).is_some();
         let row = rows.row(update.number, CommitmentChange::of(update), has_base, whole, size);
-        self.set.rows = rows;
+        self.state.set.rows = rows;
         row
     }
 

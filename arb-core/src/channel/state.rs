@@ -16,11 +16,30 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use bitcoin::{OutPoint, Txid};
+use core::ops::Deref;
 use serde::{Deserialize, Serialize};
 
 /// A channel under the court's watch.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct ChannelArbitrator {
+    pub(super) state: State,
+}
+
+/// Everybody reads a channel's fields through this; only code inside `channel` can write them (R1).
+#[doc(hidden)]
+impl Deref for ChannelArbitrator {
+    type Target = State;
+
+    fn deref(&self) -> &State {
+        &self.state
+    }
+}
+
+/// The fields of a channel.
+#[doc(hidden)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct State {
     pub(crate) facts: ChannelFacts,
     pub(crate) short_channel_id: Option<u64>,
     pub(crate) set: CommitmentSet,
@@ -122,7 +141,7 @@ pub(crate) struct Ratchet {
 impl ChannelArbitrator {
     pub(crate) fn new(facts: ChannelFacts, standing: Standing, seen: Height) -> Self {
         let chain = ChainFacts::new(&facts, seen);
-        Self {
+        let state = State {
             set: CommitmentSet::new(standing),
             facts,
             short_channel_id: None,
@@ -138,6 +157,7 @@ impl ChannelArbitrator {
             deferred: false,
             changed_at: 0,
             close: Memo::default(),
-        }
+        };
+        Self { state }
     }
 }

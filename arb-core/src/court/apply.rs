@@ -39,14 +39,12 @@ impl Draft {
             };
             self.touched.insert(index, before);
         }
-        channel.seen = self.state.tip.height;
-        // Whatever made it worth a look while blocks are missing is worth another when they are there (R11): not only an
-        // alarm, but a preimage whose deadline is past, or a close.
-        channel.deferred = !caught_up;
+        channel.touched(self.state.tip.height, caught_up);
         Some(channel)
     }
 
     /// Applies a heard event, and answers what the log keeps of it: a block is reduced to the transactions that matter.
+    #[expect(clippy::too_many_lines, reason = "one match over every event: an arm cannot be forgotten")]
     pub(crate) fn apply_heard(&mut self, base: &ChainArbitrator, event: &Event) -> Event {
         match event {
             Event::BlockConnected(block) => return self.connect(base, block),
@@ -81,7 +79,7 @@ impl Draft {
             Event::ChannelRestored(facts) => {
                 let index = self.open(base, (**facts).clone(), crate::api::facts::Standing::default());
                 if let Some(channel) = self.touch(base, index) {
-                    channel.ratchet.outdated = true;
+                    channel.hear_restored();
                 }
             }
             Event::MempoolSeen { tx } => self.mempool(base, tx),
@@ -93,41 +91,6 @@ impl Draft {
             }
             Event::Signed(signed) => self.signed(base, signed),
             Event::Performed { channel, id } => self.performed(base, channel, id),
-            Event::ChannelSignals { .. }
-            | Event::LocalCommitmentSigned(_)
-            | Event::RemoteCommitmentSigned(_)
-            | Event::RemoteRevoked(_)
-            | Event::HtlcGivenUp { .. }
-            | Event::UpstreamAcknowledged { .. }
-            | Event::PeerStateSeen { .. }
-            | Event::CloseRequested { .. }
-            | Event::ClosingSigned(_)
-            | Event::ChannelForgotten { .. }
-            | Event::Scanned(_)
-            | Event::BroadcastAnswered { .. }
-            | Event::SigningRefused { .. }
-            | Event::ScriptsOffered { .. }
-            | Event::FeeInputsOffered(_)
-            | Event::FeeInputsRefused { .. }
-            | Event::RevokedLoaded { .. }
-            | Event::BumpRequested { .. } => self.apply_to_channel(base, event),
-            // Nothing to keep.
-            Event::Failed { .. } => {}
-        }
-        event.clone()
-    }
-
-    fn with(&mut self, base: &ChainArbitrator, id: &ChannelId, change: impl FnOnce(&mut ChannelArbitrator)) {
-        let index = View::new(base, self).index_of(id);
-        if let Some(channel) = index.and_then(|index| self.touch(base, index)) {
-            change(channel);
-        }
-    }
-
-    /// The events that are about one channel and change nothing else.
-    fn apply_to_channel(&mut self, base: &ChainArbitrator, event: &Event) {
-        let suspicions = self.state.suspicions;
-        match event {
             Event::LocalCommitmentSigned(heard) => {
                 self.with(base, &heard.update.channel, |channel| channel.hear_local_signed(heard));
             }
@@ -136,25 +99,23 @@ impl Draft {
             }
             Event::RemoteRevoked(heard) => self.with(base, &heard.channel, |channel| channel.hear_revoked(heard)),
             Event::ChannelSignals { channel, short_channel_id } => {
-                self.with(base, channel, |channel| channel.short_channel_id = Some(*short_channel_id));
+                self.with(base, channel, |channel| channel.hear_signals(*short_channel_id));
             }
-            Event::HtlcGivenUp { htlc } => self.with(base, &htlc.channel, |channel| {
-                channel.ratchet.given_up.insert(htlc.htlc);
-            }),
+            Event::HtlcGivenUp { htlc } => {
+                self.with(base, &htlc.channel, |channel| channel.hear_given_up(htlc.htlc));
+            }
             Event::UpstreamAcknowledged { htlc, outcome } => {
                 self.with(base, &htlc.channel, |channel| channel.hear_acknowledged(htlc.htlc, *outcome));
             }
-            Event::PeerStateSeen { channel, peer } => self.with(base, channel, |channel| match peer {
-                crate::api::event::PeerState::Current => channel.ratchet.cleared = suspicions,
-                crate::api::event::PeerState::WeAreBehind => channel.ratchet.outdated = true,
-            }),
-            Event::CloseRequested { channel, why } => self.with(base, channel, |channel| {
-                channel.ratchet.close_requested.get_or_insert(*why);
-            }),
-            Event::ClosingSigned(heard) => self.with(base, &heard.channel, |channel| channel.hear_closing(heard)),
-            Event::ChannelForgotten { channel } => {
-                self.with(base, channel, |channel| channel.ratchet.forgotten = true);
+            Event::PeerStateSeen { channel, peer } => {
+                let suspicions = self.state.suspicions;
+                self.with(base, channel, |channel| channel.hear_peer_state(*peer, suspicions));
             }
+            Event::CloseRequested { channel, why } => {
+                self.with(base, channel, |channel| channel.hear_close_requested(*why));
+            }
+            Event::ClosingSigned(heard) => self.with(base, &heard.channel, |channel| channel.hear_closing(heard)),
+            Event::ChannelForgotten { channel } => self.with(base, channel, ChannelArbitrator::hear_forgotten),
             Event::Scanned(heard) => {
                 self.with(base, &heard.channel, |channel| channel.hear_scanned(heard));
                 self.note_channel(base, &heard.channel);
@@ -162,9 +123,9 @@ impl Draft {
             Event::BroadcastAnswered { channel, txid, answer } => {
                 self.with(base, channel, |channel| channel.hear_broadcast(txid, *answer));
             }
-            Event::SigningRefused { channel, request, .. } => self.with(base, channel, |channel| {
-                channel.requests.refused.insert(*request);
-            }),
+            Event::SigningRefused { channel, request, .. } => {
+                self.with(base, channel, |channel| channel.hear_signing_refused(*request));
+            }
             Event::ScriptsOffered { channel, script, .. } => {
                 self.with(base, channel, |channel| channel.hear_script(script));
             }
@@ -181,19 +142,16 @@ impl Draft {
             Event::BumpRequested { channel, outpoint, bump } => {
                 self.with(base, channel, |channel| channel.hear_bump(*outpoint, bump));
             }
-            Event::Genesis(_)
-            | Event::PolicySet(_)
-            | Event::Started(_)
-            | Event::ChannelOpened(_)
-            | Event::ChannelRestored(_)
-            | Event::PreimageLearned { .. }
-            | Event::BlockConnected(_)
-            | Event::BlockDisconnected(_)
-            | Event::MempoolSeen { .. }
-            | Event::FeesEstimated(_)
-            | Event::Signed(_)
-            | Event::Performed { .. }
-            | Event::Failed { .. } => {}
+            // Nothing to keep.
+            Event::Failed { .. } => {}
+        }
+        event.clone()
+    }
+
+    fn with(&mut self, base: &ChainArbitrator, id: &ChannelId, change: impl FnOnce(&mut ChannelArbitrator)) {
+        let index = View::new(base, self).index_of(id);
+        if let Some(channel) = index.and_then(|index| self.touch(base, index)) {
+            change(channel);
         }
     }
 
@@ -209,9 +167,7 @@ impl Draft {
         // A checkpoint's row may have the channel already.
         if base.channel(index).is_none() {
             let mut channel = ChannelArbitrator::new(facts, standing, self.state.tip.height);
-            channel.deferred = !self.state.is_caught_up();
-            // A suspicion is about what the journal had: this channel was told after it.
-            channel.ratchet.cleared = self.state.suspicions;
+            channel.opened(self.state.is_caught_up(), self.state.suspicions);
             self.parents.extend(channel.facts.fundings.iter().map(|funding| (funding.outpoint.txid, index)));
             self.channels.insert(index, Some(channel));
             self.note_watched(index);
@@ -318,7 +274,7 @@ impl Draft {
                     channel.hear_commitment_signature(funding.outpoint, signature);
                 }
             }
-            channel.requests.refused.remove(&heard.request);
+            channel.hear_signer_answered(&heard.request);
         });
     }
 
@@ -389,7 +345,7 @@ impl ChainArbitrator {
         }
         for (index, channel) in draft.channels {
             let channel = channel.map(|mut channel| {
-                channel.changed_at = sequence;
+                channel.committed(sequence);
                 channel
             });
             self.put(index, channel, &old_policy);

@@ -10,7 +10,7 @@ pub(crate) mod sheet;
 mod sweeps;
 mod upstream;
 
-use crate::api::event::{CommitmentUpdate, Event};
+use crate::api::event::{Acknowledged, CommitmentUpdate, Event};
 use crate::api::facts::Link;
 use crate::api::ids::{ChannelIndex, HtlcKey};
 use crate::api::record::{Conclusion, Record};
@@ -37,9 +37,46 @@ pub(crate) fn judge(view: View<'_>, index: ChannelIndex) -> Vec<Record> {
     out.into_iter().map(|what| Record { channel: index, what }).collect()
 }
 
-/// What an event's transactions reveal: every HTLC that we sent with that hash, in any channel, and its upstream, and
-/// nothing else (R8).
-pub(crate) fn revealed(view: View<'_>, event: &Event) -> Vec<Record> {
+/// What an event means for channels before any of them is judged.
+pub(crate) fn consequences(view: View<'_>, event: &Event) -> Vec<Record> {
+    match event {
+        Event::BlockConnected(block) => revealed(view, &block.txs),
+        Event::MempoolSeen { tx } => revealed(view, [tx]),
+        Event::Scanned(scanned) => revealed(view, scanned.spends.iter().map(|spend| &spend.tx)),
+        Event::LocalCommitmentSigned(heard) => linked(view, &heard.update),
+        Event::RemoteCommitmentSigned(heard) => linked(view, &heard.update),
+        Event::UpstreamAcknowledged { htlc, outcome } => downstream_over(view, htlc, *outcome),
+        Event::Genesis(_)
+        | Event::PolicySet(_)
+        | Event::Started(_)
+        | Event::ChannelOpened(_)
+        | Event::ChannelRestored(_)
+        | Event::ChannelSignals { .. }
+        | Event::RemoteRevoked(_)
+        | Event::PreimageLearned { .. }
+        | Event::HtlcGivenUp { .. }
+        | Event::PeerStateSeen { .. }
+        | Event::CloseRequested { .. }
+        | Event::ClosingSigned(_)
+        | Event::ChannelForgotten { .. }
+        | Event::BumpRequested { .. }
+        | Event::BlockDisconnected(_)
+        | Event::FeesEstimated(_)
+        | Event::BroadcastAnswered { .. }
+        | Event::Signed(_)
+        | Event::SigningRefused { .. }
+        | Event::ScriptsOffered { .. }
+        | Event::FeeInputsOffered(_)
+        | Event::FeeInputsRefused { .. }
+        | Event::RevokedLoaded { .. }
+        | Event::Performed { .. }
+        | Event::Failed { .. } => Vec::new(),
+    }
+}
+
+/// What transactions reveal: every HTLC that we sent with that hash, in any channel, and its upstream, and nothing else
+/// (R8).
+fn revealed<'a>(view: View<'_>, txs: impl IntoIterator<Item = &'a Transaction>) -> Vec<Record> {
     let mut out: Vec<Record> = Vec::new();
     let mut conclude = |channel: ChannelIndex, what: Conclusion| {
         let record = Record { channel, what };
@@ -47,7 +84,7 @@ pub(crate) fn revealed(view: View<'_>, event: &Event) -> Vec<Record> {
             out.push(record);
         }
     };
-    for tx in transactions(event) {
+    for tx in txs {
         for (_, preimage) in preimages_in(tx) {
             for (channel, htlc) in view.offered_with(&preimage.hash()) {
                 for (channel, htlc) in [Some((channel, htlc)), upstream_of(view, channel, htlc)].into_iter().flatten() {
@@ -62,20 +99,13 @@ pub(crate) fn revealed(view: View<'_>, event: &Event) -> Vec<Record> {
     out
 }
 
-/// What a conclusion or an acknowledgement about one channel means for another.
-pub(crate) fn consequences(view: View<'_>, event: &Event) -> Vec<Record> {
-    if let Event::LocalCommitmentSigned(heard) = event {
-        return linked(view, &heard.update);
+/// The downstream HTLC failed for good: the received one will never have a preimage.
+fn downstream_over(view: View<'_>, key: &HtlcKey, outcome: Acknowledged) -> Vec<Record> {
+    match outcome {
+        Acknowledged::Settled => return Vec::new(),
+        Acknowledged::Failed => {}
     }
-    if let Event::RemoteCommitmentSigned(heard) = event {
-        return linked(view, &heard.update);
-    }
-    // The downstream HTLC failed for good: the received one will never have a preimage.
-    let Event::UpstreamAcknowledged { htlc: HtlcKey { channel, htlc }, outcome } = event else { return Vec::new() };
-    if *outcome != crate::api::event::Acknowledged::Failed {
-        return Vec::new();
-    }
-    let upstream = view.index_of(channel).and_then(|index| upstream_of(view, index, *htlc));
+    let upstream = view.index_of(&key.channel).and_then(|index| upstream_of(view, index, key.htlc));
     let Some((channel, htlc)) = upstream else { return Vec::new() };
     let news = view.channel(channel).is_some_and(|channel| !channel.ratchet.given_up.contains(&htlc));
     if news { [Record { channel, what: Conclusion::GaveUp { htlc } }].into() } else { Vec::new() }
@@ -105,42 +135,5 @@ fn link_upstream(bench: &Bench<'_>, docket: &ChannelView<'_>, out: &mut Vec<Conc
         if let Some(upstream) = upstream.and_then(|upstream| upstream.htlcs.get(&key.htlc)) {
             out.push(Conclusion::UpstreamLinked { htlc: *htlc, expiry: upstream.htlc.cltv_expiry });
         }
-    }
-}
-
-/// The transactions that an event brings.
-fn transactions(event: &Event) -> Vec<&Transaction> {
-    match event {
-        Event::BlockConnected(block) => block.txs.iter().collect(),
-        Event::MempoolSeen { tx } => [tx].into(),
-        Event::Scanned(scanned) => scanned.spends.iter().map(|spend| &spend.tx).collect(),
-        Event::Genesis(_)
-        | Event::PolicySet(_)
-        | Event::Started(_)
-        | Event::ChannelOpened(_)
-        | Event::ChannelRestored(_)
-        | Event::ChannelSignals { .. }
-        | Event::LocalCommitmentSigned(_)
-        | Event::RemoteCommitmentSigned(_)
-        | Event::RemoteRevoked(_)
-        | Event::PreimageLearned { .. }
-        | Event::HtlcGivenUp { .. }
-        | Event::UpstreamAcknowledged { .. }
-        | Event::PeerStateSeen { .. }
-        | Event::CloseRequested { .. }
-        | Event::ClosingSigned(_)
-        | Event::ChannelForgotten { .. }
-        | Event::BumpRequested { .. }
-        | Event::BlockDisconnected(_)
-        | Event::FeesEstimated(_)
-        | Event::BroadcastAnswered { .. }
-        | Event::Signed(_)
-        | Event::SigningRefused { .. }
-        | Event::ScriptsOffered { .. }
-        | Event::FeeInputsOffered(_)
-        | Event::FeeInputsRefused { .. }
-        | Event::RevokedLoaded { .. }
-        | Event::Performed { .. }
-        | Event::Failed { .. } => Vec::new(),
     }
 }

@@ -1,0 +1,92 @@
+//! What the node and its operator say of a channel.
+
+use crate::admit::admission::{Admission, channel, htlc};
+use crate::api::event::{Acknowledged, ClosingSigned, PeerState};
+use crate::api::ids::{ChannelId, HtlcKey};
+use crate::api::outcome::Upstream;
+use crate::api::reject::Rejected;
+use crate::bolt3::Preimage;
+use crate::court::draft::View;
+
+pub(super) fn signals(view: View<'_>, id: &ChannelId, short_channel_id: u64) -> Result<Admission, Rejected> {
+    Ok(Admission::new_if(channel(view, id)?.short_channel_id != Some(short_channel_id)))
+}
+
+pub(super) fn given_up(view: View<'_>, key: &HtlcKey) -> Result<Admission, Rejected> {
+    let (channel, _) = htlc(view, key)?;
+    if key.htlc.is_offered() {
+        return Err(Rejected::BadHtlc { htlc: key.htlc, why: "only a received HTLC is given up" });
+    }
+    Ok(Admission::new_if(!channel.ratchet.given_up.contains(&key.htlc)))
+}
+
+pub(super) fn peer_state(view: View<'_>, id: &ChannelId, peer: PeerState) -> Result<Admission, Rejected> {
+    let channel = channel(view, id)?;
+    Ok(Admission::new_if(match peer {
+        PeerState::WeAreBehind => !channel.ratchet.outdated,
+        PeerState::Current => view.court().suspects(channel),
+    }))
+}
+
+pub(super) fn close_requested(view: View<'_>, id: &ChannelId) -> Result<Admission, Rejected> {
+    Ok(Admission::new_if(channel(view, id)?.ratchet.close_requested.is_none()))
+}
+
+pub(super) fn forgotten(view: View<'_>, id: &ChannelId) -> Result<Admission, Rejected> {
+    let channel = channel(view, id)?;
+    let held = channel.ratchet.held_htlc || !channel.chain.kept.is_empty();
+    if held || (channel.ratchet.frozen.is_some() && !channel.ratchet.forgotten) {
+        return Err(Rejected::CannotForget(*id));
+    }
+    Ok(Admission::new_if(!channel.ratchet.forgotten))
+}
+
+pub(super) fn closing(view: View<'_>, closing: &ClosingSigned) -> Result<Admission, Rejected> {
+    let channel = channel(view, &closing.channel)?;
+    let spends = channel
+        .facts
+        .fundings
+        .iter()
+        .any(|funding| closing.tx.input.iter().any(|input| input.previous_output == funding.outpoint));
+    let outputs = closing.tx.output.len();
+    let in_range = closing.local_output.is_none_or(|vout| usize::try_from(vout).is_ok_and(|vout| vout < outputs));
+    if !spends || !in_range {
+        return Err(Rejected::NotAClosing);
+    }
+    Ok(Admission::new_if(!channel.ratchet.closings.contains_key(&closing.tx.compute_txid())))
+}
+
+/// HTLCs that are over by now do not keep the preimage from the others.
+pub(super) fn preimage_learned(
+    view: View<'_>,
+    preimage: &Preimage,
+    usable_for: &[HtlcKey],
+) -> Result<Admission, Rejected> {
+    let (mut new, mut known, mut unknown) = (false, false, None);
+    for key in usable_for {
+        match htlc(view, key) {
+            Ok((channel, state)) if state.htlc.payment_hash == preimage.hash() => {
+                known = true;
+                new |= channel.usable(key.htlc).is_none();
+            }
+            Ok(_) => return Err(Rejected::WrongPreimage(*key)),
+            Err(why) => unknown = Some(why),
+        }
+    }
+    match unknown {
+        Some(why) if !known => Err(why),
+        Some(_) | None => Ok(Admission::new_if(new)),
+    }
+}
+
+pub(super) fn acknowledged(view: View<'_>, key: &HtlcKey, outcome: Acknowledged) -> Result<Admission, Rejected> {
+    let (channel, _) = htlc(view, key)?;
+    let released = channel.ratchet.released.get(&key.htlc).ok_or(Rejected::NoSuchOutcome(*key))?;
+    match (released.outcome, released.acknowledged, outcome) {
+        (_, Some(before), now) if before == now => Ok(Admission::Duplicate),
+        (Upstream::Settled(_), None, Acknowledged::Settled)
+        // The node may have failed the origin while the settlement that overrides it was on its way.
+        | (Upstream::Failed(_) | Upstream::Settled(_), None, Acknowledged::Failed) => Ok(Admission::New),
+        (Upstream::Failed(_), None, Acknowledged::Settled) | (_, Some(_), _) => Err(Rejected::NoSuchOutcome(*key)),
+    }
+}
