@@ -43,6 +43,56 @@ pub enum SpendPath {
     Unknown,
 }
 
+impl SpendPath {
+    /// The preimage that the branch itself shows.
+    pub const fn preimage(&self) -> Option<&Preimage> {
+        match self {
+            Self::SecondLevelSuccess(preimage) | Self::Preimage(preimage) => Some(preimage),
+            Self::Revocation
+            | Self::Delayed
+            | Self::SecondLevelTimeout
+            | Self::Timeout
+            | Self::Funding
+            | Self::ToRemote
+            | Self::AnchorKey
+            | Self::AnchorAnyone
+            | Self::Unknown => None,
+        }
+    }
+
+    /// Whether an HTLC left by the owner's pre-signed transaction: HTLC-success or HTLC-timeout.
+    pub const fn is_second_level(&self) -> bool {
+        match self {
+            Self::SecondLevelSuccess(_) | Self::SecondLevelTimeout => true,
+            Self::Revocation
+            | Self::Delayed
+            | Self::Preimage(_)
+            | Self::Timeout
+            | Self::Funding
+            | Self::ToRemote
+            | Self::AnchorKey
+            | Self::AnchorAnyone
+            | Self::Unknown => false,
+        }
+    }
+
+    /// Whether the other side took an HTLC straight from the commitment: with its preimage, or after its expiry.
+    pub const fn is_direct(&self) -> bool {
+        match self {
+            Self::Preimage(_) | Self::Timeout => true,
+            Self::Revocation
+            | Self::Delayed
+            | Self::SecondLevelSuccess(_)
+            | Self::SecondLevelTimeout
+            | Self::Funding
+            | Self::ToRemote
+            | Self::AnchorKey
+            | Self::AnchorAnyone
+            | Self::Unknown => false,
+        }
+    }
+}
+
 /// A witness script of BOLT 3, taken apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ScriptTemplate {

@@ -52,12 +52,8 @@ impl Close {
     }
 
     /// Whether its HTLCs cannot be told from its outputs: any of them may be one, and its spend may show a preimage.
-    pub(crate) const fn is_foreign(&self) -> bool {
-        match self.kind {
-            CloseKind::Unknown => true,
-            CloseKind::Revoked => self.rebuilt.is_none(),
-            CloseKind::Local | CloseKind::Remote | CloseKind::RemotePending | CloseKind::Mutual => false,
-        }
+    pub(crate) fn is_foreign(&self) -> bool {
+        self.kind == CloseKind::Unknown || self.kind == CloseKind::Revoked && self.rebuilt.is_none()
     }
 
     /// The funding output that was spent.

@@ -113,26 +113,18 @@ fn of_revoked(view: &ChannelView<'_>, close: &Close, outpoint: OutPoint, amount_
 fn penalised<'a>(view: &'a ChannelView<'_>, close: &Close, outpoint: OutPoint) -> Option<(&'a SpendOf, u64)> {
     let amount_sat = view.channel.chain.output(&outpoint)?.value.to_sat();
     let spend = view.spends.get(&outpoint)?;
-    match &spend.path {
-        // On their commitment the other two are our own paths: claims from before it was revoked.
-        SpendPath::Revocation | SpendPath::Preimage(_) | SpendPath::Timeout => Some((spend, amount_sat)),
-        SpendPath::SecondLevelSuccess(_) | SpendPath::SecondLevelTimeout => {
-            let (second, left_sat) = stolen(view, close, spend)?;
-            let last = view.spends.get(&second)?;
-            (last.path == SpendPath::Revocation).then_some((last, left_sat))
-        }
-        SpendPath::Delayed
-        | SpendPath::Funding
-        | SpendPath::ToRemote
-        | SpendPath::AnchorKey
-        | SpendPath::AnchorAnyone
-        | SpendPath::Unknown => None,
+    // On their commitment the direct paths are our own: claims from before it was revoked.
+    if spend.path == SpendPath::Revocation || spend.path.is_direct() {
+        return Some((spend, amount_sat));
     }
+    let (second, left_sat) = stolen(view, close, spend)?;
+    let last = view.spends.get(&second)?;
+    (last.path == SpendPath::Revocation).then_some((last, left_sat))
 }
 
 /// What the cheat's HTLC transaction left, and its value.
 fn stolen(view: &ChannelView<'_>, close: &Close, spend: &SpendOf) -> Option<(OutPoint, u64)> {
-    if !matches!(spend.path, SpendPath::SecondLevelSuccess(_) | SpendPath::SecondLevelTimeout) {
+    if !spend.path.is_second_level() {
         return None;
     }
     let kit = view.kit(close);
@@ -273,21 +265,9 @@ fn swept(view: &ChannelView<'_>, spend: &SpendOf, amount_sat: u64, sheet: &mut S
 
 /// An output that leaves to somebody else: through a second-level transaction, that one's fee is inside.
 fn left(view: &ChannelView<'_>, spend: &SpendOf, amount_sat: u64, fees: &mut u64, term: &mut u64) {
-    let second = match &spend.path {
-        SpendPath::SecondLevelSuccess(_) | SpendPath::SecondLevelTimeout => {
-            let vout = u32::try_from(spend.input).ok().map(|vout| OutPoint { txid: spend.txid, vout });
-            vout.and_then(|outpoint| view.channel.chain.output(&outpoint)).map(|output| output.value.to_sat())
-        }
-        SpendPath::Revocation
-        | SpendPath::Delayed
-        | SpendPath::Preimage(_)
-        | SpendPath::Timeout
-        | SpendPath::Funding
-        | SpendPath::ToRemote
-        | SpendPath::AnchorKey
-        | SpendPath::AnchorAnyone
-        | SpendPath::Unknown => None,
-    };
+    let vout = u32::try_from(spend.input).ok().filter(|_| spend.path.is_second_level());
+    let second = vout.and_then(|vout| view.channel.chain.output(&OutPoint { txid: spend.txid, vout }));
+    let second = second.map(|output| output.value.to_sat());
     let gone = second.map_or(amount_sat, |second| second.min(amount_sat));
     add(term, gone);
     add(fees, amount_sat.saturating_sub(gone));

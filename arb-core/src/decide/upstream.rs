@@ -82,20 +82,7 @@ fn is_open(docket: &ChannelView<'_>) -> bool {
 /// Whether the counterparty took this HTLC with its preimage: its own output, or, where nobody can tell which output that
 /// is, one of its amount.
 fn was_paid(docket: &ChannelView<'_>, htlc: HtlcRef, state: &HtlcState) -> bool {
-    let shows = |spend: &SpendOf| match &spend.path {
-        SpendPath::Preimage(preimage) | SpendPath::SecondLevelSuccess(preimage) => {
-            preimage.hash() == state.htlc.payment_hash
-        }
-        SpendPath::Revocation
-        | SpendPath::Delayed
-        | SpendPath::SecondLevelTimeout
-        | SpendPath::Timeout
-        | SpendPath::Funding
-        | SpendPath::ToRemote
-        | SpendPath::AnchorKey
-        | SpendPath::AnchorAnyone
-        | SpendPath::Unknown => false,
-    };
+    let shows = |spend: &SpendOf| spend.path.preimage().is_some_and(|shown| shown.hash() == state.htlc.payment_hash);
     let is_its_amount = |outpoint: &OutPoint| {
         let output = docket.channel.chain.output(outpoint);
         output.is_some_and(|output| output.value.to_sat() == state.htlc.amount_sat())
@@ -186,9 +173,8 @@ fn by_the_chain(bench: &Bench<'_>, docket: &ChannelView<'_>, close: &Close, htlc
             None => buried.then_some(FailReason::NotOnConfirmed),
             Some(outpoint) => {
                 let spend = docket.spends.get(&outpoint)?;
-                let preimage = matches!(spend.path, SpendPath::Preimage(_) | SpendPath::SecondLevelSuccess(_));
-                (!preimage && buried && docket.tip.buries(spend.height, docket.fail_depth))
-                    .then_some(FailReason::TimedOut)
+                let paid = spend.path.preimage().is_some();
+                (!paid && buried && docket.tip.buries(spend.height, docket.fail_depth)).then_some(FailReason::TimedOut)
             }
         },
     }

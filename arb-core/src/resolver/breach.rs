@@ -49,20 +49,12 @@ impl Breach {
                 None => Next::Done(ContractOutcome::Unclaimed),
             };
         };
-        match spend.path {
-            SpendPath::Revocation => kit.follow(spend, ContractOutcome::Claimed),
-            // On their commitment these are our own paths: a claim from before it was revoked.
-            SpendPath::Preimage(_) | SpendPath::Timeout => kit.follow(spend, ContractOutcome::Claimed),
-            SpendPath::SecondLevelSuccess(_) | SpendPath::SecondLevelTimeout => {
-                follow_second_level(kit, spend, self.what)
-            }
-            SpendPath::Delayed
-            | SpendPath::Funding
-            | SpendPath::ToRemote
-            | SpendPath::AnchorKey
-            | SpendPath::AnchorAnyone
-            | SpendPath::Unknown => kit.follow(spend, ContractOutcome::Lost),
+        if spend.path.is_second_level() {
+            return follow_second_level(kit, spend, self.what);
         }
+        // On their commitment the direct paths are our own: a claim from before it was revoked.
+        let ours = spend.path == SpendPath::Revocation || spend.path.is_direct();
+        kit.follow(spend, if ours { ContractOutcome::Claimed } else { ContractOutcome::Lost })
     }
 
     fn claim(&self, kit: &ResolverKit<'_>) -> Option<Claim> {

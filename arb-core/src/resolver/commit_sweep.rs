@@ -22,18 +22,7 @@ pub(crate) struct CommitSweep {
 impl CommitSweep {
     pub(crate) fn next(&self, kit: &ResolverKit<'_>) -> Next {
         if let Some(spend) = kit.spend_of(&self.outpoint) {
-            let ours = match spend.path {
-                SpendPath::Delayed | SpendPath::ToRemote => true,
-                SpendPath::Revocation
-                | SpendPath::SecondLevelSuccess(_)
-                | SpendPath::SecondLevelTimeout
-                | SpendPath::Preimage(_)
-                | SpendPath::Timeout
-                | SpendPath::Funding
-                | SpendPath::AnchorKey
-                | SpendPath::AnchorAnyone
-                | SpendPath::Unknown => false,
-            };
+            let ours = [SpendPath::Delayed, SpendPath::ToRemote].contains(&spend.path);
             return kit.follow(spend, if ours { ContractOutcome::Claimed } else { ContractOutcome::Lost });
         }
         match self.claim(kit) {
