@@ -3,25 +3,33 @@
 //! Pure in (channel, event): [`ChainArbitrator::check`] may run on many threads; its result holds only for the
 //! commitment that it was made for.
 
-use crate::api::event::{CommitmentSignatures, Event, LocalCommitmentSigned, Signed};
+use crate::admit::admission::Admission;
+use crate::admit::admit;
+use crate::api::event::{Event, LocalCommitmentSigned, RemoteCommitmentSigned, Signed};
 use crate::api::facts::{Funding, Side};
 use crate::api::reject::Rejected;
 use crate::bolt3::{counterparty_sighash_type, htlc_script, second_level_tx, sighash_p2wsh, verify_sig};
 use crate::channel::{ChannelArbitrator, Commitment, Rebuilt};
-use crate::claims::sign::{Refusal, complete_commitment, complete_sweep};
+use crate::claims::sign::{Refusal, commitment_signature, complete_sweep, verify_commitment, verify_sweep};
 use crate::claims::wants::wants;
 use crate::court::ChainArbitrator;
+use crate::court::apply::Proof;
 use crate::court::draft::{Draft, View};
-use crate::view::ChannelView;
 use alloc::vec::Vec;
-use bitcoin::Txid;
 use bitcoin::secp256k1::{All, Secp256k1};
 
-/// Proof that signatures were checked, for exactly these commitments and signatures.
+/// Proof that signatures were checked, for exactly this event after exactly this commitment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Checked {
-    txids: Vec<Txid>,
-    signatures: Vec<CommitmentSignatures>,
+    base: Option<Commitment>,
+    heard: LocalCommitmentSigned,
+}
+
+impl Checked {
+    /// Whether it was made for this event: what the commitment was changed from, what changed, and the signatures.
+    fn is_for(&self, channel: &ChannelArbitrator, heard: &LocalCommitmentSigned) -> bool {
+        self.base.as_ref() == channel.set.base(Side::Local, heard.update.number) && self.heard == *heard
+    }
 }
 
 impl ChainArbitrator {
@@ -34,46 +42,69 @@ impl ChainArbitrator {
         let Event::LocalCommitmentSigned(heard) = event else { return Ok(None) };
         let draft = Draft::new(self, false);
         let view = View::new(self, &draft);
-        if crate::admit::admit(view, event)? == crate::admit::admission::Admission::Duplicate {
+        if admit(view, event)? == Admission::Duplicate {
             return Ok(None);
         }
         let Some(channel) = channel(view, heard) else { return Ok(None) };
-        let secp = Secp256k1::new();
-        let rebuilt = rebuild(&secp, channel, heard)?;
-        signatures(&secp, channel, heard, &rebuilt)?;
-        Ok(Some(Checked {
-            txids: rebuilt.iter().map(|(_, rebuilt)| rebuilt.built.txid).collect(),
-            signatures: heard.signatures.clone(),
-        }))
+        signatures(&Secp256k1::new(), channel, heard)?;
+        let base = channel.set.base(Side::Local, heard.update.number).cloned();
+        Ok(Some(Checked { base, heard: (**heard).clone() }))
     }
 }
 
 /// Verifies whatever an admitted event has to prove.
-pub(crate) fn verify(view: View<'_>, event: &Event, checked: Option<&Checked>) -> Result<(), Rejected> {
-    if let Event::LocalCommitmentSigned(heard) = event {
-        let Some(channel) = channel(view, heard) else { return Ok(()) };
-        let secp = Secp256k1::new();
-        let rebuilt = rebuild(&secp, channel, heard)?;
-        let txids = rebuilt.iter().map(|(_, rebuilt)| &rebuilt.built.txid);
-        let known =
-            checked.is_some_and(|checked| checked.signatures == heard.signatures && checked.txids.iter().eq(txids));
-        return if known { Ok(()) } else { signatures(&secp, channel, heard, &rebuilt) };
+pub(crate) fn verify(view: View<'_>, event: &Event, checked: Option<&Checked>) -> Result<Proof, Rejected> {
+    match event {
+        Event::LocalCommitmentSigned(heard) => {
+            let Some(channel) = channel(view, heard) else { return Ok(Proof::Nothing) };
+            if !checked.is_some_and(|checked| checked.is_for(channel, heard)) {
+                signatures(&Secp256k1::new(), channel, heard)?;
+            }
+            Ok(Proof::Nothing)
+        }
+        Event::RemoteCommitmentSigned(heard) => can_be_built(view, heard).map(|()| Proof::Nothing),
+        Event::Signed(heard) => signed(view, heard),
+        Event::Genesis(_)
+        | Event::PolicySet(_)
+        | Event::Started(_)
+        | Event::ChannelOpened(_)
+        | Event::ChannelRestored(_)
+        | Event::ChannelSignals { .. }
+        | Event::RemoteRevoked(_)
+        | Event::PreimageLearned { .. }
+        | Event::HtlcGivenUp { .. }
+        | Event::UpstreamAcknowledged { .. }
+        | Event::PeerStateSeen { .. }
+        | Event::CloseRequested { .. }
+        | Event::ClosingSigned(_)
+        | Event::ChannelForgotten { .. }
+        | Event::BumpRequested { .. }
+        | Event::BlockConnected(_)
+        | Event::BlockDisconnected(_)
+        | Event::Scanned(_)
+        | Event::MempoolSeen { .. }
+        | Event::FeesEstimated(_)
+        | Event::BroadcastAnswered { .. }
+        | Event::SigningRefused { .. }
+        | Event::ScriptsOffered { .. }
+        | Event::FeeInputsOffered(_)
+        | Event::FeeInputsRefused { .. }
+        | Event::RevokedLoaded { .. }
+        | Event::Performed { .. }
+        | Event::Failed { .. } => Ok(Proof::Nothing),
     }
-    if let Event::RemoteCommitmentSigned(heard) = event {
-        // What we are about to sign must at least exist.
-        let index = view.index_of(&heard.update.channel);
-        let Some(channel) = index.and_then(|index| view.channel(index)) else { return Ok(()) };
-        let commitment = Commitment::updated(channel.set.base(Side::Remote, heard.update.number), &heard.update);
-        let htlcs = channel.bolt3_htlcs(Side::Remote, &commitment, &heard.update.added);
-        let mut fundings = channel.facts.fundings.iter();
-        let buildable =
-            fundings.all(|funding| channel.terms(Side::Remote, &commitment, funding, &htlcs).check_amounts().is_ok());
-        return if buildable { Ok(()) } else { Err(Rejected::CannotBuild) };
-    }
-    if let Event::Signed(heard) = event {
-        return signed(view, heard);
-    }
-    Ok(())
+}
+
+/// What we are about to sign for the counterparty must at least exist.
+fn can_be_built(view: View<'_>, heard: &RemoteCommitmentSigned) -> Result<(), Rejected> {
+    let index = view.index_of(&heard.update.channel);
+    let Some(channel) = index.and_then(|index| view.channel(index)) else { return Ok(()) };
+    let commitment = Commitment::updated(channel.set.base(Side::Remote, heard.update.number), &heard.update);
+    let htlcs = channel.bolt3_htlcs(Side::Remote, &commitment, &heard.update.added);
+    let mut fundings = channel.facts.fundings.iter();
+    let buildable =
+        fundings.all(|funding| channel.terms(Side::Remote, &commitment, funding, &htlcs).check_amounts().is_ok());
+    if buildable { Ok(()) } else { Err(Rejected::CannotBuild) }
 }
 
 fn channel<'a>(view: View<'a>, heard: &LocalCommitmentSigned) -> Option<&'a ChannelArbitrator> {
@@ -98,9 +129,8 @@ fn signatures(
     secp: &Secp256k1<All>,
     channel: &ChannelArbitrator,
     heard: &LocalCommitmentSigned,
-    rebuilt: &[(&Funding, Rebuilt)],
 ) -> Result<(), Rejected> {
-    for ((funding, rebuilt), given) in rebuilt.iter().zip(&heard.signatures) {
+    for ((funding, rebuilt), given) in rebuild(secp, channel, heard)?.iter().zip(&heard.signatures) {
         let txid = rebuilt.built.txid;
         let sighash = rebuilt.built.sighash(funding.value_sat);
         verify_sig(secp, &sighash, &given.commitment, &funding.remote_key)
@@ -141,21 +171,28 @@ fn htlc_signature(
 }
 
 /// The signer's answer fits the transaction that was to be signed.
-fn signed(view: View<'_>, heard: &Signed) -> Result<(), Rejected> {
-    let Some(channel) = view.index_of(&heard.channel).and_then(|index| view.channel(index)) else { return Ok(()) };
+fn signed(view: View<'_>, heard: &Signed) -> Result<Proof, Rejected> {
+    let docket = view.index_of(&heard.channel).and_then(|index| view.channel_view(index));
+    let Some(docket) = docket else { return Ok(Proof::Nothing) };
+    let channel = docket.channel;
     let secp = Secp256k1::new();
-    let court = view.court();
-    let answer = match channel.sweep_asked(&heard.request) {
-        Some((_, _, sweep)) => {
-            let wants = wants(&ChannelView::new(channel, court.tip.height, &court.policy));
-            complete_sweep(&secp, channel, &wants, sweep, &heard.signatures).map(|_| ())
+    let proof = match channel.sweep_asked(&heard.request) {
+        Some((group, _, sweep)) => {
+            let wants = wants(&docket);
+            complete_sweep(channel, &wants, sweep, &heard.signatures).and_then(|tx| {
+                verify_sweep(&secp, channel, &wants, sweep, &heard.signatures)?;
+                Ok(Proof::Sweep { group, tx })
+            })
         }
         None => match channel.commitment_asked(&secp, &heard.request) {
-            Some((funding, rebuilt)) => complete_commitment(&secp, &funding, &rebuilt, &heard.signatures).map(|_| ()),
+            Some((funding, rebuilt)) => commitment_signature(&heard.signatures).and_then(|signature| {
+                verify_commitment(&secp, &funding, &rebuilt, &signature)?;
+                Ok(Proof::Commitment { funding: funding.outpoint, signature })
+            }),
             None => return Err(Rejected::UnknownRequest(heard.request)),
         },
     };
-    answer.map_err(|refusal| match refusal {
+    proof.map_err(|refusal| match refusal {
         Refusal::Count { expected } => Rejected::SignatureCount { expected, got: heard.signatures.len() },
         Refusal::Wrong { input } => Rejected::WrongSignature { request: heard.request, input },
     })

@@ -4,6 +4,7 @@ use crate::api::event::Event;
 use crate::api::record::{Frame, Record};
 use crate::api::reject::{Mismatch, Rejected};
 use crate::court::ChainArbitrator;
+use crate::court::apply::Proof;
 use crate::court::draft::Draft;
 use crate::step::{Heard, Step};
 use alloc::vec::Vec;
@@ -35,7 +36,7 @@ impl ChainArbitrator {
         }
         let mut draft = Draft::new(self, false);
         for entry in &frame.entries {
-            draft.apply_heard(self, &entry.heard);
+            draft.apply_heard(self, &entry.heard, Proof::Nothing);
             for record in &entry.concluded {
                 draft.apply(self, record)?;
             }

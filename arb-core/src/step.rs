@@ -10,10 +10,10 @@ use crate::api::past::StoredCommitment;
 use crate::api::record::{Conclusion, Entry, Frame, Record};
 use crate::api::reject::Rejected;
 use crate::check::{self, Checked};
+use crate::court::apply::Proof;
 use crate::court::draft::{Draft, View};
 use crate::court::{ChainArbitrator, due};
 use crate::decide;
-use crate::view::ChannelView;
 use crate::view::explain::Explained;
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -107,10 +107,8 @@ impl<'a> Step<'a> {
         if admit::admit(view, event)? == Admission::Duplicate {
             return Ok(Heard::Duplicate);
         }
-        if self.verify {
-            check::verify(view, event, checked)?;
-        }
-        let heard = self.draft.apply_heard(self.court, event);
+        let proof = if self.verify { check::verify(view, event, checked)? } else { Proof::Nothing };
+        let heard = self.draft.apply_heard(self.court, event, proof);
         let mut entry = Entry { heard, concluded: Vec::new() };
         self.decide(&mut entry);
         self.explain(&mut entry);
@@ -126,6 +124,7 @@ impl<'a> Step<'a> {
         let most = waiting.len().saturating_add(1).saturating_mul(ROUNDS);
         let mut rounds: BTreeMap<ChannelIndex, usize> = BTreeMap::new();
         while let Some(index) = waiting.pop_first() {
+            self.draft.derive(index);
             let records = decide::judge(View::new(self.court, &self.draft), index);
             if records.is_empty() {
                 continue;
@@ -169,12 +168,12 @@ impl<'a> Step<'a> {
     /// Writes down the stages and hand-offs that this entry brought about.
     fn explain(&mut self, entry: &mut Entry) {
         for (index, before) in self.draft.take_touched() {
-            let view = View::new(self.court, &self.draft);
-            let Some(channel) = view.channel(index) else { continue };
-            if channel.chain.kept.is_empty() && before == Explained::default() {
+            self.draft.derive(index);
+            let Some(view) = View::new(self.court, &self.draft).channel_view(index) else { continue };
+            if view.channel.chain.kept.is_empty() && before == Explained::default() {
                 continue;
             }
-            let after = Explained::of(&ChannelView::new(channel, channel.seen, &view.court().policy));
+            let after = Explained::of(&view);
             let explained = after.since(&before).into_iter().map(|what| Record { channel: index, what });
             entry.concluded.extend(explained);
         }
@@ -226,8 +225,8 @@ impl Pending<'_> {
         let touched: Vec<ChannelIndex> = self.draft.channels.keys().copied().collect();
         self.court.absorb(self.draft);
         let mut out = Vec::new();
-        for channel in touched.iter().filter_map(|index| self.court.channel(*index)) {
-            due::actions(&self.court.state, channel, &mut out);
+        for view in touched.iter().filter_map(|index| self.court.view(*index)) {
+            due::actions(&self.court.state, &view, &mut out);
         }
         due::in_order(&mut out);
         out

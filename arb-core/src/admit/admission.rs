@@ -4,6 +4,7 @@ use crate::api::ids::{ChannelId, HtlcKey};
 use crate::api::reject::Rejected;
 use crate::channel::{ChannelArbitrator, HtlcState};
 use crate::court::draft::View;
+use crate::view::ChannelView;
 
 /// What an event that is not refused is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +28,11 @@ const TEXT_MAX: usize = 256;
 /// A channel by its outside identity.
 pub(crate) fn channel<'a>(view: View<'a>, id: &ChannelId) -> Result<&'a ChannelArbitrator, Rejected> {
     view.index_of(id).and_then(|index| view.channel(index)).ok_or(Rejected::UnknownChannel(*id))
+}
+
+/// A channel by its outside identity, with what follows from it at the tip.
+pub(crate) fn channel_view<'a>(view: View<'a>, id: &ChannelId) -> Result<ChannelView<'a>, Rejected> {
+    view.index_of(id).and_then(|index| view.channel_view(index)).ok_or(Rejected::UnknownChannel(*id))
 }
 
 pub(crate) fn htlc<'a>(view: View<'a>, key: &HtlcKey) -> Result<(&'a ChannelArbitrator, &'a HtlcState), Rejected> {

@@ -1,6 +1,6 @@
 //! Answers to what was asked: by the request's own id, and only while it is outstanding.
 
-use crate::admit::admission::{Admission, channel};
+use crate::admit::admission::{Admission, channel, channel_view};
 use crate::api::event::{BroadcastAnswer, Bump, FeeInput, FeeInputsOffered, Signed};
 use crate::api::ids::{ActionId, ChannelId};
 use crate::api::reject::Rejected;
@@ -8,7 +8,6 @@ use crate::channel::{ScriptsRequest, scripts_id};
 use crate::claims::wants::wants;
 use crate::court::draft::View;
 use crate::sweep::{Shortage, WALLET_INPUT_WEIGHT, fee_sat};
-use crate::view::ChannelView;
 use alloc::collections::BTreeSet;
 use bitcoin::secp256k1::Secp256k1;
 use bitcoin::{OutPoint, ScriptBuf, Txid};
@@ -38,11 +37,11 @@ pub(super) fn broadcast(
 }
 
 pub(super) fn signed(view: View<'_>, signed: &Signed) -> Result<Admission, Rejected> {
-    let channel = channel(view, &signed.channel)?;
+    let docket = channel_view(view, &signed.channel)?;
+    let channel = docket.channel;
     if let Some((_, state, sweep)) = channel.sweep_asked(&signed.request) {
         // Claims that are over by now need no signature.
-        let court = view.court();
-        let wants = wants(&ChannelView::new(channel, court.tip.height, &court.policy));
+        let wants = wants(&docket);
         let wanted = sweep.plan.members.iter().all(|member| wants.contains_key(member));
         return Ok(Admission::new_if(wanted && state.signed.is_none()));
     }
@@ -134,11 +133,11 @@ pub(super) fn bump(
     outpoint: Option<OutPoint>,
     bump: &Bump,
 ) -> Result<Admission, Rejected> {
-    let channel = channel(view, id)?;
+    let docket = channel_view(view, id)?;
+    let channel = docket.channel;
     if let Some(outpoint) = outpoint {
-        let court = view.court();
         let known = channel.requests.bumps.contains_key(&Some(outpoint));
-        if !known && !wants(&ChannelView::new(channel, court.tip.height, &court.policy)).contains_key(&outpoint) {
+        if !known && !wants(&docket).contains_key(&outpoint) {
             return Err(Rejected::NothingToBump(outpoint));
         }
     }

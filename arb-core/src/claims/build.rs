@@ -23,7 +23,7 @@ pub(crate) fn build(
     script: Option<&ScriptBuf>,
 ) -> Option<Transaction> {
     let claims: Option<Vec<&Claim>> =
-        plan.members.iter().map(|member| wants.get(member).map(|want| &want.claim)).collect();
+        plan.members.iter().map(|member| wants.get(member).map(|want| &*want.claim)).collect();
     let claims = claims?;
     let first = claims.first()?;
     let mut tx = Transaction {

@@ -15,6 +15,7 @@ use crate::sweep::terms::Stake;
 use crate::view::ChannelView;
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use bitcoin::secp256k1::{All, Secp256k1};
 use bitcoin::{OutPoint, Transaction};
@@ -93,7 +94,7 @@ fn child(
     let vout = rebuilt.built.outputs.iter().position(|output| *output == kind)?;
     let outpoint = OutPoint { txid: rebuilt.built.txid, vout: u32::try_from(vout).ok()? };
     let stakes = stakes(view, outpoint, owner, commitment, rebuilt);
-    let claim = anchor_claim(funding, outpoint, view.tip);
+    let claim = Arc::new(anchor_claim(funding, outpoint, view.tip));
     Some(Want { claim, parent: Some(Box::new(ParentTx { tx, fee_sat: rebuilt.built.fee_sat, stakes })) })
 }
 

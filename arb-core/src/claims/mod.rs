@@ -8,13 +8,14 @@ pub(crate) mod wants;
 use crate::resolver::Claim;
 use crate::sweep::Stake;
 use alloc::boxed::Box;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use bitcoin::Transaction;
 
 /// One outpoint to be spent.
 #[derive(Clone, Debug)]
 pub(crate) struct Want {
-    pub(crate) claim: Claim,
+    pub(crate) claim: Arc<Claim>,
     /// The unconfirmed commitment that a child pays for, signed: they travel together.
     pub(crate) parent: Option<Box<ParentTx>>,
 }

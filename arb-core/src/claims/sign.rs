@@ -72,22 +72,27 @@ pub(crate) fn commitment_request(channel: &ChannelArbitrator, funding: &Funding,
     }
 }
 
-/// Our signature for our commitment, verified.
-pub(crate) fn complete_commitment(
+/// Our signature for our commitment, as it was answered.
+pub(crate) fn commitment_signature(signatures: &[InputSignature]) -> Result<CompactSig, Refusal> {
+    match signatures {
+        [InputSignature::Channel(signature)] => Ok(*signature),
+        _ => Err(Refusal::Count { expected: 1 }),
+    }
+}
+
+/// Whether that signature fits.
+pub(crate) fn verify_commitment(
     secp: &Secp256k1<All>,
     funding: &Funding,
     rebuilt: &Rebuilt,
-    signatures: &[InputSignature],
-) -> Result<CompactSig, Refusal> {
-    let [InputSignature::Channel(signature)] = signatures else { return Err(Refusal::Count { expected: 1 }) };
+    signature: &CompactSig,
+) -> Result<(), Refusal> {
     verify_sig(secp, &rebuilt.built.sighash(funding.value_sat), signature, &funding.local_key)
-        .map_err(|_| Refusal::Wrong { input: 0 })?;
-    Ok(*signature)
+        .map_err(|_| Refusal::Wrong { input: 0 })
 }
 
-/// A sweep with its witnesses, every signature verified.
+/// A sweep with its witnesses, from the signer's answer. Whether the signatures fit is for [`verify_sweep`] to say.
 pub(crate) fn complete_sweep(
-    secp: &Secp256k1<All>,
     channel: &ChannelArbitrator,
     wants: &BTreeMap<OutPoint, Want>,
     sweep: &Sweep,
@@ -99,15 +104,15 @@ pub(crate) fn complete_sweep(
         return Err(Refusal::Count { expected });
     }
     let mut witnesses = Vec::new();
-    let mut cache = SighashCache::new(&sweep.tx);
     for (input, signature) in signatures.iter().enumerate() {
+        let coin = || coins.get(input.checked_sub(members.len())?);
         let witness = match (members.get(input), signature) {
             (Some(member), InputSignature::Channel(ours)) => {
-                wants.get(member).and_then(|want| claim_witness(secp, channel, &want.claim, &mut cache, input, ours))
+                wants.get(member).and_then(|want| claim_witness(channel, &want.claim, ours))
             }
-            (None, InputSignature::Wallet { signature, key }) => coins
-                .get(input.saturating_sub(members.len()))
-                .and_then(|coin| coin_witness(secp, coin, &mut cache, input, signature, key)),
+            (None, InputSignature::Wallet { signature, key }) => {
+                coin().filter(|coin| coin.script == p2wpkh(key)).map(|_| witness::to_remote(signature, key, None))
+            }
             (Some(_), InputSignature::Wallet { .. }) | (None, InputSignature::Channel(_)) => None,
         };
         witnesses.push(witness.ok_or(Refusal::Wrong { input })?);
@@ -119,30 +124,54 @@ pub(crate) fn complete_sweep(
     Ok(tx)
 }
 
-/// The witness of a wallet's coin; `None` if key or signature do not fit.
-fn coin_witness(
+/// Whether every signature of the signer's answer fits what it was asked to sign (R14).
+pub(crate) fn verify_sweep(
+    secp: &Secp256k1<All>,
+    channel: &ChannelArbitrator,
+    wants: &BTreeMap<OutPoint, Want>,
+    sweep: &Sweep,
+    signatures: &[InputSignature],
+) -> Result<(), Refusal> {
+    let mut cache = SighashCache::new(&sweep.tx);
+    let members = &sweep.plan.members;
+    for (input, signature) in signatures.iter().enumerate() {
+        let fits = match signature {
+            InputSignature::Channel(ours) => members
+                .get(input)
+                .and_then(|member| claim_fits(secp, channel, &wants.get(member)?.claim, &mut cache, input, ours)),
+            InputSignature::Wallet { signature, key } => {
+                let coin = input.checked_sub(members.len()).and_then(|place| sweep.plan.purse.coins.get(place));
+                coin.and_then(|coin| coin_fits(secp, coin, &mut cache, input, signature, key))
+            }
+        };
+        fits.ok_or(Refusal::Wrong { input })?;
+    }
+    Ok(())
+}
+
+/// A signature for a wallet's coin; `None` if it does not fit.
+fn coin_fits(
     secp: &Secp256k1<All>,
     coin: &FeeInput,
     cache: &mut SighashCache<&Transaction>,
     input: usize,
     signature: &CompactSig,
     key: &Point,
-) -> Option<Witness> {
+) -> Option<()> {
     let sighash =
         cache.p2wpkh_signature_hash(input, &coin.script, Amount::from_sat(coin.value_sat), EcdsaSighashType::All);
-    verify_sig(secp, &sighash.ok()?.to_byte_array(), signature, key).ok()?;
-    (coin.script == p2wpkh(key)).then(|| witness::to_remote(signature, key, None))
+    verify_sig(secp, &sighash.ok()?.to_byte_array(), signature, key).ok()
 }
 
-/// The witness of a claimed output; `None` if our signature does not fit.
-fn claim_witness(
+/// A signature for a claimed output; `None` if it does not fit.
+fn claim_fits(
     secp: &Secp256k1<All>,
     channel: &ChannelArbitrator,
     claim: &Claim,
     cache: &mut SighashCache<&Transaction>,
     input: usize,
     ours: &CompactSig,
-) -> Option<Witness> {
+) -> Option<()> {
     let key = public_key(secp, channel, claim)?;
     let amount = Amount::from_sat(claim.amount_sat);
     let sighash = match &claim.witness_script {
@@ -152,11 +181,16 @@ fn claim_witness(
             .ok()?
             .to_byte_array(),
     };
-    verify_sig(secp, &sighash, ours, &key).ok()?;
+    verify_sig(secp, &sighash, ours, &key).ok()
+}
+
+/// The witness of a claimed output.
+fn claim_witness(channel: &ChannelArbitrator, claim: &Claim, ours: &CompactSig) -> Option<Witness> {
     let peer_type = counterparty_sighash_type(channel.facts.channel_type);
     let script = claim.witness_script.as_ref();
+    let payment = &channel.facts.side(Side::Local).basepoints.payment;
     Some(match claim.path {
-        ClaimPath::ToRemote => witness::to_remote(ours, &key, script.map(ScriptBuf::as_script)),
+        ClaimPath::ToRemote => witness::to_remote(ours, payment, script.map(ScriptBuf::as_script)),
         ClaimPath::ToLocal | ClaimPath::SecondLevelOutput => witness::delayed(ours, script?),
         ClaimPath::HtlcTimeout => witness::htlc_timeout(&claim.peer_signature?, peer_type, ours, script?),
         ClaimPath::HtlcSuccess => {
@@ -166,7 +200,7 @@ fn claim_witness(
         ClaimPath::DirectPreimage => witness::direct_preimage(ours, &claim.preimage?, script?),
         ClaimPath::Anchor => witness::anchor_by_key(ours, script?),
         ClaimPath::ToLocalPenalty | ClaimPath::SecondLevelPenalty => witness::penalty(ours, script?),
-        ClaimPath::OfferedPenalty | ClaimPath::ReceivedPenalty => witness::htlc_penalty(ours, &key, script?),
+        ClaimPath::OfferedPenalty | ClaimPath::ReceivedPenalty => witness::htlc_penalty(ours, &claim.point, script?),
     })
 }
 

@@ -19,7 +19,7 @@ use bitcoin::{OutPoint, ScriptBuf, TxIn};
 /// Everything that this channel wants spent at this tip.
 pub(crate) fn wants(view: &ChannelView<'_>) -> BTreeMap<OutPoint, Want> {
     let wanted = |state: &ContractState| match state {
-        ContractState::Live(Stage::ClaimWanted(claim)) => Some((**claim).clone()),
+        ContractState::Live(Stage::ClaimWanted(claim)) => Some(claim.clone()),
         ContractState::Live(Stage::Waiting { .. } | Stage::Contested { .. } | Stage::Spent { .. })
         | ContractState::Done(_) => None,
     };

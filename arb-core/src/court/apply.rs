@@ -8,18 +8,39 @@ use crate::api::past::StoredCommitment;
 use crate::api::record::Record;
 use crate::api::reject::Mismatch;
 use crate::api::units::{Blocks, Height};
+use crate::bolt3::CompactSig;
 use crate::channel::{ChannelArbitrator, Level};
-use crate::claims::sign::{complete_commitment, complete_sweep};
+use crate::claims::sign::{commitment_signature, complete_sweep};
 use crate::claims::wants::wants;
-use crate::court::ChainArbitrator;
 use crate::court::draft::{Draft, View};
-use crate::view::ChannelView;
+use crate::court::{ChainArbitrator, Slot};
 use crate::view::explain::Explained;
 use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
-use bitcoin::Transaction;
 use bitcoin::secp256k1::Secp256k1;
+use bitcoin::{OutPoint, Transaction};
+
+/// What admission verified of an event and worked out on the way: nobody does it again.
+#[derive(Clone, Debug)]
+pub(crate) enum Proof {
+    /// The event has nothing to verify, or it is folded: what was heard was verified then.
+    Nothing,
+    /// The signer's answer completes the transaction of this group.
+    Sweep {
+        /// The group.
+        group: u32,
+        /// The transaction, signed.
+        tx: Transaction,
+    },
+    /// Our signature for our commitment of this funding.
+    Commitment {
+        /// The funding.
+        funding: OutPoint,
+        /// The signature.
+        signature: CompactSig,
+    },
+}
 
 impl Draft {
     /// A channel's copy, made at the first touch. `None`: there is no such channel, or its row is newer than this frame
@@ -27,25 +48,28 @@ impl Draft {
     fn touch(&mut self, base: &ChainArbitrator, index: ChannelIndex) -> Option<&mut ChannelArbitrator> {
         let caught_up = self.state.is_caught_up();
         if let alloc::collections::btree_map::Entry::Vacant(vacant) = self.channels.entry(index) {
-            let channel = base.channel(index).filter(|channel| channel.changed_at < self.state.sequence)?;
-            vacant.insert(Some(channel.clone()));
+            let slot = base.slot(index).filter(|slot| slot.channel.changed_at < self.state.sequence)?;
+            vacant.insert(Some(slot.clone()));
         }
-        let channel = self.channels.get_mut(&index)?.as_mut()?;
+        let slot = self.channels.get_mut(&index)?.as_mut()?;
         if !self.touched.contains_key(&index) {
-            let before = if self.explains && !channel.chain.kept.is_empty() {
-                Explained::of(&ChannelView::new(channel, channel.seen, &self.policy_before))
+            let before = if self.explains && !slot.channel.chain.kept.is_empty() {
+                Explained::of(&slot.view_as_judged(&self.policy_before))
             } else {
                 Explained::default()
             };
             self.touched.insert(index, before);
         }
+        // Whatever is changed now, what followed from it before does not follow any more.
+        slot.derived = None;
+        let channel = &mut slot.channel;
         channel.touched(self.state.tip.height, caught_up);
         Some(channel)
     }
 
     /// Applies a heard event, and answers what the log keeps of it: a block is reduced to the transactions that matter.
     #[expect(clippy::too_many_lines, reason = "one match over every event: an arm cannot be forgotten")]
-    pub(crate) fn apply_heard(&mut self, base: &ChainArbitrator, event: &Event) -> Event {
+    pub(crate) fn apply_heard(&mut self, base: &ChainArbitrator, event: &Event, proof: Proof) -> Event {
         match event {
             Event::BlockConnected(block) => return self.connect(base, block),
             Event::BlockDisconnected(block) => self.disconnect(base, block),
@@ -69,7 +93,7 @@ impl Draft {
             Event::FeesEstimated(fees) => {
                 self.state.fees = Some((fees.clone(), self.state.tip.height));
                 let wanting = self.undrafted(base.indexes.uneconomic());
-                let drafted = self.drafted(|channel| channel.waits_for_fees());
+                let drafted = self.drafted(|slot| slot.channel.waits_for_fees());
                 self.touch_all(base, wanting.into_iter().chain(drafted));
             }
             Event::ChannelOpened(opened) => {
@@ -89,7 +113,7 @@ impl Draft {
                     self.with(base, &key.channel, |channel| channel.hear_usable(key.htlc, *preimage, tip));
                 }
             }
-            Event::Signed(signed) => self.signed(base, signed),
+            Event::Signed(signed) => self.signed(base, signed, proof),
             Event::Performed { channel, id } => self.performed(base, channel, id),
             Event::LocalCommitmentSigned(heard) => {
                 self.with(base, &heard.update.channel, |channel| channel.hear_local_signed(heard));
@@ -169,7 +193,7 @@ impl Draft {
             let mut channel = ChannelArbitrator::new(facts, standing, self.state.tip.height);
             channel.opened(self.state.is_caught_up(), self.state.suspicions);
             self.parents.extend(channel.facts.fundings.iter().map(|funding| (funding.outpoint.txid, index)));
-            self.channels.insert(index, Some(channel));
+            self.channels.insert(index, Some(Slot::new(channel)));
             self.note_watched(index);
             self.touched.insert(index, Explained::default());
         }
@@ -192,7 +216,7 @@ impl Draft {
 
     /// Adds what a drafted channel watches now to the draft's own index.
     fn note_watched(&mut self, index: ChannelIndex) {
-        if let Some(Some(channel)) = self.channels.get(&index) {
+        if let Some(Some(Slot { channel, .. })) = self.channels.get(&index) {
             self.watched.extend(channel.watched().into_iter().map(|outpoint| (outpoint, index)));
         }
     }
@@ -207,10 +231,9 @@ impl Draft {
             }
         }
         let ringing = self.undrafted(base.indexes.alarms(block.height));
-        let policy = self.state.policy.clone();
-        let drafted = self.drafted(|channel| {
-            ChannelView::new(channel, channel.seen, &policy).alarm().is_some_and(|alarm| alarm <= block.height)
-        });
+        let policy = &self.state.policy;
+        let rings = |slot: &Slot| slot.view_as_judged(policy).alarm().is_some_and(|alarm| alarm <= block.height);
+        let drafted = self.drafted(rings);
         self.touch_all(base, ringing.into_iter().chain(drafted));
         self.wake_deferred(base);
         Event::BlockConnected(Box::new(Block { txs: kept, ..*block }))
@@ -238,7 +261,7 @@ impl Draft {
         self.state.tip = Tip { height: block.height.before(Blocks::new(1)), hash: block.parent };
         self.state.best_height = block.best_height;
         let known = self.undrafted(base.indexes.heights(block.height));
-        let drafted = self.drafted(|channel| channel.knows_of(block.height));
+        let drafted = self.drafted(|slot| slot.channel.knows_of(block.height));
         for index in known.into_iter().chain(drafted) {
             if let Some(channel) = self.touch(base, index) {
                 channel.disconnect(block.height);
@@ -259,23 +282,33 @@ impl Draft {
         }
     }
 
-    fn signed(&mut self, base: &ChainArbitrator, heard: &Signed) {
-        let (tip, policy) = (self.state.tip.height, self.state.policy.clone());
+    fn signed(&mut self, base: &ChainArbitrator, heard: &Signed, proof: Proof) {
+        let proof = match proof {
+            Proof::Nothing => self.completed(base, heard),
+            proof @ (Proof::Sweep { .. } | Proof::Commitment { .. }) => Some(proof),
+        };
         self.with(base, &heard.channel, |channel| {
-            let secp = Secp256k1::new();
-            let sweep = channel.sweep_asked(&heard.request);
-            if let Some((group, _, sweep)) = sweep {
-                let wants = wants(&ChannelView::new(channel, tip, &policy));
-                if let Ok(tx) = complete_sweep(&secp, channel, &wants, sweep, &heard.signatures) {
-                    channel.hear_sweep_signed(group, tx);
-                }
-            } else if let Some((funding, rebuilt)) = channel.commitment_asked(&secp, &heard.request) {
-                if let Ok(signature) = complete_commitment(&secp, &funding, &rebuilt, &heard.signatures) {
-                    channel.hear_commitment_signature(funding.outpoint, signature);
-                }
+            match proof {
+                Some(Proof::Sweep { group, tx }) => channel.hear_sweep_signed(group, tx),
+                Some(Proof::Commitment { funding, signature }) => channel.hear_commitment_signature(funding, signature),
+                Some(Proof::Nothing) | None => {}
             }
             channel.hear_signer_answered(&heard.request);
         });
+    }
+
+    /// What a signer's answer of the log completes: it was verified when it was heard.
+    fn completed(&self, base: &ChainArbitrator, heard: &Signed) -> Option<Proof> {
+        let view = View::new(base, self);
+        let docket = view.channel_view(view.index_of(&heard.channel)?)?;
+        let channel = docket.channel;
+        if let Some((group, _, sweep)) = channel.sweep_asked(&heard.request) {
+            let tx = complete_sweep(channel, &wants(&docket), sweep, &heard.signatures).ok()?;
+            return Some(Proof::Sweep { group, tx });
+        }
+        let (funding, _) = channel.commitment_asked(&Secp256k1::new(), &heard.request)?;
+        let signature = commitment_signature(&heard.signatures).ok()?;
+        Some(Proof::Commitment { funding: funding.outpoint, signature })
     }
 
     fn performed(&mut self, base: &ChainArbitrator, id: &ChannelId, action: &crate::api::ids::ActionId) {
@@ -293,7 +326,7 @@ impl Draft {
     fn wake_deferred(&mut self, base: &ChainArbitrator) {
         if self.state.is_caught_up() {
             let deferred = self.undrafted(base.indexes.deferred());
-            let drafted = self.drafted(|channel| channel.deferred);
+            let drafted = self.drafted(|slot| slot.channel.deferred);
             self.touch_all(base, deferred.into_iter().chain(drafted));
         }
     }
@@ -304,9 +337,9 @@ impl Draft {
     }
 
     /// Drafted channels with a property.
-    fn drafted(&self, has: impl Fn(&ChannelArbitrator) -> bool) -> Vec<ChannelIndex> {
-        let drafted = self.channels.iter().filter_map(|(index, channel)| Some((*index, channel.as_ref()?)));
-        drafted.filter(|(_, channel)| has(channel)).map(|(index, _)| index).collect()
+    fn drafted(&self, has: impl Fn(&Slot) -> bool) -> Vec<ChannelIndex> {
+        let drafted = self.channels.iter().filter_map(|(index, slot)| Some((*index, slot.as_ref()?)));
+        drafted.filter(|(_, slot)| has(slot)).map(|(index, _)| index).collect()
     }
 
     fn touch_all(&mut self, base: &ChainArbitrator, all: impl IntoIterator<Item = ChannelIndex>) {
@@ -343,12 +376,11 @@ impl ChainArbitrator {
                 self.reindex(index, &old_policy);
             }
         }
-        for (index, channel) in draft.channels {
-            let channel = channel.map(|mut channel| {
-                channel.committed(sequence);
-                channel
-            });
-            self.put(index, channel, &old_policy);
+        for (index, mut slot) in draft.channels {
+            if let Some(slot) = &mut slot {
+                slot.channel.committed(sequence);
+            }
+            self.put(index, slot, &old_policy);
         }
     }
 }

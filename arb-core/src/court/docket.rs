@@ -77,8 +77,7 @@ pub struct CoinsStatus {
 impl ChainArbitrator {
     /// A channel as a person reads it.
     pub fn docket(&self, index: ChannelIndex) -> Option<Docket> {
-        let channel = self.channel(index)?;
-        let view = ChannelView::new(channel, self.state.tip.height, &self.state.policy);
+        let view = self.view(index)?;
         let contracts: Vec<ContractStatus> = view
             .contracts
             .iter()
@@ -96,7 +95,7 @@ impl ChainArbitrator {
         let limbo_sat = contracts.iter().map(worth).fold(0, u64::saturating_add);
         let (sweeps, coins_wanted) = sweeper(&view);
         let (stage, alarm) = (view.stage(), view.alarm());
-        Some(Docket { stage, limbo_sat, contracts, sweeps, coins_wanted, alerts: alerts(channel), alarm })
+        Some(Docket { stage, limbo_sat, contracts, sweeps, coins_wanted, alerts: alerts(view.channel), alarm })
     }
 }
 

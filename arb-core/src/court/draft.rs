@@ -6,8 +6,9 @@ use crate::api::past::StoredCommitment;
 use crate::api::policy::Policy;
 use crate::bolt3::PaymentHash;
 use crate::channel::ChannelArbitrator;
-use crate::court::ChainArbitrator;
 use crate::court::snapshot::Snapshot;
+use crate::court::{ChainArbitrator, Slot};
+use crate::view::ChannelView;
 use crate::view::explain::Explained;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
@@ -18,7 +19,7 @@ use bitcoin::{OutPoint, Txid};
 pub(crate) struct Draft {
     pub(crate) state: Snapshot,
     /// `None`: the channel leaves the court.
-    pub(crate) channels: BTreeMap<ChannelIndex, Option<ChannelArbitrator>>,
+    pub(crate) channels: BTreeMap<ChannelIndex, Option<Slot>>,
     pub(crate) ids: BTreeMap<ChannelId, ChannelIndex>,
     /// What this step added to the court's indexes; the channels confirm.
     pub(crate) watched: BTreeSet<(OutPoint, ChannelIndex)>,
@@ -59,6 +60,13 @@ impl Draft {
         core::mem::take(&mut self.touched)
     }
 
+    /// Derives what follows from a channel of the draft, once for all that read it before it is touched again.
+    pub(crate) fn derive(&mut self, index: ChannelIndex) {
+        if let Some(Some(slot)) = self.channels.get_mut(&index) {
+            slot.derived = slot.view(self.state.tip.height, &self.state.policy).keep();
+        }
+    }
+
     /// The channels that the entry in work touched so far.
     pub(crate) fn touched(&self) -> Vec<ChannelIndex> {
         self.touched.keys().copied().collect()
@@ -83,9 +91,19 @@ impl<'a> View<'a> {
 
     pub(crate) fn channel(self, index: ChannelIndex) -> Option<&'a ChannelArbitrator> {
         match self.draft.channels.get(&index) {
-            Some(drafted) => drafted.as_ref(),
+            Some(drafted) => drafted.as_ref().map(|slot| &slot.channel),
             None => self.base.channel(index),
         }
+    }
+
+    /// What follows from a channel at the tip.
+    pub(crate) fn channel_view(self, index: ChannelIndex) -> Option<ChannelView<'a>> {
+        let slot = match self.draft.channels.get(&index) {
+            Some(drafted) => drafted.as_ref(),
+            None => self.base.slot(index),
+        };
+        let court = self.court();
+        slot.map(|slot| slot.view(court.tip.height, &court.policy))
     }
 
     pub(crate) fn index_of(self, id: &ChannelId) -> Option<ChannelIndex> {

@@ -33,10 +33,9 @@ struct Hold {
 }
 
 /// Appends everything that is due for a channel now.
-pub(crate) fn actions(court: &Snapshot, channel: &ChannelArbitrator, out: &mut Vec<Action>) {
-    let view = ChannelView::new(channel, court.tip.height, &court.policy);
-    let hold = Hold { suspect: court.suspects(channel), behind: !court.is_caught_up() };
-    collect(&view, hold, out);
+pub(crate) fn actions(court: &Snapshot, view: &ChannelView<'_>, out: &mut Vec<Action>) {
+    let hold = Hold { suspect: court.suspects(view.channel), behind: !court.is_caught_up() };
+    collect(view, hold, out);
 }
 
 /// Puts what concerns the wallet into the order in which it has to be carried out: what is held first, for a wallet that

@@ -5,10 +5,8 @@
 //! truncated txid, where a ground collision would un-watch somebody's channel. Nothing is ever iterated in hash order.
 
 use crate::api::ids::{ChannelId, ChannelIndex};
-use crate::api::policy::Policy;
 use crate::api::units::Height;
 use crate::bolt3::PaymentHash;
-use crate::channel::ChannelArbitrator;
 use crate::court::due;
 use crate::view::ChannelView;
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -32,8 +30,8 @@ struct Row {
 }
 
 impl Row {
-    fn of(channel: &ChannelArbitrator, policy: &Policy) -> Self {
-        let view = ChannelView::new(channel, channel.seen, policy);
+    fn of(view: &ChannelView<'_>) -> Self {
+        let channel = view.channel;
         let sorted = |mut prints: Vec<u32>| {
             prints.sort_unstable();
             prints
@@ -46,7 +44,7 @@ impl Row {
             hashes: sorted(offered.map(|state| print_hash(&state.htlc.payment_hash)).collect()),
             alarm: view.alarm(),
             heights: channel.heights(),
-            owes: due::owes(&view),
+            owes: due::owes(view),
             deferred: channel.deferred,
             uneconomic: channel.waits_for_fees(),
         }
@@ -138,12 +136,11 @@ impl Indexes {
     pub(crate) fn replace(
         &mut self,
         index: ChannelIndex,
-        old: Option<&ChannelArbitrator>,
-        new: Option<&ChannelArbitrator>,
-        policy: (&Policy, &Policy),
+        old: Option<&ChannelView<'_>>,
+        new: Option<&ChannelView<'_>>,
     ) {
-        let old = old.map(|channel| Row::of(channel, policy.0)).unwrap_or_default();
-        let new = new.map(|channel| Row::of(channel, policy.1)).unwrap_or_default();
+        let old = old.map(Row::of).unwrap_or_default();
+        let new = new.map(Row::of).unwrap_or_default();
         self.outpoints.replace(index, &old.outpoints, &new.outpoints);
         self.parents.replace(index, &old.parents, &new.parents);
         self.hashes.replace(index, &old.hashes, &new.hashes);

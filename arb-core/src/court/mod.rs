@@ -1,6 +1,6 @@
 //! The ChainArbitrator: every channel that is not fully resolved, the chain's tip, the policy.
 
-mod apply;
+pub(crate) mod apply;
 pub(crate) mod docket;
 pub(crate) mod draft;
 pub(crate) mod due;
@@ -13,10 +13,13 @@ use crate::api::event::{Genesis, Started, Tip};
 use crate::api::ids::{ChannelId, ChannelIndex};
 use crate::api::policy::Policy;
 use crate::api::reject::Mismatch;
+use crate::api::units::Height;
 use crate::channel::ChannelArbitrator;
 use crate::court::index::Indexes;
 use crate::court::snapshot::Snapshot;
+use crate::view::{ChannelView, Derived};
 use alloc::boxed::Box;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 /// The chain contract court: a pure state machine over channels.
@@ -26,8 +29,35 @@ use alloc::vec::Vec;
 #[derive(Clone, Debug)]
 pub struct ChainArbitrator {
     pub(crate) state: Snapshot,
-    pub(crate) channels: Vec<Option<Box<ChannelArbitrator>>>,
+    pub(crate) channels: Vec<Option<Box<Slot>>>,
     pub(crate) indexes: Indexes,
+}
+
+/// A channel's place in the court or in a draft.
+#[derive(Clone, Debug)]
+pub(crate) struct Slot {
+    pub(crate) channel: ChannelArbitrator,
+    /// What followed from it when it was judged last, under the policy in force: in memory only, while its funding is spent.
+    pub(crate) derived: Option<Arc<Derived>>,
+}
+
+impl Slot {
+    pub(crate) const fn new(channel: ChannelArbitrator) -> Self {
+        Self { channel, derived: None }
+    }
+
+    /// What follows from the channel at a tip: derived before, or now.
+    pub(crate) fn view<'a>(&'a self, tip: Height, policy: &'a Policy) -> ChannelView<'a> {
+        match self.derived.as_ref().filter(|derived| derived.tip == tip) {
+            Some(derived) => ChannelView::kept(&self.channel, policy, derived.clone()),
+            None => ChannelView::new(&self.channel, tip, policy),
+        }
+    }
+
+    /// The same at the tip at which it was judged last.
+    pub(crate) fn view_as_judged<'a>(&'a self, policy: &'a Policy) -> ChannelView<'a> {
+        self.view(self.channel.seen, policy)
+    }
 }
 
 /// Durable state decides; the indexes follow from it.
@@ -55,8 +85,8 @@ impl ChainArbitrator {
     pub fn actions_due(&self) -> Vec<Action> {
         let mut out = Vec::new();
         for index in self.indexes.owing() {
-            if let Some(channel) = self.channel(index) {
-                due::actions(&self.state, channel, &mut out);
+            if let Some(view) = self.view(index) {
+                due::actions(&self.state, &view, &mut out);
             }
         }
         due::in_order(&mut out);
@@ -90,7 +120,16 @@ impl ChainArbitrator {
 
     /// A channel by its number.
     pub fn channel(&self, index: ChannelIndex) -> Option<&ChannelArbitrator> {
-        self.channels.get(slot(index)?)?.as_deref()
+        self.slot(index).map(|slot| &slot.channel)
+    }
+
+    pub(crate) fn slot(&self, index: ChannelIndex) -> Option<&Slot> {
+        self.channels.get(place(index)?)?.as_deref()
+    }
+
+    /// What follows from a channel at the tip.
+    pub(crate) fn view(&self, index: ChannelIndex) -> Option<ChannelView<'_>> {
+        self.slot(index).map(|slot| slot.view(self.state.tip.height, &self.state.policy))
     }
 
     /// The number of a channel.
@@ -101,7 +140,7 @@ impl ChainArbitrator {
     /// Every channel, in rising order of its number.
     pub fn channels(&self) -> impl Iterator<Item = (ChannelIndex, &ChannelArbitrator)> {
         let slots = (0..).map(ChannelIndex::new).zip(&self.channels);
-        slots.filter_map(|(index, slot)| Some((index, slot.as_deref()?)))
+        slots.filter_map(|(index, slot)| Some((index, &slot.as_deref()?.channel)))
     }
 
     /// Whether a channel was ever opened in this court, resolved ones included.
@@ -126,33 +165,43 @@ impl ChainArbitrator {
         let mut court = Self { state: snapshot, channels: Vec::new(), indexes: Indexes::default() };
         for (index, mut channel) in channels {
             channel.reclassify();
-            court.put(index, Some(channel), &court.state.policy.clone());
+            court.put(index, Some(Slot::new(channel)), &court.state.policy.clone());
         }
         Ok(court)
     }
 
     /// Puts a channel in, or out, of its slot and the indexes.
-    pub(crate) fn put(&mut self, index: ChannelIndex, channel: Option<ChannelArbitrator>, old_policy: &Policy) {
-        let Some(slot) = slot(index) else { return };
-        if self.channels.len() <= slot {
-            self.channels.resize_with(slot.saturating_add(1), || None);
+    pub(crate) fn put(&mut self, index: ChannelIndex, slot: Option<Slot>, old_policy: &Policy) {
+        let Some(place) = place(index) else { return };
+        if self.channels.len() <= place {
+            self.channels.resize_with(place.saturating_add(1), || None);
         }
-        let Some(place) = self.channels.get_mut(slot) else { return };
-        let old = core::mem::replace(place, channel.map(Box::new));
-        self.indexes.replace(index, old.as_deref(), place.as_deref(), (old_policy, &self.state.policy));
+        let Some(place) = self.channels.get_mut(place) else { return };
+        let old = core::mem::replace(place, slot.map(Box::new));
+        let old = old.as_ref().map(|slot| slot.view_as_judged(old_policy));
+        let new = place.as_ref().map(|slot| slot.view_as_judged(&self.state.policy));
+        self.indexes.replace(index, old.as_ref(), new.as_ref());
+        let derived = new.and_then(|view| view.keep());
+        if let Some(slot) = place {
+            slot.derived = derived;
+        }
     }
 
     /// Enters a channel that is as it was into the indexes again: the policy is another one.
     pub(crate) fn reindex(&mut self, index: ChannelIndex, old_policy: &Policy) {
-        let channel = slot(index).and_then(|slot| self.channels.get(slot)).and_then(Option::as_deref);
-        self.indexes.replace(index, channel, channel, (old_policy, &self.state.policy));
+        let place = place(index).and_then(|place| self.channels.get_mut(place));
+        let Some(slot) = place.and_then(Option::as_deref_mut) else { return };
+        let old = slot.view_as_judged(old_policy);
+        let new = ChannelView::new(&slot.channel, slot.channel.seen, &self.state.policy);
+        self.indexes.replace(index, Some(&old), Some(&new));
+        slot.derived = new.keep();
     }
 
     /// The indexes as they would be if they were built from the channels now: the other side of invariant I15.
     pub fn rebuilt_indexes(&self) -> Indexes {
         let mut indexes = Indexes::default();
         for (index, channel) in self.channels() {
-            indexes.replace(index, None, Some(channel), (&self.state.policy, &self.state.policy));
+            indexes.replace(index, None, Some(&ChannelView::new(channel, channel.seen, &self.state.policy)));
         }
         indexes
     }
@@ -163,6 +212,6 @@ impl ChainArbitrator {
     }
 }
 
-fn slot(index: ChannelIndex) -> Option<usize> {
+fn place(index: ChannelIndex) -> Option<usize> {
     usize::try_from(index.get()).ok()
 }

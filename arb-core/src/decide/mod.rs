@@ -24,10 +24,8 @@ use bitcoin::Transaction;
 
 /// What follows for one channel as it stands now. Applied and asked again until nothing follows.
 pub(crate) fn judge(view: View<'_>, index: ChannelIndex) -> Vec<Record> {
-    let Some(channel) = view.channel(index) else { return Vec::new() };
-    let court = view.court();
-    let bench = Bench { view, caught_up: court.is_caught_up() };
-    let docket = ChannelView::new(channel, court.tip.height, &court.policy);
+    let Some(docket) = view.channel_view(index) else { return Vec::new() };
+    let bench = Bench { view, caught_up: view.court().is_caught_up() };
     let mut out = Vec::new();
     link_upstream(&bench, &docket, &mut out);
     going_to_chain::judge(&bench, &docket, &mut out);

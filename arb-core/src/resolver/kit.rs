@@ -9,8 +9,8 @@ use crate::api::units::{Blocks, Height};
 use crate::bolt3::{CompactSig, Point, Preimage, Secret};
 use crate::channel::{ChannelArbitrator, Close, HtlcState, SpendOf};
 use crate::resolver::Next;
-use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
 use bitcoin::{OutPoint, ScriptBuf, TxOut, Txid};
 
 /// What a resolver may look at; all borrowed, read-only.
@@ -31,7 +31,7 @@ pub(crate) enum Stage {
     /// A preimage, until this height at most.
     Contested { until: Height },
     /// The sweeper.
-    ClaimWanted(Box<Claim>),
+    ClaimWanted(Arc<Claim>),
     /// Spent; irrevocable at this height.
     Spent { until: Height },
 }
@@ -100,7 +100,7 @@ impl<'a> ResolverKit<'a> {
         if uneconomic && self.tip >= claim.worth_waiting_until(self.policy) {
             return Next::Done(ContractOutcome::Uneconomic);
         }
-        Next::Stay(Stage::ClaimWanted(Box::new(claim)))
+        Next::Stay(Stage::ClaimWanted(Arc::new(claim)))
     }
 
     /// The tip height at which an output confirmed at `height` passes a CSV of `delay` blocks for the next block.

@@ -20,6 +20,7 @@ use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use bitcoin::OutPoint;
+use core::ops::Deref;
 
 /// One output, or one HTLC without an output, and where it stands.
 #[derive(Clone, Debug)]
@@ -39,12 +40,11 @@ pub(crate) enum ContractState {
     Done(ContractOutcome),
 }
 
-/// Everything that follows from one channel at one tip.
+/// What follows from one channel at one tip under one policy. Deriving it costs scripts and hashes for every contract, so
+/// whoever keeps the channel keeps this beside it.
 #[derive(Clone, Debug)]
-pub(crate) struct ChannelView<'a> {
-    pub(crate) channel: &'a ChannelArbitrator,
+pub(crate) struct Derived {
     pub(crate) tip: Height,
-    pub(crate) policy: &'a Policy,
     pub(crate) close: Option<Arc<Close>>,
     pub(crate) spends: BTreeMap<OutPoint, SpendOf>,
     pub(crate) contracts: Vec<Contract>,
@@ -52,24 +52,46 @@ pub(crate) struct ChannelView<'a> {
     pub(crate) fail_depth: Blocks,
 }
 
+/// A channel with everything that follows from it at one tip.
+#[derive(Clone, Debug)]
+pub(crate) struct ChannelView<'a> {
+    pub(crate) channel: &'a ChannelArbitrator,
+    pub(crate) policy: &'a Policy,
+    derived: Arc<Derived>,
+}
+
+impl Deref for ChannelView<'_> {
+    type Target = Derived;
+
+    fn deref(&self) -> &Derived {
+        &self.derived
+    }
+}
+
 impl<'a> ChannelView<'a> {
     /// Derives everything about a channel at a tip.
     pub(crate) fn new(channel: &'a ChannelArbitrator, tip: Height, policy: &'a Policy) -> Self {
         let capacity = channel.facts.fundings.iter().map(|funding| funding.value_sat).max().unwrap_or(0);
-        let mut view = Self {
-            channel,
-            tip,
-            policy,
-            close: channel.close.0.clone(),
-            spends: BTreeMap::new(),
-            contracts: Vec::new(),
-            fail_depth: policy.fail_depth(capacity),
-        };
+        let close = channel.close.0.clone();
+        let spends = if close.is_some() { spends(channel) } else { BTreeMap::new() };
+        let fail_depth = policy.fail_depth(capacity);
+        let derived = Arc::new(Derived { tip, close, spends, contracts: Vec::new(), fail_depth });
+        let mut view = Self { channel, policy, derived };
         if view.close.is_some() {
-            view.spends = spends(channel);
-            view.contracts = view.contracts();
+            let contracts = view.contracts();
+            Arc::make_mut(&mut view.derived).contracts = contracts;
         }
         view
+    }
+
+    /// A channel with what was derived from it before: for the same channel and policy.
+    pub(crate) const fn kept(channel: &'a ChannelArbitrator, policy: &'a Policy, derived: Arc<Derived>) -> Self {
+        Self { channel, policy, derived }
+    }
+
+    /// What to keep with the channel. Nothing while its funding is unspent: deriving costs next to nothing then.
+    pub(crate) fn keep(&self) -> Option<Arc<Derived>> {
+        self.close.is_some().then(|| self.derived.clone())
     }
 
     /// The stage of the channel.
