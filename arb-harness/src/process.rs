@@ -10,7 +10,7 @@ use crate::host::Host;
 use crate::node::Node;
 use crate::signer::Signer;
 use crate::source;
-use crate::wallet::Wallet;
+use crate::wallet::SmallWallet;
 
 /// What does not die with the process, and how its parts are made again.
 pub trait Surroundings {
@@ -24,7 +24,7 @@ pub trait Surroundings {
     fn storage(&mut self) -> Result<Self::Storage, JournalError<<Self::Storage as Storage>::Error>>;
 
     /// The chain, a new signer, a wallet that has forgotten its reservations, and the node.
-    fn parts(&mut self) -> (&mut Chain, Box<dyn Signer>, Box<dyn Wallet>, &mut dyn Node);
+    fn parts(&mut self) -> (&mut Chain, Box<dyn Signer>, SmallWallet, &mut dyn Node);
 
     /// The chain.
     fn chain(&self) -> &Chain;
@@ -83,9 +83,7 @@ impl Process {
             let mut driver = Driver::start(storage, &self.genesis, started)?;
             let (chain, mut signer, mut wallet, node) = world.parts();
             wallet.rescan(chain);
-            let heard = driver.court().tip().height;
-            let mut host =
-                Host { chain, signer: &mut *signer, wallet: &mut *wallet, node, heard, refusals: Vec::new() };
+            let mut host = Host::new(chain, &mut *signer, &mut wallet, node, driver.court().tip());
             let lives = self.live(&mut driver, &mut host)?;
             refusals.append(&mut host.refusals);
             if !lives {
@@ -99,16 +97,16 @@ impl Process {
     fn live<S: Storage>(
         &mut self,
         driver: &mut Driver<S>,
-        host: &mut Host<'_>,
+        host: &mut Host<'_, Chain>,
     ) -> Result<bool, JournalError<S::Error>> {
         loop {
             driver.tell_all(core::mem::take(&mut self.first));
-            let blocks = source::next_blocks(host.chain, driver.court().tip(), self.blocks_a_step);
+            let Ok(blocks) = source::next_blocks(host.chain, driver.court().tip(), self.blocks_a_step);
             let idle = blocks.is_empty();
             driver.tell_all(blocks);
             driver.tell_all(core::mem::take(&mut self.inbox));
             let appended = driver.commit(host)?;
-            host.heard = driver.court().tip().height;
+            host.heard = driver.court().tip();
             if appended {
                 self.appends += 1;
                 if self.dies {

@@ -7,19 +7,13 @@
 //! standing orders to hold coins bring them back.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
-use arb_core::bolt3::{INPUT_BASE_WEIGHT, Point, SIGNATURE_SIZE_MAX, Secret};
+use arb_core::bolt3::{INPUT_BASE_WEIGHT, SIGNATURE_SIZE_MAX};
 use arb_core::{ActionId, FeeInput};
-use bitcoin::hashes::{Hash, sha256};
 use bitcoin::{OutPoint, ScriptBuf, TxOut};
 
 use crate::chain::{Block, Chain};
-use crate::keys::{derived_secret, secp};
-use crate::signer::p2wpkh;
-
-/// How many keys a [`SmallWallet`] has.
-pub const POOL: u32 = 256;
+use crate::keys::WalletKeys;
 
 /// Largest weight of a P2WPKH input: base, item count, signature and key with their lengths.
 pub const P2WPKH_INPUT_WEIGHT: u64 = INPUT_BASE_WEIGHT + 1 + (1 + SIGNATURE_SIZE_MAX) + (1 + 33);
@@ -65,51 +59,6 @@ pub trait Wallet {
 
     /// Frees those of these coins that `owner` has.
     fn release(&mut self, owner: OutPoint, coins: &[OutPoint]);
-
-    /// A block joined the best chain.
-    fn connect(&mut self, block: &Block);
-
-    /// The tip left the best chain.
-    fn disconnect(&mut self, block: &Block);
-
-    /// Forgets all coins and finds them again on the chain. Reservations stay.
-    fn rescan(&mut self, chain: &Chain);
-
-    /// Every script that is ours.
-    fn scripts(&self) -> BTreeSet<ScriptBuf>;
-}
-
-/// The keys of a [`SmallWallet`]: all that its signer needs. A clone shares them.
-#[derive(Clone, Debug)]
-pub struct WalletKeys {
-    scripts: Arc<Vec<ScriptBuf>>,
-    secrets: Arc<BTreeMap<ScriptBuf, Secret>>,
-}
-
-impl WalletKeys {
-    /// The pool of this seed.
-    pub fn from_seed(seed: &[u8; 32]) -> Self {
-        let pool = (0..POOL).map(|index| {
-            let secret = derived_secret(seed, &[b"wallet", &index.to_le_bytes()]);
-            let point = Point::from_secret(secp(), &secret).expect("derived secrets are private keys");
-            (p2wpkh(&point), secret)
-        });
-        let pool: Vec<(ScriptBuf, Secret)> = pool.collect();
-        let scripts = pool.iter().map(|(script, _)| script.clone()).collect();
-        Self { scripts: Arc::new(scripts), secrets: Arc::new(pool.into_iter().collect()) }
-    }
-
-    /// The secret behind a script of the pool.
-    pub fn secret_of(&self, script: &ScriptBuf) -> Option<Secret> {
-        self.secrets.get(script).copied()
-    }
-
-    /// The script that a name leads to: the same for the same name.
-    pub fn script_for(&self, name: &[u8]) -> ScriptBuf {
-        let [a, b, ..] = sha256::Hash::hash(name).to_byte_array();
-        let place = usize::from(u16::from_be_bytes([a, b])).checked_rem(self.scripts.len()).unwrap_or(0);
-        self.scripts.get(place).cloned().unwrap_or_default()
-    }
 }
 
 /// A deterministic wallet that knows its coins from the chain.
@@ -180,8 +129,57 @@ impl SmallWallet {
         self.held.retain(|coin| self.reserved.contains_key(coin));
     }
 
+    /// A block joined the best chain.
+    pub fn connect(&mut self, block: &Block) {
+        for tx in &block.txs {
+            for input in &tx.input {
+                let taken = self.coins.remove(&input.previous_output);
+                self.spent.extend(taken.map(|coin| (input.previous_output, coin)));
+            }
+            let txid = tx.compute_txid();
+            for (vout, txout) in (0_u32..).zip(&tx.output) {
+                if self.is_ours(txout) {
+                    self.coins.insert(OutPoint::new(txid, vout), txout.clone());
+                }
+            }
+        }
+    }
+
+    /// The tip left the best chain.
+    pub fn disconnect(&mut self, block: &Block) {
+        // Backwards: a coin that was made and spent in this block must not come back.
+        for tx in block.txs.iter().rev() {
+            let txid = tx.compute_txid();
+            for (vout, _) in (0_u32..).zip(&tx.output) {
+                self.coins.remove(&OutPoint::new(txid, vout));
+            }
+            for input in &tx.input {
+                let back = self.spent.remove(&input.previous_output);
+                self.coins.extend(back.map(|coin| (input.previous_output, coin)));
+            }
+        }
+    }
+
+    /// Forgets all coins and finds them again on the chain. Reservations stay.
+    pub fn rescan(&mut self, chain: &Chain) {
+        self.refresh(chain);
+        let below = (0..=chain.tip().0).rev().map_while(|height| chain.block_at(height));
+        let inputs = below.flat_map(|block| &block.txs).flat_map(|tx| &tx.input);
+        let spent = inputs.filter_map(|input| {
+            let (_, parent) = chain.confirmed(&input.previous_output.txid)?;
+            let txout = parent.output.get(usize::try_from(input.previous_output.vout).ok()?)?;
+            self.is_ours(txout).then(|| (input.previous_output, txout.clone()))
+        });
+        self.spent = spent.collect();
+    }
+
+    /// Every script that is ours.
+    pub fn scripts(&self) -> BTreeSet<ScriptBuf> {
+        self.keys.scripts().iter().cloned().collect()
+    }
+
     fn is_ours(&self, txout: &TxOut) -> bool {
-        self.keys.secrets.contains_key(&txout.script_pubkey)
+        self.keys.secret_of(&txout.script_pubkey).is_some()
     }
 
     /// The coins that fit best: those that this request had; the smallest that is enough; or the fewest together.
@@ -259,50 +257,5 @@ impl Wallet for SmallWallet {
                 self.offered.retain(|_, offered| !offered.contains(coin));
             }
         }
-    }
-
-    fn connect(&mut self, block: &Block) {
-        for tx in &block.txs {
-            for input in &tx.input {
-                let taken = self.coins.remove(&input.previous_output);
-                self.spent.extend(taken.map(|coin| (input.previous_output, coin)));
-            }
-            let txid = tx.compute_txid();
-            for (vout, txout) in (0_u32..).zip(&tx.output) {
-                if self.is_ours(txout) {
-                    self.coins.insert(OutPoint::new(txid, vout), txout.clone());
-                }
-            }
-        }
-    }
-
-    fn disconnect(&mut self, block: &Block) {
-        // Backwards: a coin that was made and spent in this block must not come back.
-        for tx in block.txs.iter().rev() {
-            let txid = tx.compute_txid();
-            for (vout, _) in (0_u32..).zip(&tx.output) {
-                self.coins.remove(&OutPoint::new(txid, vout));
-            }
-            for input in &tx.input {
-                let back = self.spent.remove(&input.previous_output);
-                self.coins.extend(back.map(|coin| (input.previous_output, coin)));
-            }
-        }
-    }
-
-    fn rescan(&mut self, chain: &Chain) {
-        self.refresh(chain);
-        let below = (0..=chain.tip().0).rev().map_while(|height| chain.block_at(height));
-        let inputs = below.flat_map(|block| &block.txs).flat_map(|tx| &tx.input);
-        let spent = inputs.filter_map(|input| {
-            let (_, parent) = chain.confirmed(&input.previous_output.txid)?;
-            let txout = parent.output.get(usize::try_from(input.previous_output.vout).ok()?)?;
-            self.is_ours(txout).then(|| (input.previous_output, txout.clone()))
-        });
-        self.spent = spent.collect();
-    }
-
-    fn scripts(&self) -> BTreeSet<ScriptBuf> {
-        self.keys.scripts.iter().cloned().collect()
     }
 }

@@ -8,11 +8,11 @@ use arb_core::{
     Action, BroadcastAnswer, ChannelId, Event, Freshness, Height, Htlc, HtlcRef, Link, Rejected, Scanned, Side, Signed,
     Started,
 };
+use arb_harness::chain::flat_fees;
 use arb_harness::driver::{Driver, Outside};
 use arb_harness::fixture::{ChannelFixture, ChannelSetup, CommitmentState};
-use arb_harness::host::flat_fees;
+use arb_harness::keys::WalletKeys;
 use arb_harness::signer::{KeySigner, Signer};
-use arb_harness::wallet::WalletKeys;
 use arb_log::Key;
 use arb_log::memory::Memory;
 use bitcoin::{OutPoint, ScriptBuf, Transaction, TxOut};

@@ -15,8 +15,8 @@ use bitcoin::{Amount, EcdsaSighashType, OutPoint, ScriptBuf, Sequence, Transacti
 
 use crate::chain::Chain;
 use crate::fixture::{ChannelFixture, Commitment, FixtureError};
+use crate::keys::WalletKeys;
 use crate::keys::{secp, sign};
-use crate::wallet::WalletKeys;
 
 /// An HTLC output to be spent, and how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -9,7 +9,7 @@ use bitcoin::{OutPoint, ScriptBuf, Transaction, TxOut, Txid};
 use super::batch::{Batch, Target};
 use crate::chain::Chain;
 use crate::fixture::{ChannelFixture, Commitment, FixtureError};
-use crate::wallet::WalletKeys;
+use crate::keys::WalletKeys;
 
 /// One commitment on one chain, as the counterparty sees it. Holds copies, so that the opponent can act while it looks.
 pub(super) struct Sight<'f> {

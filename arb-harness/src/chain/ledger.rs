@@ -31,8 +31,8 @@ pub(super) struct Ledger {
     /// Blocks ever connected: makes the hashes of two branches differ.
     blocks_ever: u64,
     highest: u32,
-    /// The parent of every block that ever was, on any branch: who follows the chain must find the way back.
-    parents: BTreeMap<BlockHash, BlockHash>,
+    /// Height and parent of every block that ever was, on any branch: a court that follows the chain must find the way back.
+    headers: BTreeMap<BlockHash, (u32, BlockHash)>,
 }
 
 impl Ledger {
@@ -51,7 +51,7 @@ impl Ledger {
             planted_coins: BTreeMap::new(),
             blocks_ever: 0,
             highest: start_height,
-            parents: BTreeMap::from([(hash, parent)]),
+            headers: BTreeMap::from([(hash, (start_height, parent))]),
         }
     }
 
@@ -68,8 +68,8 @@ impl Ledger {
         self.highest
     }
 
-    pub(super) fn parent_of(&self, hash: &BlockHash) -> Option<BlockHash> {
-        self.parents.get(hash).copied()
+    pub(super) fn header_of(&self, hash: &BlockHash) -> Option<(u32, BlockHash)> {
+        self.headers.get(hash).copied()
     }
 
     pub(super) fn block_at(&self, height: u32) -> Option<&Block> {
@@ -175,7 +175,7 @@ impl Ledger {
         }
         self.blocks_ever = self.blocks_ever.saturating_add(1);
         self.highest = self.highest.max(block.height);
-        self.parents.insert(block.hash, block.parent);
+        self.headers.insert(block.hash, (block.height, block.parent));
         self.blocks.push(block);
         self.undo.push(undo);
         Ok(())

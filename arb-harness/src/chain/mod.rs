@@ -12,11 +12,12 @@ mod ledger;
 mod limits;
 mod mempool;
 mod mine;
-mod oracle;
 mod package;
+mod query;
 mod reject;
 mod replace;
 mod scripts;
+mod source;
 
 use std::path::Path;
 
@@ -34,8 +35,9 @@ use scripts::ScriptCache;
 
 pub use file::ChainFileError;
 pub use mine::BlockTemplate;
-pub use oracle::Flow;
+pub use query::Flow;
 pub use reject::{PackageReject, Reject, Submitted};
+pub use source::flat_fees;
 
 /// What a chain is and what its mempool and its miners accept.
 #[derive(Debug, Clone, PartialEq, Eq)]

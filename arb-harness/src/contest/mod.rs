@@ -15,16 +15,17 @@ use arb_log::memory::Memory;
 use bitcoin::{Network, Transaction, Txid};
 
 use crate::adversary::{ActKind, Adversary, Tactic};
-use crate::chain::{Chain, ChainConfig};
+use crate::chain::{Chain, ChainConfig, flat_fees};
 use crate::driver::Driver;
 use crate::fixture::{ChannelFixture, ChannelSetup, CommitmentState};
-use crate::host::{Host, flat_fees};
-use crate::node::Notebook;
+use crate::host::Host;
+use crate::keys::WalletKeys;
+use crate::notebook::Notebook;
 use crate::peer::{Peer, PeerPlan, Publish};
 use crate::process::{BUILD, tip};
 use crate::signer::KeySigner;
 use crate::source;
-use crate::wallet::{SmallWallet, WalletKeys};
+use crate::wallet::SmallWallet;
 
 /// The height at which every contest begins.
 const START: u32 = 1_000;
@@ -242,23 +243,16 @@ impl Ring {
         let floor = self.chain.config().relay_floor_sat_per_kvb.div_ceil(4);
         let floor = u32::try_from(floor).unwrap_or(u32::MAX);
         self.driver.tell(flat_fees(FEERATE_SAT_PER_KW, floor));
-        let blocks = source::next_blocks(&self.chain, self.driver.court().tip(), usize::MAX);
+        let Ok(blocks) = source::next_blocks(&self.chain, self.driver.court().tip(), usize::MAX);
         self.driver.tell_all(blocks);
         self.wallet.refresh(&self.chain);
-        let (height, _) = self.chain.tip();
-        let mut host = Host {
-            chain: &mut self.chain,
-            signer: &mut self.signer,
-            wallet: &mut self.wallet,
-            node: &mut self.node,
-            heard: Height::new(height),
-            refusals: Vec::new(),
-        };
+        let heard = tip(&self.chain);
+        let mut host = Host::new(&mut self.chain, &mut self.signer, &mut self.wallet, &mut self.node, heard);
         self.driver.commit(&mut host).map_err(words)?;
         self.driver.settle(&mut host).map_err(words)?;
         let settled = self.node.origins.iter().filter(|(_, (done, _))| *done == Acknowledged::Settled);
         for (HtlcKey { htlc, .. }, _) in settled {
-            self.settled.entry(*htlc).or_insert(height);
+            self.settled.entry(*htlc).or_insert(heard.height.get());
         }
         Ok(())
     }

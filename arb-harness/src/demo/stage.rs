@@ -11,14 +11,15 @@ use arb_log::{JournalError, Storage};
 use bitcoin::{Network, ScriptBuf, Transaction};
 
 use super::{ClosedBy, Preimages, Scenario};
-use crate::chain::{Chain, ChainConfig};
+use crate::chain::{Chain, ChainConfig, flat_fees};
 use crate::fixture::{ChannelFixture, Close, CommitmentState, FixtureError};
-use crate::host::flat_fees;
-use crate::node::{Node, Notebook};
+use crate::keys::WalletKeys;
+use crate::node::Node;
+use crate::notebook::Notebook;
 use crate::peer::{Peer, PeerPlan, Publish, Withheld};
 use crate::process::{Process, Surroundings, journal_id, tip};
 use crate::signer::{KeySigner, Signer};
-use crate::wallet::{SmallWallet, Wallet, WalletKeys};
+use crate::wallet::SmallWallet;
 
 /// The height at which the chain begins.
 pub const START: u32 = 450;
@@ -96,12 +97,12 @@ where
         (self.open)()
     }
 
-    fn parts(&mut self) -> (&mut Chain, Box<dyn Signer>, Box<dyn Wallet>, &mut dyn Node) {
+    fn parts(&mut self) -> (&mut Chain, Box<dyn Signer>, SmallWallet, &mut dyn Node) {
         let setup = self.fixture.setup();
         let mut signer = KeySigner::new(self.keys.clone());
         signer.add_channel(setup.id, setup.funding, setup.local.clone());
         let wallet = SmallWallet::new(self.keys.clone());
-        (&mut self.chain, Box::new(signer), Box::new(wallet), &mut self.node)
+        (&mut self.chain, Box::new(signer), wallet, &mut self.node)
     }
 
     fn chain(&self) -> &Chain {

@@ -10,7 +10,8 @@ use bitcoin::{Amount, OutPoint, ScriptBuf, Sequence, Transaction, TxOut};
 
 use super::claims::{Claimant, attach, coin_witness, input};
 use crate::fixture::{FixtureError, SecondLevel};
-use crate::wallet::{Offer, P2WPKH_INPUT_WEIGHT, WalletKeys};
+use crate::keys::WalletKeys;
+use crate::wallet::{Offer, P2WPKH_INPUT_WEIGHT};
 
 /// What the payment in front is worth.
 pub const ASIDE_SAT: u64 = 1_000;

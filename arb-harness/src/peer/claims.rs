@@ -13,8 +13,9 @@ use bitcoin::transaction::Version;
 use bitcoin::{Amount, EcdsaSighashType, OutPoint, Script, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Witness};
 
 use crate::fixture::{ChannelFixture, Commitment, FixtureError, SecondLevel};
+use crate::keys::WalletKeys;
 use crate::keys::{secp, sign};
-use crate::wallet::{Offer, P2WPKH_INPUT_WEIGHT, WalletKeys};
+use crate::wallet::{Offer, P2WPKH_INPUT_WEIGHT};
 
 /// Marker and flag of a transaction with witnesses.
 const SEGWIT_WEIGHT: u64 = 2;

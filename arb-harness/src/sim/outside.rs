@@ -8,6 +8,7 @@ use bitcoin::Txid;
 use super::Violation;
 use super::invariants;
 use super::lane::Lane;
+use crate::chain::Chain;
 use crate::driver::Outside;
 use crate::host::Host;
 
@@ -28,7 +29,7 @@ impl Watchman {
 
 /// A host with a watchman.
 pub(super) struct Street<'a> {
-    pub(super) host: Host<'a>,
+    pub(super) host: Host<'a, Chain>,
     pub(super) lanes: &'a [Lane],
     pub(super) policy: &'a Policy,
     pub(super) watchman: &'a mut Watchman,
@@ -42,7 +43,7 @@ impl Street<'_> {
         match action {
             Action::Broadcast { channel, txs, .. } => {
                 let Some(tx) = txs.first() else { return Ok(()) };
-                invariants::invariant_i7_no_sweep_spends_the_spent(self.host.chain, self.host.heard.get(), tx)?;
+                invariants::invariant_i7_no_sweep_spends_the_spent(self.host.chain, self.host.heard.height.get(), tx)?;
                 let Some(lane) = lane_of(*channel) else { return Ok(()) };
                 // A commitment of theirs that was seen unconfirmed is sent again, with our child.
                 let theirs = txs.len() > 1 && lane.is_remote(tx);
@@ -61,7 +62,7 @@ impl Street<'_> {
             Action::FailUpstream { htlc, why, .. } => {
                 let Some(lane) = lane_of(htlc.channel) else { return Ok(()) };
                 if !why.is_give_up() {
-                    let heard = self.host.heard.get();
+                    let heard = self.host.heard.height.get();
                     invariants::invariant_i5_no_failure_while_it_can_be_claimed(
                         self.host.chain,
                         heard,
@@ -91,7 +92,7 @@ impl Street<'_> {
 impl Outside for Street<'_> {
     fn perform(&mut self, action: Action, answers: &mut Vec<Event>) {
         if let Some(trace) = &mut self.trace {
-            let mut text = format!("{}: due {action:?}", self.host.heard);
+            let mut text = format!("{}: due {action:?}", self.host.heard.height);
             let end = text.char_indices().map(|(index, _)| index).nth(240).unwrap_or(text.len());
             text.truncate(end);
             trace.push(text);
@@ -104,7 +105,7 @@ impl Outside for Street<'_> {
 
     fn refused(&mut self, event: &Event, why: &Rejected) {
         if let Some(trace) = &mut self.trace {
-            trace.push(format!("{}: refused {why}: {}", self.host.heard, super::world::short(event)));
+            trace.push(format!("{}: refused {why}: {}", self.host.heard.height, super::world::short(event)));
         }
         self.refusals.push((event.clone(), why.clone()));
     }

@@ -11,8 +11,9 @@ use super::plan::LanePlan;
 use super::world::START;
 use crate::fixture::ChannelSetup;
 use crate::keys::ChannelKeys;
+use crate::keys::WalletKeys;
 use crate::peer::{Peer, PeerPlan};
-use crate::wallet::{SmallWallet, Wallet, WalletKeys};
+use crate::wallet::SmallWallet;
 
 /// Making 256 keys costs more than a run: every run has the same wallets.
 pub(super) static OUR_KEYS: LazyLock<WalletKeys> = LazyLock::new(|| WalletKeys::from_seed(&[0x71; 32]));

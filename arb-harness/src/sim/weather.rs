@@ -8,8 +8,7 @@ use super::plan::{LanePlan, Plan};
 use super::rng::Rng;
 use super::world::START;
 use crate::adversary::{ActKind, Tactic};
-use crate::chain::Chain;
-use crate::host::flat_fees;
+use crate::chain::{Chain, flat_fees};
 use crate::market::{Market, MarketKind, RELAY_FLOOR_SAT_PER_KW};
 
 /// The coins of an opponent.

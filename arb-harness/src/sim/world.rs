@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use arb_core::bolt3::Preimage;
-use arb_core::{ChainArbitrator, Event, Freshness, Genesis, Height, HtlcKey, Rejected, Started};
+use arb_core::{ChainArbitrator, Event, Freshness, Genesis, Height, HtlcKey, Rejected, Started, Tip};
 use arb_log::memory::{Fault as WriteFault, Memory};
 use bitcoin::{Network, OutPoint};
 
@@ -27,7 +27,7 @@ use crate::chain::{Chain, ChainConfig};
 use crate::driver::Driver;
 use crate::fixture::ChannelFixture;
 use crate::host::Host;
-use crate::node::Notebook;
+use crate::notebook::Notebook;
 use crate::peer::PeerPlan;
 use crate::process::{BUILD, tip};
 use crate::signer::KeySigner;
@@ -282,7 +282,7 @@ impl World {
         let mut driver = self.alive()?;
         let mut idle = false;
         if !self.told {
-            let blocks = source::next_blocks(&self.chain, driver.court().tip(), BLOCKS_A_STEP);
+            let Ok(blocks) = source::next_blocks(&self.chain, driver.court().tip(), BLOCKS_A_STEP);
             idle = blocks.is_empty();
             driver.tell_all(blocks);
             driver.tell_all(self.inbox.iter().cloned());
@@ -297,7 +297,7 @@ impl World {
         }
         let writes = self.memory.writes();
         let appended = {
-            let mut street = self.street(driver.court().tip().height);
+            let mut street = self.street(driver.court().tip());
             driver.commit(&mut street)
         };
         let appended = appended.map_err(|why| Violation::new("I2", format!("the journal: {why}")))?;
@@ -319,7 +319,7 @@ impl World {
             }
         }
         {
-            let mut street = self.street(driver.court().tip().height);
+            let mut street = self.street(driver.court().tip());
             driver.perform(&mut street);
         }
         if fault == Some(Fault::CrashPerformed) {
@@ -373,15 +373,8 @@ impl World {
         Ok(false)
     }
 
-    fn street(&mut self, heard: Height) -> Street<'_> {
-        let host = Host {
-            chain: &mut self.chain,
-            signer: &mut self.signer,
-            wallet: &mut self.wallet,
-            node: &mut self.node,
-            heard,
-            refusals: Vec::new(),
-        };
+    fn street(&mut self, heard: Tip) -> Street<'_> {
+        let host = Host::new(&mut self.chain, &mut self.signer, &mut self.wallet, &mut self.node, heard);
         Street {
             host,
             lanes: &self.lanes,

@@ -4,7 +4,7 @@ use arb_core::Side;
 use arb_core::bolt3::OutputKind;
 use arb_harness::adversary::{ActKind, Batch, Tactic};
 use arb_harness::chain::{Chain, ChainConfig, Reject, Submitted};
-use arb_harness::wallet::WalletKeys;
+use arb_harness::keys::WalletKeys;
 use bitcoin::{Amount, TxOut};
 
 use crate::support::*;

@@ -7,8 +7,8 @@ use arb_core::{Height, Htlc, HtlcRef, Link, Side};
 use arb_harness::adversary::{Adversary, Batch, Tactic, Target};
 use arb_harness::chain::{Chain, ChainConfig, Submitted};
 use arb_harness::fixture::{ChannelFixture, ChannelSetup, Commitment, CommitmentState};
+use arb_harness::keys::WalletKeys;
 use arb_harness::peer::{Peer, PeerPlan};
-use arb_harness::wallet::WalletKeys;
 use bitcoin::{Amount, OutPoint, ScriptBuf, Transaction, TxOut};
 
 pub const START: u32 = 480;

@@ -8,16 +8,19 @@ use arb_core::bolt3::{OutputKind, PaymentHash, Preimage};
 use arb_core::{
     Acknowledged, Blocks, ChainArbitrator, Event, Frame, Freshness, Genesis, Height, HtlcKey, Policy, Side, Started,
 };
+use arb_harness::chain::flat_fees;
 use arb_harness::chain::{Block, Chain, ChainConfig};
 use arb_harness::driver::Driver;
 use arb_harness::fixture::ChannelFixture;
-use arb_harness::host::{Host, flat_fees};
-use arb_harness::node::{Node, Notebook};
+use arb_harness::host::Host;
+use arb_harness::keys::WalletKeys;
+use arb_harness::node::Node;
+use arb_harness::notebook::Notebook;
 use arb_harness::peer::{Claimant, Peer, PeerPlan, Rates, Withheld};
 use arb_harness::process::{Process, Surroundings, tip};
 use arb_harness::signer::{KeySigner, Signer};
 use arb_harness::source;
-use arb_harness::wallet::{SmallWallet, Wallet, WalletKeys};
+use arb_harness::wallet::SmallWallet;
 use arb_log::memory::{Memory, MemoryError};
 use arb_log::{Journal, JournalError};
 use bitcoin::{ScriptBuf, Transaction};
@@ -118,9 +121,9 @@ impl Surroundings for World {
         Ok(self.memory.clone())
     }
 
-    fn parts(&mut self) -> (&mut Chain, Box<dyn Signer>, Box<dyn Wallet>, &mut dyn Node) {
+    fn parts(&mut self) -> (&mut Chain, Box<dyn Signer>, SmallWallet, &mut dyn Node) {
         let signer = signer(&self.fixtures);
-        (&mut self.chain, Box::new(signer), Box::new(SmallWallet::new(KEYS.clone())), &mut self.node)
+        (&mut self.chain, Box::new(signer), SmallWallet::new(KEYS.clone()), &mut self.node)
     }
 
     fn chain(&self) -> &Chain {
@@ -303,9 +306,8 @@ impl Us {
             }
             Self::Lives { driver, signer, wallet } => {
                 wallet.rescan(&world.chain);
-                let heard = driver.court().tip().height;
-                let (chain, node) = (&mut world.chain, &mut world.node);
-                let mut host = Host { chain, signer, wallet, node, heard, refusals: Vec::new() };
+                let heard = driver.court().tip();
+                let mut host = Host::new(&mut world.chain, signer, wallet, &mut world.node, heard);
                 live(driver, &mut host, inbox);
                 assert!(host.refusals.is_empty(), "{:?}", host.refusals);
                 driver.court().clone()
@@ -317,13 +319,14 @@ impl Us {
 }
 
 /// A turn of a process that lives on.
-fn live(driver: &mut Driver<Memory>, host: &mut Host<'_>, inbox: Vec<Event>) {
+fn live(driver: &mut Driver<Memory>, host: &mut Host<'_, Chain>, inbox: Vec<Event>) {
     driver.tell(estimate());
     driver.tell_all(inbox);
     loop {
-        driver.tell_all(source::next_blocks(host.chain, driver.court().tip(), 1));
+        let Ok(blocks) = source::next_blocks(host.chain, driver.court().tip(), 1);
+        driver.tell_all(blocks);
         let appended = driver.commit(host).unwrap();
-        host.heard = driver.court().tip().height;
+        host.heard = driver.court().tip();
         driver.perform(host);
         let behind = driver.court().tip() != tip(host.chain);
         if !behind && !appended && !driver.has_waiting() {

@@ -13,7 +13,7 @@ use arb_harness::check::check;
 use arb_harness::demo::stage::{Stage, chain_config};
 use arb_harness::demo::story::{Ending, close_name};
 use arb_harness::demo::{ClosedBy, Scenario};
-use arb_harness::node::Notebook;
+use arb_harness::notebook::Notebook;
 use arb_harness::oracle::{self, Known};
 use arb_harness::process::Process;
 use arb_log::Journal;

@@ -14,9 +14,10 @@ use arb_core::{
 };
 use arb_harness::check::check;
 use arb_harness::fixture::ChannelFixture;
-use arb_harness::node::{Node, Notebook};
+use arb_harness::keys::WalletKeys;
+use arb_harness::node::Node;
+use arb_harness::notebook::Notebook;
 use arb_harness::signer::{KeySigner, Signer};
-use arb_harness::wallet::WalletKeys;
 use bitcoin::hashes::{Hash, sha256};
 use bitcoin::{BlockHash, OutPoint, Transaction, Txid};
 

@@ -3,8 +3,8 @@
 
 use arb_core::bolt3::{ChannelType, delayed_script};
 use arb_core::{Alert, ContractOutcome, Event, HtlcRef, Link, Side, StageRecord};
+use arb_harness::chain::flat_fees;
 use arb_harness::fixture::ChannelFixture;
-use arb_harness::host::flat_fees;
 use bitcoin::{OutPoint, ScriptBuf, Transaction, TxOut};
 
 use crate::bench::{

@@ -7,15 +7,16 @@ use arb_core::bolt3::ChannelType;
 use arb_core::{
     Action, ChainArbitrator, CloseReason, Event, Frame, Freshness, Height, Htlc, HtlcRef, Link, Rejected, Side, Started,
 };
+use arb_harness::chain::flat_fees;
 use arb_harness::chain::{Chain, ChainConfig};
 use arb_harness::driver::{Driver, Outside};
 use arb_harness::fixture::{ChannelFixture, Close};
-use arb_harness::host::{Host, flat_fees};
-use arb_harness::node::Notebook;
+use arb_harness::host::Host;
+use arb_harness::notebook::Notebook;
 use arb_harness::peer::{Peer, PeerPlan, Publish};
 use arb_harness::signer::KeySigner;
 use arb_harness::source;
-use arb_harness::wallet::{SmallWallet, Wallet};
+use arb_harness::wallet::SmallWallet;
 use arb_log::memory::Memory;
 
 use crate::bench::{START, channel, genesis, key, offered, preimage, received, state};
@@ -38,7 +39,7 @@ pub struct Story {
 
 /// Writes down what was heard and concluded, and what is due, then does it.
 struct Told<'a, 'b> {
-    host: Host<'a>,
+    host: Host<'a, Chain>,
     names: &'b mut Names,
     said: &'b mut BTreeSet<String>,
     lines: &'b mut Vec<String>,
@@ -280,20 +281,14 @@ impl Story {
         self.names.learn(&self.fixture);
         loop {
             self.wallet.rescan(&self.chain);
-            let blocks = source::next_blocks(&self.chain, self.driver.court().tip(), 1);
+            let Ok(blocks) = source::next_blocks(&self.chain, self.driver.court().tip(), 1);
             let idle = blocks.is_empty();
             self.driver.tell_all(blocks);
-            let host = Host {
-                chain: &mut self.chain,
-                signer: &mut signer,
-                wallet: &mut self.wallet,
-                node: &mut self.node,
-                heard: self.driver.court().tip().height,
-                refusals: Vec::new(),
-            };
+            let heard = self.driver.court().tip();
+            let host = Host::new(&mut self.chain, &mut signer, &mut self.wallet, &mut self.node, heard);
             let mut outside = Told { host, names: &mut self.names, said: &mut self.said, lines: &mut self.lines };
             let appended = self.driver.commit(&mut outside).unwrap();
-            outside.host.heard = self.driver.court().tip().height;
+            outside.host.heard = self.driver.court().tip();
             let journal = self.driver.journal().unwrap();
             let next = |frame: Frame| {
                 outside.frame(&frame);

@@ -8,15 +8,17 @@ use arb_core::{
     Action, Blocks, BroadcastAnswer, ChainArbitrator, CloseReason, ContractKind, ContractOutcome, Event, Freshness,
     Genesis, Height, Htlc, HtlcKey, HtlcRef, Link, Policy, Rejected, Sheet, Started,
 };
+use arb_harness::chain::flat_fees;
 use arb_harness::chain::{Chain, ChainConfig};
 use arb_harness::driver::{Driver, Outside};
 use arb_harness::fixture::{ChannelFixture, ChannelSetup, CommitmentState};
-use arb_harness::host::{Host, flat_fees};
-use arb_harness::node::Notebook;
+use arb_harness::host::Host;
+use arb_harness::keys::WalletKeys;
+use arb_harness::notebook::Notebook;
 use arb_harness::process::tip;
 use arb_harness::signer::KeySigner;
 use arb_harness::source;
-use arb_harness::wallet::{SmallWallet, Wallet, WalletKeys};
+use arb_harness::wallet::SmallWallet;
 use arb_log::memory::Memory;
 use bitcoin::Transaction;
 
@@ -82,7 +84,7 @@ enum By {
 }
 
 /// A host that is never told no, neither by the chain nor by the court.
-struct Strict<'a>(Host<'a>);
+struct Strict<'a>(Host<'a, Chain>);
 
 impl Outside for Strict<'_> {
     fn perform(&mut self, action: Action, answers: &mut Vec<Event>) {
@@ -139,19 +141,13 @@ impl World {
     /// Everything that the court does not know yet, and all that comes of it.
     fn settle(&mut self, news: Vec<Event>) {
         self.wallet.rescan(&self.chain);
-        let heard = self.driver.court().tip();
-        let height = Height::new(self.chain.tip().0);
+        let Ok(blocks) = source::next_blocks(&self.chain, self.driver.court().tip(), usize::MAX);
         self.driver.tell_all([flat_fees(500, 250)]);
-        self.driver.tell_all(source::next_blocks(&self.chain, heard, usize::MAX));
+        self.driver.tell_all(blocks);
         self.driver.tell_all(news);
-        let mut host = Strict(Host {
-            chain: &mut self.chain,
-            signer: &mut self.signer,
-            wallet: &mut self.wallet,
-            node: &mut self.node,
-            heard: height,
-            refusals: Vec::new(),
-        });
+        let heard = tip(&self.chain);
+        let Self { chain, signer, wallet, node, .. } = self;
+        let mut host = Strict(Host::new(chain, signer, wallet, node, heard));
         self.driver.commit(&mut host).unwrap();
         while self.driver.perform(&mut host) > 0 && self.driver.commit(&mut host).unwrap() {}
     }

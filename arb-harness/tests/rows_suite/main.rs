@@ -7,16 +7,16 @@ use arb_core::{
     RevokedCommitment, Side, Standing, Started,
 };
 use arb_harness::chain::{Chain, ChainConfig};
-use arb_harness::driver::{Driver, Outside};
+use arb_harness::driver::{Driver, Outside, from_rows};
 use arb_harness::fixture::{ChannelFixture, ChannelSetup, CommitmentState};
 use arb_harness::host::Host;
-use arb_harness::node::Notebook;
-use arb_harness::outside::from_rows;
+use arb_harness::keys::WalletKeys;
+use arb_harness::notebook::Notebook;
 use arb_harness::process::tip;
 use arb_harness::redb_store::RedbStore;
 use arb_harness::signer::KeySigner;
 use arb_harness::source;
-use arb_harness::wallet::{SmallWallet, WalletKeys};
+use arb_harness::wallet::SmallWallet;
 use arb_log::memory::Memory;
 use arb_log::{Journal, Key, Storage};
 use core::ops::ControlFlow;
@@ -94,14 +94,8 @@ impl<S: Storage> World<S> {
     fn ask(&mut self, number: u64) -> Event {
         let keys = WalletKeys::from_seed(&[2; 32]);
         let (mut signer, mut wallet) = (KeySigner::new(keys.clone()), SmallWallet::new(keys));
-        let mut host = Host {
-            chain: &mut self.chain,
-            signer: &mut signer,
-            wallet: &mut wallet,
-            node: &mut self.node,
-            heard: Height::new(0),
-            refusals: Vec::<(Event, Rejected)>::new(),
-        };
+        let heard = tip(&self.chain);
+        let mut host = Host::new(&mut self.chain, &mut signer, &mut wallet, &mut self.node, heard);
         let (channel, funding) = (self.fixture.id(), self.fixture.setup().funding);
         let action = Action::LoadRevoked { id: ActionId([9; 16]), channel, funding, number };
         from_rows(&self.court, &self.journal, &action, &mut host).unwrap_or_else(|| {
@@ -218,9 +212,8 @@ fn heard_of_a_revoked_close(before: impl FnOnce(&Memory, &ChannelFixture, &mut N
         driver.tell(fixture.remote_revoked(number - 1).unwrap());
     }
     let mut turn = |driver: &mut Driver<Memory>, chain: &mut Chain, node: &mut Notebook| {
-        let heard = Height::new(chain.tip().0);
-        let (signer, wallet) = (&mut signer, &mut wallet);
-        let mut host = Host { chain, signer, wallet, node, heard, refusals: Vec::new() };
+        let heard = tip(chain);
+        let mut host = Host::new(chain, &mut signer, &mut wallet, node, heard);
         driver.commit(&mut host).unwrap();
         driver.settle(&mut host).unwrap();
         assert_eq!(host.refusals, []);
@@ -228,7 +221,8 @@ fn heard_of_a_revoked_close(before: impl FnOnce(&Memory, &ChannelFixture, &mut N
     turn(&mut driver, &mut chain, &mut node);
     before(&memory, &fixture, &mut node);
     chain.mine_own(vec![fixture.remote_commitment_tx(CHEATED).unwrap()]).unwrap();
-    driver.tell_all(source::next_blocks(&chain, driver.court().tip(), 1));
+    let Ok(blocks) = source::next_blocks(&chain, driver.court().tip(), 1);
+    driver.tell_all(blocks);
     turn(&mut driver, &mut chain, &mut node);
     let mut loaded = Vec::new();
     let each = |frame: Frame| {

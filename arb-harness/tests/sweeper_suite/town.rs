@@ -14,10 +14,10 @@ use arb_harness::check::check;
 use arb_harness::driver::Outside;
 use arb_harness::fixture::{ChannelFixture, ChannelSetup, CommitmentState};
 use arb_harness::host::Host;
-use arb_harness::node::Notebook;
+use arb_harness::notebook::Notebook;
 use arb_harness::signer::KeySigner;
 use arb_harness::source;
-use arb_harness::wallet::{SmallWallet, Wallet};
+use arb_harness::wallet::SmallWallet;
 use bitcoin::{Network, OutPoint, Transaction};
 
 pub const BEGIN: u32 = 500;
@@ -136,7 +136,7 @@ impl Town {
     }
 
     pub fn estimate(&mut self, feerate: u32) {
-        self.hear(&arb_harness::host::flat_fees(feerate, 253));
+        self.hear(&arb_harness::chain::flat_fees(feerate, 253));
         self.settle();
     }
 
@@ -199,7 +199,7 @@ impl Town {
     }
 
     fn perform(&mut self, action: Action, answers: &mut Vec<Event>) {
-        let heard = self.court.tip().height;
+        let heard = self.court.tip();
         let txs = match &action {
             Action::Broadcast { txs, .. } => txs.clone(),
             _ => Vec::new(),
@@ -207,16 +207,16 @@ impl Town {
         let first = answers.len();
         self.done.push(action.clone());
         let (chain, signer, wallet, node) = (&mut self.chain, &mut self.signer, &mut self.wallet, &mut self.node);
-        Host { chain, signer, wallet, node, heard, refusals: Vec::new() }.perform(action, answers);
+        Host::new(chain, signer, wallet, node, heard).perform(action, answers);
         if let (false, Some(Event::BroadcastAnswered { answer, .. })) = (txs.is_empty(), answers.get(first)) {
-            self.sent.push((heard.get(), txs, *answer));
+            self.sent.push((heard.height.get(), txs, *answer));
         }
     }
 
     /// Tells the court and the wallet of the chain's news.
     fn follow(&mut self) {
-        let (height, hash) = (self.court.tip().height, self.court.tip().hash);
-        for event in source::next_blocks(&self.chain, Tip { height, hash }, 10) {
+        let Ok(blocks) = source::next_blocks(&self.chain, self.court.tip(), 10);
+        for event in blocks {
             self.hear(&event);
         }
         self.wallet.rescan(&self.chain);

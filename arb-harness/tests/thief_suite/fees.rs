@@ -4,9 +4,9 @@ use arb_core::{
     Action, ActionId, BroadcastAnswer, BroadcastRejection, ChainArbitrator, ChannelId, CloseReason, Event, FeeInput,
     FeeInputsOffered, Height, HtlcRef,
 };
+use arb_harness::chain::flat_fees;
 use arb_harness::fixture::ChannelFixture;
-use arb_harness::host::flat_fees;
-use arb_harness::wallet::WalletKeys;
+use arb_harness::keys::WalletKeys;
 use bitcoin::hashes::Hash;
 use bitcoin::{OutPoint, Txid};
 

@@ -1,7 +1,7 @@
 //! Heights at which nobody looks again.
 
 use arb_core::{Blocks, ChainArbitrator, Event, HtlcRef, Policy};
-use arb_harness::host::flat_fees;
+use arb_harness::chain::flat_fees;
 
 use crate::support::{block, blocks_to, channel, court, fixture, hear, learned, open, received};
 

@@ -7,10 +7,10 @@ use arb_core::{
     Action, ActionId, Alert, ChainArbitrator, ChannelId, CloseReason, Event, FeeInput, FeeInputsOffered, Height,
     HtlcRef, Policy, Signed,
 };
+use arb_harness::chain::flat_fees;
 use arb_harness::fixture::ChannelFixture;
-use arb_harness::host::flat_fees;
+use arb_harness::keys::WalletKeys;
 use arb_harness::signer::{KeySigner, Signer};
-use arb_harness::wallet::WalletKeys;
 use bitcoin::hashes::Hash;
 use bitcoin::{OutPoint, PubkeyHash, ScriptBuf, Txid};
 

@@ -7,8 +7,9 @@ use arb_core::bolt3::{ChannelType, Preimage};
 use arb_core::{Height, Htlc, HtlcRef, Link, Side};
 use arb_harness::chain::{Chain, ChainConfig, Reject};
 use arb_harness::fixture::{ChannelFixture, ChannelSetup, Commitment, CommitmentState};
+use arb_harness::keys::WalletKeys;
 use arb_harness::peer::{ASIDE_SAT, Claimant, Order, Peer, PeerPlan, Piece, Publish, Rates, Withheld, aggregate};
-use arb_harness::wallet::{Wallet, WalletKeys};
+use arb_harness::wallet::Wallet;
 use bitcoin::{OutPoint, Transaction};
 
 use crate::support::{START, TYPES};

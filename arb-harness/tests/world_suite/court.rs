@@ -51,7 +51,7 @@ fn every_event_of_the_fixture_is_accepted() {
         let gone = fewer.htlcs.pop().unwrap();
         fewer.remote_msat += gone.amount_msat;
         let opened = fixture.opened(fixture.standing(NUMBER, NUMBER).unwrap());
-        let script = arb_harness::wallet::WalletKeys::from_seed(&[3; 32]).script_for(b"close");
+        let script = arb_harness::keys::WalletKeys::from_seed(&[3; 32]).script_for(b"close");
         let close = Close {
             local_sat: 6_990_000,
             local_script: fixture.setup().fallback_script.clone(),

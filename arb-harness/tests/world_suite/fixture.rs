@@ -130,7 +130,7 @@ fn a_standing_and_the_revocations_after_it_fit_together() {
 #[test]
 fn a_mutual_close_is_accepted_and_names_our_output() {
     let fixture = published(ChannelType::StaticRemotekey);
-    let script = |name: &str| arb_harness::wallet::WalletKeys::from_seed(&[3; 32]).script_for(name.as_bytes());
+    let script = |name: &str| arb_harness::keys::WalletKeys::from_seed(&[3; 32]).script_for(name.as_bytes());
     let close = |local_sat, remote_sat| Close {
         local_sat,
         local_script: script("ours"),

@@ -6,8 +6,8 @@ use arb_core::bolt3::{ChannelType, OutputKind, Preimage, SpendPath, classify_spe
 use arb_core::{HtlcRef, Side};
 use arb_harness::chain::{Chain, Reject};
 use arb_harness::fixture::{ChannelFixture, Close, Commitment};
+use arb_harness::keys::WalletKeys;
 use arb_harness::peer::{Claimant, Peer, PeerPlan, Publish, Rates};
-use arb_harness::wallet::{Wallet, WalletKeys};
 use bitcoin::{OutPoint, Transaction};
 
 use crate::support::{END, NUMBER, START, TYPES, block, chain_with, peer_with_coins, published, run};
@@ -308,5 +308,5 @@ fn every_claim_is_refused_too_early_and_with_a_wrong_preimage() {
 #[test]
 fn a_script_of_the_pool_is_enough_for_all_sweeps() {
     let scripts: BTreeSet<_> = Peer::new(PeerPlan::default(), &[1; 32]).wallet().scripts();
-    assert_eq!(scripts.len(), usize::try_from(arb_harness::wallet::POOL).unwrap());
+    assert_eq!(scripts.len(), usize::try_from(arb_harness::keys::POOL).unwrap());
 }

@@ -43,9 +43,9 @@ impl Chain {
         self.ledger.highest()
     }
 
-    /// The parent of any block that ever was, also one that left the best chain.
-    pub fn parent_of(&self, hash: &BlockHash) -> Option<BlockHash> {
-        self.ledger.parent_of(hash)
+    /// Height and parent of any block that ever was, also one that left the best chain.
+    pub fn header_of(&self, hash: &BlockHash) -> Option<(u32, BlockHash)> {
+        self.ledger.header_of(hash)
     }
 
     /// A confirmed coin that is not spent by a confirmed transaction.
