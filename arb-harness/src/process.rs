@@ -9,8 +9,8 @@ use crate::driver::Driver;
 use crate::host::Host;
 use crate::node::Node;
 use crate::signer::Signer;
+use crate::small_wallet::SmallWallet;
 use crate::source;
-use crate::wallet::SmallWallet;
 
 /// What does not die with the process, and how its parts are made again.
 pub trait Surroundings {

@@ -9,8 +9,8 @@ use arb_harness::host::Host;
 use arb_harness::keys::WalletKeys;
 use arb_harness::notebook::Notebook;
 use arb_harness::signer::KeySigner;
+use arb_harness::small_wallet::SmallWallet;
 use arb_harness::source::{ChainSource, Header, next_blocks};
-use arb_harness::wallet::SmallWallet;
 use bitcoin::{
     Amount, BlockHash, OutPoint, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Witness, absolute, opcodes, script,
     transaction,

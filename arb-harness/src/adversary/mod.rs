@@ -22,7 +22,7 @@ use crate::chain::{BlockTemplate, Chain};
 use crate::fixture::{ChannelFixture, FixtureError};
 use crate::keys::derived_bytes;
 use crate::peer::{Peer, PeerPlan};
-use crate::wallet::SmallWallet;
+use crate::small_wallet::SmallWallet;
 
 pub use batch::{Batch, Target};
 use sight::Sight;

@@ -8,10 +8,9 @@ use std::path::PathBuf;
 use arb_log::arb_file;
 use serde::Serialize;
 
-use super::JournalArguments;
 use super::failure::{Answer, Failure, Verdict};
 use super::output;
-use super::source::Source;
+use super::source::{JournalArguments, Source};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {

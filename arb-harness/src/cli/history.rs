@@ -5,10 +5,9 @@ use std::ops::ControlFlow;
 use arb_core::{ChannelId, ChannelIndex, Entry, Event, Frame};
 use serde::Serialize;
 
-use super::JournalArguments;
 use super::failure::{Answer, Failure, Verdict};
 use super::output;
-use super::source::Source;
+use super::source::{JournalArguments, Source};
 use super::words;
 
 #[derive(Debug, clap::Args)]

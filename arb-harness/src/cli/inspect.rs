@@ -2,15 +2,14 @@
 
 use arb_core::sweep::{Limit, ReserveAdvice};
 use arb_core::{ChainArbitrator, CoinsStatus, ContractId, ContractStatus, Stage, StageRecord, SweepStatus};
-use arb_harness::demo::story::{close_name, kind_name, outcome_name, resolver_name};
+use arb_harness::names::{close_name, kind_name, outcome_name, resolver_name};
 use comfy_table::Table;
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use serde::Serialize;
 
-use super::JournalArguments;
 use super::failure::{Answer, Failure, Verdict};
 use super::output;
-use super::source::Source;
+use super::source::{JournalArguments, Source};
 use super::words;
 
 #[derive(Debug, clap::Args)]

@@ -12,6 +12,7 @@ mod failure;
 mod folder;
 mod history;
 mod inspect;
+mod journal_facts;
 mod output;
 mod play;
 mod progress;
@@ -23,10 +24,8 @@ mod source;
 mod words;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
 use std::process::ExitCode;
 
-use bitcoin::Network;
 use clap::{Parser, Subcommand};
 
 use failure::{Answer, Failure};
@@ -61,16 +60,6 @@ enum Command {
     /// Measures the court's judgement beside that of others.
     #[command(subcommand)]
     Bench(bench::Options),
-}
-
-/// A journal to read.
-#[derive(Debug, clap::Args)]
-struct JournalArguments {
-    /// The journal: a redb file, or an .arb file.
-    journal: PathBuf,
-    /// Refuse a journal of another network (bitcoin, testnet, testnet4, signet or regtest).
-    #[arg(long)]
-    network: Option<Network>,
 }
 
 /// Runs the program.

@@ -3,29 +3,24 @@
 //! The order of the files is what makes a kill at any moment harmless: the chain is there, with all that is planted on it,
 //! before the journal is; and every block is durable before the journal hears of it.
 
-use std::ops::ControlFlow;
-use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
 use arb_core::{Event, Frame};
+use arb_harness::balance_oracle::{self, Known};
 use arb_harness::chain::Chain;
 use arb_harness::demo::Scenario;
 use arb_harness::demo::stage::{Stage, StageError};
 use arb_harness::demo::story::Ending;
 use arb_harness::fixture::ChannelFixture;
-use arb_harness::oracle::{self, Known};
 use arb_harness::process::Process;
 use arb_harness::redb_store::{RedbStore, RedbStoreError};
-use arb_log::{Journal, JournalError, Reader, frame};
+use arb_log::{Journal, JournalError};
 
 use super::failure::Failure;
 use super::folder::Files;
+use super::journal_facts::{frames, journal_bytes, open_patiently};
 use super::report::Report;
-
-/// How often, and after which time, a journal that is in use is tried again.
-const PATIENCE: u32 = 200;
-const A_MOMENT: Duration = Duration::from_millis(25);
 
 /// Plays it, and says how it ended. `watch` is told the chain's height and the appends so far; after each append the
 /// process rests for `pause`.
@@ -60,24 +55,13 @@ pub(crate) fn play(
         usable_since: &stage.usable_since(),
         commitment: scenario.closed_by.knowledge(),
     };
-    let oracle = oracle::sheet(&stage.chain, &known).map_err(|why| failed(why.into()))?;
+    let oracle = balance_oracle::sheet(&stage.chain, &known).map_err(|why| failed(why.into()))?;
     let contradicted = !stage.node.contradictions.is_empty();
     Ok(Report::of(scenario, &ending, oracle, endless || contradicted).counted(
         &frames,
         process.restarts + u64::from(born),
         journal_bytes(files, &frames)?,
     ))
-}
-
-/// Opens a journal. While somebody looks at it with another tool, it waits a little: between two lives it is nobody's.
-fn open_patiently(path: &Path) -> Result<RedbStore, RedbStoreError> {
-    for _ in 0..PATIENCE {
-        match RedbStore::open(path) {
-            Err(RedbStoreError::InUse(_)) => thread::sleep(A_MOMENT),
-            answer => return answer,
-        }
-    }
-    RedbStore::open(path)
 }
 
 /// The journal's first frame, the genesis, in a life of its own: whether it was written now.
@@ -114,40 +98,4 @@ fn last_estimate(frames: &[Frame]) -> Vec<Event> {
     let entries = frames.iter().rev().flat_map(|frame| frame.entries.iter().rev());
     let mut estimates = entries.filter(|entry| matches!(entry.heard, Event::FeesEstimated(_)));
     estimates.next().map(|entry| entry.heard.clone()).into_iter().collect()
-}
-
-/// Every frame of a journal.
-fn frames(files: &Files) -> Result<Vec<Frame>, Failure> {
-    let store = open_patiently(&files.journal).map_err(Failure::storage(&files.journal))?;
-    let reader = Reader::open(store).map_err(Failure::journal(&files.journal))?;
-    let mut frames = Vec::new();
-    let read = reader.frames(|frame| {
-        frames.push(frame);
-        ControlFlow::<()>::Continue(())
-    });
-    read.map_err(Failure::journal(&files.journal))?;
-    Ok(frames)
-}
-
-/// What the frames take as they are written, headers included: what the file has beyond that is the database's.
-fn journal_bytes(files: &Files, frames: &[Frame]) -> Result<u64, Failure> {
-    frames.iter().try_fold(0, |sum: u64, frame| {
-        let bytes = frame::encode_frame(frame).map_err(|why| Failure::Unwritable(files.journal.clone(), why))?;
-        Ok(sum.saturating_add(u64::try_from(bytes.len()).unwrap_or(u64::MAX)))
-    })
-}
-
-/// How many blocks a journal heard of, and how many reorgs.
-pub(crate) fn blocks_and_reorgs(frames: &[Frame]) -> (u64, u64) {
-    let (mut blocks, mut reorgs, mut leaving) = (0, 0, false);
-    for entry in frames.iter().flat_map(|frame| &frame.entries) {
-        if matches!(entry.heard, Event::BlockDisconnected(_)) {
-            reorgs += u64::from(!leaving);
-            leaving = true;
-        } else if entry.heard.is_block() {
-            blocks += 1;
-            leaving = false;
-        }
-    }
-    (blocks, reorgs)
 }

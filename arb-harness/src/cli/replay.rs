@@ -5,10 +5,9 @@ use std::ops::ControlFlow;
 use arb_core::{ChainArbitrator, Difference, Frame, Heard, Mismatch, Record, Rejected};
 use serde::Serialize;
 
-use super::JournalArguments;
 use super::failure::{Answer, Failure, Verdict};
 use super::output::{self, painted};
-use super::source::Source;
+use super::source::{JournalArguments, Source};
 use super::words;
 
 #[derive(Debug, clap::Args)]

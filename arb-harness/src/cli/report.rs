@@ -1,16 +1,17 @@
 //! How a scenario ended: as `--json` has it, and as tables.
 
 use arb_core::{Frame, Sheet};
-use arb_harness::demo::story::{ContractRow, Ending, close_name};
+use arb_harness::demo::story::{ContractRow, Ending};
 use arb_harness::demo::{Scenario, type_name};
+use arb_harness::names::close_name;
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{CellAlignment, Table};
 use serde::Serialize;
 
 use super::balance;
 use super::failure::Verdict;
+use super::journal_facts::blocks_and_reorgs;
 use super::output::painted;
-use super::play::blocks_and_reorgs;
 
 /// One scenario.
 #[derive(Clone, Debug, Serialize)]

@@ -9,10 +9,20 @@ use arb_core::{ChainArbitrator, Event, Frame, Genesis};
 use arb_harness::redb_store::{RedbStore, RedbStoreError};
 use arb_log::arb_file::{self, ArbError, Import, MAGIC};
 use arb_log::{JournalError, Reader};
+use bitcoin::Network;
 
-use super::JournalArguments;
 use super::failure::Failure;
 use super::output;
+
+/// A journal to read.
+#[derive(Debug, clap::Args)]
+pub(crate) struct JournalArguments {
+    /// The journal: a redb file, or an .arb file.
+    journal: PathBuf,
+    /// Refuse a journal of another network (bitcoin, testnet, testnet4, signet or regtest).
+    #[arg(long)]
+    network: Option<Network>,
+}
 
 /// Where frames come from.
 pub(crate) struct Source {

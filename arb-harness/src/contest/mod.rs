@@ -24,8 +24,8 @@ use crate::notebook::Notebook;
 use crate::peer::{Peer, PeerPlan, Publish};
 use crate::process::{BUILD, tip};
 use crate::signer::KeySigner;
+use crate::small_wallet::SmallWallet;
 use crate::source;
-use crate::wallet::SmallWallet;
 
 /// The height at which every contest begins.
 const START: u32 = 1_000;

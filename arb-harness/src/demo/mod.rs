@@ -3,7 +3,7 @@
 //! keeps from us.
 //!
 //! A scenario's progress is a function of its chain and its journal alone, so that one that was killed can go on
-//! ([`stage`]); its results are read from the journal ([`story`]) and from the chain ([`crate::oracle`]).
+//! ([`stage`]); its results are read from the journal ([`story`]) and from the chain ([`crate::balance_oracle`]).
 
 pub mod stage;
 pub mod story;
@@ -11,8 +11,8 @@ pub mod story;
 use arb_core::Side;
 use arb_core::bolt3::ChannelType;
 
+use crate::balance_oracle::Knowledge;
 use crate::fixture::ChannelFixture;
-use crate::oracle::Knowledge;
 
 /// Which commitment confirms in the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

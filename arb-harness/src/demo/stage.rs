@@ -19,7 +19,7 @@ use crate::notebook::Notebook;
 use crate::peer::{Peer, PeerPlan, Publish, Withheld};
 use crate::process::{Process, Surroundings, journal_id, tip};
 use crate::signer::{KeySigner, Signer};
-use crate::wallet::SmallWallet;
+use crate::small_wallet::SmallWallet;
 
 /// The height at which the chain begins.
 pub const START: u32 = 450;

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use arb_core::{
-    Acknowledged, CloseKind, Conclusion, ContractId, ContractKind, ContractOutcome, ContractReport, Event, Frame,
-    HtlcRef, Notice, ResolverKind, Sheet, TakenBy, Upstream,
+    Acknowledged, CloseKind, Conclusion, ContractReport, Event, Frame, HtlcRef, Notice, Sheet, TakenBy, Upstream,
 };
 use serde::Serialize;
+
+use crate::names::{kind_name, outcome_name, resolver_name};
 
 /// The end of a channel, as its journal has it.
 #[derive(Clone, Debug, Default)]
@@ -134,62 +135,5 @@ impl ContractRow {
             txids: report.txids.iter().map(ToString::to_string).collect(),
             fee_sat: report.fee_sat,
         }
-    }
-}
-
-/// The name of a contract's kind.
-pub const fn kind_name(kind: ContractKind) -> &'static str {
-    match kind {
-        ContractKind::ToLocal => "to_local",
-        ContractKind::ToRemote => "to_remote",
-        ContractKind::Anchor => "anchor",
-        ContractKind::Htlc => "htlc",
-        ContractKind::RevokedToLocal => "revoked_to_local",
-        ContractKind::RevokedSecondLevel => "revoked_second_level",
-    }
-}
-
-/// The name of a resolver.
-pub const fn resolver_name(kind: ResolverKind) -> &'static str {
-    match kind {
-        ResolverKind::CommitSweep => "CommitSweep",
-        ResolverKind::OutgoingContest => "OutgoingContest",
-        ResolverKind::OutgoingTimeout => "OutgoingTimeout",
-        ResolverKind::IncomingContest => "IncomingContest",
-        ResolverKind::IncomingSuccess => "IncomingSuccess",
-        ResolverKind::Anchor => "Anchor",
-        ResolverKind::Breach => "Breach",
-    }
-}
-
-/// The name of an outcome.
-pub const fn outcome_name(outcome: ContractOutcome) -> &'static str {
-    match outcome {
-        ContractOutcome::Claimed => "claimed",
-        ContractOutcome::TakenByPeer => "taken_by_peer",
-        ContractOutcome::Lost => "lost",
-        ContractOutcome::Unclaimed => "unclaimed",
-        ContractOutcome::Uneconomic => "uneconomic",
-        ContractOutcome::NoOutput => "no_output",
-    }
-}
-
-/// The name of a close's kind.
-pub const fn close_name(kind: CloseKind) -> &'static str {
-    match kind {
-        CloseKind::Local => "ours",
-        CloseKind::Remote => "theirs",
-        CloseKind::RemotePending => "pending",
-        CloseKind::Revoked => "revoked",
-        CloseKind::Mutual => "mutual",
-        CloseKind::Unknown => "unknown",
-    }
-}
-
-/// A contract by its outpoint, or the HTLC that has none.
-pub fn contract_name(id: &ContractId) -> String {
-    match id {
-        ContractId::Output(outpoint) => outpoint.to_string(),
-        ContractId::NoOutput(htlc) => format!("{htlc} (no output)"),
     }
 }

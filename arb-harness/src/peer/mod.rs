@@ -19,7 +19,8 @@ use bitcoin::{OutPoint, ScriptBuf, Transaction};
 
 use crate::chain::{Chain, Coin};
 use crate::fixture::{ChannelFixture, FixtureError};
-use crate::wallet::{SmallWallet, Wallet};
+use crate::small_wallet::SmallWallet;
+use crate::wallet::Wallet;
 
 pub use aggregate::{ASIDE_SAT, Piece, aggregate, aggregate_needs};
 pub use claims::{Claimant, Rates};

@@ -2,74 +2,15 @@
 
 use arb_core::bolt3::OutputKind;
 use arb_core::{HtlcRef, Side};
-use bitcoin::{OutPoint, Transaction};
+use bitcoin::Transaction;
 
 use super::Violation;
 use super::lane::Message;
-use super::rng::Rng;
+use super::plan::Withholds;
 use super::world::{Destiny, World};
 use crate::chain::BlockTemplate;
 use crate::fixture::{ChannelFixture, Commitment};
-use crate::peer::{Order, Peer, Withheld};
-
-/// How a counterparty cheats.
-#[derive(Clone, Debug)]
-pub(super) struct CheatPlan {
-    /// Rounds of updates that come before the close: HTLCs are added, and most of them removed again.
-    rounds: u32,
-    /// Blocks that it waits then: what it took out of its newest commitment may expire.
-    waits: u32,
-    /// Which of its HTLCs it takes first.
-    pub(super) order: Order,
-    /// Whether its HTLCs share transactions where they can.
-    pub(super) together: bool,
-    /// For how many blocks after the close it mines, and what of ours it leaves out of these.
-    mines: u32,
-    withholds: Withholds,
-    /// It plays a commitment that is not revoked, and reveals its secret this many blocks after it confirmed.
-    confesses: Option<u32>,
-}
-
-/// What a cheat's miner leaves out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Withholds {
-    Nothing,
-    Htlcs,
-    Everything,
-}
-
-impl CheatPlan {
-    /// The plan of somebody whose own outputs have this delay.
-    pub(super) fn draw(rng: &mut Rng, delay_blocks: u16) -> Self {
-        let delay = u32::from(delay_blocks);
-        let orders = [Order::AsTheyCome, Order::SuccessFirst, Order::TimeoutFirst];
-        let withholds = [Withholds::Nothing, Withholds::Htlcs, Withholds::Everything];
-        let mines = match rng.weighted(&[3, 6, 1]) {
-            0 => 0,
-            1 => rng.blocks(1, delay.saturating_sub(2)),
-            _ => rng.blocks(delay, delay + 12),
-        };
-        Self {
-            rounds: rng.blocks(1, 3),
-            waits: if rng.percent(35) { rng.blocks(20, 80) } else { 0 },
-            order: orders[rng.weighted(&[2, 1, 1])],
-            together: rng.percent(60),
-            mines,
-            withholds: withholds[rng.weighted(&[1, 1, 2])],
-            confesses: rng.percent(12).then(|| rng.blocks(0, 3)),
-        }
-    }
-}
-
-impl CheatPlan {
-    /// Plays what is old already, at the same time as another one, and puts as much as it can into one transaction.
-    pub(super) fn join(&mut self) {
-        self.together = true;
-        self.confesses = None;
-        self.waits = 0;
-        self.mines = self.mines.max(3);
-    }
-}
+use crate::peer::{Peer, Withheld};
 
 impl World {
     /// Plays an old commitment of a channel, or one that will be old soon.
@@ -270,15 +211,4 @@ fn peer_of(lanes: &mut [super::lane::Lane], lane: usize, is_one: bool) -> (&mut 
     }
     let at = &mut lanes[lane];
     (&mut at.peer, vec![&at.fixture])
-}
-
-/// The outputs of a commitment that are punished once it is revoked: each with its HTLC's position, if it is one.
-pub(super) fn punished(commitment: &Commitment) -> Vec<(OutPoint, Option<usize>)> {
-    let outputs = (0..).zip(&commitment.built.outputs);
-    let punished = outputs.filter_map(|(vout, kind)| match kind {
-        OutputKind::ToOwner => Some((commitment.outpoint(vout), None)),
-        OutputKind::Htlc(position) => Some((commitment.outpoint(vout), Some(*position))),
-        OutputKind::ToOther | OutputKind::OwnerAnchor | OutputKind::OtherAnchor => None,
-    });
-    punished.collect()
 }

@@ -14,8 +14,8 @@ use bitcoin::hashes::Hash;
 use bitcoin::transaction::Version;
 use bitcoin::{Amount, BlockHash, OutPoint, ScriptBuf, Transaction, TxIn, TxOut, Txid};
 
-use super::ending::excused;
 use super::invariants::*;
+use super::journal::excused;
 use super::lane::{Change, Message};
 use super::prices::{Estate, Punished, invariant_i8_prices_rise_and_budgets_hold};
 use super::world::World;

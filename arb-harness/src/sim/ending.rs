@@ -1,7 +1,6 @@
 //! The end of a run: everything is closed, healed and waited for, and then judged from outside.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::ops::ControlFlow;
+use std::collections::BTreeMap;
 
 use arb_core::bolt3::ChannelType;
 use arb_core::sweep::Limit;
@@ -9,18 +8,17 @@ use arb_core::{
     Acknowledged, Alert, CloseKind, CloseReason, Conclusion, ContractOutcome, Event, FailReason, Frame, FreezeReason,
     HtlcKey, HtlcRef, Link, ResolverKind, Side, Upstream,
 };
-use arb_log::Journal;
-use arb_log::memory::Memory;
 use bitcoin::OutPoint;
 
 use super::Violation;
 use super::invariants::{self, Outcomes};
+use super::journal;
 use super::lane::Weighed;
 use super::prices::{self, Estate};
 use super::seeds::our_scripts;
 use super::weather::CLEARS_UP;
 use super::world::{START, World};
-use crate::oracle::{self, Known};
+use crate::balance_oracle::{self, Known};
 
 /// Blocks after which everything must have ended: the latest expiry, twice the irrevocable depth, and what lies between.
 const LONGEST: u32 = 1_200;
@@ -33,42 +31,6 @@ const BLOCKS_A_HEAL: u32 = 6;
 pub(super) struct Ended {
     pub(super) outcomes: Outcomes,
     pub(super) lost_sat: u64,
-}
-
-/// All frames of a journal.
-pub(super) fn frames(memory: &Memory) -> Vec<Frame> {
-    let mut frames = Vec::new();
-    if let Ok(journal) = Journal::open(memory.fork()) {
-        let _end: Option<Option<()>> = journal
-            .frames(1..u64::MAX, |frame| {
-                frames.push(frame);
-                ControlFlow::Continue(())
-            })
-            .ok();
-    }
-    frames
-}
-
-/// Outputs of which the court wrote down why nothing is done for them: they cost more than they are worth, or their coins
-/// were bad and others are asked for in the next block.
-pub(super) fn excused(frames: &[Frame]) -> BTreeSet<OutPoint> {
-    let (mut uneconomic, mut rests) = (BTreeSet::new(), BTreeSet::new());
-    let mut groups = BTreeMap::new();
-    for entry in frames.iter().flat_map(|frame| &frame.entries) {
-        if entry.heard.is_block() {
-            rests.clear();
-        }
-        for record in &entry.concluded {
-            if let Conclusion::Uneconomic { outpoint } = &record.what {
-                uneconomic.insert(*outpoint);
-            } else if let Conclusion::SweepPlanned(sweep) = &record.what {
-                groups.insert((record.channel, sweep.plan.group), &sweep.plan.members);
-            } else if let Conclusion::SweepDropped { group, rests: true } = &record.what {
-                rests.extend(groups.get(&(record.channel, *group)).into_iter().copied().flatten());
-            }
-        }
-    }
-    uneconomic.into_iter().chain(rests).collect()
 }
 
 impl World {
@@ -111,7 +73,7 @@ impl World {
     /// Judges the run.
     pub(super) fn judge(&mut self, replay: bool) -> Result<Ended, Violation> {
         self.foe_leaves();
-        let frames = frames(&self.memory);
+        let frames = journal::frames(&self.memory);
         let mut ended = Ended::default();
         if let Some(court) = self.court().filter(|_| replay) {
             invariants::invariant_i2_replay_concludes_the_same(court, &frames)?;
@@ -184,15 +146,15 @@ impl World {
         let (lost_sat, kept_out_sat) = match kind {
             CloseKind::Unknown => (0, 0),
             CloseKind::Revoked => {
-                let missed = oracle::missed(&self.chain, &known(&all)).map_err(Violation::world)?;
+                let missed = balance_oracle::missed(&self.chain, &known(&all)).map_err(Violation::world)?;
                 self.split_missed(lane, &missed)
             }
             CloseKind::Local | CloseKind::Remote | CloseKind::RemotePending | CloseKind::Mutual => {
-                let sheet = oracle::sheet(&self.chain, &known(&promised)).map_err(Violation::world)?;
+                let sheet = balance_oracle::sheet(&self.chain, &known(&promised)).map_err(Violation::world)?;
                 (sheet.map_or(0, |sheet| sheet.lost_sat), 0)
             }
         };
-        let sheet = oracle::sheet(&self.chain, &known(&all)).map_err(Violation::world)?;
+        let sheet = balance_oracle::sheet(&self.chain, &known(&all)).map_err(Violation::world)?;
         Ok(Weighed { kind, height: self.height(), sheet, lost_sat, kept_out_sat })
     }
 

@@ -13,6 +13,7 @@ mod doctored;
 mod ending;
 mod faults;
 mod invariants;
+mod journal;
 mod lane;
 mod outside;
 mod plan;

@@ -8,6 +8,7 @@ use bitcoin::Txid;
 use super::Violation;
 use super::invariants;
 use super::lane::Lane;
+use super::seeds::short;
 use crate::chain::Chain;
 use crate::driver::Outside;
 use crate::host::Host;
@@ -105,7 +106,7 @@ impl Outside for Street<'_> {
 
     fn refused(&mut self, event: &Event, why: &Rejected) {
         if let Some(trace) = &mut self.trace {
-            trace.push(format!("{}: refused {why}: {}", self.host.heard.height, super::world::short(event)));
+            trace.push(format!("{}: refused {why}: {}", self.host.heard.height, short(event)));
         }
         self.refusals.push((event.clone(), why.clone()));
     }

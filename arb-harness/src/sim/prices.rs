@@ -3,14 +3,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use arb_core::bolt3::OutputKind;
 use arb_core::sweep::{Limit, Plan};
 use arb_core::{ChannelIndex, Conclusion, Event, Frame, Policy, Side, Sweep};
 use bitcoin::{OutPoint, Transaction, Txid};
 
 use super::Violation;
-use super::cheat::punished;
 use super::lane::Lane;
-use crate::fixture::FixtureError;
+use crate::fixture::{Commitment, FixtureError};
 
 type Verdict = Result<(), Violation>;
 
@@ -243,4 +243,15 @@ impl<'a> Ledger<'a> {
             if self.children.contains(&outpoint.txid) { whole / u64::from(self.policy.child_divisor) } else { 0 };
         Some((whole - child).min(amount_sat.saturating_sub(330)))
     }
+}
+
+/// The outputs of a commitment that are punished once it is revoked: each with its HTLC's position, if it is one.
+pub(super) fn punished(commitment: &Commitment) -> Vec<(OutPoint, Option<usize>)> {
+    let outputs = (0..).zip(&commitment.built.outputs);
+    let punished = outputs.filter_map(|(vout, kind)| match kind {
+        OutputKind::ToOwner => Some((commitment.outpoint(vout), None)),
+        OutputKind::Htlc(position) => Some((commitment.outpoint(vout), Some(*position))),
+        OutputKind::ToOther | OutputKind::OwnerAnchor | OutputKind::OtherAnchor => None,
+    });
+    punished.collect()
 }

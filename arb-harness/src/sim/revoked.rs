@@ -5,12 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use arb_core::{CloseKind, HtlcRef};
 use bitcoin::{OutPoint, Transaction};
 
-use super::cheat::punished;
-use super::prices::Estate;
+use super::prices::{Estate, punished};
 use super::seeds::our_scripts;
 use super::world::World;
+use crate::balance_oracle::{Knowledge, Missed};
 use crate::fixture::Commitment;
-use crate::oracle::{Knowledge, Missed};
 
 /// Blocks in which our transactions had a chance and in which a claim that waits should have confirmed.
 const CHANCES: usize = 2;

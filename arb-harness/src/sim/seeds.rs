@@ -1,9 +1,9 @@
-//! What follows from a seed before a run begins: keys, channels, wallets.
+//! What follows from a seed before a run begins: keys, channels, wallets; and how a run's trace names an event.
 
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
-use arb_core::{ChannelId, Height};
+use arb_core::{ChannelId, Event, Height};
 use bitcoin::hashes::{Hash, HashEngine, sha256};
 use bitcoin::{OutPoint, ScriptBuf, Txid};
 
@@ -13,7 +13,7 @@ use crate::fixture::ChannelSetup;
 use crate::keys::ChannelKeys;
 use crate::keys::WalletKeys;
 use crate::peer::{Peer, PeerPlan};
-use crate::wallet::SmallWallet;
+use crate::small_wallet::SmallWallet;
 
 /// Making 256 keys costs more than a run: every run has the same wallets.
 pub(super) static OUR_KEYS: LazyLock<WalletKeys> = LazyLock::new(|| WalletKeys::from_seed(&[0x71; 32]));
@@ -58,4 +58,12 @@ pub(super) fn our_scripts() -> BTreeSet<ScriptBuf> {
 /// A script of our wallet.
 pub(super) fn our_script() -> ScriptBuf {
     OUR_KEYS.script_for(b"mutual close")
+}
+
+/// An event's name, and what tells it from its like.
+pub(super) fn short(event: &Event) -> String {
+    let mut text = format!("{event:?}");
+    let end = text.char_indices().map(|(index, _)| index).nth(160).unwrap_or(text.len());
+    text.truncate(end);
+    text
 }

@@ -16,11 +16,12 @@ use super::Violation;
 use super::counts::Counts;
 use super::faults::{Fault, Faults};
 use super::invariants;
+use super::journal;
 use super::lane::Lane;
 use super::outside::{Street, Watchman};
 use super::plan::Plan;
 use super::rng::Rng;
-use super::seeds::{OUR_KEYS, PEERS, bytes_of, setup};
+use super::seeds::{OUR_KEYS, PEERS, bytes_of, setup, short};
 use super::weather::{FOES_COINS, Weather};
 use crate::adversary::Adversary;
 use crate::chain::{Chain, ChainConfig};
@@ -31,8 +32,8 @@ use crate::notebook::Notebook;
 use crate::peer::PeerPlan;
 use crate::process::{BUILD, tip};
 use crate::signer::KeySigner;
+use crate::small_wallet::SmallWallet;
 use crate::source;
-use crate::wallet::SmallWallet;
 
 /// The height at which every run begins.
 pub(super) const START: u32 = 1000;
@@ -419,7 +420,7 @@ impl World {
             };
             let memory = &self.memory;
             invariants::invariant_i7_claims_are_live(&docket, &due, below, || {
-                super::ending::excused(&super::ending::frames(memory))
+                journal::excused(&journal::frames(memory))
             })?;
         }
         self.weigh()
@@ -450,12 +451,4 @@ fn write_fault(fault: Option<Fault>) -> Option<WriteFault> {
         Fault::Unreported => Some(WriteFault::Unreported),
         Fault::CrashBefore | Fault::CrashAfter | Fault::CrashPerformed => None,
     }
-}
-
-/// An event's name, and what tells it from its like.
-pub(super) fn short(event: &Event) -> String {
-    let mut text = format!("{event:?}");
-    let end = text.char_indices().map(|(index, _)| index).nth(160).unwrap_or(text.len());
-    text.truncate(end);
-    text
 }

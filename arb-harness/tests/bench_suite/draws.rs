@@ -6,7 +6,7 @@ use arb_core::bolt3::ClaimKind;
 use arb_harness::bench::fees::Contestant;
 use arb_harness::bench::fees::claims::{Claim, Close, draw, weight};
 use arb_harness::bench::fees::engine::play;
-use arb_harness::bench::fees::oracle::judge;
+use arb_harness::bench::fees::verdict::judge;
 use arb_harness::market::{Market, MarketKind, Tape};
 
 use super::support::Scripted;

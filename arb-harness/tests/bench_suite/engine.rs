@@ -2,8 +2,8 @@
 
 use arb_harness::bench::fees::claims::{Claim, weight};
 use arb_harness::bench::fees::engine::{Account, play};
-use arb_harness::bench::fees::oracle::{Verdict, judge};
 use arb_harness::bench::fees::policy::Offered;
+use arb_harness::bench::fees::verdict::{Verdict, judge};
 
 use super::support::{Scripted, close, direct, lazy, offered, played, second_level, tape};
 

@@ -5,6 +5,6 @@
 mod draws;
 mod engine;
 mod mempool;
-mod oracle;
 mod support;
+mod verdict;
 mod whole;

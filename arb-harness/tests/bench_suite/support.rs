@@ -4,8 +4,8 @@ use arb_core::Fees;
 use arb_core::bolt3::ClaimKind;
 use arb_harness::bench::fees::claims::{Claim, Close};
 use arb_harness::bench::fees::engine::{Account, play};
-use arb_harness::bench::fees::oracle::judge;
 use arb_harness::bench::fees::policy::{FeePolicy, Now, Offered, OpenClaim};
+use arb_harness::bench::fees::verdict::judge;
 use arb_harness::market::Tape;
 
 /// A market with these prices, and an estimator that knows nothing.

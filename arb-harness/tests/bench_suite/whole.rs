@@ -2,7 +2,7 @@
 
 use arb_harness::bench::fees::claims::draw;
 use arb_harness::bench::fees::engine::play;
-use arb_harness::bench::fees::oracle::{Verdict, judge};
+use arb_harness::bench::fees::verdict::{Verdict, judge};
 use arb_harness::bench::fees::{Contestant, FeesOptions, FeesReport, run};
 use arb_harness::market::{Market, MarketKind, Tape};
 

@@ -8,9 +8,9 @@ use arb_core::{
     Acknowledged, Alert, BroadcastAnswer, BroadcastRejection, ChannelId, CloseKind, Conclusion, ContractKind,
     ContractOutcome, ContractReport, Event, HtlcKey, HtlcRef, Sheet, Side, TakenBy,
 };
+use arb_harness::balance_oracle::{self, Knowledge, Known};
 use arb_harness::check::check;
 use arb_harness::fixture::{ChannelFixture, Commitment};
-use arb_harness::oracle::{self, Knowledge, Known};
 use bitcoin::{OutPoint, Txid};
 
 use crate::cell::{Cell, Cheat, KNOWN, NEWEST, REVOKED};
@@ -159,7 +159,7 @@ fn contracts(played: &Played, fixture: &ChannelFixture, revoked: &Commitment) {
 fn balances(played: &Played, fixture: &ChannelFixture) {
     let (ours, usable_since) = (&played.ours, &BTreeMap::new());
     let known = Known { fixture, ours, usable_since, commitment: Knowledge::Revoked };
-    let oracle = oracle::sheet(&played.chain, &known).unwrap().unwrap();
+    let oracle = balance_oracle::sheet(&played.chain, &known).unwrap().unwrap();
     let sheet = played.node.sheets[&fixture.id()];
     assert_eq!(sheet, oracle, "the court's sheet is not the oracle's");
     assert!(sheet.balances() && sheet.lost_sat == 0 && sheet.contested_unclaimed_sat == 0, "{sheet:?}");

@@ -8,13 +8,14 @@ use std::ops::ControlFlow;
 
 use arb_core::bolt3::ChannelType;
 use arb_core::{ChainArbitrator, Frame, Sheet};
+use arb_harness::balance_oracle::{self, Known};
 use arb_harness::chain::Chain;
 use arb_harness::check::check;
 use arb_harness::demo::stage::{Stage, chain_config};
-use arb_harness::demo::story::{Ending, close_name};
+use arb_harness::demo::story::Ending;
 use arb_harness::demo::{ClosedBy, Scenario};
+use arb_harness::names::close_name;
 use arb_harness::notebook::Notebook;
-use arb_harness::oracle::{self, Known};
 use arb_harness::process::Process;
 use arb_log::Journal;
 use arb_log::memory::Memory;
@@ -48,7 +49,7 @@ fn play(scenario: Scenario) -> Played {
         usable_since: &stage.usable_since(),
         commitment: scenario.closed_by.knowledge(),
     };
-    let oracle = oracle::sheet(&stage.chain, &known).unwrap().expect("the funding is spent");
+    let oracle = balance_oracle::sheet(&stage.chain, &known).unwrap().expect("the funding is spent");
     Played { ending: Ending::of(&frames), frames, oracle, process, chain: stage.chain, node: stage.node }
 }
 

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use arb_core::bolt3::OutputKind;
 use arb_core::{Action, Alert, Conclusion, ContractId, Event, FailReason, Side, StageRecord, Upstream};
-use arb_harness::demo::story::{close_name, outcome_name, resolver_name};
 use arb_harness::fixture::ChannelFixture;
+use arb_harness::names::{close_name, outcome_name, resolver_name};
 use bitcoin::{OutPoint, Transaction, Txid};
 
 /// Names of transactions and outputs; it learns them as they come.

@@ -15,8 +15,8 @@ use arb_harness::host::Host;
 use arb_harness::notebook::Notebook;
 use arb_harness::peer::{Peer, PeerPlan, Publish};
 use arb_harness::signer::KeySigner;
+use arb_harness::small_wallet::SmallWallet;
 use arb_harness::source;
-use arb_harness::wallet::SmallWallet;
 use arb_log::memory::Memory;
 
 use crate::bench::{START, channel, genesis, key, offered, preimage, received, state};

@@ -17,8 +17,8 @@ use arb_harness::keys::WalletKeys;
 use arb_harness::notebook::Notebook;
 use arb_harness::process::tip;
 use arb_harness::signer::KeySigner;
+use arb_harness::small_wallet::SmallWallet;
 use arb_harness::source;
-use arb_harness::wallet::SmallWallet;
 use arb_log::memory::Memory;
 use bitcoin::Transaction;
 

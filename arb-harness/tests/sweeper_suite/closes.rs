@@ -219,7 +219,7 @@ fn a_wallet_that_lost_its_memory_is_told_what_is_held_before_it_is_asked() {
     };
     let before = held(&town);
     assert!(!before.is_empty());
-    let mut wallet = arb_harness::wallet::SmallWallet::new(town.wallet.keys().clone());
+    let mut wallet = arb_harness::small_wallet::SmallWallet::new(town.wallet.keys().clone());
     wallet.rescan(&town.chain);
     town.wallet = wallet;
     let places = |is: fn(&Action) -> bool| {

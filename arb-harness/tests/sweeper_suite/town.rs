@@ -16,8 +16,8 @@ use arb_harness::fixture::{ChannelFixture, ChannelSetup, CommitmentState};
 use arb_harness::host::Host;
 use arb_harness::notebook::Notebook;
 use arb_harness::signer::KeySigner;
+use arb_harness::small_wallet::SmallWallet;
 use arb_harness::source;
-use arb_harness::wallet::SmallWallet;
 use bitcoin::{Network, OutPoint, Transaction};
 
 pub const BEGIN: u32 = 500;

@@ -6,7 +6,7 @@ use arb_harness::chain::Chain;
 use arb_harness::fixture::{ChannelFixture, Commitment};
 use arb_harness::keys::WalletKeys;
 use arb_harness::signer::{KeySigner, SignError, Signer};
-use arb_harness::wallet::SmallWallet;
+use arb_harness::small_wallet::SmallWallet;
 use bitcoin::absolute::LockTime;
 use bitcoin::transaction::Version;
 use bitcoin::{Amount, EcdsaSighashType, OutPoint, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Witness};

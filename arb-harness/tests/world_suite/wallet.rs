@@ -5,7 +5,8 @@ use arb_core::{ActionId, ChannelId, InputSignature, InputToSign, SignRequest, Si
 use arb_harness::chain::{Chain, ChainConfig};
 use arb_harness::peer::{PeerPlan, Publish};
 use arb_harness::signer::{KeySigner, Signer};
-use arb_harness::wallet::{Missing, P2WPKH_INPUT_WEIGHT, SmallWallet, Wallet};
+use arb_harness::small_wallet::SmallWallet;
+use arb_harness::wallet::{Missing, P2WPKH_INPUT_WEIGHT, Wallet};
 use bitcoin::absolute::LockTime;
 use bitcoin::hashes::Hash;
 use bitcoin::transaction::Version;

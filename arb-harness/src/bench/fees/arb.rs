@@ -9,8 +9,8 @@ use bitcoin::hashes::Hash;
 use bitcoin::{OutPoint, ScriptBuf, Txid};
 
 use super::claims::{Claim, weight};
-use super::oracle::DUST_SAT;
 use super::policy::{FeePolicy, Now, Offered, OpenClaim};
+use super::verdict::DUST_SAT;
 
 /// A P2WPKH output, to the wallet.
 const WALLET_OUTPUT_WEIGHT: u64 = 124;

@@ -8,8 +8,8 @@
 //! increment. Nothing is remembered: the mempool is.
 
 use super::claims::weight;
-use super::oracle::DUST_SAT;
 use super::policy::{FeePolicy, Now, Offered, OpenClaim, fee_sat};
+use super::verdict::DUST_SAT;
 
 /// The most that is paid where nobody else can take the output: 10 sat/vB.
 const MAX_CLOSING_FEERATE_SAT_PER_KW: u64 = 2_500;

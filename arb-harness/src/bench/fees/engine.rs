@@ -7,8 +7,8 @@
 
 use super::claims::{Close, weight};
 use super::mempool::{Accepted, Entry, Mempool};
-use super::oracle::{DUST_SAT, Verdict};
 use super::policy::{FeePolicy, Now, Offered, OpenClaim};
+use super::verdict::{DUST_SAT, Verdict};
 use crate::market::Tape;
 
 /// What came of the claims that count.

@@ -11,8 +11,8 @@
 use std::collections::BTreeMap;
 
 use super::claims::{Claim, weight};
-use super::oracle::MAX_FEERATE_SAT_PER_KW;
 use super::policy::{FeePolicy, Now, Offered, OpenClaim, fee_sat, feerate};
+use super::verdict::MAX_FEERATE_SAT_PER_KW;
 
 /// The deadline, in blocks from now, of what has none.
 const DEFAULT_DEADLINE_DELTA: u32 = 1_008;

@@ -11,10 +11,10 @@ pub mod engine;
 pub mod ldk;
 pub mod lnd;
 pub mod mempool;
-pub mod oracle;
 pub mod policy;
 #[cfg(test)]
 mod support;
+pub mod verdict;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
@@ -131,7 +131,7 @@ pub fn play(kind: MarketKind, seed: u64, closes: u32) -> [Account; Contestant::A
     let tape = Tape::of(&Market::new(kind, seed), BLOCKS);
     let mut accounts = Contestant::ALL.map(|_| Account::default());
     for close in claims::draw(seed, closes) {
-        let verdicts = oracle::judge(&close, &tape);
+        let verdicts = verdict::judge(&close, &tape);
         for (account, contestant) in accounts.iter_mut().zip(Contestant::ALL) {
             account.add(&engine::play(&close, &verdicts, &tape, &mut *contestant.policy()));
         }

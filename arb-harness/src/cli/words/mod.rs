@@ -7,7 +7,7 @@ use arb_core::{
     Alert, BroadcastRejection, Conclusion, ContractId, ContractReport, FailReason, FreezeReason, Height, Notice,
     StageRecord, Sweep, Upstream,
 };
-use arb_harness::demo::story::{close_name, contract_name, kind_name, outcome_name, resolver_name};
+use arb_harness::names::{close_name, contract_name, kind_name, outcome_name, resolver_name};
 use bitcoin::{OutPoint, Txid};
 
 pub(crate) use events::{channel, event, height_after, opened};

@@ -1,7 +1,7 @@
 //! What counts, on markets made by hand.
 
 use arb_harness::bench::fees::claims::weight;
-use arb_harness::bench::fees::oracle::{Verdict, judge};
+use arb_harness::bench::fees::verdict::{Verdict, judge};
 
 use super::support::{close, direct, lazy, second_level, tape};
 
