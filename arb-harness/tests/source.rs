@@ -3,14 +3,14 @@
 use std::cell::Cell;
 
 use arb_core::{Action, ActionId, BroadcastAnswer, ChannelId, Event, Fees, FoundSpend, Height, Tip};
-use arb_harness::chain::{Chain, ChainConfig};
 use arb_harness::driver::Outside;
 use arb_harness::host::Host;
 use arb_harness::keys::WalletKeys;
-use arb_harness::notebook::Notebook;
 use arb_harness::signer::KeySigner;
-use arb_harness::small_wallet::SmallWallet;
 use arb_harness::source::{ChainSource, Header, next_blocks};
+use arb_lab::chain::{Chain, ChainConfig};
+use arb_lab::notebook::Notebook;
+use arb_lab::wallet::SmallWallet;
 use bitcoin::{
     Amount, BlockHash, OutPoint, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Witness, absolute, opcodes, script,
     transaction,
