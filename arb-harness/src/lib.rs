@@ -28,8 +28,3 @@ pub mod redb_store;
 pub mod signer;
 pub mod source;
 pub mod wallet;
-
-/// The README's run loop compiles.
-#[cfg(doctest)]
-#[doc = include_str!("../../README.md")]
-pub struct Readme;
