@@ -10,7 +10,11 @@ use super::failure::{Answer, Failure};
 use super::{bench, demo, resume, sim};
 use super::{export, history, inspect, output, replay};
 
-/// The Lightning on-chain contract court: its demonstration, and the tools that read its journals.
+#[cfg_attr(
+    feature = "lab",
+    doc = "The Lightning on-chain contract court: its demonstration, and the tools that read its journals."
+)]
+#[cfg_attr(not(feature = "lab"), doc = "The Lightning on-chain contract court: the tools that read its journals.")]
 #[derive(Debug, Parser)]
 #[command(name = "arb", version, max_term_width = 100)]
 struct Arguments {
