@@ -19,9 +19,12 @@ pub struct Header {
 
 /// A view of the block chain and of the mempool.
 ///
-/// The best chain may change between any two calls. So all questions about blocks name a hash, and the answer is `Ok(None)`
-/// if the source does not know that block, or no longer has it on its best chain. Then nothing is reported to the court, which
-/// asks again. An answer from another branch would be believed: a source that cannot tell branches apart must not answer.
+/// The best chain may change between any two calls. So whatever is asked about a block or up to a block names its hash, and the
+/// answer is `Ok(None)` if the source does not know that block, or if a search up to it would be one on another branch. Then
+/// nothing is reported to the court, which asks again. An answer from another branch would be believed: a source that cannot
+/// tell branches apart must not answer.
+///
+/// Heights count blocks from the genesis block, which has height 0.
 ///
 /// An error says that the source could not answer: it is down, or too busy. It is never an answer, and nothing is lost by it:
 /// what the court wanted stays due.
