@@ -1,40 +1,66 @@
 //! Carries the court's actions out, each by whom it is for: chain, signer, wallet, node. Every answer is an event.
 
-use arb_core::{
-    Action, BroadcastAnswer, BroadcastRejection, ChannelId, Event, FeeInputsOffered, Fees, Height, Rejected, Signed,
-};
+use arb_core::{Action, ChannelId, Event, FeeInputsOffered, Rejected, Signed, Tip};
 use bitcoin::Transaction;
 
-use crate::chain::{Chain, Reject, Submitted};
 use crate::driver::Outside;
 use crate::node::Node;
 use crate::signer::Signer;
-use crate::source;
+use crate::source::{self, ChainSource};
 use crate::wallet::Wallet;
 
 /// Everything outside the court, for as long as a turn of the loop takes.
-pub struct Host<'a> {
+pub struct Host<'a, C: ChainSource> {
     /// The chain.
-    pub chain: &'a mut Chain,
+    pub chain: &'a mut C,
     /// Whoever has the keys.
     pub signer: &'a mut dyn Signer,
     /// Whoever has the coins.
     pub wallet: &'a mut dyn Wallet,
     /// The Lightning node.
     pub node: &'a mut dyn Node,
-    /// The height up to which the court has heard blocks: a scan answers for these.
-    pub heard: Height,
-    /// Refusals, for whoever looks.
+    /// The last block that the court has heard of: a scan answers for the chain up to it. Set it anew after each commit.
+    pub heard: Tip,
+    /// Events that the court refused, for the embedder to look at.
     pub refusals: Vec<(Event, Rejected)>,
+    /// What the chain source failed with, in order, for the embedder to look at. Nothing was answered then: the action stays
+    /// due, and comes again with the next block.
+    pub failures: Vec<C::Error>,
 }
 
-impl Outside for Host<'_> {
+impl<'a, C: ChainSource> Host<'a, C> {
+    /// A host for a court that has heard of the chain up to `heard`.
+    pub fn new(
+        chain: &'a mut C,
+        signer: &'a mut dyn Signer,
+        wallet: &'a mut dyn Wallet,
+        node: &'a mut dyn Node,
+        heard: Tip,
+    ) -> Self {
+        Self { chain, signer, wallet, node, heard, refusals: Vec::new(), failures: Vec::new() }
+    }
+
+    /// What the chain source says; a failure is kept, and is no answer.
+    fn said<T>(&mut self, answer: Result<Option<T>, C::Error>) -> Option<T> {
+        answer.unwrap_or_else(|why| {
+            self.failures.push(why);
+            None
+        })
+    }
+}
+
+impl<C: ChainSource> Outside for Host<'_, C> {
     fn perform(&mut self, action: Action, answers: &mut Vec<Event>) {
         match action {
             Action::Watch { channel, parent, outpoints, .. } => {
-                answers.push(source::scan(self.chain, channel, parent, &outpoints, self.heard));
+                let scanned = source::scan(self.chain, channel, parent, &outpoints, self.heard);
+                answers.extend(self.said(scanned));
             }
-            Action::Broadcast { channel, txs, .. } => answers.extend(broadcast(self.chain, channel, txs)),
+            Action::Broadcast { channel, txs, .. } => {
+                let Some(txid) = txs.last().map(Transaction::compute_txid) else { return };
+                let answer = self.chain.submit(&txs).map(Some);
+                answers.extend(self.said(answer).map(|answer| Event::BroadcastAnswered { channel, txid, answer }));
+            }
             Action::Sign(request) => answers.push(match self.signer.sign(&request) {
                 Ok(signatures) => {
                     Event::Signed(Box::new(Signed { channel: request.channel, request: request.id, signatures }))
@@ -105,66 +131,4 @@ impl Outside for Host<'_> {
     fn damaged(&mut self, channel: ChannelId, why: &str) {
         self.node.damaged(channel, why);
     }
-}
-
-/// Gives a transaction, or a package, to the mempool; the answer is about the last one.
-pub fn broadcast(chain: &mut Chain, channel: ChannelId, txs: Vec<Transaction>) -> Option<Event> {
-    let txid = txs.last()?.compute_txid();
-    let last = txs.len().saturating_sub(1);
-    if let [tx] = txs.as_slice() {
-        let answer = broadcast_answer(chain.submit(tx.clone()));
-        return Some(Event::BroadcastAnswered { channel, txid, answer });
-    }
-    let answer = match chain.submit_package(&txs) {
-        Ok(submitted) => broadcast_answer(Ok(submitted.last().copied().unwrap_or(Submitted::Accepted))),
-        Err(refused) if refused.index == last => broadcast_answer(Err(refused.reject)),
-        // The parent: what a child can mend is its fee; the rest is not about the child's own inputs.
-        Err(refused) => match broadcast_answer(Err(refused.reject)) {
-            BroadcastAnswer::Rejected(BroadcastRejection::MissingInputs | BroadcastRejection::ScriptFailure) => {
-                BroadcastAnswer::Rejected(BroadcastRejection::Unknown)
-            }
-            other @ (BroadcastAnswer::Accepted | BroadcastAnswer::Known | BroadcastAnswer::Rejected(_)) => other,
-        },
-    };
-    Some(Event::BroadcastAnswered { channel, txid, answer })
-}
-
-/// What the court is told about a broadcast.
-pub fn broadcast_answer(answer: Result<Submitted, Reject>) -> BroadcastAnswer {
-    let why = match answer {
-        Ok(Submitted::Accepted) => return BroadcastAnswer::Accepted,
-        Ok(Submitted::AlreadyInMempool | Submitted::AlreadyConfirmed) => return BroadcastAnswer::Known,
-        Err(Reject::MissingInputs { .. }) => BroadcastRejection::MissingInputs,
-        Err(
-            Reject::Conflict { .. }
-            | Reject::WitnessDiffers
-            | Reject::TooManyReplaced { .. }
-            | Reject::NewUnconfirmedInput { .. }
-            | Reject::PackageReplaces { .. }
-            | Reject::ClusterTooLarge { .. }
-            | Reject::DiagramNotImproved,
-        ) => BroadcastRejection::ConflictInMempool,
-        Err(Reject::BelowFloor { .. } | Reject::BelowMempoolMinimum { .. } | Reject::ChildDoesNotPay { .. }) => {
-            BroadcastRejection::FeeTooLow
-        }
-        // Somebody's transaction is there and pays more: ours waits.
-        Err(Reject::ReplacementTooCheap { .. }) => BroadcastRejection::ConflictInMempool,
-        Err(Reject::NonFinal { .. } | Reject::NonBip68Final { .. }) => BroadcastRejection::NonFinal,
-        Err(
-            Reject::TooManyAncestors { .. }
-            | Reject::AncestorsTooLarge { .. }
-            | Reject::TooManyDescendants { .. }
-            | Reject::DescendantsTooLarge { .. }
-            | Reject::PackageWithAncestors { .. },
-        ) => BroadcastRejection::TooLongChain,
-        Err(Reject::Script { .. }) => BroadcastRejection::ScriptFailure,
-        Err(_) => BroadcastRejection::Unknown,
-    };
-    BroadcastAnswer::Rejected(why)
-}
-
-/// A flat estimate: one feerate for every target, with the chain's own floor.
-pub fn flat_fees(feerate_sat_per_kw: u32, relay_floor_sat_per_kw: u32) -> Event {
-    let by_target = [1, 6, 144].map(|target| (target, feerate_sat_per_kw)).to_vec();
-    Event::FeesEstimated(Fees { by_target, relay_floor_sat_per_kw })
 }

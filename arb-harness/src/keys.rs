@@ -1,11 +1,11 @@
-//! The secrets of one side of a channel, and what BOLT 3 derives from them.
+//! Keys in memory: the secrets of one side of a channel, with what BOLT 3 derives from them, and those of a wallet.
 //!
 //! Deterministic: the same seed and label give the same keys for ever, so a seed is all that a demonstration, a test or
 //! a simulation has to save. Secrets can also be given one by one, as published vectors need. Nothing here protects
 //! memory; keys that hold real money belong behind another [`Signer`](crate::signer::Signer).
 
 use std::collections::BTreeMap;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use arb_core::bolt3::{
     Basepoints, CompactSig, KeyError, Point, Secret, commitment_secret, derive_private_key, point_of_secret,
@@ -13,6 +13,7 @@ use arb_core::bolt3::{
 };
 use bitcoin::hashes::{Hash, HashEngine, sha256};
 use bitcoin::secp256k1::{All, Message, Secp256k1};
+use bitcoin::{ScriptBuf, WPubkeyHash};
 
 /// The secrets behind a side's basepoints, its funding key and its per-commitment points.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -117,14 +118,60 @@ impl ChannelKeys {
     }
 }
 
+/// How many keys a pool of [`WalletKeys`] has.
+pub const POOL: u32 = 256;
+
+/// The keys of a wallet with a fixed pool of [`POOL`] P2WPKH scripts: all that its signer needs. A clone shares them.
+#[derive(Clone, Debug)]
+pub struct WalletKeys {
+    scripts: Arc<Vec<ScriptBuf>>,
+    secrets: Arc<BTreeMap<ScriptBuf, Secret>>,
+}
+
+impl WalletKeys {
+    /// The pool of this seed.
+    pub fn from_seed(seed: &[u8; 32]) -> Self {
+        let pool = (0..POOL).map(|index| {
+            let secret = derived_secret(seed, &[b"wallet", &index.to_le_bytes()]);
+            let point = Point::from_secret(secp(), &secret).expect("derived secrets are private keys");
+            (p2wpkh(&point), secret)
+        });
+        let pool: Vec<(ScriptBuf, Secret)> = pool.collect();
+        let scripts = pool.iter().map(|(script, _)| script.clone()).collect();
+        Self { scripts: Arc::new(scripts), secrets: Arc::new(pool.into_iter().collect()) }
+    }
+
+    /// Every script of the pool.
+    pub fn scripts(&self) -> &[ScriptBuf] {
+        &self.scripts
+    }
+
+    /// The secret behind a script of the pool.
+    pub fn secret_of(&self, script: &ScriptBuf) -> Option<Secret> {
+        self.secrets.get(script).copied()
+    }
+
+    /// The script that a name leads to: the same for the same name.
+    pub fn script_for(&self, name: &[u8]) -> ScriptBuf {
+        let [a, b, ..] = sha256::Hash::hash(name).to_byte_array();
+        let place = usize::from(u16::from_be_bytes([a, b])).checked_rem(self.scripts.len()).unwrap_or(0);
+        self.scripts.get(place).cloned().unwrap_or_default()
+    }
+}
+
+/// P2WPKH of a key.
+pub fn p2wpkh(key: &Point) -> ScriptBuf {
+    ScriptBuf::new_p2wpkh(&WPubkeyHash::from_byte_array(key.hash160()))
+}
+
 /// The one context of this program: making one costs more than a signature.
-pub(crate) fn secp() -> &'static Secp256k1<All> {
+pub fn secp() -> &'static Secp256k1<All> {
     static SECP: LazyLock<Secp256k1<All>> = LazyLock::new(Secp256k1::new);
     &SECP
 }
 
 /// Signs as RFC 6979 says and nothing else, so that the same request has the same signature after a restart.
-pub(crate) fn sign(secret: &Secret, digest: [u8; 32]) -> Result<CompactSig, KeyError> {
+pub fn sign(secret: &Secret, digest: [u8; 32]) -> Result<CompactSig, KeyError> {
     let signature = secp().sign_ecdsa(&Message::from_digest(digest), &secret.parse()?);
     Ok(CompactSig(signature.serialize_compact()))
 }
@@ -140,7 +187,7 @@ pub(crate) fn derived_secret(seed: &[u8; 32], name: &[&[u8]]) -> Secret {
 }
 
 /// A hash of a seed and the parts of a name; lengths keep ("ab", "c") and ("a", "bc") apart.
-pub(crate) fn derived_bytes(seed: &[u8; 32], name: &[&[u8]]) -> [u8; 32] {
+pub fn derived_bytes(seed: &[u8; 32], name: &[&[u8]]) -> [u8; 32] {
     let mut engine = sha256::Hash::engine();
     engine.input(seed);
     for part in name {

@@ -1,38 +1,30 @@
-//! The harness of `arb`: all IO, and no judgement.
+//! What an embedder of `arb` takes: all IO around the court, and no judgement.
 //!
-//! A driver bug may delay an action, never change a decision: everything that decides is in `arb-core`. Here are the
-//! [`driver`] (the run loop, readable as documentation), the storage, an embedded [`chain`] that checks every transaction
-//! with Bitcoin Core's own script interpreter and has the mempool rules of Core 28 and 29 (replacement, packages, limits), a
-//! [`signer`] and a [`wallet`] with coins, holds and change, the counterparty ([`peer`]), the [`adversary`] that fights over our
-//! claims in every block, the oracle that counts satoshis from outside ([`oracle`]), the demonstration, and the simulator
-//! ([`sim`]).
+//! A bug here may delay an action, never change a decision: everything that decides is in `arb-core`. A node brings four
+//! things of its own, and gives them to a [`host::Host`], which carries each of the court's actions out by one of them:
 //!
-//! Beside the chain there are fee markets ([`market`]): a price for each block, and an estimator that knows only the past. On them
-//! [`bench::fees`] measures the court's sweeper against the fee policies of others, without a chain.
+//! | trait | is |
+//! |---|---|
+//! | [`source::ChainSource`] | the block chain and the mempool: blocks, searches, broadcasts, estimates |
+//! | [`signer::Signer`] | whoever has the keys; [`signer::KeySigner`] has them in memory |
+//! | [`wallet::Wallet`] | confirmed coins that pay fees, and scripts to sweep to |
+//! | [`node::Node`] | the Lightning node: upstream HTLCs, preimages, alerts |
+//!
+//! The [`driver`] is the run loop, readable as documentation. [`source::next_blocks`] brings it the chain's news, and
+//! `redb_store` (feature `redb`, on by default) keeps its journal in one file. [`keys`] derives BOLT 3's keys from secrets,
+//! [`names`] has one word for whatever a tool shows.
+//!
+//! The simulated world is another package, `arb-lab`: an embedded chain with Bitcoin Core's script interpreter, a
+//! counterparty, an adversary, fee markets, the demonstration and the simulator. Nothing here depends on it. The program
+//! `arb` is in `arb-cli`.
 
-pub mod adversary;
-pub mod bench;
-pub mod chain;
-pub mod check;
-pub mod contest;
-pub mod demo;
 pub mod driver;
-pub mod fixture;
 pub mod host;
 pub mod keys;
-pub mod market;
+pub mod names;
 pub mod node;
-pub mod oracle;
-pub mod outside;
-pub mod peer;
-pub mod process;
+#[cfg(feature = "redb")]
 pub mod redb_store;
 pub mod signer;
-pub mod sim;
 pub mod source;
 pub mod wallet;
-
-/// The README's run loop compiles.
-#[cfg(doctest)]
-#[doc = include_str!("../../README.md")]
-pub struct Readme;

@@ -8,11 +8,9 @@ use std::collections::BTreeMap;
 
 use arb_core::bolt3::{KeyError, Point, Secret, sighash_p2wpkh, sighash_p2wsh};
 use arb_core::{ChannelId, InputSignature, InputToSign, SignRequest, SigningKey};
-use bitcoin::hashes::Hash;
-use bitcoin::{OutPoint, Script, ScriptBuf, TxOut, WPubkeyHash};
+use bitcoin::{OutPoint, Script, TxOut};
 
-use crate::keys::{self, ChannelKeys};
-use crate::wallet::WalletKeys;
+use crate::keys::{self, ChannelKeys, WalletKeys, p2wpkh};
 
 /// Answers requests to sign.
 pub trait Signer {
@@ -174,9 +172,4 @@ fn holds(script: &Script, key: &Point) -> bool {
         let bytes = instruction.push_bytes().map(|bytes| bytes.as_bytes());
         bytes.is_some_and(|bytes| bytes == key.0 || bytes == hash)
     })
-}
-
-/// P2WPKH of a key.
-pub(crate) fn p2wpkh(key: &Point) -> ScriptBuf {
-    ScriptBuf::new_p2wpkh(&WPubkeyHash::from_byte_array(key.hash160()))
 }

@@ -1,0 +1,64 @@
+//! What a scenario's journal has: its frames, their bytes, and how many blocks and reorgs they tell of.
+
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::thread;
+use std::time::Duration;
+
+use arb_core::{Event, Frame};
+use arb_harness::redb_store::{RedbStore, RedbStoreError};
+use arb_log::{Reader, frame};
+
+use super::failure::Failure;
+use super::folder::Files;
+
+/// How often, and after which time, a journal that is in use is tried again.
+const PATIENCE: u32 = 200;
+const A_MOMENT: Duration = Duration::from_millis(25);
+
+/// Opens a journal. While somebody looks at it with another tool, it waits a little: between two lives it is nobody's.
+pub(crate) fn open_patiently(path: &Path) -> Result<RedbStore, RedbStoreError> {
+    for _ in 0..PATIENCE {
+        match RedbStore::open(path) {
+            Err(RedbStoreError::InUse(_)) => thread::sleep(A_MOMENT),
+            answer => return answer,
+        }
+    }
+    RedbStore::open(path)
+}
+
+/// Every frame of a journal.
+pub(crate) fn frames(files: &Files) -> Result<Vec<Frame>, Failure> {
+    let store = open_patiently(&files.journal).map_err(Failure::storage(&files.journal))?;
+    let reader = Reader::open(store).map_err(Failure::journal(&files.journal))?;
+    let mut frames = Vec::new();
+    let read = reader.frames(|frame| {
+        frames.push(frame);
+        ControlFlow::<()>::Continue(())
+    });
+    read.map_err(Failure::journal(&files.journal))?;
+    Ok(frames)
+}
+
+/// What the frames take as they are written, headers included: what the file has beyond that is the database's.
+pub(crate) fn journal_bytes(files: &Files, frames: &[Frame]) -> Result<u64, Failure> {
+    frames.iter().try_fold(0, |sum: u64, frame| {
+        let bytes = frame::encode_frame(frame).map_err(|why| Failure::Unwritable(files.journal.clone(), why))?;
+        Ok(sum.saturating_add(u64::try_from(bytes.len()).unwrap_or(u64::MAX)))
+    })
+}
+
+/// How many blocks a journal heard of, and how many reorgs.
+pub(crate) fn blocks_and_reorgs(frames: &[Frame]) -> (u64, u64) {
+    let (mut blocks, mut reorgs, mut leaving) = (0, 0, false);
+    for entry in frames.iter().flat_map(|frame| &frame.entries) {
+        if matches!(entry.heard, Event::BlockDisconnected(_)) {
+            reorgs += u64::from(!leaving);
+            leaving = true;
+        } else if entry.heard.is_block() {
+            blocks += 1;
+            leaving = false;
+        }
+    }
+    (blocks, reorgs)
+}

@@ -1,0 +1,191 @@
+//! What was heard and what was concluded, in words.
+
+mod events;
+
+use arb_core::sweep::Limit;
+use arb_core::{
+    Alert, BroadcastRejection, Conclusion, ContractId, ContractReport, FailReason, FreezeReason, Height, Notice,
+    StageRecord, Sweep, Upstream,
+};
+use arb_harness::names::{close_name, contract_name, kind_name, outcome_name, resolver_name};
+use bitcoin::{OutPoint, Txid};
+
+pub(crate) use events::{channel, event, height_after, opened};
+
+/// One conclusion.
+pub(crate) fn conclusion(conclusion: &Conclusion) -> String {
+    match conclusion {
+        Conclusion::UpstreamLinked { htlc, expiry } => format!("the origin of {htlc} expires at {expiry}"),
+        Conclusion::PreimageUsable { htlc, .. } => format!("the preimage may be used for {htlc}"),
+        Conclusion::GaveUp { htlc } => format!("{htlc} will never have a preimage"),
+        Conclusion::Frozen(why) => format!("frozen: {}", freeze(why)),
+        Conclusion::WentToChain => "our commitment goes to chain".to_owned(),
+        Conclusion::Released { htlc, outcome } => match outcome {
+            Upstream::Settled(_) => format!("the origin of {htlc} is settled"),
+            Upstream::Failed(why) => format!("the origin of {htlc} fails: {}", fail(*why)),
+        },
+        Conclusion::ScriptsRequested => "a script for the sweeps is wanted".to_owned(),
+        Conclusion::FeeInputsRequested(request) => {
+            format!("coins of {} sat are wanted for {}", request.amount_sat, outpoint(&request.owner))
+        }
+        Conclusion::FeeInputsReturned { owner } => format!("the coins of {} are not needed", outpoint(owner)),
+        Conclusion::SweepPlanned(sweep) => planned(sweep),
+        Conclusion::SweepDropped { group, rests } => {
+            let rests = if *rests { ", its claims wait a block" } else { "" };
+            format!("transaction {group} is dropped{rests}")
+        }
+        Conclusion::Bumped { outpoint: claim, from_sat_per_kw, to_sat_per_kw } => {
+            format!("the operator raises {} from {from_sat_per_kw} to {to_sat_per_kw} sat/kw", outpoint(claim))
+        }
+        Conclusion::Uneconomic { outpoint: claim } => {
+            format!("{} costs more to claim than it is worth", outpoint(claim))
+        }
+        Conclusion::Noticed(told) => notice(told),
+        Conclusion::Classified { kind: Some(kind) } => format!("the close is {}", close_name(*kind)),
+        Conclusion::Classified { kind: None } => "the funding is unspent again".to_owned(),
+        Conclusion::HandedOff { contract, to } => {
+            format!("{} goes to {}", contract_id(contract), resolver_name(*to))
+        }
+        Conclusion::Staged { contract, stage: now } => format!("{} {}", contract_id(contract), stage(now)),
+    }
+}
+
+/// A contract's stage: what it waits for, or how it ended.
+pub(crate) fn stage(stage: &StageRecord) -> String {
+    match stage {
+        StageRecord::Waiting { until } => format!("waits for height {until}"),
+        StageRecord::Contested { until } if *until == Height::MAX => "waits for a preimage".to_owned(),
+        StageRecord::Contested { until } => format!("waits for a preimage, until height {until}"),
+        StageRecord::ClaimWanted => "wants to be claimed".to_owned(),
+        StageRecord::Spent { until } => format!("is spent, irrevocably at height {until}"),
+        StageRecord::Done(outcome) => format!("is done: {}", outcome_name(*outcome)),
+    }
+}
+
+/// An alert.
+pub(crate) fn alert(alert: &Alert) -> String {
+    match alert {
+        Alert::RevokedCommitment { number, txid: id } => format!("revoked commitment {number} confirmed: {id}"),
+        Alert::RevokedStateMissing { number, txid: id } => {
+            format!("nobody knows the HTLCs of revoked commitment {number}: {id}; they cannot be taken")
+        }
+        Alert::UnknownCommitment { txid: id } => format!("an unknown transaction spent the funding: {id}"),
+        Alert::Outdated => "our state is outdated: nothing of ours is sent".to_owned(),
+        Alert::UpstreamAtRisk { htlc, amount_sat, upstream_expiry } => {
+            format!("{htlc} ({amount_sat} sat) is unresolved, and its origin expires at {upstream_expiry}")
+        }
+        Alert::Risk { htlc, why, amount_sat } => {
+            format!("the origin of {htlc} ({amount_sat} sat) fails on a wager: {}", fail(*why))
+        }
+        Alert::Loss { htlc, amount_sat, .. } => {
+            format!("{htlc} ({amount_sat} sat) was paid after its origin had failed")
+        }
+        Alert::OutputLost { outpoint: output, amount_sat, by } => {
+            format!("{output} ({amount_sat} sat) was taken by somebody else: {by}")
+        }
+        Alert::DeadlineMissed { outpoint: output, deadline, amount_sat } => {
+            format!("{output} ({amount_sat} sat) is unspent after its deadline {deadline}")
+        }
+        Alert::SigningRefused { request } => format!("the signer refuses {request}"),
+        Alert::FeeInputsMissing { owner, missing_sat } => {
+            format!("the wallet lacks {missing_sat} sat for {owner}")
+        }
+        Alert::ScriptFailure { txid: id } => format!("a transaction of ours was refused for its script: {id}"),
+        Alert::FeeTooLow { txid: id } => format!("a transaction that cannot be changed pays too little: {id}"),
+        Alert::Stuck => "the court did not come to rest".to_owned(),
+    }
+}
+
+/// What the network has against a transaction, as a name.
+pub(crate) const fn rejection(why: BroadcastRejection) -> &'static str {
+    match why {
+        BroadcastRejection::FeeTooLow => "fee_too_low",
+        BroadcastRejection::MissingInputs => "missing_inputs",
+        BroadcastRejection::ConflictInMempool => "conflict_in_mempool",
+        BroadcastRejection::NonFinal => "non_final",
+        BroadcastRejection::TooLongChain => "too_long_chain",
+        BroadcastRejection::ScriptFailure => "script_failure",
+        BroadcastRejection::Unknown => "unknown",
+    }
+}
+
+/// Something for the outbox.
+fn notice(notice: &Notice) -> String {
+    match notice {
+        Notice::Freeze(why) => format!("the node is to freeze the channel: {}", freeze(why)),
+        Notice::Alert(what) => format!("alert: {}", alert(what)),
+        Notice::Report(ended) => report(ended),
+        Notice::Release { owner, coins, .. } => {
+            format!("{} coins of {} are free again", coins.len(), outpoint(owner))
+        }
+        Notice::Resolved(sheet) => format!(
+            "the channel is resolved: {} sat swept, {} fees, {} to the peer, {} lost",
+            sheet.swept_sat, sheet.fees_sat, sheet.peer_sat, sheet.lost_sat
+        ),
+    }
+}
+
+fn report(report: &ContractReport) -> String {
+    let htlc = report.htlc.map(|htlc| format!(" {htlc}")).unwrap_or_default();
+    let (kind, outcome) = (kind_name(report.kind), outcome_name(report.outcome));
+    format!("{kind}{htlc} is over: {outcome}, {} sat, {} sat in fees", report.amount_sat, report.fee_sat)
+}
+
+fn planned(sweep: &Sweep) -> String {
+    let plan = &sweep.plan;
+    let claims = match plan.members.as_slice() {
+        [one] => outpoint(one),
+        several => format!("{} outputs", several.len()),
+    };
+    let limit = match plan.limit {
+        Some(Limit::Budget) => format!(", of {} wanted: the budget ends there", plan.wanted_sat_per_kw),
+        Some(Limit::Coins) => format!(", of {} wanted: the coins end there", plan.wanted_sat_per_kw),
+        None => String::new(),
+    };
+    let (id, group) = (txid(&sweep.tx.compute_txid()), plan.group);
+    let offer = format!("fee {} sat, {} sat/kw{limit}", plan.fee_sat, plan.feerate_sat_per_kw);
+    format!("{id} (transaction {group}) is to claim {claims}: {offer}")
+}
+
+fn freeze(why: &FreezeReason) -> String {
+    match why {
+        FreezeReason::Deadline(htlc) => format!("the deadline of {htlc}"),
+        FreezeReason::OverdueSum => "small HTLCs are overdue".to_owned(),
+        FreezeReason::Operator => "the operator asked".to_owned(),
+        FreezeReason::PeerError => "the peer sent an error".to_owned(),
+        FreezeReason::PeerOnChain => "the peer went to chain".to_owned(),
+        FreezeReason::FundingSpent => "the funding is spent".to_owned(),
+        FreezeReason::Outdated => "our state is outdated".to_owned(),
+        FreezeReason::Forgotten => "forgotten".to_owned(),
+    }
+}
+
+const fn fail(why: FailReason) -> &'static str {
+    match why {
+        FailReason::TimedOut => "timed out",
+        FailReason::OnNoCommitment => "on no commitment",
+        FailReason::NotOnConfirmed => "not on the confirmed commitment",
+        FailReason::Revoked => "a revoked commitment is buried",
+        FailReason::MutualClose => "a mutual close is buried",
+        FailReason::GivenUpForUpstream => "given up for the upstream",
+        FailReason::ForgetDepth => "long past every expiry",
+    }
+}
+
+/// A contract by the begin of its outpoint, or the HTLC that has none.
+fn contract_id(id: &ContractId) -> String {
+    match id {
+        ContractId::Output(output) => outpoint(output),
+        ContractId::NoOutput(_) => contract_name(id),
+    }
+}
+
+/// The begin of a txid.
+fn txid(txid: &Txid) -> String {
+    txid.to_string().chars().take(12).collect()
+}
+
+/// The begin of an outpoint.
+fn outpoint(outpoint: &OutPoint) -> String {
+    format!("{}:{}", txid(&outpoint.txid), outpoint.vout)
+}

@@ -1,0 +1,200 @@
+//! Several HTLCs of one commitment and coins of a wallet in one transaction, for either side.
+//!
+//! On the claimant's own commitment HTLCs go through their second level, each input tied to the output of its number by
+//! the other side's signature; on the other's they are spent directly and their value flows into the one output at the
+//! end. Only channels whose second level pays no fee of its own can do the former: the signature of the older type covers
+//! the whole transaction. An absolute fee is chosen from outside.
+
+use arb_core::Side;
+use arb_core::bolt3::{
+    ChannelType, CompactSig, Point, Preimage, counterparty_sighash_type, sighash_p2wpkh, sighash_p2wsh, witness,
+};
+use arb_harness::keys::WalletKeys;
+use arb_harness::keys::{secp, sign};
+use bitcoin::absolute::LockTime;
+use bitcoin::transaction::Version;
+use bitcoin::{Amount, EcdsaSighashType, OutPoint, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Witness};
+
+use crate::chain::Chain;
+use crate::fixture::{ChannelFixture, Commitment, FixtureError};
+
+/// An HTLC output to be spent, and how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Target {
+    /// Its position in the commitment's list.
+    pub index: usize,
+    /// With this preimage, or without one after its expiry.
+    pub preimage: Option<Preimage>,
+}
+
+/// What one transaction shall spend, and where what is left of it goes.
+#[derive(Clone, Copy, Debug)]
+pub struct Batch<'a> {
+    /// The channel.
+    pub fixture: &'a ChannelFixture,
+    /// Who spends.
+    pub side: Side,
+    /// The commitment that holds the HTLCs.
+    pub commitment: &'a Commitment,
+    /// The HTLCs.
+    pub targets: &'a [Target],
+    /// An anchor of the claimant on this commitment, by its output number.
+    pub anchor: Option<u32>,
+    /// Coins of the wallet.
+    pub coins: &'a [(OutPoint, TxOut)],
+    /// The wallet's keys.
+    pub keys: &'a WalletKeys,
+    /// Where the rest goes.
+    pub to: &'a ScriptBuf,
+    /// So many outputs of so many satoshi to the same script before the rest.
+    pub extra: (u32, u64),
+}
+
+/// How an input will be signed.
+enum Lock<'a> {
+    Direct { script: &'a ScriptBuf, preimage: Option<Preimage> },
+    SecondLevel { script: ScriptBuf, other_sig: CompactSig, preimage: Option<Preimage> },
+    Anchor { script: &'a ScriptBuf },
+    Coin,
+}
+
+struct Draft<'a> {
+    tx: Transaction,
+    spent: Vec<(TxOut, Lock<'a>)>,
+}
+
+impl<'a> Batch<'a> {
+    /// Whether this claimant can build batches on this commitment at all.
+    pub fn can_claim(&self) -> bool {
+        self.commitment.owner != self.side || self.fixture.setup().channel_type == ChannelType::AnchorsZeroFeeHtlcTx
+    }
+
+    /// The absolute lock that a target's transaction has. On the claimant's own commitment only equal ones go together:
+    /// the other side's signatures cover it.
+    pub fn lock_time(&self, target: &Target) -> u32 {
+        let expiry = self.commitment.htlcs.get(target.index).map_or(0, |htlc| htlc.cltv_expiry.get());
+        if target.preimage.is_some() { 0 } else { expiry }
+    }
+
+    /// The signed transaction that pays this fee; `None` if what would be left is dust.
+    pub fn pay(&self, fee_sat: u64) -> Result<Option<Transaction>, FixtureError> {
+        let Some(draft) = self.unsigned(fee_sat)? else { return Ok(None) };
+        self.sign_all(draft).map(Some)
+    }
+
+    /// The transaction at the least fee that the mempool takes for it. A signature is a byte shorter now and then, so it
+    /// can pay for one virtual byte too many.
+    pub fn cheapest(&self, chain: &Chain) -> Result<Option<Transaction>, FixtureError> {
+        let Some(mut tx) = self.pay(0)? else { return Ok(None) };
+        let mut paid = 0;
+        for _ in 0..4 {
+            let needed = chain.price_of(&tx);
+            if needed <= paid {
+                break;
+            }
+            paid = needed;
+            let Some(better) = self.pay(paid)? else { return Ok(None) };
+            tx = better;
+        }
+        Ok(Some(tx))
+    }
+
+    fn unsigned(&self, fee_sat: u64) -> Result<Option<Draft<'a>>, FixtureError> {
+        let (mut spent, mut rest_sat, mut lock_time) = (Vec::new(), 0_u64, 0);
+        let (mut inputs, mut outputs) = (Vec::new(), Vec::new());
+        for target in self.targets {
+            lock_time = self.lock_time(target).max(lock_time);
+            let (outpoint, txout, script) = self.commitment.htlc_output(target.index)?;
+            if self.commitment.owner == self.side {
+                let level = self.fixture.second_level(self.commitment, target.index)?;
+                inputs.extend(level.tx.input);
+                outputs.extend(level.tx.output);
+                let (script, other_sig) = (level.script, level.other_sig);
+                spent.push((level.spent, Lock::SecondLevel { script, other_sig, preimage: target.preimage }));
+            } else {
+                let sequence = match self.fixture.setup().channel_type {
+                    ChannelType::StaticRemotekey => Sequence::ENABLE_RBF_NO_LOCKTIME,
+                    ChannelType::AnchorsZeroFeeHtlcTx => Sequence::from_height(1),
+                };
+                inputs.push(input(outpoint, sequence));
+                rest_sat = rest_sat.saturating_add(txout.value.to_sat());
+                spent.push((txout.clone(), Lock::Direct { script, preimage: target.preimage }));
+            }
+        }
+        let anchor = self.anchor.and_then(|vout| Some((vout, usize::try_from(vout).ok()?)));
+        if let Some((vout, place)) = anchor {
+            let outputs = &self.commitment.built.tx.output;
+            if let (Some(txout), Some(Some(script))) = (outputs.get(place), self.commitment.scripts.get(place)) {
+                inputs.push(input(self.commitment.outpoint(vout), Sequence::ENABLE_RBF_NO_LOCKTIME));
+                rest_sat = rest_sat.saturating_add(txout.value.to_sat());
+                spent.push((txout.clone(), Lock::Anchor { script }));
+            }
+        }
+        for (outpoint, txout) in self.coins {
+            inputs.push(input(*outpoint, Sequence::ENABLE_RBF_NO_LOCKTIME));
+            rest_sat = rest_sat.saturating_add(txout.value.to_sat());
+            spent.push((txout.clone(), Lock::Coin));
+        }
+        let (count, each_sat) = self.extra;
+        let small = TxOut { value: Amount::from_sat(each_sat), script_pubkey: self.to.clone() };
+        outputs.extend((0..count).map(|_| small.clone()));
+        let Some(rest_sat) = rest_sat.checked_sub(fee_sat.saturating_add(u64::from(count).saturating_mul(each_sat)))
+        else {
+            return Ok(None);
+        };
+        if rest_sat >= self.to.minimal_non_dust().to_sat() {
+            outputs.push(TxOut { value: Amount::from_sat(rest_sat), script_pubkey: self.to.clone() });
+        } else if rest_sat > 0 || outputs.is_empty() {
+            return Ok(None);
+        }
+        let lock_time = LockTime::from_consensus(lock_time);
+        let tx = Transaction { version: Version::TWO, lock_time, input: inputs, output: outputs };
+        Ok(Some(Draft { tx, spent }))
+    }
+
+    fn sign_all(&self, draft: Draft<'a>) -> Result<Transaction, FixtureError> {
+        let mut signed = draft.tx.clone();
+        for ((place, (txout, lock)), input) in draft.spent.iter().enumerate().zip(&mut signed.input) {
+            input.witness = self.witness(&draft.tx, place, txout, lock)?;
+        }
+        Ok(signed)
+    }
+
+    fn witness(&self, tx: &Transaction, place: usize, txout: &TxOut, lock: &Lock<'_>) -> Result<Witness, FixtureError> {
+        let (value_sat, all) = (txout.value.to_sat(), EcdsaSighashType::All);
+        let keys = self.fixture.setup().keys(self.side);
+        let by_htlc_key = |script: &ScriptBuf| -> Result<CompactSig, FixtureError> {
+            let secret = keys.htlc_secret(&self.commitment.built.keys.per_commitment_point)?;
+            Ok(sign(&secret, sighash_p2wsh(tx, place, script, value_sat, all)?)?)
+        };
+        Ok(match lock {
+            Lock::Direct { script, preimage: Some(preimage) } => {
+                witness::direct_preimage(&by_htlc_key(script)?, preimage, script)
+            }
+            Lock::Direct { script, preimage: None } => witness::direct_timeout(&by_htlc_key(script)?, script),
+            Lock::SecondLevel { script, other_sig, preimage } => {
+                let (other_type, own) =
+                    (counterparty_sighash_type(self.fixture.setup().channel_type), by_htlc_key(script)?);
+                match preimage {
+                    Some(preimage) => witness::htlc_success(other_sig, other_type, &own, preimage, script),
+                    None => witness::htlc_timeout(other_sig, other_type, &own, script),
+                }
+            }
+            Lock::Anchor { script } => {
+                let digest = sighash_p2wsh(tx, place, script, value_sat, all)?;
+                witness::anchor_by_key(&sign(&keys.secrets().funding, digest)?, script)
+            }
+            Lock::Coin => {
+                let coin = tx.input.get(place).map_or(OutPoint::null(), |input| input.previous_output);
+                let secret = self.keys.secret_of(&txout.script_pubkey).ok_or(FixtureError::UnknownCoin { coin })?;
+                let point = Point::from_secret(secp(), &secret)?;
+                let sig = sign(&secret, sighash_p2wpkh(tx, place, &point, value_sat, all)?)?;
+                witness::to_remote(&sig, &point, None)
+            }
+        })
+    }
+}
+
+fn input(previous_output: OutPoint, sequence: Sequence) -> TxIn {
+    TxIn { previous_output, script_sig: ScriptBuf::new(), sequence, witness: Witness::new() }
+}

@@ -1,0 +1,363 @@
+//! A contest: many HTLCs on one close, and an opponent that acts on our claims before every block.
+//!
+//! We forwarded every HTLC; all expire downstream together, and each has until its own upstream expiry. The court runs with
+//! its driver, a signer, a wallet and a node on the embedded chain; the miner is neutral and takes what waits. The opponent
+//! knows all preimages and pays for each of its acts. What became of each HTLC is read from the chain and from the node.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use arb_core::bolt3::{ChannelType, Preimage};
+use arb_core::{
+    Acknowledged, ChainArbitrator, CloseReason, Event, Freshness, Genesis, Height, Htlc, HtlcKey, HtlcRef, Link,
+    Policy, Side, Started,
+};
+use arb_harness::driver::Driver;
+use arb_harness::host::Host;
+use arb_harness::keys::WalletKeys;
+use arb_harness::signer::KeySigner;
+use arb_harness::source;
+use arb_log::memory::Memory;
+use bitcoin::{Network, Transaction, Txid};
+
+use crate::adversary::{ActKind, Adversary, Tactic};
+use crate::chain::{Chain, ChainConfig, flat_fees};
+use crate::fixture::{ChannelFixture, ChannelSetup, CommitmentState};
+use crate::notebook::Notebook;
+use crate::peer::{Peer, PeerPlan, Publish};
+use crate::process::{BUILD, tip};
+use crate::wallet::SmallWallet;
+
+/// The height at which every contest begins.
+const START: u32 = 1_000;
+/// When all HTLCs expire downstream.
+const EXPIRY: u32 = START + 12;
+/// What the estimator says, all the time.
+const FEERATE_SAT_PER_KW: u32 = 1_000;
+/// The least and the most blocks from the downstream to the upstream expiry.
+const DELTAS: (u32, u32) = (34, 144);
+/// The opponent's coins.
+const FOES_COINS: (u32, u64) = (60, 5_000_000);
+
+/// What is fought over, and how.
+#[derive(Clone, Copy, Debug)]
+pub struct Contest {
+    /// Whose commitment confirms.
+    pub owner: Side,
+    /// What the opponent does.
+    pub tactic: Tactic,
+    /// Whether the court is told of what the opponent puts into the mempool.
+    pub sees_mempool: bool,
+    /// Our coins: how many, and of how many satoshi.
+    pub coins: (u32, u64),
+    /// How many HTLCs there are.
+    pub htlcs: u64,
+    /// The amount of each, in satoshi.
+    pub amount_sat: u64,
+}
+
+/// What became of an HTLC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fate {
+    /// When its origin is gone.
+    pub upstream_expiry: u32,
+    /// The height of our claim.
+    pub claimed: Option<u32>,
+    /// The tip when its origin was settled, with the preimage that the opponent had shown.
+    pub settled: Option<u32>,
+    /// What the opponent paid to keep it from us until then, or until its origin was gone: of the confirmed fees of its acts a
+    /// part for each HTLC whose claim they took out of the mempool, by what that claim had offered.
+    pub spent_on_it_sat: u64,
+}
+
+/// How a contest ended.
+#[derive(Clone, Debug)]
+pub struct Ended {
+    /// Blocks from the first to the last.
+    pub blocks: u32,
+    /// What the opponent did, how often.
+    pub acts: BTreeMap<ActKind, u32>,
+    /// What it paid.
+    pub spend_sat: u64,
+    /// What our confirmed transactions paid, the commitment's fee left out.
+    pub fees_sat: u64,
+    /// Each HTLC.
+    pub fates: Vec<Fate>,
+    /// Whether the court is done with the channel.
+    pub is_resolved: bool,
+}
+
+impl Fate {
+    /// When we had our money back, one way or the other.
+    pub fn safe(&self) -> Option<u32> {
+        [self.claimed, self.settled].into_iter().flatten().min()
+    }
+
+    /// Whether the origin was gone before we had it back.
+    pub fn is_lost(&self) -> bool {
+        self.safe().is_none_or(|at| at >= self.upstream_expiry)
+    }
+
+    /// Whether it was not ours by its deadline, which is a margin before its origin is gone.
+    pub fn is_late(&self) -> bool {
+        let deadline = self.upstream_expiry - Policy::default().upstream_margin.get();
+        self.safe().is_none_or(|at| at > deadline)
+    }
+}
+
+/// What the opponent did before one block.
+struct Move {
+    tip: u32,
+    txids: Vec<Txid>,
+    /// Each HTLC with its part of the fee that it offered.
+    victims: Vec<(HtlcRef, u64)>,
+}
+
+/// One contest, while it goes on.
+struct Ring {
+    contest: Contest,
+    fixture: ChannelFixture,
+    chain: Chain,
+    adversary: Adversary,
+    signer: KeySigner,
+    wallet: SmallWallet,
+    node: Notebook,
+    driver: Driver<Memory>,
+    /// When each origin was first seen settled.
+    settled: BTreeMap<HtlcRef, u32>,
+    /// The opponent's transactions.
+    own: BTreeSet<Txid>,
+    /// What it sent at a tip, and the HTLCs whose claims that took out of the mempool.
+    moves: Vec<Move>,
+}
+
+/// Plays a contest to its end.
+///
+/// # Errors
+/// If a fixture or the journal fails, in words.
+pub fn play(contest: Contest) -> Result<Ended, String> {
+    let mut ring = Ring::new(contest)?;
+    ring.open()?;
+    let (owner, id) = (contest.owner, ring.fixture.id());
+    match owner {
+        Side::Local => ring.driver.tell(Event::CloseRequested { channel: id, why: CloseReason::Operator }),
+        Side::Remote => ring.adversary.plan_mut().publishes = Some((START, Publish::Commitment(1))),
+    }
+    let end = EXPIRY + DELTAS.1 + 400;
+    while ring.chain.tip().0 < end && ring.is_watched() {
+        ring.settle()?;
+        // Once all origins are gone there is nothing left to win.
+        if ring.chain.tip().0 < EXPIRY + DELTAS.1 {
+            ring.opponent()?;
+        }
+        ring.chain.mine();
+    }
+    ring.settle()?;
+    ring.end()
+}
+
+fn preimage(id: u64) -> Preimage {
+    let mut bytes = [0x5a; 32];
+    bytes[..8].copy_from_slice(&id.to_le_bytes());
+    Preimage(bytes)
+}
+
+/// Spread evenly, so that few deadlines are the same.
+fn upstream_expiry(id: u64, count: u64) -> u32 {
+    let span = u64::from(DELTAS.1 - DELTAS.0);
+    let part = span * id / count.saturating_sub(1).max(1);
+    EXPIRY + DELTAS.0 + u32::try_from(part).unwrap_or(0)
+}
+
+fn words(why: impl core::fmt::Display) -> String {
+    why.to_string()
+}
+
+impl Ring {
+    fn new(contest: Contest) -> Result<Self, String> {
+        let mut chain = Chain::new(ChainConfig { start_height: START, ..ChainConfig::default() });
+        let setup = ChannelSetup::from_seed(&[0x61; 32], 1, ChannelType::AnchorsZeroFeeHtlcTx, 16_000_000);
+        let fixture = ChannelFixture::new(setup);
+        fixture.plant(&mut chain).map_err(words)?;
+        let preimages = (0..contest.htlcs).map(|id| (preimage(id), 0)).collect();
+        let peer = Peer::new(PeerPlan { preimages, sweeps: false, ..PeerPlan::default() }, &[0x62; 32]);
+        let adversary = Adversary::new(peer, contest.tactic, 1);
+        for _ in 0..FOES_COINS.0 {
+            chain.mint(adversary.deposit_script(), FOES_COINS.1);
+        }
+        let keys = WalletKeys::from_seed(&[0x63; 32]);
+        let wallet = SmallWallet::new(keys.clone());
+        for _ in 0..contest.coins.0 {
+            chain.mint(wallet.deposit_script(), contest.coins.1);
+        }
+        let mut signer = KeySigner::new(keys);
+        let setup = fixture.setup();
+        signer.add_channel(setup.id, setup.funding, setup.local.clone());
+        let (network, policy) = (Network::Regtest, Policy::default());
+        let genesis = Genesis { network, journal: [0x64; 32], tip: tip(&chain), policy };
+        let best_height = Height::new(START);
+        let started = Started { build: BUILD.into(), freshness: Freshness::Trusted, best_height };
+        let driver = Driver::start(Memory::new(), &genesis, started).map_err(words)?;
+        let (node, settled) = (Notebook::default(), BTreeMap::new());
+        let (own, moves) = (BTreeSet::new(), Vec::new());
+        Ok(Self { contest, fixture, chain, adversary, signer, wallet, node, driver, settled, own, moves })
+    }
+
+    /// Opens the channel and commits to all HTLCs, on both sides.
+    fn open(&mut self) -> Result<(), String> {
+        let Contest { htlcs: count, amount_sat, .. } = self.contest;
+        let htlc = |id| Htlc {
+            key: HtlcRef::offered(id),
+            amount_msat: amount_sat * 1000,
+            payment_hash: preimage(id).hash(),
+            cltv_expiry: Height::new(EXPIRY),
+            link: Link::Relay { deadline: Height::new(upstream_expiry(id, count)) },
+            tag: Vec::new(),
+        };
+        let state = |htlcs: Vec<Htlc>| {
+            let sent_msat = htlcs.iter().map(|htlc| htlc.amount_msat).sum::<u64>();
+            let local_msat = 10_000_000_000 - sent_msat;
+            CommitmentState { local_msat, remote_msat: 6_000_000_000, feerate_sat_per_kw: 1_000, htlcs }
+        };
+        let full = state((0..count).map(htlc).collect());
+        let fixture = &mut self.fixture;
+        let opened = fixture.opened(fixture.standing(0, 0).map_err(words)?);
+        let events = [
+            opened,
+            fixture.local_signed(0, state(Vec::new())).map_err(words)?,
+            fixture.remote_signed(0, state(Vec::new())).map_err(words)?,
+            fixture.remote_signed(1, full.clone()).map_err(words)?,
+            fixture.remote_revoked(0).map_err(words)?,
+            fixture.local_signed(1, full).map_err(words)?,
+        ];
+        self.driver.tell_all(events);
+        self.settle()
+    }
+
+    fn is_watched(&self) -> bool {
+        let court: &ChainArbitrator = self.driver.court();
+        court.index_of(&self.fixture.id()).is_some()
+    }
+
+    /// Lets the court hear the chain and do what is due, until nothing is left.
+    fn settle(&mut self) -> Result<(), String> {
+        let floor = self.chain.config().relay_floor_sat_per_kvb.div_ceil(4);
+        let floor = u32::try_from(floor).unwrap_or(u32::MAX);
+        self.driver.tell(flat_fees(FEERATE_SAT_PER_KW, floor));
+        let Ok(blocks) = source::next_blocks(&self.chain, self.driver.court().tip(), usize::MAX);
+        self.driver.tell_all(blocks);
+        self.wallet.refresh(&self.chain);
+        let heard = tip(&self.chain);
+        let mut host = Host::new(&mut self.chain, &mut self.signer, &mut self.wallet, &mut self.node, heard);
+        self.driver.commit(&mut host).map_err(words)?;
+        self.driver.settle(&mut host).map_err(words)?;
+        let settled = self.node.origins.iter().filter(|(_, (done, _))| *done == Acknowledged::Settled);
+        for (HtlcKey { htlc, .. }, _) in settled {
+            self.settled.entry(*htlc).or_insert(heard.height.get());
+        }
+        Ok(())
+    }
+
+    /// The HTLCs that a waiting transaction of ours claims, each with its part of the fee.
+    fn claimed(&self) -> Result<BTreeMap<HtlcRef, u64>, String> {
+        let commitment = self.fixture.commitment(self.contest.owner, 1).map_err(words)?;
+        let mut by_tx: BTreeMap<Txid, Vec<HtlcRef>> = BTreeMap::new();
+        for (position, htlc) in commitment.htlcs.iter().enumerate() {
+            let (outpoint, _, _) = commitment.htlc_output(position).map_err(words)?;
+            let txid = self.chain.mempool_spender(&outpoint).map(Transaction::compute_txid);
+            if let Some(txid) = txid.filter(|txid| !self.own.contains(txid)) {
+                by_tx.entry(txid).or_default().push(htlc.key);
+            }
+        }
+        let shares = by_tx.into_iter().flat_map(|(txid, htlcs)| {
+            let count = u64::try_from(htlcs.len()).unwrap_or(1);
+            let share = self.chain.fee_of(&txid).unwrap_or(0).checked_div(count).unwrap_or(0);
+            htlcs.into_iter().map(move |htlc| (htlc, share))
+        });
+        Ok(shares.collect())
+    }
+
+    fn opponent(&mut self) -> Result<(), String> {
+        let before = self.claimed()?;
+        let acts = self.adversary.act(&self.fixture, &mut self.chain).map_err(words)?;
+        let txs: Vec<Transaction> = acts.into_iter().filter_map(|act| act.tx).collect();
+        let txids: Vec<Txid> = txs.iter().map(Transaction::compute_txid).collect();
+        self.own.extend(&txids);
+        let after = self.claimed()?;
+        let victims = before.into_iter().filter(|(htlc, _)| !after.contains_key(htlc)).collect();
+        self.moves.push(Move { tip: self.chain.tip().0, txids, victims });
+        if self.contest.sees_mempool && !txs.is_empty() {
+            self.driver.tell_all(txs.into_iter().map(|tx| Event::MempoolSeen { tx }));
+            self.settle()?;
+        }
+        Ok(())
+    }
+
+    /// What the opponent paid to keep each HTLC from us while that was of use.
+    fn spent_on(&self) -> BTreeMap<HtlcRef, u64> {
+        let mut spent_on: BTreeMap<HtlcRef, u64> = BTreeMap::new();
+        for Move { tip, txids, victims } in &self.moves {
+            let stands = txids.iter().filter(|txid| self.chain.confirmed(txid).is_some());
+            let fee_sat: u64 = stands.filter_map(|txid| self.chain.fee_of(txid)).sum();
+            let offered_sat: u64 = victims.iter().map(|(_, offered)| offered).sum();
+            // A claim that is kept out of the last block before its origin is gone is one that is lost.
+            let is_of_use = |(htlc, _): &&(HtlcRef, u64)| tip + 1 < upstream_expiry(htlc.id, self.contest.htlcs);
+            for (htlc, offered) in victims.iter().filter(is_of_use) {
+                let share = (fee_sat * offered).checked_div(offered_sat).unwrap_or(0);
+                *spent_on.entry(*htlc).or_default() += share;
+            }
+        }
+        spent_on
+    }
+
+    fn end(mut self) -> Result<Ended, String> {
+        self.adversary.settle(&self.chain);
+        let spent_on = self.spent_on();
+        let commitment = self.fixture.commitment(self.contest.owner, 1).map_err(words)?;
+        let mut fates = Vec::new();
+        let mut ours: BTreeMap<Txid, u64> = BTreeMap::new();
+        for (position, htlc) in commitment.htlcs.iter().enumerate() {
+            let (outpoint, _, _) = commitment.htlc_output(position).map_err(words)?;
+            let spend = self.chain.spender_of(&outpoint);
+            let is_ours = spend.filter(|(_, txid, _)| !self.own.contains(txid));
+            ours.extend(is_ours.map(|(_, txid, _)| (txid, self.chain.fee_of(&txid).unwrap_or(0))));
+            fates.push(Fate {
+                upstream_expiry: upstream_expiry(htlc.key.id, self.contest.htlcs),
+                claimed: is_ours.map(|(height, _, _)| height),
+                settled: self.settled.get(&htlc.key).copied(),
+                spent_on_it_sat: spent_on.get(&htlc.key).copied().unwrap_or(0),
+            });
+        }
+        Ok(Ended {
+            blocks: self.chain.tip().0 - START,
+            acts: self.adversary.counts().clone(),
+            spend_sat: self.adversary.spend_sat(),
+            fees_sat: ours.values().sum(),
+            fates,
+            is_resolved: !self.is_watched(),
+        })
+    }
+}
+
+/// The contests that are shown: both commitments, both tactics, with and without a view of the mempool, ample and few coins.
+pub fn all() -> Vec<(&'static str, Contest)> {
+    let base = Contest {
+        owner: Side::Local,
+        tactic: Tactic::Stall,
+        sees_mempool: true,
+        coins: (80, 400_000),
+        htlcs: 40,
+        amount_sat: 100_000,
+    };
+    let mut all = Vec::new();
+    for owner in [Side::Local, Side::Remote] {
+        for tactic in [Tactic::Stall, Tactic::Cycle] {
+            for sees_mempool in [true, false] {
+                all.push(("ample", Contest { owner, tactic, sees_mempool, ..base }));
+            }
+        }
+    }
+    for tactic in [Tactic::Stall, Tactic::Cycle] {
+        all.push(("poor", Contest { tactic, sees_mempool: false, coins: (2, 60_000), ..base }));
+    }
+    all
+}

@@ -1,0 +1,45 @@
+//! What a run's journal says, read from its frames alone.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
+
+use arb_core::{Conclusion, Frame};
+use arb_log::Journal;
+use arb_log::memory::Memory;
+use bitcoin::OutPoint;
+
+/// All frames of a journal.
+pub(super) fn frames(memory: &Memory) -> Vec<Frame> {
+    let mut frames = Vec::new();
+    if let Ok(journal) = Journal::open(memory.fork()) {
+        let _end: Option<Option<()>> = journal
+            .frames(1..u64::MAX, |frame| {
+                frames.push(frame);
+                ControlFlow::Continue(())
+            })
+            .ok();
+    }
+    frames
+}
+
+/// Outputs of which the court wrote down why nothing is done for them: they cost more than they are worth, or their coins
+/// were bad and others are asked for in the next block.
+pub(super) fn excused(frames: &[Frame]) -> BTreeSet<OutPoint> {
+    let (mut uneconomic, mut rests) = (BTreeSet::new(), BTreeSet::new());
+    let mut groups = BTreeMap::new();
+    for entry in frames.iter().flat_map(|frame| &frame.entries) {
+        if entry.heard.is_block() {
+            rests.clear();
+        }
+        for record in &entry.concluded {
+            if let Conclusion::Uneconomic { outpoint } = &record.what {
+                uneconomic.insert(*outpoint);
+            } else if let Conclusion::SweepPlanned(sweep) = &record.what {
+                groups.insert((record.channel, sweep.plan.group), &sweep.plan.members);
+            } else if let Conclusion::SweepDropped { group, rests: true } = &record.what {
+                rests.extend(groups.get(&(record.channel, *group)).into_iter().copied().flatten());
+            }
+        }
+    }
+    uneconomic.into_iter().chain(rests).collect()
+}

@@ -1,0 +1,257 @@
+//! I8 over a journal: what is wanted for an output never falls, no budget is exceeded, and a block before its deadline all
+//! that an HTLC's claim may cost is on offer.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use arb_core::bolt3::OutputKind;
+use arb_core::sweep::{Limit, Plan};
+use arb_core::{ChannelIndex, Conclusion, Event, Frame, Policy, Side, Sweep};
+use bitcoin::{OutPoint, Transaction, Txid};
+
+use super::Violation;
+use super::lane::Lane;
+use crate::fixture::{Commitment, FixtureError};
+
+type Verdict = Result<(), Violation>;
+
+fn violated(what: impl Into<String>) -> Verdict {
+    Err(Violation::new("I8", what))
+}
+
+/// What is at stake in a channel, told from its true contents.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Estate {
+    /// The HTLC outputs of its commitments: the amount, and the height by which a claim should be confirmed, where that does
+    /// not depend on when the commitment confirmed.
+    pub(super) htlcs: BTreeMap<OutPoint, (u64, Option<u32>)>,
+    /// Outputs whose claim has the fee that the counterparty signed.
+    pub(super) signed: BTreeSet<OutPoint>,
+    /// The most that a commitment's child may cost.
+    pub(super) child_sat: u64,
+    /// The outputs of revoked commitments that confirmed at some time.
+    pub(super) penalties: BTreeMap<OutPoint, Punished>,
+    /// The delay of everything that is the cheat's.
+    pub(super) delay_blocks: u32,
+}
+
+/// An output of a revoked commitment.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Punished {
+    /// What it is worth.
+    pub(super) amount_sat: u64,
+    /// From which height on the cheat's HTLC transaction can spend it, if that is what it is.
+    pub(super) htlc: Option<u32>,
+}
+
+impl Estate {
+    /// If this is a revoked commitment of a channel, its outputs are at stake.
+    pub(super) fn may_be_revoked(&mut self, lane: &Lane, tx: &Transaction) -> Result<(), FixtureError> {
+        let funding = lane.fixture.setup().funding;
+        if tx.input.iter().all(|input| input.previous_output != funding) {
+            return Ok(());
+        }
+        let Some(commitment) = lane.fixture.recognise(tx)? else { return Ok(()) };
+        if commitment.owner != Side::Remote || commitment.number >= lane.remote {
+            return Ok(());
+        }
+        for (outpoint, position) in punished(&commitment) {
+            let output = usize::try_from(outpoint.vout).ok().and_then(|vout| commitment.built.tx.output.get(vout));
+            let Some(output) = output else { continue };
+            let htlc = position.and_then(|position| commitment.htlcs.get(position));
+            let htlc = htlc.map(|htlc| if htlc.key.is_offered() { 0 } else { htlc.cltv_expiry.get() });
+            self.penalties.insert(outpoint, Punished { amount_sat: output.value.to_sat(), htlc });
+        }
+        Ok(())
+    }
+}
+
+/// What a sweep claims, in satoshi: its outputs and its fee, without the wallet's coins.
+pub(super) fn claimed_sat(sweep: &Sweep) -> u64 {
+    let outputs: u64 = sweep.tx.output.iter().map(|output| output.value.to_sat()).sum();
+    (outputs + sweep.plan.fee_sat).saturating_sub(sweep.plan.purse.value_sat())
+}
+
+/// Whether a sweep is a commitment's child.
+pub(super) fn is_child(sweep: &Sweep) -> bool {
+    claimed_sat(sweep) == arb_core::bolt3::ANCHOR_SAT
+}
+
+/// What the journal has said of a channel so far.
+struct Ledger<'a> {
+    estate: &'a Estate,
+    policy: &'a Policy,
+    wanted: BTreeMap<OutPoint, u32>,
+    /// The last transaction that was planned for an output.
+    last: BTreeMap<OutPoint, &'a Sweep>,
+    /// Commitments that had a child: the half of an HTLC's budget may be gone.
+    children: BTreeSet<Txid>,
+    /// What the best chain has, by height. The sweeps of a commitment that left it are kept, and their prices: but there is
+    /// nothing to claim until it is back.
+    confirmed: Vec<(u32, Txid)>,
+    spent: Vec<(u32, OutPoint)>,
+    /// Penalties by what they spend: its value, and the height by which they should be confirmed.
+    penalties: BTreeMap<OutPoint, (u64, u32)>,
+    tip: u32,
+}
+
+/// I8: prices only rise, budgets hold, and one block before a deadline everything is on offer that budget, cap, BIP 125 and
+/// the wallet's coins allow.
+pub(super) fn invariant_i8_prices_rise_and_budgets_hold(
+    frames: &[Frame],
+    index: ChannelIndex,
+    estate: &Estate,
+    policy: &Policy,
+) -> Verdict {
+    let mut ledger = Ledger {
+        estate,
+        policy,
+        wanted: BTreeMap::new(),
+        last: BTreeMap::new(),
+        children: BTreeSet::new(),
+        confirmed: Vec::new(),
+        spent: Vec::new(),
+        penalties: BTreeMap::new(),
+        tip: 0,
+    };
+    for entry in frames.iter().flat_map(|frame| &frame.entries) {
+        if let Event::BlockConnected(block) = &entry.heard {
+            ledger.all_is_on_offer()?;
+            let tip = block.height.get();
+            ledger.tip = tip;
+            ledger.confirmed.extend(block.txs.iter().map(|tx| (tip, tx.compute_txid())));
+            let inputs = block.txs.iter().flat_map(|tx| &tx.input);
+            ledger.spent.extend(inputs.map(|input| (tip, input.previous_output)));
+            block.txs.iter().for_each(|tx| ledger.punish(tx));
+        } else if let Event::BlockDisconnected(block) = &entry.heard {
+            ledger.confirmed.retain(|(height, _)| *height < block.height.get());
+            ledger.spent.retain(|(height, _)| *height < block.height.get());
+            ledger.tip = block.height.get().saturating_sub(1);
+        }
+        for record in entry.concluded.iter().filter(|record| record.channel == index) {
+            if let Conclusion::SweepPlanned(sweep) = &record.what {
+                ledger.planned(sweep)?;
+            } else if let Conclusion::SweepDropped { group, .. } = &record.what {
+                ledger.last.retain(|_, sweep| sweep.plan.group != *group);
+            }
+        }
+    }
+    Ok(())
+}
+
+impl<'a> Ledger<'a> {
+    fn planned(&mut self, sweep: &'a Sweep) -> Verdict {
+        let Plan { members, wanted_sat_per_kw, feerate_sat_per_kw, fee_sat, .. } = &sweep.plan;
+        if feerate_sat_per_kw > wanted_sat_per_kw {
+            return violated(format!(
+                "{feerate_sat_per_kw} sat/kw offered, {wanted_sat_per_kw} wanted for {members:?}"
+            ));
+        }
+        for member in members {
+            let before = self.wanted.insert(*member, *wanted_sat_per_kw).unwrap_or(0);
+            if before > *wanted_sat_per_kw {
+                return violated(format!("{before} sat/kw was wanted for {member}, then {wanted_sat_per_kw}"));
+            }
+            self.last.insert(*member, sweep);
+        }
+        if members.iter().any(|member| self.estate.signed.contains(member)) {
+            return Ok(());
+        }
+        let penalties = members.iter().filter_map(|member| self.penalties.get(member));
+        let penalty_sat: u64 = penalties.map(|(amount_sat, deadline)| self.penalty_sat(*amount_sat, *deadline)).sum();
+        let budget_sat = if penalty_sat > 0 {
+            penalty_sat
+        } else if is_child(sweep) {
+            self.children.extend(members.iter().map(|member| member.txid));
+            self.estate.child_sat
+        } else {
+            claimed_sat(sweep) / u64::from(self.policy.budget_divisor)
+        };
+        if *fee_sat > budget_sat {
+            return violated(format!("{fee_sat} sat of fee for {members:?}; the budget is {budget_sat} sat"));
+        }
+        Ok(())
+    }
+
+    /// What may go to the fee of a penalty: half of it, and all of it once the end is near.
+    fn penalty_sat(&self, amount_sat: u64, deadline: u32) -> u64 {
+        let is_near = self.tip.saturating_add(self.policy.penalty_split.get()) >= deadline;
+        if is_near { amount_sat } else { amount_sat / u64::from(self.policy.budget_divisor) }
+    }
+
+    /// What a transaction of the best chain makes punishable: the outputs of a revoked commitment, and what an HTLC
+    /// transaction leaves of one of them, at the input's own index.
+    fn punish(&mut self, tx: &Transaction) {
+        let (txid, tip, delay) = (tx.compute_txid(), self.tip, self.estate.delay_blocks);
+        for (outpoint, punished) in self.estate.penalties.iter().filter(|(outpoint, _)| outpoint.txid == txid) {
+            let deadline = match punished.htlc {
+                Some(expiry) => expiry.max(tip).saturating_add(delay),
+                None => tip.saturating_add(delay).saturating_sub(1),
+            };
+            self.penalties.insert(*outpoint, (punished.amount_sat, deadline));
+        }
+        for (index, (input, output)) in (0..).zip(tx.input.iter().zip(&tx.output)) {
+            let is_htlc = self.estate.penalties.get(&input.previous_output).is_some_and(|spent| spent.htlc.is_some());
+            if is_htlc && input.witness.len() == 5 {
+                let deadline = tip.saturating_add(delay).saturating_sub(1);
+                self.penalties.insert(OutPoint::new(txid, index), (output.value.to_sat(), deadline));
+            }
+        }
+    }
+
+    /// The height by which a claim of this output should be confirmed.
+    fn deadline(&self, outpoint: &OutPoint) -> Option<u32> {
+        let penalty = self.penalties.get(outpoint).map(|(_, deadline)| *deadline);
+        penalty.or_else(|| self.estate.htlcs.get(outpoint).and_then(|(_, deadline)| *deadline))
+    }
+
+    /// Before the next block: whatever is due in it has all that it may cost on offer, or a record that says why not.
+    fn all_is_on_offer(&self) -> Verdict {
+        let tip = self.tip;
+        for (outpoint, sweep) in &self.last {
+            let Some(deadline) = self.deadline(outpoint) else { continue };
+            let is_there = self.confirmed.iter().any(|(_, txid)| *txid == outpoint.txid);
+            let is_spent = self.spent.iter().any(|(_, spent)| spent == outpoint);
+            let is_due = deadline <= tip.saturating_add(1);
+            if !is_due || !is_there || is_spent || self.estate.signed.contains(outpoint) {
+                continue;
+            }
+            let Plan { members, feerate_sat_per_kw, fee_sat, limit, .. } = &sweep.plan;
+            let excused = *limit == Some(Limit::Coins) || (members.len() > 1 && limit.is_some());
+            let capped = *feerate_sat_per_kw >= self.policy.max_feerate_sat_per_kw;
+            let least = members.iter().filter_map(|member| self.least_budget_sat(member)).min().unwrap_or(0);
+            // A replacement has to pay for itself: less than that is not on offer (BIP 125). And while the wallet has not said
+            // where change goes, the widest output is assumed: up to a sixteenth of the budget buys nothing.
+            let weight = fee_sat.saturating_mul(1000) / u64::from(*feerate_sat_per_kw).max(1);
+            let step = (weight + 4) * u64::from(self.policy.incremental_sat_per_kw) / 1000 + least / 16;
+            if !excused && !capped && fee_sat + step < least {
+                return violated(format!(
+                    "{outpoint} is due at {deadline}; at {tip} {fee_sat} sat of {least} are on offer ({limit:?}, {members:?})"
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// What may go to an HTLC's claim at least: its part of the amount, less what its commitment's child may have had.
+    fn least_budget_sat(&self, outpoint: &OutPoint) -> Option<u64> {
+        if let Some((amount_sat, deadline)) = self.penalties.get(outpoint) {
+            return Some(self.penalty_sat(*amount_sat, *deadline).min(amount_sat.saturating_sub(330)));
+        }
+        let (amount_sat, _) = self.estate.htlcs.get(outpoint)?;
+        let whole = amount_sat / u64::from(self.policy.budget_divisor);
+        let child =
+            if self.children.contains(&outpoint.txid) { whole / u64::from(self.policy.child_divisor) } else { 0 };
+        Some((whole - child).min(amount_sat.saturating_sub(330)))
+    }
+}
+
+/// The outputs of a commitment that are punished once it is revoked: each with its HTLC's position, if it is one.
+pub(super) fn punished(commitment: &Commitment) -> Vec<(OutPoint, Option<usize>)> {
+    let outputs = (0..).zip(&commitment.built.outputs);
+    let punished = outputs.filter_map(|(vout, kind)| match kind {
+        OutputKind::ToOwner => Some((commitment.outpoint(vout), None)),
+        OutputKind::Htlc(position) => Some((commitment.outpoint(vout), Some(*position))),
+        OutputKind::ToOther | OutputKind::OwnerAnchor | OutputKind::OtherAnchor => None,
+    });
+    punished.collect()
+}

@@ -1,0 +1,149 @@
+//! Revoked closes, judged from outside: what the cheat may have got, and what was seen of it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use arb_core::{CloseKind, HtlcRef};
+use bitcoin::{OutPoint, Transaction};
+
+use super::prices::{Estate, punished};
+use super::seeds::our_scripts;
+use super::world::World;
+use crate::balance_oracle::{Knowledge, Missed};
+use crate::fixture::Commitment;
+
+/// Blocks in which our transactions had a chance and in which a claim that waits should have confirmed.
+const CHANCES: usize = 2;
+
+impl World {
+    /// What the court may know of the commitment that confirmed.
+    pub(super) fn knowledge(&self, lane: usize, kind: CloseKind) -> Knowledge {
+        match kind {
+            CloseKind::Unknown => Knowledge::Nothing,
+            CloseKind::Revoked if self.is_untold(lane) => Knowledge::RevokedUntold,
+            CloseKind::Revoked => Knowledge::Revoked,
+            CloseKind::Local | CloseKind::Remote | CloseKind::RemotePending | CloseKind::Mutual => Knowledge::Live,
+        }
+    }
+
+    /// Whether the commitment that confirmed is older than the channel's place in the court, and the node has no record of it.
+    pub(super) fn is_untold(&self, lane: usize) -> bool {
+        let at = &self.lanes[lane];
+        let number = self.revoked(lane).map(|(_, commitment)| commitment.number);
+        number.is_some_and(|number| {
+            number < at.plan.adopted.1 && !self.node.past.contains_key(&(at.fixture.id(), number))
+        })
+    }
+
+    /// What the cheat has of all that we missed: what it should not have, and what it could have because its miner kept us
+    /// out, or because it revoked too late.
+    pub(super) fn split_missed(&self, lane: usize, missed: &[Missed]) -> (u64, u64) {
+        let sum = |promised: bool| {
+            let of = missed.iter().filter(|missed| self.is_promised(lane, missed) == promised);
+            of.map(|missed| missed.value_sat).sum()
+        };
+        (sum(true), sum(false))
+    }
+
+    /// Whether an output is not small, and our claim had its chances while the cheat had to wait (I14).
+    fn is_promised(&self, lane: usize, missed: &Missed) -> bool {
+        let at = &self.lanes[lane];
+        let end = missed.since + u32::from(at.plan.delays.1);
+        let first = missed.since.max(at.confessed.unwrap_or(0)) + 1;
+        let chances = self.fair.range(first..end.max(first)).count();
+        let last = self.fair.range(end.saturating_sub(2).max(first)..end.max(first)).count();
+        // Where prices vary, only what is offered at the end of a curve has to be enough.
+        let in_time = chances >= CHANCES && (self.weather.is_flat() || last >= CHANCES);
+        missed.value_sat > self.weather.small_sat() && in_time
+    }
+
+    /// The HTLCs of a revoked commitment that the cheat has taken, each with its transaction and the input.
+    fn taken(&self, commitment: &Commitment) -> Vec<(usize, &Transaction, usize)> {
+        let htlcs = punished(commitment).into_iter().filter_map(|(outpoint, position)| Some((outpoint, position?)));
+        let taken = htlcs.filter_map(|(outpoint, position)| {
+            let (_, txid, input) = self.chain.spender_of(&outpoint)?;
+            let (_, tx) = self.chain.confirmed(&txid)?;
+            (tx.input[input].witness.len() == 5).then_some((position, tx, input))
+        });
+        taken.collect()
+    }
+
+    /// Whether the cheat has an HTLC that we sent for good: it took it with the preimage, and then what that left.
+    pub(super) fn got_away(&self, lane: usize, htlc: HtlcRef) -> bool {
+        let Some((_, commitment)) = self.revoked(lane) else { return false };
+        let taken = self.taken(&commitment);
+        let of = taken.into_iter().filter(|(position, ..)| commitment.htlcs[*position].key == htlc);
+        of.into_iter().any(|(_, tx, input)| {
+            let shown = tx.input[input].witness.iter().any(|item| item.len() == 32);
+            shown && self.paired(lane, tx, input).is_some_and(|by| !pays_us(by))
+        })
+    }
+
+    /// Who spent what an HTLC transaction left of one of its inputs.
+    fn paired(&self, lane: usize, tx: &Transaction, input: usize) -> Option<&Transaction> {
+        let below = OutPoint::new(tx.compute_txid(), u32::try_from(input).ok()?);
+        let (height, txid, _) = self.chain.spender_of(&below)?;
+        // The court is done with it afterwards.
+        self.lanes[lane].weighed.as_ref().filter(|weighed| height <= weighed.height)?;
+        self.chain.confirmed(&txid).map(|(_, tx)| tx)
+    }
+
+    /// What was seen of a revoked close.
+    pub(super) fn count_revoked(&mut self, lane: usize) {
+        let Some((_, commitment)) = self.revoked(lane) else { return };
+        let (at, mut seen) = (&self.lanes[lane], BTreeMap::new());
+        let mut count = |name: &'static str, more: usize| *seen.entry(name).or_insert(0) += more;
+        count("revoked/idle", usize::from(at.plan.dead));
+        count("revoked/own_number", usize::from(commitment.number == at.local));
+        let is_old = commitment.number < at.plan.adopted.1;
+        count("revoked/no_state", usize::from(is_old && self.is_untold(lane)));
+        count("revoked/told_by_node", usize::from(is_old && !self.is_untold(lane)));
+        let kept: BTreeSet<HtlcRef> = at.on_unrevoked().iter().map(|htlc| htlc.key).collect();
+        let taken = self.taken(&commitment);
+        for (outpoint, position) in punished(&commitment) {
+            let spender = self.chain.spender_of(&outpoint).and_then(|(_, txid, _)| self.chain.confirmed(&txid));
+            let ours = spender.is_some_and(|(_, tx)| pays_us(tx));
+            let is_second = position.is_some_and(|position| taken.iter().any(|(taken, ..)| *taken == position));
+            count("revoked/taken", usize::from(ours));
+            count("revoked/got_away", usize::from(spender.is_some() && !ours && !is_second));
+            let forgotten = position.is_some_and(|position| !kept.contains(&commitment.htlcs[position].key));
+            count("revoked/forgotten_htlc", usize::from(forgotten));
+        }
+        for (_, tx, input) in &taken {
+            let shown = tx.input[*input].witness.iter().any(|item| item.len() == 32);
+            count("revoked/second_level", 1);
+            count(if shown { "revoked/second_level_success" } else { "revoked/second_level_timeout" }, 1);
+            let others = tx.input.iter().filter(|input| input.witness.len() == 5).count();
+            let here = taken.iter().filter(|(_, other, _)| other.compute_txid() == tx.compute_txid()).count();
+            count("revoked/aggregated", usize::from(others > 1));
+            count("revoked/two_channels", usize::from(others > here));
+            match self.paired(lane, tx, *input) {
+                Some(by) if pays_us(by) => count("revoked/taken_from_second_level", 1),
+                Some(_) => count("revoked/got_away", 1),
+                None => {}
+            }
+        }
+        for (name, more) in seen {
+            self.counts.many(name, u64::try_from(more).unwrap_or(0));
+        }
+    }
+
+    /// Counts the penalties among what a transaction claims.
+    pub(super) fn count_penalties(&mut self, members: &[OutPoint], estate: &Estate) {
+        for member in members {
+            let parent = self.chain.confirmed(&member.txid).map(|(_, tx)| tx);
+            let input = parent.and_then(|tx| tx.input.get(usize::try_from(member.vout).ok()?));
+            let below = input.is_some_and(|input| estate.penalties.contains_key(&input.previous_output));
+            match estate.penalties.get(member) {
+                Some(penalty) if penalty.htlc.is_some() => self.counts.one("class/penalty_raced"),
+                Some(_) => self.counts.one("class/penalty_safe"),
+                None if below => self.counts.one("class/penalty_safe"),
+                None => {}
+            }
+        }
+    }
+}
+
+fn pays_us(tx: &Transaction) -> bool {
+    let ours = our_scripts();
+    tx.output.iter().any(|output| ours.contains(&output.script_pubkey))
+}

@@ -1,0 +1,69 @@
+//! What follows from a seed before a run begins: keys, channels, wallets; and how a run's trace names an event.
+
+use std::collections::BTreeSet;
+use std::sync::LazyLock;
+
+use arb_core::{ChannelId, Event, Height};
+use arb_harness::keys::ChannelKeys;
+use arb_harness::keys::WalletKeys;
+use bitcoin::hashes::{Hash, HashEngine, sha256};
+use bitcoin::{OutPoint, ScriptBuf, Txid};
+
+use super::plan::LanePlan;
+use super::world::START;
+use crate::fixture::ChannelSetup;
+use crate::peer::{Peer, PeerPlan};
+use crate::wallet::SmallWallet;
+
+/// Making 256 keys costs more than a run: every run has the same wallets.
+pub(super) static OUR_KEYS: LazyLock<WalletKeys> = LazyLock::new(|| WalletKeys::from_seed(&[0x71; 32]));
+pub(super) static PEERS: LazyLock<[Peer; 2]> =
+    LazyLock::new(|| [[0x72; 32], [0x73; 32]].map(|seed| Peer::new(PeerPlan::default(), &seed)));
+
+/// Bytes that follow from a seed and a name.
+pub(super) fn bytes_of(seed: u64, name: &str, number: u64) -> [u8; 32] {
+    let mut engine = sha256::Hash::engine();
+    engine.input(&seed.to_le_bytes());
+    engine.input(name.as_bytes());
+    engine.input(&number.to_le_bytes());
+    sha256::Hash::from_engine(engine).to_byte_array()
+}
+
+/// A channel of a run, agreed on.
+pub(super) fn setup(seed: u64, number: u64, plan: &LanePlan) -> ChannelSetup {
+    let name = |what: &str| bytes_of(seed, what, number);
+    let funding = Txid::from_byte_array(name("funding"));
+    ChannelSetup {
+        id: ChannelId(name("channel")),
+        channel_type: plan.channel_type,
+        local: ChannelKeys::from_seed(&name("local"), "local"),
+        remote: ChannelKeys::from_seed(&name("remote"), "remote"),
+        funding: OutPoint::new(funding, 0),
+        funding_value_sat: plan.capacity_sat,
+        local_delay_blocks: plan.delays.0,
+        remote_delay_blocks: plan.delays.1,
+        dust_limit_sat: plan.dust_limit_sat,
+        opener: plan.opener,
+        fallback_script: OUR_KEYS.script_for(b"fallback"),
+        watch_from: Height::new(START),
+        funding_confirmed: Some(Height::new(START)),
+    }
+}
+
+/// Every script of our wallet.
+pub(super) fn our_scripts() -> BTreeSet<ScriptBuf> {
+    SmallWallet::new(OUR_KEYS.clone()).scripts()
+}
+
+/// A script of our wallet.
+pub(super) fn our_script() -> ScriptBuf {
+    OUR_KEYS.script_for(b"mutual close")
+}
+
+/// An event's name, and what tells it from its like.
+pub(super) fn short(event: &Event) -> String {
+    let mut text = format!("{event:?}");
+    let end = text.char_indices().map(|(index, _)| index).nth(160).unwrap_or(text.len());
+    text.truncate(end);
+    text
+}

@@ -1,0 +1,218 @@
+//! A small wallet, which finds its coins on the embedded chain.
+//!
+//! [`SmallWallet`] holds P2WPKH coins under a fixed [`POOL`](arb_harness::keys::POOL) of keys derived from a seed. Which key
+//! answers a request is a hash of the request's id, so nothing has to be saved: after a restart the same request has the same
+//! answer, and all scripts that were ever given away are known again. The price is that two requests may share a script,
+//! which costs privacy and nothing else. Reservations live in memory only: a restart forgets them, and the court's
+//! standing orders to hold coins bring them back.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use arb_core::{ActionId, FeeInput};
+use arb_harness::keys::WalletKeys;
+use arb_harness::wallet::{Missing, Offer, P2WPKH_INPUT_WEIGHT, Wallet};
+use bitcoin::{OutPoint, ScriptBuf, TxOut};
+
+use crate::chain::{Block, Chain};
+
+/// The most coins that one request gets: more would weigh more than they bring.
+const MAX_COINS: usize = 20;
+
+/// A deterministic wallet that knows its coins from the chain.
+#[derive(Clone, Debug)]
+pub struct SmallWallet {
+    keys: WalletKeys,
+    coins: BTreeMap<OutPoint, TxOut>,
+    /// Coins that a connected block spent: a disconnected block brings them back.
+    spent: BTreeMap<OutPoint, TxOut>,
+    reserved: BTreeMap<OutPoint, OutPoint>,
+    /// Reserved coins that the court said it uses.
+    held: BTreeSet<OutPoint>,
+    offered: BTreeMap<ActionId, Vec<OutPoint>>,
+}
+
+impl SmallWallet {
+    /// The wallet of this seed, without coins.
+    pub fn from_seed(seed: &[u8; 32]) -> Self {
+        Self::new(WalletKeys::from_seed(seed))
+    }
+
+    /// The wallet of these keys, without coins.
+    pub fn new(keys: WalletKeys) -> Self {
+        Self {
+            keys,
+            coins: BTreeMap::new(),
+            spent: BTreeMap::new(),
+            reserved: BTreeMap::new(),
+            held: BTreeSet::new(),
+            offered: BTreeMap::new(),
+        }
+    }
+
+    /// Its keys, for a signer.
+    pub fn keys(&self) -> &WalletKeys {
+        &self.keys
+    }
+
+    /// A script to send the first coins to.
+    pub fn deposit_script(&self) -> ScriptBuf {
+        self.keys.script_for(b"deposit")
+    }
+
+    /// Confirmed coins and their outputs.
+    pub fn coins(&self) -> &BTreeMap<OutPoint, TxOut> {
+        &self.coins
+    }
+
+    /// Which claim has reserved a coin.
+    pub fn owner_of(&self, coin: &OutPoint) -> Option<OutPoint> {
+        self.reserved.get(coin).copied()
+    }
+
+    /// What all confirmed coins are worth, reserved ones included.
+    pub fn value_sat(&self) -> u64 {
+        self.coins.values().fold(0, |sum, coin| sum.saturating_add(coin.value.to_sat()))
+    }
+
+    /// Reads the unspent coins from the chain, without those that a reorg could bring back.
+    pub(crate) fn refresh(&mut self, chain: &Chain) {
+        let ours = chain.utxos().iter().filter(|(_, coin)| self.is_ours(&coin.txout));
+        self.coins = ours.map(|(outpoint, coin)| (*outpoint, coin.txout.clone())).collect();
+    }
+
+    /// Frees the coins of owners that `keep` does not know any more.
+    pub(crate) fn keep_owners(&mut self, keep: impl Fn(&OutPoint) -> bool) {
+        self.reserved.retain(|_, owner| keep(owner));
+        self.held.retain(|coin| self.reserved.contains_key(coin));
+    }
+
+    /// A block joined the best chain.
+    pub fn connect(&mut self, block: &Block) {
+        for tx in &block.txs {
+            for input in &tx.input {
+                let taken = self.coins.remove(&input.previous_output);
+                self.spent.extend(taken.map(|coin| (input.previous_output, coin)));
+            }
+            let txid = tx.compute_txid();
+            for (vout, txout) in (0_u32..).zip(&tx.output) {
+                if self.is_ours(txout) {
+                    self.coins.insert(OutPoint::new(txid, vout), txout.clone());
+                }
+            }
+        }
+    }
+
+    /// The tip left the best chain.
+    pub fn disconnect(&mut self, block: &Block) {
+        // Backwards: a coin that was made and spent in this block must not come back.
+        for tx in block.txs.iter().rev() {
+            let txid = tx.compute_txid();
+            for (vout, _) in (0_u32..).zip(&tx.output) {
+                self.coins.remove(&OutPoint::new(txid, vout));
+            }
+            for input in &tx.input {
+                let back = self.spent.remove(&input.previous_output);
+                self.coins.extend(back.map(|coin| (input.previous_output, coin)));
+            }
+        }
+    }
+
+    /// Forgets all coins and finds them again on the chain. Reservations stay.
+    pub fn rescan(&mut self, chain: &Chain) {
+        self.refresh(chain);
+        let below = (0..=chain.tip().0).rev().map_while(|height| chain.block_at(height));
+        let inputs = below.flat_map(|block| &block.txs).flat_map(|tx| &tx.input);
+        let spent = inputs.filter_map(|input| {
+            let (_, parent) = chain.confirmed(&input.previous_output.txid)?;
+            let txout = parent.output.get(usize::try_from(input.previous_output.vout).ok()?)?;
+            self.is_ours(txout).then(|| (input.previous_output, txout.clone()))
+        });
+        self.spent = spent.collect();
+    }
+
+    /// Every script that is ours.
+    pub fn scripts(&self) -> BTreeSet<ScriptBuf> {
+        self.keys.scripts().iter().cloned().collect()
+    }
+
+    fn is_ours(&self, txout: &TxOut) -> bool {
+        self.keys.secret_of(&txout.script_pubkey).is_some()
+    }
+
+    /// The coins that fit best: those that this request had; the smallest that is enough; or the fewest together.
+    fn choose(
+        &self,
+        request: &ActionId,
+        owner: &OutPoint,
+        amount_sat: u64,
+        own_fee_sat: u64,
+    ) -> Result<Vec<FeeInput>, Missing> {
+        let net = |txout: &TxOut| txout.value.to_sat().saturating_sub(own_fee_sat);
+        let free: Vec<(&OutPoint, &TxOut)> = self
+            .coins
+            .iter()
+            .filter(|(coin, _)| self.reserved.get(*coin).is_none_or(|by| by == owner && !self.held.contains(*coin)))
+            .collect();
+        let input = |(coin, txout): &(&OutPoint, &TxOut)| FeeInput {
+            outpoint: **coin,
+            value_sat: txout.value.to_sat(),
+            script: txout.script_pubkey.clone(),
+        };
+        let before = self.offered.get(request);
+        let again: Vec<_> = free.iter().filter(|(coin, _)| before.is_some_and(|had| had.contains(coin))).collect();
+        if !again.is_empty() && again.iter().map(|(_, txout)| net(txout)).sum::<u64>() >= amount_sat {
+            return Ok(again.into_iter().map(input).collect());
+        }
+        let rank = |(coin, txout): &&(&OutPoint, &TxOut)| (!self.reserved.contains_key(*coin), txout.value, **coin);
+        if let Some(one) = free.iter().filter(|(_, txout)| net(txout) >= amount_sat).min_by_key(rank) {
+            return Ok(vec![input(one)]);
+        }
+        let mut large = free.clone();
+        large.sort_by_key(|(coin, txout)| (std::cmp::Reverse(txout.value), **coin));
+        let (mut sum_sat, mut chosen) = (0_u64, Vec::new());
+        for coin in large.iter().filter(|(_, txout)| net(txout) > 0).take(MAX_COINS) {
+            chosen.push(input(coin));
+            sum_sat = sum_sat.saturating_add(net(coin.1));
+            if sum_sat >= amount_sat {
+                return Ok(chosen);
+            }
+        }
+        Err(Missing { missing_sat: amount_sat.saturating_sub(sum_sat) })
+    }
+}
+
+impl Wallet for SmallWallet {
+    fn fresh_script(&mut self, request: ActionId) -> ScriptBuf {
+        self.keys.script_for(&[b"fresh", request.0.as_slice()].concat())
+    }
+
+    fn offer(
+        &mut self,
+        request: ActionId,
+        owner: OutPoint,
+        amount_sat: u64,
+        feerate_sat_per_kw: u32,
+    ) -> Result<Offer, Missing> {
+        let own_fee = P2WPKH_INPUT_WEIGHT.saturating_mul(u64::from(feerate_sat_per_kw)).div_ceil(1000);
+        let inputs = self.choose(&request, &owner, amount_sat, own_fee)?;
+        self.reserved.extend(inputs.iter().map(|coin| (coin.outpoint, owner)));
+        self.offered.insert(request, inputs.iter().map(|coin| coin.outpoint).collect());
+        let change = self.keys.script_for(&[b"change", request.0.as_slice()].concat());
+        Ok(Offer { inputs, change })
+    }
+
+    fn hold(&mut self, owner: OutPoint, coins: &[OutPoint]) {
+        self.reserved.extend(coins.iter().map(|coin| (*coin, owner)));
+        self.held.extend(coins);
+    }
+
+    fn release(&mut self, owner: OutPoint, coins: &[OutPoint]) {
+        for coin in coins {
+            if self.reserved.get(coin) == Some(&owner) {
+                self.reserved.remove(coin);
+                self.held.remove(coin);
+                self.offered.retain(|_, offered| !offered.contains(coin));
+            }
+        }
+    }
+}

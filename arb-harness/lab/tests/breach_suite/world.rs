@@ -1,0 +1,371 @@
+//! One cell, played on the embedded chain: cheat, miner, and our side with driver, host, signer, wallet and journal.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
+use std::sync::LazyLock;
+
+use arb_core::bolt3::{OutputKind, PaymentHash, Preimage};
+use arb_core::{
+    Acknowledged, Blocks, ChainArbitrator, Event, Frame, Freshness, Genesis, Height, HtlcKey, Policy, Side, Started,
+};
+use arb_harness::driver::Driver;
+use arb_harness::host::Host;
+use arb_harness::keys::WalletKeys;
+use arb_harness::node::Node;
+use arb_harness::signer::{KeySigner, Signer};
+use arb_harness::source;
+use arb_lab::chain::flat_fees;
+use arb_lab::chain::{Block, Chain, ChainConfig};
+use arb_lab::fixture::ChannelFixture;
+use arb_lab::notebook::Notebook;
+use arb_lab::peer::{Claimant, Peer, PeerPlan, Rates, Withheld};
+use arb_lab::process::{Process, Surroundings, tip};
+use arb_lab::wallet::SmallWallet;
+use arb_log::memory::{Memory, MemoryError};
+use arb_log::{Journal, JournalError};
+use bitcoin::{ScriptBuf, Transaction};
+
+use crate::cell::{Cell, Cheat, KNOWN, REVOKED, START, cheats_secrets, secret, updates};
+
+/// The cheat's coins.
+pub const CHEATS_SAT: u64 = 8 * 20_000;
+/// Where a cell must have ended.
+const END: u32 = START + 100;
+const FEERATE_SAT_PER_KW: u32 = 250;
+
+/// Deriving a wallet's pool costs more than a cell.
+static KEYS: LazyLock<WalletKeys> = LazyLock::new(|| WalletKeys::from_seed(&[0x72; 32]));
+static PEER: LazyLock<Peer> = LazyLock::new(|| Peer::new(PeerPlan::default(), &[0x73; 32]));
+
+/// One turn of the world: mostly a block.
+#[derive(Clone, Copy, Debug)]
+enum Turn {
+    /// A block with the revoked commitments.
+    Commitments,
+    /// A block with the revoked commitment and all that the cheat can take of it.
+    CommitmentsAndClaims,
+    /// A block of the cheat's: all that it wants, and nothing of ours.
+    Cheats,
+    /// The same after a reorg: it wants others first.
+    CheatsAgain,
+    /// A block of whatever is in the mempool, the cheat's transactions behind ours.
+    Fair,
+    /// A block of ours only.
+    Ours,
+    /// A block of nothing.
+    Empty,
+    /// So many blocks leave, and what they held is forgotten.
+    Gone(u32),
+}
+
+impl Cell {
+    /// The turns from the close on; fair ones follow.
+    fn turns(self) -> Vec<Turn> {
+        let mut turns = match self.cheat {
+            Cheat::SameBlock => vec![Turn::CommitmentsAndClaims],
+            // In the block that buries its commitment, just before its HTLCs' origins would fail.
+            Cheat::SuccessFirst => vec![Turn::Commitments, Turn::Empty, Turn::Cheats],
+            Cheat::Idle | Cheat::TimeoutFirst | Cheat::Aggregated | Cheat::TwoChannels => {
+                vec![Turn::Commitments, Turn::Cheats]
+            }
+        };
+        if self.reorg {
+            // The cheat first, then we first, then the cheat again, a block later.
+            turns.extend([Turn::Fair, Turn::Fair]);
+            let blocks = u32::try_from(turns.len()).unwrap();
+            if self.cheat == Cheat::SameBlock {
+                // What shared the close's block leaves with it.
+                turns.extend([Turn::Gone(blocks), Turn::Commitments]);
+            } else {
+                turns.push(Turn::Gone(blocks - 1));
+            }
+            turns.extend([Turn::Ours, Turn::Ours, Turn::Gone(2), Turn::Empty, Turn::CheatsAgain]);
+        }
+        turns
+    }
+}
+
+/// A cell that came to its end.
+pub struct Played {
+    pub fixtures: Vec<ChannelFixture>,
+    pub chain: Chain,
+    pub node: Notebook,
+    pub frames: Vec<Frame>,
+    pub court: ChainArbitrator,
+    /// Every script of our wallet.
+    pub ours: BTreeSet<ScriptBuf>,
+    /// Every script of the cheat's.
+    pub cheats: BTreeSet<ScriptBuf>,
+    /// The hashes of which the cheat showed the preimages on chain, at any time.
+    pub shown: BTreeSet<PaymentHash>,
+    /// Frames appended, and restarts, by a process that dies.
+    pub lives: (u64, u64),
+}
+
+struct World {
+    cell: Cell,
+    chain: Chain,
+    fixtures: Vec<ChannelFixture>,
+    node: Notebook,
+    peer: Peer,
+    memory: Memory,
+    /// The hashes of which a preimage is known, and of which the cheat showed it.
+    known: BTreeSet<PaymentHash>,
+    shown: BTreeSet<PaymentHash>,
+}
+
+impl Surroundings for World {
+    type Storage = Memory;
+
+    fn storage(&mut self) -> Result<Memory, JournalError<MemoryError>> {
+        Ok(self.memory.clone())
+    }
+
+    fn parts(&mut self) -> (&mut Chain, Box<dyn Signer>, SmallWallet, &mut dyn Node) {
+        let signer = signer(&self.fixtures);
+        (&mut self.chain, Box::new(signer), SmallWallet::new(KEYS.clone()), &mut self.node)
+    }
+
+    fn chain(&self) -> &Chain {
+        &self.chain
+    }
+}
+
+fn signer(fixtures: &[ChannelFixture]) -> KeySigner {
+    let mut signer = KeySigner::new(KEYS.clone());
+    for fixture in fixtures {
+        let setup = fixture.setup();
+        signer.add_channel(setup.id, setup.funding, setup.local.clone());
+    }
+    signer
+}
+
+/// Our side: lives on, or dies after every append.
+enum Us {
+    Lives { driver: Box<Driver<Memory>>, signer: KeySigner, wallet: SmallWallet },
+    Dies(Box<Process>),
+}
+
+/// Plays a cell until its channels are resolved and gone.
+pub fn play(cell: Cell, dies: bool) -> Played {
+    let mut world = World::new(cell);
+    let mut us = world.wake(dies);
+    let mut inbox = world.news();
+    let mut court = us.turn(&mut world, core::mem::take(&mut inbox));
+    for _ in 0..3 {
+        world.mined(Turn::Empty);
+        court = us.turn(&mut world, Vec::new());
+    }
+    let mut turns = cell.turns().into_iter();
+    let open =
+        |court: &ChainArbitrator, world: &World| world.fixtures.iter().any(|own| court.index_of(&own.id()).is_some());
+    while open(&court, &world) {
+        assert!(world.chain.tip().0 < END, "not resolved: {:?}", world.node.reports);
+        world.mined(turns.next().unwrap_or(Turn::Fair));
+        court = us.turn(&mut world, Vec::new());
+    }
+    let mut frames = Vec::new();
+    let read = Journal::open(world.memory.clone()).unwrap().frames(1..u64::MAX, |frame| {
+        frames.push(frame);
+        ControlFlow::<()>::Continue(())
+    });
+    read.unwrap();
+    let mut ours = SmallWallet::new(KEYS.clone()).scripts();
+    ours.extend(world.fixtures.iter().map(|fixture| fixture.setup().fallback_script.clone()));
+    let lives = if let Us::Dies(process) = &us { (process.appends, process.restarts) } else { (0, 0) };
+    let World { chain, fixtures, node, peer, shown, .. } = world;
+    Played { fixtures, chain, node, frames, court, ours, cheats: peer.wallet().scripts(), shown, lives }
+}
+
+impl World {
+    fn new(cell: Cell) -> Self {
+        let mut chain = Chain::new(ChainConfig { start_height: START, ..ChainConfig::default() });
+        let fixtures = cell.fixtures().unwrap();
+        fixtures.iter().for_each(|fixture| fixture.plant(&mut chain).unwrap());
+        let mut peer = PEER.clone();
+        for _ in 0..8 {
+            chain.mint(peer.wallet().deposit_script(), CHEATS_SAT / 8);
+        }
+        *peer.plan_mut() = PeerPlan {
+            preimages: cheats_secrets().map(|preimage| (preimage, 0)).collect::<BTreeMap<_, _>>(),
+            claims: cell.cheat != Cheat::Idle,
+            sweeps: cell.cheat != Cheat::Idle,
+            order: cell.order(false),
+            together: matches!(cell.cheat, Cheat::Aggregated | Cheat::TwoChannels),
+            ..PeerPlan::default()
+        };
+        let known = (0..).zip(&fixtures).map(|(channel, _)| secret(channel, 4).hash()).collect();
+        let (node, memory) = (Notebook::default(), Memory::new());
+        Self { cell, chain, fixtures, node, peer, memory, known, shown: BTreeSet::new() }
+    }
+
+    fn wake(&mut self, dies: bool) -> Us {
+        let policy = Policy {
+            // Whatever expired waits for the cheat; and the end comes soon.
+            own_grace: Blocks::new(200),
+            forget_depth: Blocks::new(9),
+            alone: Blocks::new(2),
+            penalty_split: Blocks::new(3),
+            ..Policy::default()
+        };
+        let genesis =
+            Genesis { network: self.chain.config().network, journal: [0x74; 32], tip: tip(&self.chain), policy };
+        if dies {
+            return Us::Dies(Box::new(Process::new(genesis, true)));
+        }
+        let best_height = Height::new(self.chain.tip().0);
+        let started = Started { build: "breach suite".into(), freshness: Freshness::Trusted, best_height };
+        let driver = Box::new(Driver::start(self.memory.clone(), &genesis, started).unwrap());
+        Us::Lives { driver, signer: signer(&self.fixtures), wallet: SmallWallet::new(KEYS.clone()) }
+    }
+
+    /// What the node says before anything happens.
+    fn news(&self) -> Vec<Event> {
+        let mut events = vec![estimate()];
+        for channel in (0..).take(self.fixtures.len()) {
+            let mut fixture = self.cell.bare(channel);
+            events.extend(updates(&mut fixture, self.cell.states(channel)).unwrap());
+            let usable_for = vec![HtlcKey { channel: fixture.id(), htlc: KNOWN }];
+            events.push(Event::PreimageLearned { preimage: secret(channel, 4), usable_for });
+        }
+        events
+    }
+
+    /// The world goes on by one turn.
+    fn mined(&mut self, turn: Turn) {
+        let fixtures: Vec<&ChannelFixture> = self.fixtures.iter().collect();
+        let block = match turn {
+            Turn::Commitments => self.chain.mine_own(commitments(&fixtures)).unwrap(),
+            Turn::CommitmentsAndClaims => {
+                let mut txs = commitments(&fixtures);
+                fixtures.iter().for_each(|fixture| txs.extend(claims(fixture)));
+                self.chain.mine_own(txs).unwrap()
+            }
+            Turn::Cheats | Turn::CheatsAgain => {
+                self.peer.plan_mut().order = self.cell.order(matches!(turn, Turn::CheatsAgain));
+                let template = self.peer.template(&fixtures, &self.chain, &Withheld::Everything).unwrap();
+                self.chain.mine_template(template).unwrap()
+            }
+            Turn::Fair => {
+                for tx in self.peer.act_on(&fixtures, &self.chain).unwrap() {
+                    // What lost a race, or is worth less than ours.
+                    let _not_now = self.chain.submit(tx).err();
+                }
+                self.chain.mine()
+            }
+            Turn::Ours => {
+                let block = self.chain.mine();
+                assert!(fixtures.iter().all(|fixture| is_taken(fixture, &self.chain)), "the race is ours this time");
+                block
+            }
+            Turn::Empty => self.chain.mine_txs(Vec::new()).unwrap(),
+            Turn::Gone(blocks) => {
+                self.chain.reorg_drop(blocks);
+                self.chain.clear_mempool();
+                return;
+            }
+        };
+        self.learn(&block);
+    }
+
+    /// Whatever a block shows is known from then on, also if it leaves.
+    fn learn(&mut self, block: &Block) {
+        let items = block.txs.iter().flat_map(|tx| &tx.input).flat_map(|input| &input.witness);
+        let preimages = items.filter_map(|item| <[u8; 32]>::try_from(item).ok());
+        self.shown.extend(preimages.map(|preimage| Preimage(preimage).hash()));
+        self.known.extend(&self.shown);
+    }
+
+    /// Whoever got an outcome in this turn was settled if its preimage was known when the turn began, and else failed.
+    fn judge_origins(&self, before: &BTreeMap<HtlcKey, (Acknowledged, Option<Preimage>)>) {
+        for (key, (done, _)) in self.node.origins.iter().filter(|(key, _)| !before.contains_key(key)) {
+            let known = self.known.contains(&hash_of(&self.fixtures, key));
+            let expected = if known { Acknowledged::Settled } else { Acknowledged::Failed };
+            assert_eq!(*done, expected, "{key:?}, preimage known: {known}");
+        }
+    }
+}
+
+/// The payment hash of an HTLC.
+pub fn hash_of(fixtures: &[ChannelFixture], key: &HtlcKey) -> PaymentHash {
+    let own = fixtures.iter().filter(|fixture| fixture.id() == key.channel);
+    let mut htlcs = own.flat_map(|fixture| fixture.states(Side::Remote).values()).flat_map(|state| &state.htlcs);
+    htlcs.find(|htlc| htlc.key == key.htlc).map(|htlc| htlc.payment_hash).unwrap()
+}
+
+impl Us {
+    /// Hears of the last block, and does what there is to do.
+    fn turn(&mut self, world: &mut World, inbox: Vec<Event>) -> ChainArbitrator {
+        let before = world.node.origins.clone();
+        let court = match self {
+            Self::Dies(process) => {
+                (process.first, process.inbox) = (vec![estimate()], inbox);
+                let rest = process.run(world).unwrap();
+                assert!(rest.refusals.is_empty(), "{:?}", rest.refusals);
+                rest.court
+            }
+            Self::Lives { driver, signer, wallet } => {
+                wallet.rescan(&world.chain);
+                let heard = driver.court().tip();
+                let mut host = Host::new(&mut world.chain, signer, wallet, &mut world.node, heard);
+                live(driver, &mut host, inbox);
+                assert!(host.refusals.is_empty(), "{:?}", host.refusals);
+                driver.court().clone()
+            }
+        };
+        world.judge_origins(&before);
+        court
+    }
+}
+
+/// A turn of a process that lives on.
+fn live(driver: &mut Driver<Memory>, host: &mut Host<'_, Chain>, inbox: Vec<Event>) {
+    driver.tell(estimate());
+    driver.tell_all(inbox);
+    loop {
+        let Ok(blocks) = source::next_blocks(host.chain, driver.court().tip(), 1);
+        driver.tell_all(blocks);
+        let appended = driver.commit(host).unwrap();
+        host.heard = driver.court().tip();
+        driver.perform(host);
+        let behind = driver.court().tip() != tip(host.chain);
+        if !behind && !appended && !driver.has_waiting() {
+            return;
+        }
+        // Answers that say nothing new end the turn: what is due is due again with the next block.
+        if !behind && !driver.commit(host).unwrap() {
+            return;
+        }
+    }
+}
+
+/// Whether nothing of the revoked commitment is left but anchors.
+fn is_taken(fixture: &ChannelFixture, chain: &Chain) -> bool {
+    let revoked = fixture.commitment(Side::Remote, REVOKED).unwrap();
+    let is_anchor = |kind: &OutputKind| matches!(kind, OutputKind::OwnerAnchor | OutputKind::OtherAnchor);
+    let mut outputs = (0..).zip(&revoked.built.outputs).filter(|(_, kind)| !is_anchor(kind));
+    outputs.all(|(vout, _)| chain.spender_of(&revoked.outpoint(vout)).is_some())
+}
+
+fn estimate() -> Event {
+    flat_fees(FEERATE_SAT_PER_KW, FEERATE_SAT_PER_KW)
+}
+
+fn commitments(fixtures: &[&ChannelFixture]) -> Vec<Transaction> {
+    fixtures.iter().map(|fixture| fixture.remote_commitment_tx(REVOKED).unwrap()).collect()
+}
+
+/// All that the cheat can take of its commitment, before anybody has seen that.
+fn claims(fixture: &ChannelFixture) -> Vec<Transaction> {
+    let commitment = fixture.commitment(Side::Remote, REVOKED).unwrap();
+    let rates = Rates { feerate_sat_per_kw: 500, floor_sat_per_kvb: 1000 };
+    let claimant = Claimant { fixture, side: Side::Remote, commitment: &commitment, rates };
+    let claim = |index: usize| {
+        commitment.htlc_output(index).ok()?;
+        let htlc = commitment.htlcs.get(index)?;
+        let mut preimages = cheats_secrets();
+        let preimage = preimages.find(|preimage| htlc.key.is_offered() && preimage.hash() == htlc.payment_hash);
+        Some(claimant.second_level(index, preimage, None).unwrap())
+    };
+    (0..commitment.htlcs.len()).filter_map(claim).collect()
+}

@@ -1,0 +1,100 @@
+//! What benches are built from: channels, HTLCs, events, and transactions that nobody checked.
+
+use arb_core::bolt3::{ChannelType, Preimage};
+use arb_core::{Event, Freshness, Genesis, Height, Htlc, HtlcKey, HtlcRef, Link, Policy, Side, Started, Tip};
+use arb_lab::fixture::{ChannelFixture, ChannelSetup, CommitmentState};
+use bitcoin::absolute::LockTime;
+use bitcoin::hashes::Hash;
+use bitcoin::transaction::Version;
+use bitcoin::{Amount, BlockHash, Network, OutPoint, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Witness};
+
+pub const TYPES: [ChannelType; 2] = [ChannelType::StaticRemotekey, ChannelType::AnchorsZeroFeeHtlcTx];
+pub const ANCHORS: ChannelType = ChannelType::AnchorsZeroFeeHtlcTx;
+/// The tip with which every bench begins.
+pub const START: u32 = 400;
+/// Of every channel of a bench.
+pub const CAPACITY_SAT: u64 = 10_000_000;
+
+pub fn height(height: u32) -> Height {
+    Height::new(height)
+}
+
+pub fn preimage(byte: u8) -> Preimage {
+    Preimage([byte; 32])
+}
+
+pub fn offered(id: u64, sat: u64, secret: u8, expiry: u32, link: Link) -> Htlc {
+    htlc(HtlcRef::offered(id), sat, secret, expiry, link)
+}
+
+pub fn received(id: u64, sat: u64, secret: u8, expiry: u32) -> Htlc {
+    htlc(HtlcRef::received(id), sat, secret, expiry, Link::Received)
+}
+
+fn htlc(key: HtlcRef, sat: u64, secret: u8, expiry: u32, link: Link) -> Htlc {
+    let payment_hash = preimage(secret).hash();
+    Htlc { key, amount_msat: sat * 1000, payment_hash, cltv_expiry: height(expiry), link, tag: vec![secret] }
+}
+
+/// A commitment with these HTLCs; both sides brought the same.
+pub fn state(htlcs: &[Htlc]) -> CommitmentState {
+    let sum =
+        |by_us| htlcs.iter().filter(|htlc| htlc.key.is_offered() == by_us).map(|htlc| htlc.amount_msat).sum::<u64>();
+    let half_msat = CAPACITY_SAT / 2 * 1000;
+    CommitmentState {
+        local_msat: half_msat - sum(true),
+        remote_msat: half_msat - sum(false),
+        feerate_sat_per_kw: 1000,
+        htlcs: htlcs.to_vec(),
+    }
+}
+
+/// Channel `number` of this suite.
+pub fn channel(number: u32, channel_type: ChannelType) -> ChannelFixture {
+    ChannelFixture::new(ChannelSetup::from_seed(&[0x21; 32], number, channel_type, CAPACITY_SAT))
+}
+
+pub fn genesis() -> Genesis {
+    let tip = Tip { height: height(START), hash: BlockHash::all_zeros() };
+    Genesis { network: Network::Regtest, journal: [1; 32], tip, policy: Policy::default() }
+}
+
+pub fn started(build: &str, freshness: Freshness, best: u32) -> Event {
+    Event::Started(Started { build: build.into(), freshness, best_height: height(best) })
+}
+
+pub fn key(fixture: &ChannelFixture, htlc: HtlcRef) -> HtlcKey {
+    HtlcKey { channel: fixture.id(), htlc }
+}
+
+pub fn learned(fixture: &ChannelFixture, htlc: HtlcRef, secret: u8) -> Event {
+    Event::PreimageLearned { preimage: preimage(secret), usable_for: vec![key(fixture, htlc)] }
+}
+
+/// The output of an HTLC on a commitment.
+pub fn output_of(fixture: &ChannelFixture, side: Side, number: u64, htlc: HtlcRef) -> OutPoint {
+    let commitment = fixture.commitment(side, number).unwrap();
+    commitment.htlc_output(position(fixture, side, number, htlc)).unwrap().0
+}
+
+/// The place of an HTLC in a commitment's list.
+pub fn position(fixture: &ChannelFixture, side: Side, number: u64, htlc: HtlcRef) -> usize {
+    let htlcs = &fixture.states(side)[&number].htlcs;
+    htlcs.iter().position(|other| other.key == htlc).unwrap()
+}
+
+/// A transaction that nobody checked: these inputs with these witnesses, and one output.
+pub fn spend(inputs: &[(OutPoint, Vec<Vec<u8>>)], script: ScriptBuf, sat: u64) -> Transaction {
+    let input = |(previous_output, witness): &(OutPoint, Vec<Vec<u8>>)| TxIn {
+        previous_output: *previous_output,
+        script_sig: ScriptBuf::new(),
+        sequence: Sequence::MAX,
+        witness: Witness::from_slice(witness),
+    };
+    Transaction {
+        version: Version::TWO,
+        lock_time: LockTime::ZERO,
+        input: inputs.iter().map(input).collect(),
+        output: vec![TxOut { value: Amount::from_sat(sat), script_pubkey: script }],
+    }
+}

@@ -1,0 +1,45 @@
+//! The simulator, as often as a test has time for, and what it found. That each invariant can fail at all is shown beside
+//! the invariants (`sim::doctored`).
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test says what went wrong by stopping")]
+
+mod regressions;
+
+use arb_lab::sim::{SimOptions, SimReport, run};
+
+fn simulate(seed: u64, runs: u64) -> SimReport {
+    run(&SimOptions { seed, runs }, &mut |_| {})
+}
+
+#[test]
+fn sixty_runs_break_nothing() {
+    let mut done = 0;
+    let report = run(&SimOptions { seed: 1, runs: 60 }, &mut |runs| done = runs);
+    for failure in &report.failures {
+        println!("seed {}: {} in step {}: {}", failure.seed, failure.invariant, failure.step, failure.what);
+        failure.trace.iter().for_each(|line| println!("    {line}"));
+    }
+    println!("{} steps, {:?}", report.steps, report.counts);
+    assert_eq!((report.invariant_violations, report.unresolved, report.lost_sat), (0, 0, 0));
+    assert_eq!(done, 60);
+    // Few runs cannot see everything, but all the kinds that matter most.
+    let closes = ["close/ours", "close/theirs", "close/pending", "close/mutual", "close/revoked"];
+    let others = ["fault/crash", "fault/lost_write", "revoked/taken", "class/penalty_raced", "class/penalty_safe"];
+    for name in closes.into_iter().chain(others) {
+        assert!(report.counts[name] > 0, "{name}");
+    }
+}
+
+#[test]
+fn a_seed_is_a_run_and_a_later_run_stands_alone() {
+    let normal = |mut report: SimReport| {
+        report.runs_per_s = 0.0;
+        report
+    };
+    let both = normal(simulate(4, 2));
+    assert_eq!(both, normal(simulate(4, 2)));
+    let (first, second) = (simulate(4, 1), simulate(5, 1));
+    assert_eq!(both.steps, first.steps + second.steps);
+    for (name, count) in &both.counts {
+        assert_eq!(*count, first.counts[name] + second.counts[name], "{name}");
+    }
+}

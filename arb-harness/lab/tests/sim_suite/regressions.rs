@@ -1,0 +1,44 @@
+//! What the simulator found, each as a story of its own that stays when the simulator draws other worlds.
+
+use std::ops::ControlFlow;
+
+use arb_core::{Blocks, ChainArbitrator, Frame};
+use arb_lab::chain::Chain;
+use arb_lab::check::check;
+use arb_lab::demo::Scenario;
+use arb_lab::demo::stage::{Stage, chain_config};
+use arb_lab::process::Process;
+use arb_log::Journal;
+use arb_log::memory::Memory;
+
+fn frames(memory: Memory) -> Vec<Frame> {
+    let journal = Journal::open(memory).expect("a memory without faults can be claimed");
+    let mut frames = Vec::new();
+    let _end: Option<()> = journal
+        .frames(1..u64::MAX, |frame| {
+            frames.push(frame);
+            ControlFlow::Continue(())
+        })
+        .expect("every frame was written by a journal");
+    frames
+}
+
+/// Seed 64: stages before an event were explained under the policy that the court had before the *step*, so a policy that
+/// was heard in the same step, or with the genesis, explained the same stages twice (R3).
+#[test]
+fn stages_are_explained_under_the_policy_of_their_own_entry() {
+    let scenario = Scenario::all().into_iter().find(|scenario| scenario.name() == "anchors-theirs-never").unwrap();
+    let memory = Memory::new();
+    let opened = memory.clone();
+    let mut stage = Stage::new(scenario, Chain::new(chain_config()), move || Ok(opened.clone())).unwrap();
+    let mut genesis = stage.genesis();
+    genesis.policy.forget_depth = Blocks::new(120);
+    let mut process = Process::new(genesis, false);
+    stage.play(&mut process, |_, _| {}).unwrap();
+    let frames = frames(memory);
+    let mut court = ChainArbitrator::new();
+    for frame in &frames {
+        court.fold(frame).unwrap();
+    }
+    check(&court, &frames).unwrap_or_else(|failure| panic!("{failure}"));
+}

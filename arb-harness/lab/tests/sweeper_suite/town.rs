@@ -1,0 +1,307 @@
+//! A court with everything that it needs: the embedded chain with its mempool and script interpreter, a wallet with coins, a
+//! signer, a node. What is sent is offered to the mempool as it is; every answer is kept.
+
+use std::convert::Infallible;
+
+use arb_core::bolt3::ChannelType;
+use arb_core::{
+    Action, BroadcastAnswer, BroadcastRejection, Bump, ChainArbitrator, ChannelId, CloseReason, Conclusion, Event,
+    Frame, Freshness, Genesis, Height, Htlc, HtlcKey, HtlcRef, Link, Log, Pending, Policy, RevokedCommitment,
+    RevokedHtlc, Side, Started, Tip,
+};
+use arb_harness::driver::Outside;
+use arb_harness::host::Host;
+use arb_harness::signer::KeySigner;
+use arb_harness::source;
+use arb_lab::chain::{Chain, ChainConfig};
+use arb_lab::check::check;
+use arb_lab::fixture::{ChannelFixture, ChannelSetup, CommitmentState};
+use arb_lab::notebook::Notebook;
+use arb_lab::wallet::SmallWallet;
+use bitcoin::{Network, OutPoint, Transaction};
+
+pub const BEGIN: u32 = 500;
+pub const CAPACITY_SAT: u64 = 10_000_000;
+/// Rounds of actions and answers at one tip.
+const ROUNDS: usize = 60;
+
+#[derive(Default)]
+struct Frames(Vec<Frame>);
+
+impl Log for Frames {
+    type Error = Infallible;
+
+    fn append(&mut self, pending: &Pending<'_>) -> Result<(), Infallible> {
+        self.0.push(pending.frame().clone());
+        Ok(())
+    }
+}
+
+pub struct Town {
+    pub court: ChainArbitrator,
+    pub chain: Chain,
+    pub wallet: SmallWallet,
+    pub fixture: ChannelFixture,
+    pub node: Notebook,
+    signer: KeySigner,
+    frames: Frames,
+    /// What was sent, with the tip and the answer.
+    pub sent: Vec<(u32, Vec<Transaction>, BroadcastAnswer)>,
+    /// Everything that was carried out since the last look.
+    pub done: Vec<Action>,
+}
+
+pub fn offered(id: u64, sat: u64, due_in: u32, link: Link) -> Htlc {
+    htlc(HtlcRef::offered(id), sat, due_in, link)
+}
+
+pub fn received(id: u64, sat: u64, due_in: u32) -> Htlc {
+    htlc(HtlcRef::received(id), sat, due_in, Link::Received)
+}
+
+fn htlc(key: HtlcRef, sat: u64, due_in: u32, link: Link) -> Htlc {
+    let secret = 10 * u8::from(!key.is_offered()) + u8::try_from(key.id).unwrap() + 1;
+    let payment_hash = arb_core::bolt3::Preimage([secret; 32]).hash();
+    Htlc {
+        key,
+        amount_msat: sat * 1_000,
+        payment_hash,
+        cltv_expiry: Height::new(BEGIN + due_in),
+        link,
+        tag: vec![secret],
+    }
+}
+
+impl Town {
+    /// A channel with these HTLCs on both sides' commitments, and a wallet with these coins.
+    pub fn new(channel_type: ChannelType, htlcs: &[Htlc], coins: &[u64], estimate: u32) -> Self {
+        Self::paying(253, channel_type, htlcs, coins, estimate)
+    }
+
+    /// The same with commitments of this feerate.
+    pub fn paying(feerate: u32, channel_type: ChannelType, htlcs: &[Htlc], coins: &[u64], estimate: u32) -> Self {
+        let config = ChainConfig { start_height: BEGIN, ..ChainConfig::default() };
+        let mut chain = Chain::new(config);
+        let mut fixture = ChannelFixture::new(ChannelSetup::from_seed(&[7; 32], 1, channel_type, CAPACITY_SAT));
+        fixture.plant(&mut chain).unwrap();
+        let mut wallet = SmallWallet::from_seed(&[8; 32]);
+        for sat in coins {
+            chain.mint(wallet.deposit_script(), *sat);
+        }
+        wallet.rescan(&chain);
+        let mut signer = KeySigner::new(wallet.keys().clone());
+        let setup = fixture.setup().clone();
+        signer.add_channel(setup.id, setup.funding, setup.local.clone());
+        let (height, hash) = chain.tip();
+        let tip = Tip { height: Height::new(height), hash };
+        let genesis = Genesis { network: Network::Regtest, journal: [1; 32], tip, policy: Policy::default() };
+        let started = Started { build: "town".into(), freshness: Freshness::Trusted, best_height: tip.height };
+        let sum = |ours| htlcs.iter().filter(|h| h.key.is_offered() == ours).map(|h| h.amount_msat).sum::<u64>();
+        let half = CAPACITY_SAT / 2 * 1_000;
+        let state = CommitmentState {
+            local_msat: half - sum(true),
+            remote_msat: half - sum(false),
+            feerate_sat_per_kw: feerate,
+            htlcs: htlcs.to_vec(),
+        };
+        let mut events = vec![Event::Genesis(genesis), Event::Started(started)];
+        events.push(fixture.opened(fixture.standing(0, 0).unwrap()));
+        events.push(fixture.remote_signed(0, state.clone()).unwrap());
+        events.push(fixture.local_signed(0, state).unwrap());
+        let mut town = Self {
+            court: ChainArbitrator::new(),
+            chain,
+            wallet,
+            fixture,
+            node: Notebook::default(),
+            signer,
+            frames: Frames::default(),
+            sent: Vec::new(),
+            done: Vec::new(),
+        };
+        events.into_iter().for_each(|event| town.hear(&event));
+        town.estimate(estimate);
+        town
+    }
+
+    pub fn id(&self) -> ChannelId {
+        self.fixture.id()
+    }
+
+    pub fn hear(&mut self, event: &Event) {
+        let mut step = self.court.step();
+        let answer = step.hear(event);
+        assert!(answer.is_ok(), "{event:?}: {answer:?}");
+        step.commit(&mut self.frames).unwrap();
+    }
+
+    pub fn estimate(&mut self, feerate: u32) {
+        self.hear(&arb_lab::chain::flat_fees(feerate, 253));
+        self.settle();
+    }
+
+    pub fn learn(&mut self, htlc: HtlcRef) {
+        let secret = 10 * u8::from(!htlc.is_offered()) + u8::try_from(htlc.id).unwrap() + 1;
+        let usable_for = vec![HtlcKey { channel: self.id(), htlc }];
+        self.hear(&Event::PreimageLearned { preimage: arb_core::bolt3::Preimage([secret; 32]), usable_for });
+        self.settle();
+    }
+
+    pub fn close(&mut self) {
+        self.hear(&Event::CloseRequested { channel: self.id(), why: CloseReason::Operator });
+        self.settle();
+    }
+
+    /// Both sides move on to a commitment without HTLCs, and the counterparty revokes the one that it has; the node remembers
+    /// what that was.
+    pub fn revoke(&mut self) {
+        let old = self.fixture.states(Side::Remote)[&0].clone();
+        let mut htlcs: Vec<RevokedHtlc> = old.htlcs.iter().map(RevokedHtlc::from).collect();
+        htlcs.sort_by_key(|htlc| htlc.key);
+        let (feerate_sat_per_kw, local_msat, remote_msat) = (old.feerate_sat_per_kw, old.local_msat, old.remote_msat);
+        let past = RevokedCommitment { feerate_sat_per_kw, local_msat, remote_msat, htlcs };
+        self.node.past.insert((self.id(), 0), vec![past]);
+        let half = CAPACITY_SAT / 2 * 1_000;
+        let new = CommitmentState { local_msat: half, remote_msat: half, htlcs: Vec::new(), ..old };
+        let signed = self.fixture.remote_signed(1, new.clone()).unwrap();
+        self.hear(&signed);
+        self.hear(&self.fixture.remote_revoked(0).unwrap());
+        let signed = self.fixture.local_signed(1, new).unwrap();
+        self.hear(&signed);
+        self.settle();
+    }
+
+    pub fn bump(&mut self, outpoint: Option<OutPoint>, bump: Bump) {
+        self.hear(&Event::BumpRequested { channel: self.id(), outpoint, bump });
+        self.settle();
+    }
+
+    /// Carries out what is due and hears the answers until nothing new comes of it.
+    pub fn settle(&mut self) {
+        for _ in 0..ROUNDS {
+            let due = self.court.actions_due();
+            let mut answers = Vec::new();
+            for action in due {
+                self.perform(action, &mut answers);
+            }
+            let before = self.court.sequence();
+            let mut step = self.court.step();
+            for event in &answers {
+                let answer = step.hear(event);
+                assert!(answer.is_ok(), "{event:?}: {answer:?}");
+            }
+            step.commit(&mut self.frames).unwrap();
+            if self.court.sequence() == before {
+                return;
+            }
+        }
+        panic!("it does not end: {:#?}", self.court.actions_due());
+    }
+
+    fn perform(&mut self, action: Action, answers: &mut Vec<Event>) {
+        let heard = self.court.tip();
+        let txs = match &action {
+            Action::Broadcast { txs, .. } => txs.clone(),
+            _ => Vec::new(),
+        };
+        let first = answers.len();
+        self.done.push(action.clone());
+        let (chain, signer, wallet, node) = (&mut self.chain, &mut self.signer, &mut self.wallet, &mut self.node);
+        Host::new(chain, signer, wallet, node, heard).perform(action, answers);
+        if let (false, Some(Event::BroadcastAnswered { answer, .. })) = (txs.is_empty(), answers.get(first)) {
+            self.sent.push((heard.height.get(), txs, *answer));
+        }
+    }
+
+    /// Tells the court and the wallet of the chain's news.
+    fn follow(&mut self) {
+        let Ok(blocks) = source::next_blocks(&self.chain, self.court.tip(), 10);
+        for event in blocks {
+            self.hear(&event);
+        }
+        self.wallet.rescan(&self.chain);
+        self.settle();
+    }
+
+    /// A block of what the mempool has.
+    pub fn mine(&mut self) {
+        self.chain.mine();
+        self.follow();
+    }
+
+    /// An empty block: nothing that we sent gets in.
+    pub fn starve(&mut self) {
+        self.chain.mine_with(|_| false);
+        self.follow();
+    }
+
+    /// A block with this transaction before all others.
+    pub fn confirm(&mut self, tx: Transaction) {
+        self.chain.mine_own(vec![tx]).unwrap();
+        self.follow();
+    }
+
+    pub fn starve_to(&mut self, after: u32) {
+        while self.chain.tip().0 < BEGIN + after {
+            self.starve();
+        }
+    }
+
+    pub fn mine_to(&mut self, after: u32) {
+        while self.chain.tip().0 < BEGIN + after {
+            self.mine();
+        }
+    }
+
+    /// Takes blocks back and follows.
+    pub fn reorg(&mut self, depth: u32) {
+        self.chain.reorg_drop(depth);
+        self.follow();
+    }
+
+    pub fn commitment(&self, side: Side) -> Transaction {
+        self.fixture.commitment_tx(side, 0).unwrap()
+    }
+
+    /// The output of an HTLC on a side's commitment.
+    pub fn output(&self, side: Side, htlc: HtlcRef) -> OutPoint {
+        let place = self.fixture.states(side)[&0].htlcs.iter().position(|other| other.key == htlc).unwrap();
+        self.fixture.commitment(side, 0).unwrap().htlc_output(place).unwrap().0
+    }
+
+    /// The last transaction sent that spends this output.
+    pub fn last_spend(&self, outpoint: OutPoint) -> Option<&Transaction> {
+        let all = self.sent.iter().rev().flat_map(|(_, txs, _)| txs);
+        let mut spends = all.filter(|tx| tx.input.iter().any(|input| input.previous_output == outpoint));
+        spends.next()
+    }
+
+    /// Packages that were sent.
+    pub fn packages(&self) -> Vec<&(u32, Vec<Transaction>, BroadcastAnswer)> {
+        self.sent.iter().filter(|(_, txs, _)| txs.len() == 2).collect()
+    }
+
+    /// I9: whatever was sent, nothing was refused for its form, its scripts, its locks or its inputs.
+    pub fn all_was_valid(&self) {
+        for (tip, txs, answer) in &self.sent {
+            let bad = match answer {
+                BroadcastAnswer::Accepted | BroadcastAnswer::Known => false,
+                BroadcastAnswer::Rejected(why) => !matches!(why, BroadcastRejection::FeeTooLow),
+            };
+            assert!(!bad, "{tip}: {answer:?} {txs:#?}");
+        }
+    }
+
+    pub fn concluded(&self) -> impl Iterator<Item = &Conclusion> {
+        let entries = self.frames.0.iter().flat_map(|frame| &frame.entries);
+        entries.flat_map(|entry| &entry.concluded).map(|record| &record.what)
+    }
+}
+
+impl Drop for Town {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            check(&self.court, &self.frames.0).unwrap_or_else(|failure| panic!("{failure}\n{failure:#?}"));
+        }
+    }
+}

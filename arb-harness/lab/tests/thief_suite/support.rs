@@ -1,0 +1,146 @@
+//! A court, channels in it, and blocks.
+
+use arb_core::bolt3::{ChannelType, PaymentHash, Preimage};
+use arb_core::{
+    Action, Block, ChainArbitrator, ChannelArbitrator, Event, Freshness, Genesis, Heard, Height, Htlc, HtlcKey,
+    HtlcRef, Link, Log, Pending, Policy, Rejected, Scanned, Standing, Started, Tip,
+};
+use arb_lab::fixture::{ChannelFixture, ChannelSetup, CommitmentState};
+use bitcoin::hashes::Hash;
+use bitcoin::{BlockHash, Network, Transaction, Txid};
+
+pub const START: u32 = 100;
+pub const CAPACITY_SAT: u64 = 10_000_000;
+
+/// Keeps nothing.
+pub struct Forgetful;
+
+impl Log for Forgetful {
+    type Error = core::convert::Infallible;
+
+    fn append(&mut self, _: &Pending<'_>) -> Result<(), Self::Error> {
+        Ok(())
+    }
+}
+
+pub fn try_hear(court: &mut ChainArbitrator, event: &Event) -> Result<Heard, Rejected> {
+    let mut step = court.step();
+    let heard = step.hear(event)?;
+    step.commit(&mut Forgetful).unwrap();
+    Ok(heard)
+}
+
+#[track_caller]
+pub fn hear(court: &mut ChainArbitrator, event: &Event) {
+    assert_eq!(try_hear(court, event), Ok(Heard::Accepted), "{event:?}");
+}
+
+pub fn genesis() -> Genesis {
+    let tip = Tip { height: Height::new(START), hash: block_hash(START) };
+    Genesis { network: Network::Regtest, journal: [1; 32], tip, policy: Policy::default() }
+}
+
+pub fn started(freshness: Freshness, best_height: u32) -> Event {
+    Event::Started(Started { build: String::from("thief"), freshness, best_height: Height::new(best_height) })
+}
+
+pub fn court() -> ChainArbitrator {
+    let mut court = ChainArbitrator::new();
+    hear(&mut court, &Event::Genesis(genesis()));
+    hear(&mut court, &started(Freshness::Trusted, START));
+    court
+}
+
+fn block_hash(height: u32) -> BlockHash {
+    let mut bytes = [0; 32];
+    bytes[..4].copy_from_slice(&height.to_le_bytes());
+    BlockHash::from_byte_array(bytes)
+}
+
+pub fn block(height: u32, best_height: u32, txs: Vec<Transaction>) -> Event {
+    Event::BlockConnected(Box::new(Block {
+        height: Height::new(height),
+        hash: block_hash(height),
+        parent: block_hash(height - 1),
+        best_height: Height::new(best_height),
+        txs,
+    }))
+}
+
+/// Empty blocks up to and with this height, each the best known one.
+pub fn blocks_to(court: &mut ChainArbitrator, height: u32) {
+    for height in court.tip().height.get() + 1..=height {
+        hear(court, &block(height, height, Vec::new()));
+    }
+}
+
+pub fn fixture(number: u32) -> ChannelFixture {
+    let setup = ChannelSetup::from_seed(&[9; 32], number, ChannelType::AnchorsZeroFeeHtlcTx, CAPACITY_SAT);
+    ChannelFixture::new(setup)
+}
+
+pub fn preimage(number: u8) -> Preimage {
+    Preimage([number; 32])
+}
+
+pub fn hash(number: u8) -> PaymentHash {
+    preimage(number).hash()
+}
+
+pub fn received(id: u64, amount_sat: u64, expiry: u32, secret: u8) -> Htlc {
+    Htlc {
+        key: HtlcRef::received(id),
+        amount_msat: amount_sat * 1000,
+        payment_hash: hash(secret),
+        cltv_expiry: Height::new(expiry),
+        link: Link::Received,
+        tag: Vec::new(),
+    }
+}
+
+pub fn offered(id: u64, amount_sat: u64, expiry: u32, secret: u8) -> Htlc {
+    Htlc { key: HtlcRef::offered(id), link: Link::Own, ..received(id, amount_sat, expiry, secret) }
+}
+
+pub fn state(htlcs: Vec<Htlc>) -> CommitmentState {
+    let sum = |ours: bool| -> u64 {
+        htlcs.iter().filter(|htlc| htlc.key.is_offered() == ours).map(|htlc| htlc.amount_msat).sum()
+    };
+    let half_msat = CAPACITY_SAT * 500;
+    CommitmentState {
+        local_msat: half_msat - sum(true),
+        remote_msat: half_msat - sum(false),
+        feerate_sat_per_kw: 253,
+        htlcs,
+    }
+}
+
+pub fn scanned(fixture: &ChannelFixture, parent: Txid, through: u32) -> Event {
+    let (channel, through) = (fixture.id(), Height::new(through));
+    Event::Scanned(Box::new(Scanned { channel, parent, through, spends: Vec::new() }))
+}
+
+/// A channel that was opened, searched for, and has these HTLCs on both first commitments.
+pub fn open(court: &mut ChainArbitrator, fixture: &mut ChannelFixture, htlcs: Vec<Htlc>) {
+    let state = state(htlcs);
+    let tip = court.tip().height.get();
+    hear(court, &fixture.opened(Standing::default()));
+    hear(court, &scanned(fixture, fixture.setup().funding.txid, tip));
+    hear(court, &fixture.local_signed(0, state.clone()).unwrap());
+    hear(court, &fixture.remote_signed(0, state).unwrap());
+}
+
+pub fn learned(fixture: &ChannelFixture, htlc: HtlcRef, secret: u8) -> Event {
+    let key = HtlcKey { channel: fixture.id(), htlc };
+    Event::PreimageLearned { preimage: preimage(secret), usable_for: vec![key] }
+}
+
+pub fn channel<'a>(court: &'a ChainArbitrator, fixture: &ChannelFixture) -> &'a ChannelArbitrator {
+    court.channel(court.index_of(&fixture.id()).unwrap()).unwrap()
+}
+
+/// The transactions that are to be signed now.
+pub fn to_sign(court: &ChainArbitrator) -> Vec<Transaction> {
+    let sign = |action| if let Action::Sign(request) = action { Some(request.tx) } else { None };
+    court.actions_due().into_iter().filter_map(sign).collect()
+}

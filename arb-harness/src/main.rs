@@ -1,7 +1,0 @@
-//! The `arb` program: see [`cli`].
-
-mod cli;
-
-fn main() -> std::process::ExitCode {
-    cli::main()
-}
