@@ -14,7 +14,7 @@ use crate::claims::sign::{Refusal, commitment_signature, complete_sweep, verify_
 use crate::claims::wants::wants;
 use crate::court::ChainArbitrator;
 use crate::court::apply::Proof;
-use crate::court::draft::{Draft, View};
+use crate::court::draft::{CourtView, Draft};
 use alloc::vec::Vec;
 use bitcoin::secp256k1::{All, Secp256k1};
 
@@ -41,11 +41,11 @@ impl ChainArbitrator {
     pub fn check(&self, event: &Event) -> Result<Option<Checked>, Rejected> {
         let Event::LocalCommitmentSigned(heard) = event else { return Ok(None) };
         let draft = Draft::new(self, false);
-        let view = View::new(self, &draft);
-        if admit(view, event)? == Admission::Duplicate {
+        let court = CourtView::new(self, &draft);
+        if admit(court, event)? == Admission::Duplicate {
             return Ok(None);
         }
-        let Some(channel) = channel(view, heard) else { return Ok(None) };
+        let Some(channel) = channel(court, heard) else { return Ok(None) };
         signatures(&Secp256k1::new(), channel, heard)?;
         let base = channel.set.base(Side::Local, heard.update.number).cloned();
         Ok(Some(Checked { base, heard: (**heard).clone() }))
@@ -53,18 +53,18 @@ impl ChainArbitrator {
 }
 
 /// Verifies whatever an admitted event has to prove.
-pub(crate) fn verify(view: View<'_>, event: &Event, checked: Option<&Checked>) -> Result<Proof, Rejected> {
+pub(crate) fn verify(court: CourtView<'_>, event: &Event, checked: Option<&Checked>) -> Result<Proof, Rejected> {
     match event {
         Event::LocalCommitmentSigned(heard) => {
-            let Some(channel) = channel(view, heard) else { return Ok(Proof::Nothing) };
+            let Some(channel) = channel(court, heard) else { return Ok(Proof::Nothing) };
             if !checked.is_some_and(|checked| checked.is_for(channel, heard)) {
                 signatures(&Secp256k1::new(), channel, heard)?;
             }
             Ok(Proof::Nothing)
         }
-        Event::RemoteCommitmentSigned(heard) => can_be_built(view, heard).map(|()| Proof::Nothing),
-        Event::Signed(heard) => signed(view, heard),
-        Event::Genesis(_)
+        Event::RemoteCommitmentSigned(heard) => can_be_built(court, heard).map(|()| Proof::Nothing),
+        Event::Signed(heard) => signed(court, heard),
+        Event::JournalOpened(_)
         | Event::PolicySet(_)
         | Event::Started(_)
         | Event::ChannelOpened(_)
@@ -96,9 +96,9 @@ pub(crate) fn verify(view: View<'_>, event: &Event, checked: Option<&Checked>) -
 }
 
 /// What we are about to sign for the counterparty must at least exist.
-fn can_be_built(view: View<'_>, heard: &RemoteCommitmentSigned) -> Result<(), Rejected> {
-    let index = view.index_of(&heard.update.channel);
-    let Some(channel) = index.and_then(|index| view.channel(index)) else { return Ok(()) };
+fn can_be_built(court: CourtView<'_>, heard: &RemoteCommitmentSigned) -> Result<(), Rejected> {
+    let index = court.index_of(&heard.update.channel);
+    let Some(channel) = index.and_then(|index| court.channel(index)) else { return Ok(()) };
     let commitment = Commitment::updated(channel.set.base(Side::Remote, heard.update.number), &heard.update);
     let htlcs = channel.bolt3_htlcs(Side::Remote, &commitment, &heard.update.added);
     let mut fundings = channel.facts.fundings.iter();
@@ -107,8 +107,8 @@ fn can_be_built(view: View<'_>, heard: &RemoteCommitmentSigned) -> Result<(), Re
     if buildable { Ok(()) } else { Err(Rejected::CannotBuild) }
 }
 
-fn channel<'a>(view: View<'a>, heard: &LocalCommitmentSigned) -> Option<&'a ChannelArbitrator> {
-    view.index_of(&heard.update.channel).and_then(|index| view.channel(index))
+fn channel<'a>(court: CourtView<'a>, heard: &LocalCommitmentSigned) -> Option<&'a ChannelArbitrator> {
+    court.index_of(&heard.update.channel).and_then(|index| court.channel(index))
 }
 
 /// The commitment of each funding, as the event describes it.
@@ -171,14 +171,14 @@ fn htlc_signature(
 }
 
 /// The signer's answer fits the transaction that was to be signed.
-fn signed(view: View<'_>, heard: &Signed) -> Result<Proof, Rejected> {
-    let docket = view.index_of(&heard.channel).and_then(|index| view.channel_view(index));
-    let Some(docket) = docket else { return Ok(Proof::Nothing) };
-    let channel = docket.channel;
+fn signed(court: CourtView<'_>, heard: &Signed) -> Result<Proof, Rejected> {
+    let view = court.index_of(&heard.channel).and_then(|index| court.channel_view(index));
+    let Some(view) = view else { return Ok(Proof::Nothing) };
+    let channel = view.channel;
     let secp = Secp256k1::new();
     let proof = match channel.sweep_asked(&heard.request) {
         Some((group, _, sweep)) => {
-            let wants = wants(&docket);
+            let wants = wants(&view);
             complete_sweep(channel, &wants, sweep, &heard.signatures).and_then(|tx| {
                 verify_sweep(&secp, channel, &wants, sweep, &heard.signatures)?;
                 Ok(Proof::Sweep { group, tx })

@@ -26,8 +26,8 @@ pub use api::action::{Action, InputToSign, SignRequest, SigningKey};
 pub use api::event::{
     Acknowledged, Block, BroadcastAnswer, BroadcastRejection, Bump, ChannelOpened, CloseReason, ClosingSigned,
     CommitmentSignatures, CommitmentUpdate, Disconnected, Event, FeeInput, FeeInputsOffered, Fees, FoundSpend,
-    Freshness, Genesis, InputSignature, LocalCommitmentSigned, PeerState, RemoteCommitmentSigned, RemoteRevoked,
-    Scanned, Signed, Started, Tip,
+    Freshness, InputSignature, JournalIdentity, LocalCommitmentSigned, PeerState, RemoteCommitmentSigned,
+    RemoteRevoked, Scanned, Signed, Started, Tip,
 };
 pub use api::facts::{ChannelFacts, Funding, Htlc, Link, Side, SideFacts, Standing, TAG_MAX};
 pub use api::ids::{ActionId, ChannelId, ChannelIndex, ContractId, Direction, HtlcKey, HtlcRef};

@@ -11,7 +11,7 @@ use crate::api::record::{Conclusion, Entry, Frame, Record};
 use crate::api::reject::Rejected;
 use crate::check::{self, Checked};
 use crate::court::apply::Proof;
-use crate::court::draft::{Draft, View};
+use crate::court::draft::{CourtView, Draft};
 use crate::court::{ChainArbitrator, due};
 use crate::decide;
 use crate::view::explain::Explained;
@@ -103,7 +103,7 @@ impl<'a> Step<'a> {
     }
 
     fn hear_with(&mut self, event: &Event, checked: Option<&Checked>) -> Result<Heard, Rejected> {
-        let view = View::new(self.court, &self.draft);
+        let view = CourtView::new(self.court, &self.draft);
         if admit::admit(view, event)? == Admission::Duplicate {
             return Ok(Heard::Duplicate);
         }
@@ -118,14 +118,14 @@ impl<'a> Step<'a> {
 
     /// Judges every channel that was touched, lowest number first, until nothing more follows.
     fn decide(&mut self, entry: &mut Entry) {
-        let view = View::new(self.court, &self.draft);
+        let view = CourtView::new(self.court, &self.draft);
         self.conclude(decide::consequences(view, &entry.heard), entry);
         let mut waiting: BTreeSet<ChannelIndex> = self.draft.touched().into_iter().collect();
         let most = waiting.len().saturating_add(1).saturating_mul(ROUNDS);
         let mut rounds: BTreeMap<ChannelIndex, usize> = BTreeMap::new();
         while let Some(index) = waiting.pop_first() {
             self.draft.derive(index);
-            let records = decide::judge(View::new(self.court, &self.draft), index);
+            let records = decide::judge(CourtView::new(self.court, &self.draft), index);
             if records.is_empty() {
                 continue;
             }
@@ -169,7 +169,7 @@ impl<'a> Step<'a> {
     fn explain(&mut self, entry: &mut Entry) {
         for (index, before) in self.draft.take_touched() {
             self.draft.derive(index);
-            let Some(view) = View::new(self.court, &self.draft).channel_view(index) else { continue };
+            let Some(view) = CourtView::new(self.court, &self.draft).channel_view(index) else { continue };
             if view.channel.chain.kept.is_empty() && before == Explained::default() {
                 continue;
             }

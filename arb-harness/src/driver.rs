@@ -11,7 +11,7 @@
 //!    and the same events are heard again: what counted already is a duplicate, and of several blocks those below the
 //!    last are refused, which is as good.
 
-use arb_core::{Action, ChainArbitrator, ChannelId, Event, Genesis, Heard, Rejected, Started};
+use arb_core::{Action, ChainArbitrator, ChannelId, Event, Heard, JournalIdentity, Rejected, Started};
 use arb_log::{Journal, JournalError, Storage};
 
 /// Carries out actions; the answers are events.
@@ -45,9 +45,9 @@ impl<S: Storage> Driver<S> {
     ///
     /// # Errors
     /// If the storage cannot be claimed or read, or holds another journal.
-    pub fn start(storage: S, genesis: &Genesis, started: Started) -> Result<Self, JournalError<S::Error>> {
+    pub fn start(storage: S, identity: &JournalIdentity, started: Started) -> Result<Self, JournalError<S::Error>> {
         let mut journal = Journal::open(storage)?;
-        let court = journal.recover(genesis)?;
+        let court = journal.recover(identity)?;
         Ok(Self { court, journal: Some(journal), waiting: vec![Event::Started(started)], due: Vec::new(), fresh: true })
     }
 

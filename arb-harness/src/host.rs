@@ -52,7 +52,7 @@ impl<'a, C: ChainSource> Host<'a, C> {
 impl<C: ChainSource> Outside for Host<'_, C> {
     fn perform(&mut self, action: Action, answers: &mut Vec<Event>) {
         match action {
-            Action::Watch { channel, parent, outpoints, .. } => {
+            Action::SearchSpends { channel, parent, outpoints, .. } => {
                 let scanned = source::scan(self.chain, channel, parent, &outpoints, self.heard);
                 answers.extend(self.said(scanned));
             }

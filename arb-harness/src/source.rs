@@ -24,7 +24,7 @@ pub struct Header {
 /// nothing is reported to the court, which asks again. An answer from another branch would be believed: a source that cannot
 /// tell branches apart must not answer.
 ///
-/// Heights count blocks from the genesis block, which has height 0.
+/// Heights count blocks from the identity block, which has height 0.
 ///
 /// An error says that the source could not answer: it is down, or too busy. It is never an answer, and nothing is lost by it:
 /// what the court wanted stays due.

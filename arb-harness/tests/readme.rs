@@ -1,6 +1,6 @@
 //! README's run loop, as code: it stands here word for word, and it runs.
 
-use arb_core::{Action, Event, Genesis};
+use arb_core::{Action, Event, JournalIdentity};
 use arb_log::{Journal, JournalError, Storage};
 
 use std::path::Path;
@@ -23,12 +23,12 @@ use arb_log::memory::{Fault, Memory};
 #[expect(clippy::print_stderr, reason = "README shows an embedder where a refusal goes")]
 fn run<S: Storage>(
     storage: S,
-    genesis: &Genesis,
+    identity: &JournalIdentity,
     started: Event,                                        // Event::Started
     mut outside: impl FnMut(Vec<Action>) -> Vec<Event>,    // carries out actions, brings events
 ) -> Result<(), JournalError<S::Error>> {
     let mut journal = Journal::open(storage)?;             // claims the storage
-    let mut court = journal.recover(genesis)?;             // folds checkpoint rows and frames
+    let mut court = journal.recover(identity)?;             // folds checkpoint rows and frames
     let mut waiting = vec![started];                       // heard before any action goes out
     let mut all = true;
     while !waiting.is_empty() {
@@ -88,7 +88,8 @@ fn readmes_loop_closes_a_channel_through_failed_writes_to_the_last_satoshi() {
         (KeySigner::new(keys.clone()), SmallWallet::new(keys), Notebook::default());
     signer.add_channel(setup.id, setup.funding, setup.local.clone());
     let mut heard = tip(&chain);
-    let genesis = Genesis { network: chain.config().network, journal: [1; 32], tip: heard, policy: Policy::default() };
+    let identity =
+        JournalIdentity { network: chain.config().network, journal: [1; 32], tip: heard, policy: Policy::default() };
     let started =
         Event::Started(Started { build: "readme".into(), freshness: Freshness::Trusted, best_height: heard.height });
     let mut news = vec![
@@ -115,10 +116,10 @@ fn readmes_loop_closes_a_channel_through_failed_writes_to_the_last_satoshi() {
         }
         events
     };
-    run(memory.clone(), &genesis, started, outside).unwrap();
+    run(memory.clone(), &identity, started, outside).unwrap();
     assert!(chain.spender_of(&setup.funding).is_some(), "our commitment is confirmed");
     let sheet = node.sheets.get(&setup.id).expect("the channel is resolved");
     assert!(sheet.balances() && sheet.lost_sat == 0, "{sheet:?}");
-    let court = Journal::open(memory).unwrap().recover(&genesis).unwrap();
+    let court = Journal::open(memory).unwrap().recover(&identity).unwrap();
     assert_eq!((court.tip(), court.index_of(&setup.id)), (tip(&chain), None));
 }

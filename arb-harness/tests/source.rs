@@ -112,7 +112,7 @@ fn spend(coin: OutPoint, value_sat: u64) -> Transaction {
 }
 
 fn watch(coins: &[OutPoint]) -> Action {
-    Action::Watch {
+    Action::SearchSpends {
         id: ActionId([1; 16]),
         channel: CHANNEL,
         parent: coins[0].txid,

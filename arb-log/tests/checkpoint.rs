@@ -64,7 +64,7 @@ fn torn_at_every_batch(first: usize, second: usize, retention: Retention, smooth
     }
     let reopen = |memory: &Memory| {
         let mut journal = Journal::open(memory.clone()).unwrap().with_retention(retention);
-        let court = journal.recover(&genesis()).unwrap();
+        let court = journal.recover(&identity()).unwrap();
         (journal, court)
     };
     for batch in 0.. {

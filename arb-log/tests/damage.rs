@@ -15,7 +15,7 @@ use support::*;
 
 const FILE_HEADER: usize = 10;
 
-/// The genesis of the tests' journal, default policy and all; what was said above of golden bytes holds for it.
+/// The identity of the tests' journal, default policy and all; what was said above of golden bytes holds for it.
 const GENESIS: &str = "6a0000000905bc05010000000000000001000100040707070707070707070707070707070707070707070707070707070707\
      070707642000000000000000000000000000000000000000000000000000000000000000000048120622010306640314e00f\
      0290a10fc41306fa010232904e3cb009dc0b061290016400";
@@ -277,7 +277,7 @@ proptest! {
                 _ => drop(memory.flip_bit(key, place.index(bytes.len() * 8 + 1))),
             }
         }
-        if let Ok(recovered) = Journal::open(memory).unwrap().recover(&genesis()) {
+        if let Ok(recovered) = Journal::open(memory).unwrap().recover(&identity()) {
             prop_assert_eq!(recovered, court);
         }
     }

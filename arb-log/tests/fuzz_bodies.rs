@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::arithmetic_side_effects, clippy::indexing_slicing, reason = "test inputs")]
 
 use arb_core::{
-    Block, ChannelId, CloseReason, Disconnected, Entry, Event, Fees, Frame, Freshness, Genesis, Height, Policy,
+    Block, ChannelId, CloseReason, Disconnected, Entry, Event, Fees, Frame, Freshness, Height, JournalIdentity, Policy,
     Started, Tip,
 };
 use arb_log::{arb_file, frame, fuzzing};
@@ -44,7 +44,7 @@ fn mutated(valid: &[u8], seeded: &mut Seeded) -> Vec<u8> {
 fn events() -> Vec<Event> {
     let hash = |byte| BlockHash::from_byte_array([byte; 32]);
     let tip = Tip { height: Height::new(10), hash: hash(10) };
-    let genesis = Genesis { network: Network::Regtest, journal: [7; 32], tip, policy: Policy::default() };
+    let identity = JournalIdentity { network: Network::Regtest, journal: [7; 32], tip, policy: Policy::default() };
     let block = |byte: u8| {
         Event::BlockConnected(Box::new(Block {
             height: Height::new(u32::from(byte)),
@@ -55,7 +55,7 @@ fn events() -> Vec<Event> {
         }))
     };
     vec![
-        Event::Genesis(genesis),
+        Event::JournalOpened(identity),
         Event::Started(Started { build: "b".into(), freshness: Freshness::Suspect, best_height: Height::new(20) }),
         block(11),
         Event::FeesEstimated(Fees { by_target: vec![(1, 500), (6, 300)], relay_floor_sat_per_kw: 250 }),

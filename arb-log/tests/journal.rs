@@ -4,7 +4,7 @@
 
 mod support;
 
-use arb_core::{ChainArbitrator, Event, Genesis};
+use arb_core::{ChainArbitrator, Event, JournalIdentity};
 use arb_log::memory::{Fault, Memory, MemoryError};
 use arb_log::{Condition, Journal, JournalError, Key};
 use bitcoin::Network;
@@ -36,9 +36,9 @@ fn recovery_equals_live_after_every_append() {
 #[test]
 fn the_first_frame_is_the_genesis() {
     let (_, journal, court) = told(&[]);
-    assert_eq!(court.genesis(), Some(&genesis()));
+    assert_eq!(court.identity(), Some(&identity()));
     let first = journal.frames(0..9, ControlFlow::Break).unwrap().unwrap();
-    assert_eq!((first.sequence, &first.entries[0].heard), (1, &Event::Genesis(genesis())));
+    assert_eq!((first.sequence, &first.entries[0].heard), (1, &Event::JournalOpened(identity())));
     assert_eq!(journal.first_sequence(), Ok(1));
 }
 
@@ -140,7 +140,7 @@ fn of_two_that_start_at_once_the_loser_is_told_that_it_is_fenced() {
         let mut loser = Journal::open(memory.clone()).unwrap();
         let (mut winner, mut court) = open(&memory);
         play(&mut court, &mut winner, Move::Connect).unwrap();
-        assert!(loser.recover(&genesis()).unwrap_err().is_fenced());
+        assert!(loser.recover(&identity()).unwrap_err().is_fenced());
         assert!(loser.is_fenced());
     }
 }
@@ -181,9 +181,9 @@ fn a_genesis_whose_append_fails_is_no_obstacle() {
         let memory = Memory::new();
         memory.fail_write(0, fault);
         let mut journal = Journal::open(memory.clone()).unwrap();
-        assert_eq!(journal.recover(&genesis()), Err(Error::Undecided(MemoryError::Write)));
-        let court = journal.reopen().unwrap().recover(&genesis()).unwrap();
-        assert_eq!((court.sequence(), court.genesis()), (1, Some(&genesis())), "{fault:?}");
+        assert_eq!(journal.recover(&identity()), Err(Error::Undecided(MemoryError::Write)));
+        let court = journal.reopen().unwrap().recover(&identity()).unwrap();
+        assert_eq!((court.sequence(), court.identity()), (1, Some(&identity())), "{fault:?}");
         assert_eq!(memory.condition().next_sequence, 2);
     }
 }
@@ -195,18 +195,18 @@ fn another_network_and_another_journal_are_refused() {
         if checkpointed {
             journal.checkpoint(&court, 1).unwrap();
         }
-        let refused = |wanted: Genesis| Journal::open(memory.fork()).unwrap().recover(&wanted).unwrap_err();
+        let refused = |wanted: JournalIdentity| Journal::open(memory.fork()).unwrap().recover(&wanted).unwrap_err();
         assert_eq!(
-            refused(Genesis { network: Network::Bitcoin, ..genesis() }),
+            refused(JournalIdentity { network: Network::Bitcoin, ..identity() }),
             Error::OtherNetwork { expected: Network::Bitcoin, found: Network::Regtest }
         );
         assert_eq!(
-            refused(Genesis { journal: [8; 32], ..genesis() }),
+            refused(JournalIdentity { journal: [8; 32], ..identity() }),
             Error::OtherJournal { expected: [8; 32], found: [7; 32] }
         );
         // The first start's tip and policy are history.
         let policy = arb_core::Policy { max_inputs: 3, ..Default::default() };
-        let later = Genesis { policy, tip: court.tip(), ..genesis() };
+        let later = JournalIdentity { policy, tip: court.tip(), ..identity() };
         assert_eq!(Journal::open(memory.fork()).unwrap().recover(&later), Ok(court));
     }
 }
@@ -225,10 +225,10 @@ fn a_failed_read_is_an_error_and_not_an_empty_store() {
     let (memory, _, court) = told(&STORY[..4]);
     let mut journal = Journal::open(memory.clone()).unwrap();
     memory.fail_reads(true);
-    assert_eq!(journal.recover(&genesis()), Err(Error::Storage(MemoryError::Read)));
+    assert_eq!(journal.recover(&identity()), Err(Error::Storage(MemoryError::Read)));
     assert_eq!(Journal::open(memory.clone()).err(), Some(Error::Storage(MemoryError::Read)));
     memory.fail_reads(false);
-    assert_eq!(journal.recover(&genesis()), Ok(court));
+    assert_eq!(journal.recover(&identity()), Ok(court));
 }
 
 #[test]

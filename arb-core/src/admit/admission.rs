@@ -3,7 +3,7 @@
 use crate::api::ids::{ChannelId, HtlcKey};
 use crate::api::reject::Rejected;
 use crate::channel::{ChannelArbitrator, HtlcState};
-use crate::court::draft::View;
+use crate::court::draft::CourtView;
 use crate::view::ChannelView;
 
 /// What an event that is not refused is.
@@ -26,17 +26,20 @@ impl Admission {
 const TEXT_MAX: usize = 256;
 
 /// A channel by its outside identity.
-pub(crate) fn channel<'a>(view: View<'a>, id: &ChannelId) -> Result<&'a ChannelArbitrator, Rejected> {
-    view.index_of(id).and_then(|index| view.channel(index)).ok_or(Rejected::UnknownChannel(*id))
+pub(crate) fn channel<'a>(court: CourtView<'a>, id: &ChannelId) -> Result<&'a ChannelArbitrator, Rejected> {
+    court.index_of(id).and_then(|index| court.channel(index)).ok_or(Rejected::UnknownChannel(*id))
 }
 
 /// A channel by its outside identity, with what follows from it at the tip.
-pub(crate) fn channel_view<'a>(view: View<'a>, id: &ChannelId) -> Result<ChannelView<'a>, Rejected> {
-    view.index_of(id).and_then(|index| view.channel_view(index)).ok_or(Rejected::UnknownChannel(*id))
+pub(crate) fn channel_view<'a>(court: CourtView<'a>, id: &ChannelId) -> Result<ChannelView<'a>, Rejected> {
+    court.index_of(id).and_then(|index| court.channel_view(index)).ok_or(Rejected::UnknownChannel(*id))
 }
 
-pub(crate) fn htlc<'a>(view: View<'a>, key: &HtlcKey) -> Result<(&'a ChannelArbitrator, &'a HtlcState), Rejected> {
-    let channel = channel(view, &key.channel)?;
+pub(crate) fn htlc<'a>(
+    court: CourtView<'a>,
+    key: &HtlcKey,
+) -> Result<(&'a ChannelArbitrator, &'a HtlcState), Rejected> {
+    let channel = channel(court, &key.channel)?;
     let state = channel.htlcs.get(&key.htlc).ok_or(Rejected::UnknownHtlc(key.htlc))?;
     Ok((channel, state))
 }

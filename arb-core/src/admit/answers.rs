@@ -6,20 +6,20 @@ use crate::api::ids::{ActionId, ChannelId};
 use crate::api::reject::Rejected;
 use crate::channel::{ScriptsRequest, scripts_id};
 use crate::claims::wants::wants;
-use crate::court::draft::View;
+use crate::court::draft::CourtView;
 use crate::sweep::{Shortage, WALLET_INPUT_WEIGHT, fee_sat};
 use alloc::collections::BTreeSet;
 use bitcoin::secp256k1::Secp256k1;
 use bitcoin::{OutPoint, ScriptBuf, Txid};
 
 pub(super) fn broadcast(
-    view: View<'_>,
+    court: CourtView<'_>,
     id: &ChannelId,
     txid: &Txid,
     answer: BroadcastAnswer,
 ) -> Result<Admission, Rejected> {
     // A channel that is resolved by now has no use for the answer.
-    let Some(channel) = view.index_of(id).and_then(|index| view.channel(index)) else {
+    let Some(channel) = court.index_of(id).and_then(|index| court.channel(index)) else {
         return Ok(Admission::Duplicate);
     };
     let why = match answer {
@@ -36,12 +36,12 @@ pub(super) fn broadcast(
     }))
 }
 
-pub(super) fn signed(view: View<'_>, signed: &Signed) -> Result<Admission, Rejected> {
-    let docket = channel_view(view, &signed.channel)?;
-    let channel = docket.channel;
+pub(super) fn signed(court: CourtView<'_>, signed: &Signed) -> Result<Admission, Rejected> {
+    let view = channel_view(court, &signed.channel)?;
+    let channel = view.channel;
     if let Some((_, state, sweep)) = channel.sweep_asked(&signed.request) {
         // Claims that are over by now need no signature.
-        let wants = wants(&docket);
+        let wants = wants(&view);
         let wanted = sweep.plan.members.iter().all(|member| wants.contains_key(member));
         return Ok(Admission::new_if(wanted && state.signed.is_none()));
     }
@@ -51,8 +51,8 @@ pub(super) fn signed(view: View<'_>, signed: &Signed) -> Result<Admission, Rejec
     }
 }
 
-pub(super) fn signing_refused(view: View<'_>, id: &ChannelId, request: &ActionId) -> Result<Admission, Rejected> {
-    let channel = channel(view, id)?;
+pub(super) fn signing_refused(court: CourtView<'_>, id: &ChannelId, request: &ActionId) -> Result<Admission, Rejected> {
+    let channel = channel(court, id)?;
     let known =
         channel.sweep_asked(request).is_some() || channel.commitment_asked(&Secp256k1::new(), request).is_some();
     if known {
@@ -63,12 +63,12 @@ pub(super) fn signing_refused(view: View<'_>, id: &ChannelId, request: &ActionId
 }
 
 pub(super) fn scripts(
-    view: View<'_>,
+    court: CourtView<'_>,
     id: &ChannelId,
     request: &ActionId,
     script: &ScriptBuf,
 ) -> Result<Admission, Rejected> {
-    let channel = channel(view, id)?;
+    let channel = channel(court, id)?;
     if *request != scripts_id(channel) {
         return Err(Rejected::UnknownRequest(*request));
     }
@@ -83,8 +83,8 @@ pub(super) fn scripts(
     }
 }
 
-pub(super) fn fee_inputs(view: View<'_>, offered: &FeeInputsOffered) -> Result<Admission, Rejected> {
-    let channel = channel(view, &offered.channel)?;
+pub(super) fn fee_inputs(court: CourtView<'_>, offered: &FeeInputsOffered) -> Result<Admission, Rejected> {
+    let channel = channel(court, &offered.channel)?;
     let Some(ask) = channel.coins_asked(&offered.request) else {
         // Answered before, or planned since with what there was.
         return Ok(Admission::Duplicate);
@@ -95,7 +95,7 @@ pub(super) fn fee_inputs(view: View<'_>, offered: &FeeInputsOffered) -> Result<A
         return Err(Rejected::BadScript);
     }
     let mut seen = BTreeSet::new();
-    let bad = offered.inputs.iter().find(|coin| !usable(view, coin) || !seen.insert(coin.outpoint));
+    let bad = offered.inputs.iter().find(|coin| !usable(court, coin) || !seen.insert(coin.outpoint));
     if let Some(coin) = bad {
         return Err(Rejected::BadFeeInput(coin.outpoint));
     }
@@ -108,36 +108,36 @@ pub(super) fn fee_inputs(view: View<'_>, offered: &FeeInputsOffered) -> Result<A
     Ok(Admission::New)
 }
 
-fn usable(view: View<'_>, coin: &FeeInput) -> bool {
+fn usable(court: CourtView<'_>, coin: &FeeInput) -> bool {
     // Whoever uses a coin, or was offered it, watches it.
-    coin.script.is_p2wpkh() && view.watchers(&coin.outpoint).is_empty()
+    coin.script.is_p2wpkh() && court.watchers(&coin.outpoint).is_empty()
 }
 
 pub(super) fn fee_inputs_refused(
-    view: View<'_>,
+    court: CourtView<'_>,
     id: &ChannelId,
     request: &ActionId,
     missing_sat: u64,
 ) -> Result<Admission, Rejected> {
-    let channel = channel(view, id)?;
+    let channel = channel(court, id)?;
     // Answered before, or another amount was asked for since.
     let Some(ask) = channel.coins_asked(request) else { return Ok(Admission::Duplicate) };
     let answer = Shortage { asked_sat: ask.amount_sat, missing_sat };
-    Ok(Admission::new_if(channel.requests.desk.missing.get(&ask.owner) != Some(&answer)))
+    Ok(Admission::new_if(channel.requests.sweeper.missing.get(&ask.owner) != Some(&answer)))
 }
 
 /// An operator's wish is about something that is wanted, or about the whole close.
 pub(super) fn bump(
-    view: View<'_>,
+    court: CourtView<'_>,
     id: &ChannelId,
     outpoint: Option<OutPoint>,
     bump: &Bump,
 ) -> Result<Admission, Rejected> {
-    let docket = channel_view(view, id)?;
-    let channel = docket.channel;
+    let view = channel_view(court, id)?;
+    let channel = view.channel;
     if let Some(outpoint) = outpoint {
         let known = channel.requests.bumps.contains_key(&Some(outpoint));
-        if !known && !wants(&docket).contains_key(&outpoint) {
+        if !known && !wants(&view).contains_key(&outpoint) {
             return Err(Rejected::NothingToBump(outpoint));
         }
     }
@@ -150,7 +150,7 @@ pub(super) fn bump(
 }
 
 /// A resolved channel is gone once that was performed: said again, it is no news.
-pub(super) fn performed(view: View<'_>, id: &ChannelId, action: &ActionId) -> Admission {
-    let known = view.index_of(id).and_then(|index| view.channel(index));
+pub(super) fn performed(court: CourtView<'_>, id: &ChannelId, action: &ActionId) -> Admission {
+    let known = court.index_of(id).and_then(|index| court.channel(index));
     Admission::new_if(known.is_some_and(|channel| channel.outbox.contains_key(action)))
 }

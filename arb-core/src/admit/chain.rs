@@ -5,13 +5,13 @@ use crate::api::event::{Block, Disconnected, Fees, Scanned};
 use crate::api::reject::Rejected;
 use crate::api::units::Height;
 use crate::bolt3::preimages_in;
-use crate::channel::Level;
-use crate::court::draft::View;
+use crate::channel::Tier;
+use crate::court::draft::CourtView;
 use alloc::vec::Vec;
 use bitcoin::Transaction;
 
-pub(super) fn connected(view: View<'_>, block: &Block) -> Result<Admission, Rejected> {
-    let tip = view.court().tip;
+pub(super) fn connected(court: CourtView<'_>, block: &Block) -> Result<Admission, Rejected> {
+    let tip = court.state().tip;
     if block.height == tip.height && block.hash == tip.hash {
         return Ok(Admission::Duplicate);
     }
@@ -27,8 +27,8 @@ pub(super) fn connected(view: View<'_>, block: &Block) -> Result<Admission, Reje
     Ok(Admission::New)
 }
 
-pub(super) fn disconnected(view: View<'_>, block: &Disconnected) -> Result<Admission, Rejected> {
-    let tip = view.court().tip;
+pub(super) fn disconnected(court: CourtView<'_>, block: &Disconnected) -> Result<Admission, Rejected> {
+    let tip = court.state().tip;
     if block.height == tip.height.next() && block.parent == tip.hash {
         return Ok(Admission::Duplicate);
     }
@@ -38,9 +38,9 @@ pub(super) fn disconnected(view: View<'_>, block: &Disconnected) -> Result<Admis
     Ok(Admission::New)
 }
 
-pub(super) fn scanned(view: View<'_>, scanned: &Scanned) -> Result<Admission, Rejected> {
-    let channel = channel(view, &scanned.channel)?;
-    let tip = view.court().tip;
+pub(super) fn scanned(court: CourtView<'_>, scanned: &Scanned) -> Result<Admission, Rejected> {
+    let channel = channel(court, &scanned.channel)?;
+    let tip = court.state().tip;
     if let Some(spend) = scanned.spends.iter().find(|spend| spend.height > tip.height) {
         return Err(Rejected::HeightGap { tip, got: spend.height });
     }
@@ -60,38 +60,38 @@ pub(super) fn scanned(view: View<'_>, scanned: &Scanned) -> Result<Admission, Re
 }
 
 /// An unconfirmed transaction is news if it reveals a preimage, or is the first sight of a close.
-pub(super) fn mempool(view: View<'_>, tx: &Transaction) -> Admission {
+pub(super) fn mempool(court: CourtView<'_>, tx: &Transaction) -> Admission {
     let watched = tx.input.iter().any(|input| {
-        view.watchers(&input.previous_output).into_iter().any(|index| {
-            view.channel(index).is_some_and(|channel| {
+        court.watchers(&input.previous_output).into_iter().any(|index| {
+            court.channel(index).is_some_and(|channel| {
                 let txid = tx.compute_txid();
                 let closing = channel.is_closing(&txid, tx);
-                let concerns =
-                    channel.chain.kept.is_empty() && !closing && channel.level_of(tx) == Some(Level::Funding);
+                let concerns = channel.chain.kept.is_empty() && !closing && channel.tier_of(tx) == Some(Tier::Funding);
                 // The first sight of a close, or of a commitment that a child of ours could pay for.
                 let known = channel.ratchet.seen.contains_key(&txid);
                 concerns && (!channel.ratchet.peer_on_chain || (!known && channel.is_remote_of_set(tx)))
             })
         })
     });
-    let concerns = || tx.input.iter().any(|input| !view.watchers(&input.previous_output).is_empty());
+    let concerns = || tx.input.iter().any(|input| !court.watchers(&input.previous_output).is_empty());
     let reveals = || {
         preimages_in(tx).any(|(_, preimage)| {
-            view.offered_with(&preimage.hash())
+            court
+                .offered_with(&preimage.hash())
                 .into_iter()
-                .any(|(index, htlc)| view.channel(index).is_some_and(|channel| channel.usable(htlc).is_none()))
+                .any(|(index, htlc)| court.channel(index).is_some_and(|channel| channel.usable(htlc).is_none()))
         })
     };
     Admission::new_if(watched || (concerns() && reveals()))
 }
 
-pub(super) fn fees(view: View<'_>, fees: &Fees) -> Result<Admission, Rejected> {
+pub(super) fn fees(court: CourtView<'_>, fees: &Fees) -> Result<Admission, Rejected> {
     let rising = fees.by_target.windows(2).all(|pair| matches!(pair, [(a, _), (b, _)] if a < b));
     let valued = fees.by_target.iter().all(|(_, feerate)| *feerate > 0);
     if !rising || !valued || fees.by_target.is_empty() {
         return Err(Rejected::BadFees);
     }
-    let court = view.court();
+    let court = court.state();
     let Some((known, at)) = &court.fees else { return Ok(Admission::New) };
     // The same bucket is no news, except that an estimate grows old.
     let half_stale = court.policy.fee_stale.get() / 2;

@@ -8,7 +8,7 @@ use crate::api::ids::{Direction, HtlcRef};
 use crate::api::reject::Rejected;
 use crate::bolt3::{HTLC_EXPIRY_LIMIT, point_of_secret};
 use crate::channel::{ChannelArbitrator, Commitment};
-use crate::court::draft::View;
+use crate::court::draft::CourtView;
 use alloc::collections::BTreeSet;
 use bitcoin::secp256k1::Secp256k1;
 
@@ -17,9 +17,9 @@ pub(super) const HTLCS_MAX: usize = 483;
 /// Candidates for one remote commitment number: each needs a reconnection of its own.
 pub(super) const CANDIDATES_MAX: usize = 8;
 
-pub(super) fn local(view: View<'_>, heard: &LocalCommitmentSigned) -> Result<Admission, Rejected> {
+pub(super) fn local(court: CourtView<'_>, heard: &LocalCommitmentSigned) -> Result<Admission, Rejected> {
     let update = &heard.update;
-    let channel = channel(view, &update.channel)?;
+    let channel = channel(court, &update.channel)?;
     if let Some(current) = &channel.set.local {
         if is_again(channel, update, &current.commitment) && current.signatures == heard.signatures {
             return Ok(Admission::Duplicate);
@@ -33,13 +33,13 @@ pub(super) fn local(view: View<'_>, heard: &LocalCommitmentSigned) -> Result<Adm
     if heard.signatures.len() != expected {
         return Err(Rejected::SignatureCount { expected, got: heard.signatures.len() });
     }
-    content(view, channel, Side::Local, update)?;
+    content(court, channel, Side::Local, update)?;
     Ok(Admission::New)
 }
 
-pub(super) fn remote(view: View<'_>, heard: &RemoteCommitmentSigned) -> Result<Admission, Rejected> {
+pub(super) fn remote(court: CourtView<'_>, heard: &RemoteCommitmentSigned) -> Result<Admission, Rejected> {
     let update = &heard.update;
-    let channel = channel(view, &update.channel)?;
+    let channel = channel(court, &update.channel)?;
     let set = &channel.set;
     // What it changes is known until the commitment before is revoked: then nothing but the very same is the same again.
     let base = set.base(Side::Remote, update.number);
@@ -67,12 +67,12 @@ pub(super) fn remote(view: View<'_>, heard: &RemoteCommitmentSigned) -> Result<A
     if announced.is_some_and(|(_, point)| point != update.point) {
         return Err(Rejected::WrongPoint { number: update.number });
     }
-    content(view, channel, Side::Remote, update)?;
+    content(court, channel, Side::Remote, update)?;
     Ok(Admission::New)
 }
 
-pub(super) fn revoked(view: View<'_>, heard: &RemoteRevoked) -> Result<Admission, Rejected> {
-    let set = &channel(view, &heard.channel)?.set;
+pub(super) fn revoked(court: CourtView<'_>, heard: &RemoteRevoked) -> Result<Admission, Rejected> {
+    let set = &channel(court, &heard.channel)?.set;
     if heard.number < set.next_revoked {
         let same = set.secrets.get(heard.number) == Some(heard.secret);
         return if same { Ok(Admission::Duplicate) } else { Err(Rejected::SecretContradicts { number: heard.number }) };
@@ -118,7 +118,12 @@ fn is_again(channel: &ChannelArbitrator, update: &CommitmentUpdate, known: &Comm
         && update.removed.iter().all(|htlc| known.position(*htlc).is_none())
 }
 
-fn content(view: View<'_>, channel: &ChannelArbitrator, side: Side, update: &CommitmentUpdate) -> Result<(), Rejected> {
+fn content(
+    court: CourtView<'_>,
+    channel: &ChannelArbitrator,
+    side: Side,
+    update: &CommitmentUpdate,
+) -> Result<(), Rejected> {
     if update.point.parse().is_err() {
         return Err(Rejected::BadKey);
     }
@@ -132,7 +137,7 @@ fn content(view: View<'_>, channel: &ChannelArbitrator, side: Side, update: &Com
         if in_base(&htlc.key) || !added.insert(htlc.key) {
             return Err(Rejected::HtlcTwice(htlc.key));
         }
-        one_htlc(view, channel, htlc)?;
+        one_htlc(court, channel, htlc)?;
     }
     let commitment = Commitment::updated(base, update);
     for direction in [Direction::Offered, Direction::Received] {
@@ -144,7 +149,7 @@ fn content(view: View<'_>, channel: &ChannelArbitrator, side: Side, update: &Com
     sums(channel, &commitment, update)
 }
 
-fn one_htlc(view: View<'_>, channel: &ChannelArbitrator, htlc: &Htlc) -> Result<(), Rejected> {
+fn one_htlc(court: CourtView<'_>, channel: &ChannelArbitrator, htlc: &Htlc) -> Result<(), Rejected> {
     if let Some(known) = channel.htlcs.get(&htlc.key) {
         // The other side's commitment has it already: it must be the same HTLC.
         return if known.htlc == *htlc { Ok(()) } else { Err(Rejected::HtlcTwice(htlc.key)) };
@@ -158,7 +163,7 @@ fn one_htlc(view: View<'_>, channel: &ChannelArbitrator, htlc: &Htlc) -> Result<
         (Direction::Offered, Link::Own | Link::Relay { .. }) | (Direction::Received, Link::Received) => {}
         (Direction::Offered, Link::Forward(upstream)) => {
             // Running channels are adopted one after the other: its HTLC may be told later, its channel may not.
-            if upstream.htlc.is_offered() || channel_of(view, &upstream.channel).is_err() {
+            if upstream.htlc.is_offered() || channel_of(court, &upstream.channel).is_err() {
                 return Err(Rejected::UnknownUpstream(upstream));
             }
         }

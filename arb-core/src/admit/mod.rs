@@ -13,49 +13,49 @@ mod revoked;
 use crate::admit::admission::{Admission, text};
 use crate::api::event::Event;
 use crate::api::reject::Rejected;
-use crate::court::draft::View;
+use crate::court::draft::CourtView;
 
 /// Whether an event may be heard.
-pub(crate) fn admit(view: View<'_>, event: &Event) -> Result<Admission, Rejected> {
-    if view.court().genesis.is_none() && !matches!(event, Event::Genesis(_)) {
-        return Err(Rejected::NoGenesis);
+pub(crate) fn admit(court: CourtView<'_>, event: &Event) -> Result<Admission, Rejected> {
+    if court.state().identity.is_none() && !matches!(event, Event::JournalOpened(_)) {
+        return Err(Rejected::JournalNotOpened);
     }
     match event {
-        Event::Genesis(genesis) => opening::genesis(view, genesis),
-        Event::PolicySet(policy) => opening::policy(view, policy),
-        Event::Started(started) => opening::started(view, started),
-        Event::ChannelOpened(opened) => opening::opened(view, opened),
-        Event::ChannelRestored(facts) => opening::restored(view, facts),
-        Event::ChannelSignals { channel, short_channel_id } => node::signals(view, channel, *short_channel_id),
-        Event::LocalCommitmentSigned(heard) => commitments::local(view, heard),
-        Event::RemoteCommitmentSigned(heard) => commitments::remote(view, heard),
-        Event::RemoteRevoked(heard) => commitments::revoked(view, heard),
-        Event::PreimageLearned { preimage, usable_for } => node::preimage_learned(view, preimage, usable_for),
-        Event::HtlcGivenUp { htlc } => node::given_up(view, htlc),
-        Event::UpstreamAcknowledged { htlc, outcome } => node::acknowledged(view, htlc, *outcome),
-        Event::PeerStateSeen { channel, peer } => node::peer_state(view, channel, *peer),
-        Event::CloseRequested { channel, .. } => node::close_requested(view, channel),
-        Event::ClosingSigned(closing) => node::closing(view, closing),
-        Event::ChannelForgotten { channel } => node::forgotten(view, channel),
-        Event::BlockConnected(block) => chain::connected(view, block),
-        Event::BlockDisconnected(block) => chain::disconnected(view, block),
-        Event::Scanned(scanned) => chain::scanned(view, scanned),
-        Event::MempoolSeen { tx } => Ok(chain::mempool(view, tx)),
-        Event::FeesEstimated(fees) => chain::fees(view, fees),
-        Event::BroadcastAnswered { channel, txid, answer } => answers::broadcast(view, channel, txid, *answer),
-        Event::Signed(signed) => answers::signed(view, signed),
+        Event::JournalOpened(identity) => opening::identity(court, identity),
+        Event::PolicySet(policy) => opening::policy(court, policy),
+        Event::Started(started) => opening::started(court, started),
+        Event::ChannelOpened(opened) => opening::opened(court, opened),
+        Event::ChannelRestored(facts) => opening::restored(court, facts),
+        Event::ChannelSignals { channel, short_channel_id } => node::signals(court, channel, *short_channel_id),
+        Event::LocalCommitmentSigned(heard) => commitments::local(court, heard),
+        Event::RemoteCommitmentSigned(heard) => commitments::remote(court, heard),
+        Event::RemoteRevoked(heard) => commitments::revoked(court, heard),
+        Event::PreimageLearned { preimage, usable_for } => node::preimage_learned(court, preimage, usable_for),
+        Event::HtlcGivenUp { htlc } => node::given_up(court, htlc),
+        Event::UpstreamAcknowledged { htlc, outcome } => node::acknowledged(court, htlc, *outcome),
+        Event::PeerStateSeen { channel, peer } => node::peer_state(court, channel, *peer),
+        Event::CloseRequested { channel, .. } => node::close_requested(court, channel),
+        Event::ClosingSigned(closing) => node::closing(court, closing),
+        Event::ChannelForgotten { channel } => node::forgotten(court, channel),
+        Event::BlockConnected(block) => chain::connected(court, block),
+        Event::BlockDisconnected(block) => chain::disconnected(court, block),
+        Event::Scanned(scanned) => chain::scanned(court, scanned),
+        Event::MempoolSeen { tx } => Ok(chain::mempool(court, tx)),
+        Event::FeesEstimated(fees) => chain::fees(court, fees),
+        Event::BroadcastAnswered { channel, txid, answer } => answers::broadcast(court, channel, txid, *answer),
+        Event::Signed(signed) => answers::signed(court, signed),
         Event::SigningRefused { channel, request, why } => {
             text("reason", why)?;
-            answers::signing_refused(view, channel, request)
+            answers::signing_refused(court, channel, request)
         }
-        Event::ScriptsOffered { channel, request, script } => answers::scripts(view, channel, request, script),
-        Event::FeeInputsOffered(offered) => answers::fee_inputs(view, offered),
+        Event::ScriptsOffered { channel, request, script } => answers::scripts(court, channel, request, script),
+        Event::FeeInputsOffered(offered) => answers::fee_inputs(court, offered),
         Event::FeeInputsRefused { channel, request, missing_sat } => {
-            answers::fee_inputs_refused(view, channel, request, *missing_sat)
+            answers::fee_inputs_refused(court, channel, request, *missing_sat)
         }
-        Event::BumpRequested { channel, outpoint, bump } => answers::bump(view, channel, *outpoint, bump),
-        Event::RevokedLoaded { channel, number, candidates } => revoked::loaded(view, channel, *number, candidates),
-        Event::Performed { channel, id } => Ok(answers::performed(view, channel, id)),
+        Event::BumpRequested { channel, outpoint, bump } => answers::bump(court, channel, *outpoint, bump),
+        Event::RevokedLoaded { channel, number, candidates } => revoked::loaded(court, channel, *number, candidates),
+        Event::Performed { channel, id } => Ok(answers::performed(court, channel, id)),
         // It stays due: nothing to keep.
         Event::Failed { why, .. } => text("reason", why).map(|()| Admission::Duplicate),
     }

@@ -6,34 +6,34 @@ use crate::api::ids::{ChannelId, HtlcKey};
 use crate::api::outcome::Upstream;
 use crate::api::reject::Rejected;
 use crate::bolt3::Preimage;
-use crate::court::draft::View;
+use crate::court::draft::CourtView;
 
-pub(super) fn signals(view: View<'_>, id: &ChannelId, short_channel_id: u64) -> Result<Admission, Rejected> {
-    Ok(Admission::new_if(channel(view, id)?.short_channel_id != Some(short_channel_id)))
+pub(super) fn signals(court: CourtView<'_>, id: &ChannelId, short_channel_id: u64) -> Result<Admission, Rejected> {
+    Ok(Admission::new_if(channel(court, id)?.short_channel_id != Some(short_channel_id)))
 }
 
-pub(super) fn given_up(view: View<'_>, key: &HtlcKey) -> Result<Admission, Rejected> {
-    let (channel, _) = htlc(view, key)?;
+pub(super) fn given_up(court: CourtView<'_>, key: &HtlcKey) -> Result<Admission, Rejected> {
+    let (channel, _) = htlc(court, key)?;
     if key.htlc.is_offered() {
         return Err(Rejected::BadHtlc { htlc: key.htlc, why: "only a received HTLC is given up" });
     }
     Ok(Admission::new_if(!channel.ratchet.given_up.contains(&key.htlc)))
 }
 
-pub(super) fn peer_state(view: View<'_>, id: &ChannelId, peer: PeerState) -> Result<Admission, Rejected> {
-    let channel = channel(view, id)?;
+pub(super) fn peer_state(court: CourtView<'_>, id: &ChannelId, peer: PeerState) -> Result<Admission, Rejected> {
+    let channel = channel(court, id)?;
     Ok(Admission::new_if(match peer {
         PeerState::WeAreBehind => !channel.ratchet.outdated,
-        PeerState::Current => view.court().suspects(channel),
+        PeerState::Current => court.state().suspects(channel),
     }))
 }
 
-pub(super) fn close_requested(view: View<'_>, id: &ChannelId) -> Result<Admission, Rejected> {
-    Ok(Admission::new_if(channel(view, id)?.ratchet.close_requested.is_none()))
+pub(super) fn close_requested(court: CourtView<'_>, id: &ChannelId) -> Result<Admission, Rejected> {
+    Ok(Admission::new_if(channel(court, id)?.ratchet.close_requested.is_none()))
 }
 
-pub(super) fn forgotten(view: View<'_>, id: &ChannelId) -> Result<Admission, Rejected> {
-    let channel = channel(view, id)?;
+pub(super) fn forgotten(court: CourtView<'_>, id: &ChannelId) -> Result<Admission, Rejected> {
+    let channel = channel(court, id)?;
     let held = channel.ratchet.held_htlc || !channel.chain.kept.is_empty();
     if held || (channel.ratchet.frozen.is_some() && !channel.ratchet.forgotten) {
         return Err(Rejected::CannotForget(*id));
@@ -41,8 +41,8 @@ pub(super) fn forgotten(view: View<'_>, id: &ChannelId) -> Result<Admission, Rej
     Ok(Admission::new_if(!channel.ratchet.forgotten))
 }
 
-pub(super) fn closing(view: View<'_>, closing: &ClosingSigned) -> Result<Admission, Rejected> {
-    let channel = channel(view, &closing.channel)?;
+pub(super) fn closing(court: CourtView<'_>, closing: &ClosingSigned) -> Result<Admission, Rejected> {
+    let channel = channel(court, &closing.channel)?;
     let spends = channel
         .facts
         .fundings
@@ -58,13 +58,13 @@ pub(super) fn closing(view: View<'_>, closing: &ClosingSigned) -> Result<Admissi
 
 /// HTLCs that are over by now do not keep the preimage from the others.
 pub(super) fn preimage_learned(
-    view: View<'_>,
+    court: CourtView<'_>,
     preimage: &Preimage,
     usable_for: &[HtlcKey],
 ) -> Result<Admission, Rejected> {
     let (mut new, mut known, mut unknown) = (false, false, None);
     for key in usable_for {
-        match htlc(view, key) {
+        match htlc(court, key) {
             Ok((channel, state)) if state.htlc.payment_hash == preimage.hash() => {
                 known = true;
                 new |= channel.usable(key.htlc).is_none();
@@ -79,8 +79,8 @@ pub(super) fn preimage_learned(
     }
 }
 
-pub(super) fn acknowledged(view: View<'_>, key: &HtlcKey, outcome: Acknowledged) -> Result<Admission, Rejected> {
-    let (channel, _) = htlc(view, key)?;
+pub(super) fn acknowledged(court: CourtView<'_>, key: &HtlcKey, outcome: Acknowledged) -> Result<Admission, Rejected> {
+    let (channel, _) = htlc(court, key)?;
     let released = channel.ratchet.released.get(&key.htlc).ok_or(Rejected::NoSuchOutcome(*key))?;
     match (released.outcome, released.acknowledged, outcome) {
         (_, Some(before), now) if before == now => Ok(Admission::Duplicate),

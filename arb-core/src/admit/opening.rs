@@ -1,31 +1,35 @@
 //! How journals and channels begin.
 
 use crate::admit::admission::{Admission, text};
-use crate::api::event::{ChannelOpened, Freshness, Genesis, Started};
+use crate::api::event::{ChannelOpened, Freshness, JournalIdentity, Started};
 use crate::api::facts::{ChannelFacts, SideFacts, Standing};
 use crate::api::policy::Policy;
 use crate::api::reject::Rejected;
 use crate::bolt3::Point;
-use crate::court::draft::View;
+use crate::court::draft::CourtView;
 use alloc::collections::BTreeSet;
 
-pub(super) fn genesis(view: View<'_>, genesis: &Genesis) -> Result<Admission, Rejected> {
-    match &view.court().genesis {
-        None if genesis.policy.is_sound() => Ok(Admission::New),
+pub(super) fn identity(court: CourtView<'_>, identity: &JournalIdentity) -> Result<Admission, Rejected> {
+    match &court.state().identity {
+        None if identity.policy.is_sound() => Ok(Admission::New),
         None => Err(Rejected::UnsoundPolicy),
-        Some(known) if known == genesis => Ok(Admission::Duplicate),
-        Some(_) => Err(Rejected::OtherGenesis),
+        Some(known) if known == identity => Ok(Admission::Duplicate),
+        Some(_) => Err(Rejected::OtherIdentity),
     }
 }
 
-pub(super) fn policy(view: View<'_>, policy: &Policy) -> Result<Admission, Rejected> {
-    if policy.is_sound() { Ok(Admission::new_if(view.court().policy != *policy)) } else { Err(Rejected::UnsoundPolicy) }
+pub(super) fn policy(court: CourtView<'_>, policy: &Policy) -> Result<Admission, Rejected> {
+    if policy.is_sound() {
+        Ok(Admission::new_if(court.state().policy != *policy))
+    } else {
+        Err(Rejected::UnsoundPolicy)
+    }
 }
 
-pub(super) fn started(view: View<'_>, started: &Started) -> Result<Admission, Rejected> {
+pub(super) fn started(court: CourtView<'_>, started: &Started) -> Result<Admission, Rejected> {
     text("build", &started.build)?;
     // What blocks said about the best height since is as good as the start's own word.
-    let court = view.court();
+    let court = court.state();
     let same = court.started.as_ref().is_some_and(|known| {
         // A suspicion is news every time: what cleared the last one may be what was lost.
         known.build == started.build && started.freshness == Freshness::Trusted && known.freshness == started.freshness
@@ -33,17 +37,17 @@ pub(super) fn started(view: View<'_>, started: &Started) -> Result<Admission, Re
     Ok(Admission::new_if(!same || started.best_height > court.best_height))
 }
 
-pub(super) fn opened(view: View<'_>, opened: &ChannelOpened) -> Result<Admission, Rejected> {
+pub(super) fn opened(court: CourtView<'_>, opened: &ChannelOpened) -> Result<Admission, Rejected> {
     standing(&opened.standing)?;
-    facts(view, &opened.facts)
+    facts(court, &opened.facts)
 }
 
-pub(super) fn restored(view: View<'_>, restored: &ChannelFacts) -> Result<Admission, Rejected> {
-    facts(view, restored)
+pub(super) fn restored(court: CourtView<'_>, restored: &ChannelFacts) -> Result<Admission, Rejected> {
+    facts(court, restored)
 }
 
-fn facts(view: View<'_>, facts: &ChannelFacts) -> Result<Admission, Rejected> {
-    if let Some(known) = view.index_of(&facts.id).and_then(|index| view.channel(index)) {
+fn facts(court: CourtView<'_>, facts: &ChannelFacts) -> Result<Admission, Rejected> {
+    if let Some(known) = court.index_of(&facts.id).and_then(|index| court.channel(index)) {
         return if known.facts == *facts { Ok(Admission::Duplicate) } else { Err(Rejected::OtherFacts(facts.id)) };
     }
     let outpoints: BTreeSet<_> = facts.fundings.iter().map(|funding| funding.outpoint).collect();
@@ -52,8 +56,8 @@ fn facts(view: View<'_>, facts: &ChannelFacts) -> Result<Admission, Rejected> {
         return Err(Rejected::BadFundings);
     }
     for outpoint in outpoints {
-        for index in view.watchers(&outpoint) {
-            if let Some(channel) = view.channel(index) {
+        for index in court.watchers(&outpoint) {
+            if let Some(channel) = court.channel(index) {
                 return Err(Rejected::FundingTaken { outpoint, channel: channel.facts.id });
             }
         }

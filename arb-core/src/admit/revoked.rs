@@ -7,18 +7,18 @@ use crate::api::past::{RevokedCommitment, RevokedHtlc};
 use crate::api::reject::Rejected;
 use crate::bolt3::HTLC_EXPIRY_LIMIT;
 use crate::channel::ChannelArbitrator;
-use crate::court::draft::View;
+use crate::court::draft::CourtView;
 use bitcoin::secp256k1::Secp256k1;
 
 use super::commitments::{CANDIDATES_MAX, HTLCS_MAX};
 
 pub(super) fn loaded(
-    view: View<'_>,
+    court: CourtView<'_>,
     id: &ChannelId,
     number: u64,
     candidates: &[RevokedCommitment],
 ) -> Result<Admission, Rejected> {
-    let channel = channel(view, id)?;
+    let channel = channel(court, id)?;
     if number >= channel.set.next_revoked || channel.set.secrets.get(number).is_none() {
         return Err(Rejected::NotRevoked { number });
     }

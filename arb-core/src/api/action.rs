@@ -15,7 +15,7 @@ use bitcoin::{OutPoint, ScriptBuf, Transaction, TxOut, Txid};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
     /// Search the chain for spends of these outputs; answer with `Scanned`.
-    Watch {
+    SearchSpends {
         /// Stable identity.
         id: ActionId,
         /// The channel.

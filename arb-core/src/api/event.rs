@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Event {
     /// The first event of a journal.
-    Genesis(Genesis),
+    JournalOpened(JournalIdentity),
     /// The whole policy, whenever it changes.
     PolicySet(Policy),
     /// Heard first after every start, before any action.
@@ -96,7 +96,7 @@ pub enum Event {
     BlockConnected(Box<Block>),
     /// The tip left the best chain.
     BlockDisconnected(Disconnected),
-    /// The answer to [`Action::Watch`](crate::Action::Watch).
+    /// The answer to [`Action::SearchSpends`](crate::Action::SearchSpends).
     Scanned(Box<Scanned>),
     /// An unconfirmed transaction was seen: one that a node's mempool accepted, so that its signatures are known to be
     /// good. It may add a preimage, or the first sight of a close; it ends nothing (R12).
@@ -183,7 +183,7 @@ impl Event {
 
 /// What a journal belongs to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Genesis {
+pub struct JournalIdentity {
     /// The Bitcoin network.
     pub network: Network,
     /// A random id that the embedder drew for this journal: another store's journal is refused.

@@ -55,7 +55,7 @@ pub struct Plan {
     /// Its claims, in the order of the inputs.
     pub members: Vec<OutPoint>,
     /// The coins that pay.
-    pub purse: Purse,
+    pub fee_inputs: FeeInputs,
     /// What its claims want, in satoshi per kiloweight.
     pub wanted_sat_per_kw: u32,
     /// What it offers.
@@ -77,14 +77,14 @@ pub enum Limit {
 
 /// Coins of the wallet, and where change goes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Purse {
+pub struct FeeInputs {
     /// The coins.
     pub coins: Vec<FeeInput>,
     /// Where change goes.
     pub change: ScriptBuf,
 }
 
-impl Purse {
+impl FeeInputs {
     /// What the coins are worth.
     pub fn value_sat(&self) -> u64 {
         self.coins.iter().fold(0, |sum, coin| sum.saturating_add(coin.value_sat))

@@ -27,7 +27,7 @@ pub struct Policy {
     pub fail_depth: (Blocks, Blocks),
     /// Confirmations at which something is irrevocable (BOLT 5 G2), and blocks past an expiry at which waiting ends.
     /// Default 100.
-    pub forget_depth: Blocks,
+    pub irrevocable_depth: Blocks,
     /// Blocks before the upstream expiry at which an unresolved small HTLC is failed upstream anyway. Default 3.
     pub upstream_giveup: Blocks,
     /// The most that may be given up so, as a multiple of `close_cost`. Default 20.
@@ -81,7 +81,7 @@ impl Default for Policy {
             own_delta: Blocks::new(34),
             claim_depth: Blocks::new(1),
             fail_depth: (Blocks::new(3), Blocks::new(6)),
-            forget_depth: Blocks::new(100),
+            irrevocable_depth: Blocks::new(100),
             upstream_giveup: Blocks::new(3),
             giveup_max_close_costs: 20,
             overdue_max: Blocks::new(2016),
@@ -124,7 +124,7 @@ impl Policy {
             && self.fail_depth.0 <= self.fail_depth.1
             && self.fail_depth.0 >= Blocks::new(1)
             && self.claim_depth >= Blocks::new(1)
-            && self.forget_depth >= self.fail_depth.1
+            && self.irrevocable_depth >= self.fail_depth.1
             && self.max_inputs > 0
             && self.max_feerate_sat_per_kw > 0
     }

@@ -89,7 +89,7 @@ pub enum Conclusion {
         /// The group.
         group: u32,
         /// Whether its claims rest until the next block, so that network and wallet cannot make us run in a circle.
-        rests: bool,
+        pauses: bool,
     },
     /// What the operator's request changed.
     Bumped {

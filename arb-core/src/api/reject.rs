@@ -9,12 +9,12 @@ use bitcoin::{BlockHash, OutPoint, Txid};
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Rejected {
-    /// Nothing can be heard before `Genesis`.
-    #[error("the journal has no genesis yet")]
-    NoGenesis,
-    /// `Genesis` comes once.
-    #[error("the journal has another genesis")]
-    OtherGenesis,
+    /// Nothing can be heard before `JournalIdentity`.
+    #[error("no journal is open: JournalOpened has to be heard first")]
+    JournalNotOpened,
+    /// `JournalIdentity` comes once.
+    #[error("the journal belongs to another node, network or start")]
+    OtherIdentity,
     /// The policy divides by zero, or has an empty range.
     #[error("the policy has a number that cannot be worked with")]
     UnsoundPolicy,

@@ -9,11 +9,11 @@ use crate::api::facts::{Link, Side};
 use crate::api::ids::{ActionId, Direction, HtlcRef};
 use crate::api::outcome::Upstream;
 use crate::api::past::{CommitmentRow, RevokedCommitment};
-use crate::api::plan::{Purse, Sweep};
+use crate::api::plan::{FeeInputs, Sweep};
 use crate::api::record::Conclusion;
 use crate::api::units::Height;
 use crate::bolt3::{CompactSig, Preimage};
-use crate::channel::chain::Level;
+use crate::channel::chain::Tier;
 use crate::channel::commitments::{Commitment, LocalCommitment};
 use crate::channel::requests::{ScriptsRequest, SignedTx, SweepState};
 use crate::channel::state::{ChannelArbitrator, HtlcState, Released, Usable};
@@ -133,9 +133,9 @@ impl ChannelArbitrator {
 
     pub(crate) fn hear_tx(&mut self, height: Height, tx: &Transaction) {
         let txid = tx.compute_txid();
-        if let Some(level) = self.level_of(tx) {
+        if let Some(level) = self.tier_of(tx) {
             self.state.chain.keep(txid, height, self.state.seen.max(height), level, tx.clone());
-            if level == Level::Funding {
+            if level == Tier::Funding {
                 self.reclassify();
             }
         }
@@ -148,7 +148,7 @@ impl ChannelArbitrator {
 
     pub(crate) fn hear_scanned(&mut self, heard: &Scanned) {
         for spend in &heard.spends {
-            if self.level_of(&spend.tx).is_some() {
+            if self.tier_of(&spend.tx).is_some() {
                 self.hear_tx(spend.height, &spend.tx);
             }
         }
@@ -172,8 +172,8 @@ impl ChannelArbitrator {
             Some((group, state)) => {
                 state.rejected = rejected;
                 match rejected {
-                    None => requests.desk.accepted(*group),
-                    Some(why) => requests.desk.rejected(*group, why),
+                    None => requests.sweeper.accepted(*group),
+                    Some(why) => requests.sweeper.rejected(*group, why),
                 }
             }
             None => requests.commitment_rejected = rejected.map(|why| (*txid, why)),
@@ -204,14 +204,14 @@ impl ChannelArbitrator {
 
     pub(crate) fn hear_fee_inputs(&mut self, heard: &FeeInputsOffered) {
         if let Some(owner) = self.coins_asked(&heard.request).map(|ask| ask.owner) {
-            let purse = Purse { coins: heard.inputs.clone(), change: heard.change.clone() };
-            self.state.requests.desk.offered(&owner, purse);
+            let fee_inputs = FeeInputs { coins: heard.inputs.clone(), change: heard.change.clone() };
+            self.state.requests.sweeper.offered(&owner, fee_inputs);
         }
     }
 
     pub(crate) fn hear_fee_inputs_refused(&mut self, request: &ActionId, missing_sat: u64) {
         if let Some(owner) = self.coins_asked(request).map(|ask| ask.owner) {
-            self.state.requests.desk.refused(&owner, missing_sat);
+            self.state.requests.sweeper.refused(&owner, missing_sat);
         }
     }
 
@@ -312,20 +312,20 @@ impl ChannelArbitrator {
                     self.state.requests.scripts = ScriptsRequest::Asked { at: tip };
                 }
             }
-            Conclusion::FeeInputsRequested(ask) => self.state.requests.desk.apply(&Order::Ask(*ask), tip),
+            Conclusion::FeeInputsRequested(ask) => self.state.requests.sweeper.apply(&Order::Ask(*ask), tip),
             Conclusion::FeeInputsReturned { owner } => {
-                self.state.requests.desk.apply(&Order::Return { owner: *owner }, tip);
+                self.state.requests.sweeper.apply(&Order::Return { owner: *owner }, tip);
             }
             Conclusion::SweepPlanned(sweep) => self.planned(sweep, tip),
-            Conclusion::SweepDropped { group, rests } => {
+            Conclusion::SweepDropped { group, pauses } => {
                 self.state.requests.sweeps.remove(group).ok_or("a sweep dropped that was never planned")?;
-                self.state.requests.desk.apply(&Order::Drop { group: *group, rests: *rests }, tip);
+                self.state.requests.sweeper.apply(&Order::Drop { group: *group, pauses: *pauses }, tip);
             }
             Conclusion::Uneconomic { outpoint } => {
-                self.state.requests.desk.apply(&Order::Uneconomic { outpoint: *outpoint }, tip);
+                self.state.requests.sweeper.apply(&Order::Uneconomic { outpoint: *outpoint }, tip);
             }
             Conclusion::Bumped { outpoint, to_sat_per_kw, .. } => {
-                self.state.requests.desk.want(outpoint, *to_sat_per_kw, tip);
+                self.state.requests.sweeper.want(outpoint, *to_sat_per_kw, tip);
             }
             Conclusion::Noticed(notice) => {
                 let id = notice.id(&self.state.facts.id);
@@ -343,7 +343,7 @@ impl ChannelArbitrator {
     fn planned(&mut self, sweep: &Sweep, tip: Height) {
         let plan = &sweep.plan;
         let requests = &mut self.state.requests;
-        requests.coins.extend(plan.purse.coins.iter().map(|coin| (coin.outpoint, coin.value_sat)));
+        requests.coins.extend(plan.fee_inputs.coins.iter().map(|coin| (coin.outpoint, coin.value_sat)));
         // Until the new one is signed, the one before goes on being sent.
         let (mut before, mut unsigned) = (None, Vec::new());
         if let Some(state) = requests.sweeps.remove(&plan.group) {
@@ -358,7 +358,7 @@ impl ChannelArbitrator {
         let txid = sweep.tx.compute_txid();
         let state = SweepState { sweep: sweep.clone(), txid, signed: None, before, unsigned, rejected: None };
         requests.sweeps.insert(plan.group, state);
-        requests.desk.apply(&Order::Plan(plan.clone()), tip);
+        requests.sweeper.apply(&Order::Plan(plan.clone()), tip);
     }
 
     /// Outcomes only rise (R8).

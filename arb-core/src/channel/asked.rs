@@ -66,21 +66,21 @@ impl ChannelArbitrator {
 
     /// The wallet's coins that live sweeps use, or that were offered for one that waits.
     pub(crate) fn coins(&self) -> impl Iterator<Item = OutPoint> {
-        let desk = &self.requests.desk;
-        let purses = desk.groups.values().map(|group| &group.purse).chain(desk.purses.values());
-        purses.flat_map(|purse| &purse.coins).map(|coin| coin.outpoint)
+        let sweeper = &self.requests.sweeper;
+        let unused = sweeper.groups.values().map(|group| &group.fee_inputs).chain(sweeper.unused.values());
+        unused.flat_map(|fee_inputs| &fee_inputs.coins).map(|coin| coin.outpoint)
     }
 
     /// Whether a fall of the feerates could move something.
     pub(crate) fn waits_for_fees(&self) -> bool {
-        let desk = &self.requests.desk;
-        !desk.uneconomic.is_empty()
-            || desk.asked.keys().any(|owner| desk.missing.contains_key(owner))
-            || desk.groups.values().any(|group| group.trouble == Some(Trouble::TooCheap))
+        let sweeper = &self.requests.sweeper;
+        !sweeper.uneconomic.is_empty()
+            || sweeper.asked.keys().any(|owner| sweeper.missing.contains_key(owner))
+            || sweeper.groups.values().any(|group| group.trouble == Some(Trouble::TooCheap))
     }
 
     /// The request for coins that has this identity.
     pub(crate) fn coins_asked(&self, request: &ActionId) -> Option<&Ask> {
-        self.requests.desk.asked.values().find(|ask| ask_id(self, ask) == *request)
+        self.requests.sweeper.asked.values().find(|ask| ask_id(self, ask) == *request)
     }
 }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 /// How far below the funding output a transaction is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub(crate) enum Level {
+pub(crate) enum Tier {
     /// Spends a funding output.
     Funding,
     /// Spends an output of such a transaction, or a wallet coin that a sweep of ours uses.
@@ -24,7 +24,7 @@ pub(crate) enum Level {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct KeptTx {
     pub(crate) height: Height,
-    pub(crate) level: Level,
+    pub(crate) tier: Tier,
     /// The tip when it was kept: blocks above that have told of spends by themselves.
     pub(crate) since: Height,
     /// The chain was searched for spends of its outputs.
@@ -64,14 +64,14 @@ impl ChainFacts {
     }
 
     /// Keeps a transaction; the lowest level at which it matters counts.
-    pub(crate) fn keep(&mut self, txid: Txid, height: Height, since: Height, level: Level, tx: Transaction) {
+    pub(crate) fn keep(&mut self, txid: Txid, height: Height, since: Height, tier: Tier, tx: Transaction) {
         match self.kept.get_mut(&txid) {
             Some(kept) => {
-                kept.level = kept.level.min(level);
+                kept.tier = kept.tier.min(tier);
                 kept.height = height;
             }
             None => {
-                self.kept.insert(txid, KeptTx { height, level, since, scanned: false, tx });
+                self.kept.insert(txid, KeptTx { height, tier, since, scanned: false, tx });
             }
         }
     }

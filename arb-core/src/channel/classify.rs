@@ -7,7 +7,7 @@ use crate::api::facts::{ChannelFacts, Funding, Side};
 use crate::api::past::RevokedCommitment;
 use crate::api::stage::CloseKind;
 use crate::bolt3::{CommitmentKeys, ObscureFactor, delayed_script, point_of_secret};
-use crate::channel::chain::Level;
+use crate::channel::chain::Tier;
 use crate::channel::close::{Close, Penalty};
 use crate::channel::commitments::{Commitment, Rebuilt};
 use crate::channel::state::{ChannelArbitrator, Memo};
@@ -17,7 +17,7 @@ use bitcoin::{Transaction, Txid};
 
 /// The confirmed spend of a funding output, if there is one.
 pub(crate) fn classify(channel: &ChannelArbitrator, secp: &Secp256k1<All>) -> Option<Close> {
-    let spends = channel.chain.kept.iter().filter(|(_, kept)| kept.level == Level::Funding);
+    let spends = channel.chain.kept.iter().filter(|(_, kept)| kept.tier == Tier::Funding);
     // Fundings that replace each other (a splice) can both be spent: the earliest spend is the close.
     let (txid, kept) = spends.min_by_key(|(txid, kept)| (kept.height, **txid))?;
     let (funding_index, funding) = channel
@@ -90,14 +90,14 @@ pub(crate) fn commitment_number(facts: &ChannelFacts, tx: &Transaction) -> Optio
 impl ChannelArbitrator {
     /// Works out the close again: whenever the set or the spends of the fundings changed, and after decoding.
     pub(crate) fn reclassify(&mut self) {
-        let spent = self.state.chain.kept.values().any(|kept| kept.level == Level::Funding);
+        let spent = self.state.chain.kept.values().any(|kept| kept.tier == Tier::Funding);
         // An open channel costs nothing here: no key is derived before something spends a funding.
         self.state.close = Memo(if spent { classify(self, &Secp256k1::new()).map(Arc::new) } else { None });
     }
 
     /// Whether a confirmed spend of a funding shows this number.
     pub(crate) fn shows(&self, number: u64) -> bool {
-        let spends = self.chain.kept.values().filter(|kept| kept.level == Level::Funding);
+        let spends = self.chain.kept.values().filter(|kept| kept.tier == Tier::Funding);
         spends.into_iter().any(|kept| commitment_number(&self.facts, &kept.tx) == Some(number))
     }
 

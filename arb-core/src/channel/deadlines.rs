@@ -24,7 +24,7 @@ pub(crate) fn give_up_height(state: &HtlcState, policy: &Policy) -> Option<Heigh
 /// The tip height at which waiting for an HTLC that we sent ends.
 pub(crate) fn forget_height(state: &HtlcState, policy: &Policy) -> Height {
     let expiry = state.htlc.cltv_expiry;
-    state.upstream_expiry.map_or(expiry, |upstream| upstream.max(expiry)).after(policy.forget_depth)
+    state.upstream_expiry.map_or(expiry, |upstream| upstream.max(expiry)).after(policy.irrevocable_depth)
 }
 
 /// Until when a claim of this HTLC has to be confirmed; `None` where there is nothing to claim in time. `confirmed` is the

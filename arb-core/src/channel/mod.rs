@@ -16,7 +16,7 @@ mod spends;
 mod state;
 
 pub(crate) use asked::{ask_id, commitment_id, scripts_id, sweep_id};
-pub(crate) use chain::{KeptTx, Level};
+pub(crate) use chain::{KeptTx, Tier};
 pub(crate) use close::{Close, Penalty};
 pub(crate) use commitments::{Commitment, Rebuilt};
 pub(crate) use deadlines::{chain_height, claim_deadline, forget_height, give_up_height, outgoing_deadline};
@@ -123,10 +123,10 @@ impl ChannelArbitrator {
     /// Everything below a funding spend counts down to the second level, whether or not its meaning is known yet (R5).
     /// A second level is always P2WSH: other outputs down there are somebody's wallet.
     fn watches_output(&self, txid: &Txid, kept: &KeptTx, output: &TxOut) -> bool {
-        match kept.level {
-            Level::Funding => !self.is_closing(txid, &kept.tx),
-            Level::Commitment => output.script_pubkey.is_p2wsh(),
-            Level::Second => false,
+        match kept.tier {
+            Tier::Funding => !self.is_closing(txid, &kept.tx),
+            Tier::Commitment => output.script_pubkey.is_p2wsh(),
+            Tier::Second => false,
         }
     }
 
@@ -142,17 +142,17 @@ impl ChannelArbitrator {
     }
 
     /// How far below a funding output a transaction is, if it matters to this channel at all.
-    pub(crate) fn level_of(&self, tx: &Transaction) -> Option<Level> {
+    pub(crate) fn tier_of(&self, tx: &Transaction) -> Option<Tier> {
         let level = |outpoint: &OutPoint| {
             if self.facts.fundings.iter().any(|funding| funding.outpoint == *outpoint) {
-                return Some(Level::Funding);
+                return Some(Tier::Funding);
             }
             if !self.watches(outpoint) {
                 return None;
             }
-            match self.chain.kept.get(&outpoint.txid).map(|kept| kept.level) {
-                Some(Level::Funding) => Some(Level::Commitment),
-                Some(Level::Commitment | Level::Second) | None => Some(Level::Second),
+            match self.chain.kept.get(&outpoint.txid).map(|kept| kept.tier) {
+                Some(Tier::Funding) => Some(Tier::Commitment),
+                Some(Tier::Commitment | Tier::Second) | None => Some(Tier::Second),
             }
         };
         tx.input.iter().filter_map(|input| level(&input.previous_output)).min()

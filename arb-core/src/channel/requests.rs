@@ -5,7 +5,7 @@ use crate::api::ids::ActionId;
 use crate::api::plan::Sweep;
 use crate::api::units::Height;
 use crate::api::wire;
-use crate::sweep::Desk;
+use crate::sweep::Sweeper;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use bitcoin::{OutPoint, ScriptBuf, Transaction, Txid};
@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 pub(crate) struct Requests {
     pub(crate) scripts: ScriptsRequest,
     /// Prices, groups and coins.
-    pub(crate) desk: Desk,
+    pub(crate) sweeper: Sweeper,
     /// The transactions of the desk's groups.
     pub(crate) sweeps: BTreeMap<u32, SweepState>,
     /// Every wallet coin that a sweep ever used, with its value.

@@ -45,16 +45,16 @@ pub(crate) fn build(
             None => tx.input.push(input(claim.outpoint, claim.sequence)),
         }
     }
-    let coins = plan.purse.value_sat();
+    let coins = plan.fee_inputs.value_sat();
     let claimed = claims.iter().fold(coins, |sum, claim| sum.saturating_add(claim.amount_sat));
     let fixed = total(&tx);
     let rest = claimed.checked_sub(fixed)?.checked_sub(plan.fee_sat)?;
     let rest_script = match pays(first.path, view.channel.facts.channel_type) {
         Pays::Signed => return (rest == 0).then_some(tx),
         Pays::FromValue => script?.clone(),
-        Pays::FromWallet => plan.purse.change.clone(),
+        Pays::FromWallet => plan.fee_inputs.change.clone(),
     };
-    tx.input.extend(plan.purse.coins.iter().map(|coin| input(coin.outpoint, 0xffff_fffd)));
+    tx.input.extend(plan.fee_inputs.coins.iter().map(|coin| input(coin.outpoint, 0xffff_fffd)));
     if rest < dust_sat(&rest_script) {
         return None;
     }

@@ -106,7 +106,7 @@ fn stakes(
     commitment: &Commitment,
     rebuilt: &Rebuilt,
 ) -> Vec<Stake> {
-    let decided = view.channel.requests.desk.price(&outpoint).map_or(view.tip, |price| price.since);
+    let decided = view.channel.requests.sweeper.price(&outpoint).map_or(view.tip, |price| price.since);
     let mut at_stake: BTreeMap<Height, u64> = BTreeMap::new();
     for (position, htlc) in commitment.htlcs.iter().enumerate() {
         let has_output = rebuilt.built.htlc_vouts.get(position).copied().flatten().is_some();

@@ -47,7 +47,7 @@ pub(crate) fn sweep_request(
         let script = claim.witness_script.clone().unwrap_or_else(|| claim.script_pubkey.clone());
         sign(prevout, key(channel, claim), script);
     }
-    for coin in &plan.purse.coins {
+    for coin in &plan.fee_inputs.coins {
         let prevout = TxOut { value: Amount::from_sat(coin.value_sat), script_pubkey: coin.script.clone() };
         sign(prevout, SigningKey::Wallet(coin.outpoint), coin.script.clone());
     }
@@ -98,7 +98,7 @@ pub(crate) fn complete_sweep(
     sweep: &Sweep,
     signatures: &[InputSignature],
 ) -> Result<Transaction, Refusal> {
-    let (members, coins) = (&sweep.plan.members, &sweep.plan.purse.coins);
+    let (members, coins) = (&sweep.plan.members, &sweep.plan.fee_inputs.coins);
     let expected = members.len().saturating_add(coins.len());
     if signatures.len() != expected {
         return Err(Refusal::Count { expected });
@@ -140,7 +140,7 @@ pub(crate) fn verify_sweep(
                 .get(input)
                 .and_then(|member| claim_fits(secp, channel, &wants.get(member)?.claim, &mut cache, input, ours)),
             InputSignature::Wallet { signature, key } => {
-                let coin = input.checked_sub(members.len()).and_then(|place| sweep.plan.purse.coins.get(place));
+                let coin = input.checked_sub(members.len()).and_then(|place| sweep.plan.fee_inputs.coins.get(place));
                 coin.and_then(|coin| coin_fits(secp, coin, &mut cache, input, signature, key))
             }
         };

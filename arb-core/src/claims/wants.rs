@@ -8,7 +8,7 @@ use crate::api::units::Height;
 use crate::bolt3::{ChannelType, ClaimKind, INPUT_BASE_WEIGHT, claim_witness_weight, second_level_fee_sat};
 use crate::channel::ScriptsRequest;
 use crate::claims::{Want, child};
-use crate::resolver::{Claim, Stage};
+use crate::resolver::{Claim, ContractStage};
 use crate::sweep::price::{WIDEST_OUTPUT_WEIGHT, dust_sat};
 use crate::sweep::terms::{Class, Parent, Pays, Stake, Terms};
 use crate::view::{ChannelView, Contract, ContractState};
@@ -19,8 +19,10 @@ use bitcoin::{OutPoint, ScriptBuf, TxIn};
 /// Everything that this channel wants spent at this tip.
 pub(crate) fn wants(view: &ChannelView<'_>) -> BTreeMap<OutPoint, Want> {
     let wanted = |state: &ContractState| match state {
-        ContractState::Live(Stage::ClaimWanted(claim)) => Some(claim.clone()),
-        ContractState::Live(Stage::Waiting { .. } | Stage::Contested { .. } | Stage::Spent { .. })
+        ContractState::Live(ContractStage::ClaimWanted(claim)) => Some(claim.clone()),
+        ContractState::Live(
+            ContractStage::Waiting { .. } | ContractStage::Contested { .. } | ContractStage::Spent { .. },
+        )
         | ContractState::Done(_) => None,
     };
     let claims = view.contracts.iter().filter_map(|contract| wanted(&contract.state));
@@ -226,7 +228,7 @@ impl ChannelView<'_> {
         };
         let of_kind = |kind| self.contracts.iter().filter(move |contract| contract.kind == kind);
         let anchors: Vec<OutPoint> = of_kind(ContractKind::Anchor).filter_map(outpoint).collect();
-        let groups = self.channel.requests.desk.groups.values();
+        let groups = self.channel.requests.sweeper.groups.values();
         let children = groups.filter(|group| group.members.iter().any(|member| anchors.contains(member)));
         let with_output = of_kind(ContractKind::Htlc).filter(|contract| outpoint(contract).is_some());
         ChildSpent {

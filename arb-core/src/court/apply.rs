@@ -9,10 +9,10 @@ use crate::api::record::Record;
 use crate::api::reject::Mismatch;
 use crate::api::units::{Blocks, Height};
 use crate::bolt3::CompactSig;
-use crate::channel::{ChannelArbitrator, Level};
+use crate::channel::{ChannelArbitrator, Tier};
 use crate::claims::sign::{commitment_signature, complete_sweep};
 use crate::claims::wants::wants;
-use crate::court::draft::{Draft, View};
+use crate::court::draft::{CourtView, Draft};
 use crate::court::{ChainArbitrator, Slot};
 use crate::view::explain::Explained;
 use alloc::boxed::Box;
@@ -73,11 +73,11 @@ impl Draft {
         match event {
             Event::BlockConnected(block) => return self.connect(base, block),
             Event::BlockDisconnected(block) => self.disconnect(base, block),
-            Event::Genesis(genesis) => {
-                self.state.tip = genesis.tip;
-                self.state.best_height = genesis.tip.height;
-                self.state.policy = genesis.policy.clone();
-                self.state.genesis = Some(genesis.clone());
+            Event::JournalOpened(identity) => {
+                self.state.tip = identity.tip;
+                self.state.best_height = identity.tip.height;
+                self.state.policy = identity.policy.clone();
+                self.state.identity = Some(identity.clone());
             }
             Event::PolicySet(policy) => {
                 self.state.policy = policy.clone();
@@ -173,7 +173,7 @@ impl Draft {
     }
 
     fn with(&mut self, base: &ChainArbitrator, id: &ChannelId, change: impl FnOnce(&mut ChannelArbitrator)) {
-        let index = View::new(base, self).index_of(id);
+        let index = CourtView::new(base, self).index_of(id);
         if let Some(channel) = index.and_then(|index| self.touch(base, index)) {
             change(channel);
         }
@@ -201,7 +201,7 @@ impl Draft {
     }
 
     fn remote_signed(&mut self, base: &ChainArbitrator, heard: &RemoteCommitmentSigned) {
-        let Some(index) = View::new(base, self).index_of(&heard.update.channel) else { return };
+        let Some(index) = CourtView::new(base, self).index_of(&heard.update.channel) else { return };
         if let Some(channel) = self.touch(base, index) {
             let row = channel.hear_remote_signed(heard);
             self.commitments.push(StoredCommitment { channel: index, number: heard.update.number, row });
@@ -209,7 +209,7 @@ impl Draft {
     }
 
     fn note_channel(&mut self, base: &ChainArbitrator, id: &ChannelId) {
-        if let Some(index) = View::new(base, self).index_of(id) {
+        if let Some(index) = CourtView::new(base, self).index_of(id) {
             self.note_watched(index);
         }
     }
@@ -241,7 +241,7 @@ impl Draft {
 
     /// Gives a confirmed transaction to every channel that watches one of its inputs or waits for it; whether any does.
     fn hear_tx(&mut self, base: &ChainArbitrator, height: Height, tx: &Transaction) -> bool {
-        let view = View::new(base, self);
+        let view = CourtView::new(base, self);
         let mut concerned: BTreeSet<ChannelIndex> = BTreeSet::new();
         for input in &tx.input {
             concerned.append(&mut view.watchers(&input.previous_output));
@@ -272,11 +272,11 @@ impl Draft {
 
     fn mempool(&mut self, base: &ChainArbitrator, tx: &Transaction) {
         let concerned: Vec<_> =
-            tx.input.iter().flat_map(|i| View::new(base, self).watchers(&i.previous_output)).collect();
+            tx.input.iter().flat_map(|i| CourtView::new(base, self).watchers(&i.previous_output)).collect();
         for index in concerned {
             let Some(channel) = self.touch(base, index) else { continue };
             let closing = channel.is_closing(&tx.compute_txid(), tx);
-            if channel.level_of(tx) == Some(Level::Funding) && !closing {
+            if channel.tier_of(tx) == Some(Tier::Funding) && !closing {
                 channel.hear_seen(tx);
             }
         }
@@ -299,11 +299,11 @@ impl Draft {
 
     /// What a signer's answer of the log completes: it was verified when it was heard.
     fn completed(&self, base: &ChainArbitrator, heard: &Signed) -> Option<Proof> {
-        let view = View::new(base, self);
-        let docket = view.channel_view(view.index_of(&heard.channel)?)?;
-        let channel = docket.channel;
+        let view = CourtView::new(base, self);
+        let view = view.channel_view(view.index_of(&heard.channel)?)?;
+        let channel = view.channel;
         if let Some((group, _, sweep)) = channel.sweep_asked(&heard.request) {
-            let tx = complete_sweep(channel, &wants(&docket), sweep, &heard.signatures).ok()?;
+            let tx = complete_sweep(channel, &wants(&view), sweep, &heard.signatures).ok()?;
             return Some(Proof::Sweep { group, tx });
         }
         let (funding, _) = channel.commitment_asked(&Secp256k1::new(), &heard.request)?;
@@ -312,7 +312,7 @@ impl Draft {
     }
 
     fn performed(&mut self, base: &ChainArbitrator, id: &ChannelId, action: &crate::api::ids::ActionId) {
-        let Some(index) = View::new(base, self).index_of(id) else { return };
+        let Some(index) = CourtView::new(base, self).index_of(id) else { return };
         let Some(channel) = self.touch(base, index) else { return };
         let over = matches!(channel.outbox.get(action), Some(Notice::Resolved(_)));
         channel.hear_performed(action);

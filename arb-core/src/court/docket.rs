@@ -109,7 +109,7 @@ fn sweeper(view: &ChannelView<'_>) -> (Vec<SweepStatus>, Vec<CoinsStatus>) {
     });
     let sweeps = live.map(|state| {
         let plan = state.sweep.plan.clone();
-        let prices = plan.members.iter().filter_map(|member| requests.desk.price(member));
+        let prices = plan.members.iter().filter_map(|member| requests.sweeper.price(member));
         let wanted = prices.map(|price| price.wanted_sat_per_kw).fold(plan.wanted_sat_per_kw, u32::max);
         SweepStatus {
             plan,
@@ -119,8 +119,8 @@ fn sweeper(view: &ChannelView<'_>) -> (Vec<SweepStatus>, Vec<CoinsStatus>) {
             trouble: state.rejected,
         }
     });
-    let asked = requests.desk.asked().into_iter().filter(|ask| wants.contains_key(&ask.owner));
-    let coins = asked.map(|ask| CoinsStatus { ask: *ask, missing_sat: requests.desk.missing_sat(&ask.owner) });
+    let asked = requests.sweeper.asked().into_iter().filter(|ask| wants.contains_key(&ask.owner));
+    let coins = asked.map(|ask| CoinsStatus { ask: *ask, missing_sat: requests.sweeper.missing_sat(&ask.owner) });
     (sweeps.collect(), coins.collect())
 }
 

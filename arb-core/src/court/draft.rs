@@ -1,4 +1,4 @@
-//! A step's draft: copies of just the channels that it touches (R2), and the [`View`] through which judgement reads court
+//! A step's draft: copies of just the channels that it touches (R2), and the [`CourtView`] through which judgement reads court
 //! and draft together. Dropping a draft undoes everything.
 
 use crate::api::ids::{ChannelId, ChannelIndex, HtlcRef};
@@ -75,17 +75,17 @@ impl Draft {
 
 /// The court and a step's draft, as judgement sees them: it never knows which of the two it reads.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct View<'a> {
+pub(crate) struct CourtView<'a> {
     base: &'a ChainArbitrator,
     draft: &'a Draft,
 }
 
-impl<'a> View<'a> {
+impl<'a> CourtView<'a> {
     pub(crate) const fn new(base: &'a ChainArbitrator, draft: &'a Draft) -> Self {
         Self { base, draft }
     }
 
-    pub(crate) const fn court(self) -> &'a Snapshot {
+    pub(crate) const fn state(self) -> &'a Snapshot {
         &self.draft.state
     }
 
@@ -102,7 +102,7 @@ impl<'a> View<'a> {
             Some(drafted) => drafted.as_ref(),
             None => self.base.slot(index),
         };
-        let court = self.court();
+        let court = self.state();
         slot.map(|slot| slot.view(court.tip.height, &court.policy))
     }
 

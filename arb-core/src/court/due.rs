@@ -5,16 +5,16 @@ use crate::api::facts::{Funding, Side};
 use crate::api::ids::{ActionId, HtlcKey, htlc_bytes, outpoint_bytes};
 use crate::api::notice::Notice;
 use crate::api::outcome::Upstream;
-use crate::api::plan::Purse;
+use crate::api::plan::FeeInputs;
 use crate::api::stage::{CloseKind, ResolverKind};
 use crate::api::units::Height;
-use crate::channel::{ChannelArbitrator, Level, ScriptsRequest, SignedTx, ask_id, scripts_id};
+use crate::channel::{ChannelArbitrator, ScriptsRequest, SignedTx, Tier, ask_id, scripts_id};
 use crate::claims::Want;
 use crate::claims::child::{local_commitment, newest_funding};
 use crate::claims::sign::{commitment_request, sweep_request};
 use crate::claims::wants::wants;
 use crate::court::snapshot::Snapshot;
-use crate::resolver::Stage;
+use crate::resolver::ContractStage;
 use crate::view::{ChannelView, ContractState};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
@@ -48,7 +48,7 @@ pub(crate) fn in_order(actions: &mut [Action]) {
         Action::RequestFeeInputs { deadline, value_sat, .. } => {
             (3, deadline.unwrap_or(Height::MAX), Reverse(*value_sat))
         }
-        Action::Watch { .. }
+        Action::SearchSpends { .. }
         | Action::Broadcast { .. }
         | Action::Sign(_)
         | Action::RequestScripts { .. }
@@ -85,7 +85,7 @@ fn collect(view: &ChannelView<'_>, hold: Hold, out: &mut Vec<Action>) {
     outcomes(view, hold, out);
     match &view.close {
         None => {
-            let wants = if view.channel.requests.desk.asked.is_empty() { BTreeMap::new() } else { wants(view) };
+            let wants = if view.channel.requests.sweeper.asked.is_empty() { BTreeMap::new() } else { wants(view) };
             holds(view, out);
             requests(view, &wants, out);
             commitment(view, hold, out);
@@ -126,7 +126,7 @@ fn watch(view: &ChannelView<'_>, out: &mut Vec<Action>) {
         let of_parent = || channel.facts.fundings.iter().filter(|funding| funding.outpoint.txid == parent);
         let script =
             |funding: &Funding| crate::bolt3::funding_redeem_script(&funding.local_key, &funding.remote_key).to_p2wsh();
-        out.push(Action::Watch {
+        out.push(Action::SearchSpends {
             id: id(&parent),
             channel: channel.facts.id,
             parent,
@@ -138,8 +138,8 @@ fn watch(view: &ChannelView<'_>, out: &mut Vec<Action>) {
     for (txid, kept) in &channel.chain.kept {
         let outputs = (0..).zip(&kept.tx.output).map(|(vout, output)| (OutPoint { txid: *txid, vout }, output));
         let outputs: Vec<_> = outputs.filter(|(outpoint, _)| channel.watches(outpoint)).collect();
-        if !kept.scanned && kept.level != Level::Second && !outputs.is_empty() {
-            out.push(Action::Watch {
+        if !kept.scanned && kept.tier != Tier::Second && !outputs.is_empty() {
+            out.push(Action::SearchSpends {
                 id: id(txid),
                 channel: channel.facts.id,
                 parent: *txid,
@@ -249,7 +249,7 @@ fn requests(view: &ChannelView<'_>, wants: &BTreeMap<OutPoint, Want>, out: &mut 
     if let ScriptsRequest::Asked { .. } = channel.requests.scripts {
         out.push(Action::RequestScripts { id: scripts_id(channel), channel: channel.facts.id });
     }
-    for ask in channel.requests.desk.asked().into_iter().filter(|ask| wants.contains_key(&ask.owner)) {
+    for ask in channel.requests.sweeper.asked().into_iter().filter(|ask| wants.contains_key(&ask.owner)) {
         out.push(Action::RequestFeeInputs {
             id: ask_id(channel, ask),
             channel: channel.facts.id,
@@ -265,25 +265,25 @@ fn requests(view: &ChannelView<'_>, wants: &BTreeMap<OutPoint, Want>, out: &mut 
 /// Coins are held until their group is dropped, or its outputs are spent beyond recall (B49, B56).
 fn holds(view: &ChannelView<'_>, out: &mut Vec<Action>) {
     let channel = view.channel;
-    let mut hold = |owner: OutPoint, purse: &Purse| {
-        let coins: Vec<OutPoint> = purse.coins.iter().map(|coin| coin.outpoint).collect();
+    let mut hold = |owner: OutPoint, fee_inputs: &FeeInputs| {
+        let coins: Vec<OutPoint> = fee_inputs.coins.iter().map(|coin| coin.outpoint).collect();
         if !coins.is_empty() {
             let bytes: Vec<[u8; 36]> = coins.iter().map(outpoint_bytes).collect();
             let id = ActionId::of("hold", &channel.facts.id, &[&outpoint_bytes(&owner), &bytes.concat()]);
             out.push(Action::HoldFeeInputs { id, channel: channel.facts.id, owner, coins });
         }
     };
-    for group in channel.requests.desk.groups.values() {
+    for group in channel.requests.sweeper.groups.values() {
         let irrevocable = group.members.iter().all(|member| {
             let spend = view.spends.get(member);
-            spend.is_some_and(|spend| view.tip.buries(spend.height, view.policy.forget_depth))
+            spend.is_some_and(|spend| view.tip.buries(spend.height, view.policy.irrevocable_depth))
         });
         if let (Some(owner), false) = (group.members.first(), irrevocable) {
-            hold(*owner, &group.purse);
+            hold(*owner, &group.fee_inputs);
         }
     }
-    for (owner, purse) in &channel.requests.desk.purses {
-        hold(*owner, purse);
+    for (owner, fee_inputs) in &channel.requests.sweeper.unused {
+        hold(*owner, fee_inputs);
     }
 }
 
@@ -314,7 +314,7 @@ fn questions(view: &ChannelView<'_>, out: &mut Vec<Action>) {
         return;
     }
     for contract in &view.contracts {
-        let contested = matches!(contract.state, ContractState::Live(Stage::Contested { .. }));
+        let contested = matches!(contract.state, ContractState::Live(ContractStage::Contested { .. }));
         let (true, Some(htlc)) = (contested, contract.htlc) else { continue };
         let Some(state) = channel.htlcs.get(&htlc) else { continue };
         if contract.resolvers.last() == Some(&ResolverKind::IncomingContest) && state.irrevocable {

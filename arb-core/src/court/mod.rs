@@ -9,7 +9,7 @@ pub(crate) mod reserve;
 pub(crate) mod snapshot;
 
 use crate::api::action::Action;
-use crate::api::event::{Genesis, Started, Tip};
+use crate::api::event::{JournalIdentity, Started, Tip};
 use crate::api::ids::{ChannelId, ChannelIndex};
 use crate::api::policy::Policy;
 use crate::api::reject::Mismatch;
@@ -76,7 +76,7 @@ impl Default for ChainArbitrator {
 }
 
 impl ChainArbitrator {
-    /// A court that has heard nothing. Its first event is [`Event::Genesis`](crate::Event::Genesis).
+    /// A court that has heard nothing. Its first event is [`Event::JournalOpened`](crate::Event::JournalOpened).
     pub fn new() -> Self {
         Self { state: Snapshot::empty(), channels: Vec::new(), indexes: Indexes::default() }
     }
@@ -93,9 +93,9 @@ impl ChainArbitrator {
         out
     }
 
-    /// The genesis, once it was heard.
-    pub const fn genesis(&self) -> Option<&Genesis> {
-        self.state.genesis.as_ref()
+    /// The identity, once it was heard.
+    pub const fn identity(&self) -> Option<&JournalIdentity> {
+        self.state.identity.as_ref()
     }
 
     /// The policy in force.

@@ -1,6 +1,6 @@
 //! The court's own state, without its channels.
 
-use crate::api::event::{Fees, Freshness, Genesis, Started, Tip};
+use crate::api::event::{Fees, Freshness, JournalIdentity, Started, Tip};
 use crate::api::policy::Policy;
 use crate::api::units::{Blocks, Height};
 use crate::channel::ChannelArbitrator;
@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 pub struct Snapshot {
     /// The last frame folded into it.
     pub sequence: u64,
-    pub(crate) genesis: Option<Genesis>,
+    pub(crate) identity: Option<JournalIdentity>,
     pub(crate) policy: Policy,
     pub(crate) tip: Tip,
     pub(crate) best_height: Height,
@@ -30,7 +30,7 @@ impl Snapshot {
     pub(crate) fn empty() -> Self {
         Self {
             sequence: 0,
-            genesis: None,
+            identity: None,
             policy: Policy::default(),
             tip: Tip { height: Height::new(0), hash: BlockHash::all_zeros() },
             best_height: Height::new(0),

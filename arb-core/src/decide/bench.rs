@@ -2,19 +2,23 @@
 
 use crate::api::facts::Link;
 use crate::api::ids::{ChannelIndex, HtlcRef};
-use crate::court::draft::View;
+use crate::court::draft::CourtView;
 
 /// What the court-wide state allows a channel's judgement to conclude.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Bench<'a> {
-    pub(crate) view: View<'a>,
+    pub(crate) court: CourtView<'a>,
     /// The tip is the best known block: conclusions from absence are allowed (R11).
     pub(crate) caught_up: bool,
 }
 
 /// The received HTLC that an HTLC which we sent was forwarded for.
-pub(crate) fn upstream_of(view: View<'_>, channel: ChannelIndex, htlc: HtlcRef) -> Option<(ChannelIndex, HtlcRef)> {
-    let Link::Forward(key) = view.channel(channel)?.htlcs.get(&htlc)?.htlc.link else { return None };
-    let upstream = view.index_of(&key.channel)?;
-    view.channel(upstream)?.htlcs.contains_key(&key.htlc).then_some((upstream, key.htlc))
+pub(crate) fn upstream_of(
+    court: CourtView<'_>,
+    channel: ChannelIndex,
+    htlc: HtlcRef,
+) -> Option<(ChannelIndex, HtlcRef)> {
+    let Link::Forward(key) = court.channel(channel)?.htlcs.get(&htlc)?.htlc.link else { return None };
+    let upstream = court.index_of(&key.channel)?;
+    court.channel(upstream)?.htlcs.contains_key(&key.htlc).then_some((upstream, key.htlc))
 }

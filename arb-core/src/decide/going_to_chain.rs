@@ -12,10 +12,10 @@ use crate::view::ChannelView;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-pub(super) fn judge(bench: &Bench<'_>, docket: &ChannelView<'_>, out: &mut Vec<Conclusion>) {
-    let ratchet = &docket.channel.ratchet;
-    alerts(docket, out);
-    let reason = reason(bench, docket);
+pub(super) fn freezes(bench: &Bench<'_>, view: &ChannelView<'_>, out: &mut Vec<Conclusion>) {
+    let ratchet = &view.channel.ratchet;
+    alerts(view, out);
+    let reason = reason(bench, view);
     if let (Some(why), None) = (reason, ratchet.frozen) {
         out.push(Conclusion::Frozen(why));
         out.push(Conclusion::Noticed(Box::new(Notice::Freeze(why))));
@@ -26,34 +26,34 @@ pub(super) fn judge(bench: &Bench<'_>, docket: &ChannelView<'_>, out: &mut Vec<C
         FreezeReason::Outdated | FreezeReason::Forgotten => false,
         // A mutual close that a reorg took away comes back by itself: no reason for a commitment (B62), unless an HTLC is
         // at stake.
-        FreezeReason::FundingSpent => ratchet.closings.is_empty() || !docket.channel.htlcs.is_empty(),
+        FreezeReason::FundingSpent => ratchet.closings.is_empty() || !view.channel.htlcs.is_empty(),
         FreezeReason::Deadline(_)
         | FreezeReason::OverdueSum
         | FreezeReason::Operator
         | FreezeReason::PeerError
         | FreezeReason::PeerOnChain => true,
     });
-    if wanted && !ratchet.went_to_chain && !ratchet.outdated && docket.close.is_none() {
+    if wanted && !ratchet.went_to_chain && !ratchet.outdated && view.close.is_none() {
         out.push(Conclusion::WentToChain);
     }
 }
 
-fn alerts(docket: &ChannelView<'_>, out: &mut Vec<Conclusion>) {
+fn alerts(view: &ChannelView<'_>, out: &mut Vec<Conclusion>) {
     let mut raise = |alert: Alert| {
         let notice = Notice::Alert(alert);
-        if !docket.channel.raised.contains(&notice.id(&docket.channel.facts.id)) {
+        if !view.channel.raised.contains(&notice.id(&view.channel.facts.id)) {
             out.push(Conclusion::Noticed(Box::new(notice)));
         }
     };
-    if docket.channel.ratchet.outdated {
+    if view.channel.ratchet.outdated {
         raise(Alert::Outdated);
     }
-    if let Some(close) = &docket.close {
+    if let Some(close) = &view.close {
         match close.kind {
             CloseKind::Unknown => raise(Alert::UnknownCommitment { txid: close.txid }),
             // What was stored may still say that it is another one; but nobody waits in silence for an answer that does not
             // come (R13).
-            CloseKind::Revoked if close.loading && docket.tip <= close.height => {}
+            CloseKind::Revoked if close.loading && view.tip <= close.height => {}
             CloseKind::Revoked => {
                 let (number, txid) = (close.number.unwrap_or(0), close.txid);
                 raise(Alert::RevokedCommitment { number, txid });
@@ -67,9 +67,9 @@ fn alerts(docket: &ChannelView<'_>, out: &mut Vec<Conclusion>) {
 }
 
 /// Why the channel has to be frozen, by falling certainty.
-fn reason(bench: &Bench<'_>, docket: &ChannelView<'_>) -> Option<FreezeReason> {
-    let ratchet = &docket.channel.ratchet;
-    if docket.close.is_some() {
+fn reason(bench: &Bench<'_>, view: &ChannelView<'_>) -> Option<FreezeReason> {
+    let ratchet = &view.channel.ratchet;
+    if view.close.is_some() {
         return Some(FreezeReason::FundingSpent);
     }
     if ratchet.outdated {
@@ -87,22 +87,22 @@ fn reason(bench: &Bench<'_>, docket: &ChannelView<'_>) -> Option<FreezeReason> {
         return Some(FreezeReason::PeerOnChain);
     }
     // Rests on the funding being unspent: only at the best known block (R11).
-    if bench.caught_up { deadline(bench, docket) } else { None }
+    if bench.caught_up { deadline(bench, view) } else { None }
 }
 
 /// An HTLC asks for the chain. Dust never does; small ones do together, or when long overdue.
-fn deadline(bench: &Bench<'_>, docket: &ChannelView<'_>) -> Option<FreezeReason> {
-    let channel = docket.channel;
-    let close_cost_sat = close_cost_sat(bench, docket);
+fn deadline(bench: &Bench<'_>, view: &ChannelView<'_>) -> Option<FreezeReason> {
+    let channel = view.channel;
+    let close_cost_sat = close_cost_sat(bench, view);
     let mut small_sat: u64 = 0;
     for (htlc, state) in &channel.htlcs {
         let usable = channel.ratchet.usable.contains_key(htlc);
-        let Some(due) = chain_height(state, usable, docket.policy).filter(|due| docket.tip >= *due) else { continue };
-        if answered(docket, *htlc) || !channel.has_output_somewhere(*htlc) {
+        let Some(due) = chain_height(state, usable, view.policy).filter(|due| view.tip >= *due) else { continue };
+        if answered(view, *htlc) || !channel.has_output_somewhere(*htlc) {
             continue;
         }
         let amount_sat = state.htlc.amount_sat();
-        if amount_sat >= close_cost_sat || docket.tip >= due.after(docket.policy.overdue_max) {
+        if amount_sat >= close_cost_sat || view.tip >= due.after(view.policy.overdue_max) {
             return Some(FreezeReason::Deadline(*htlc));
         }
         small_sat = small_sat.saturating_add(amount_sat);
@@ -111,16 +111,16 @@ fn deadline(bench: &Bench<'_>, docket: &ChannelView<'_>) -> Option<FreezeReason>
 }
 
 /// An HTLC that we sent and whose preimage is known costs nobody anything: its origin can be settled off chain.
-fn answered(docket: &ChannelView<'_>, htlc: HtlcRef) -> bool {
-    let Some(state) = docket.channel.htlcs.get(&htlc) else { return true };
-    state.htlc.link != Link::Received && docket.channel.ratchet.usable.contains_key(&htlc)
+fn answered(view: &ChannelView<'_>, htlc: HtlcRef) -> bool {
+    let Some(state) = view.channel.htlcs.get(&htlc) else { return true };
+    state.htlc.link != Link::Received && view.channel.ratchet.usable.contains_key(&htlc)
 }
 
 /// Weight of a commitment without HTLCs and of one sweep: what going to chain costs at least (BOLT 3 Expected Weights).
 const CLOSE_WEIGHT: u64 = 1_124 + 600;
 
 /// The policy's `close_cost`: commitment and sweep at the current estimate, in satoshi.
-pub(crate) fn close_cost_sat(bench: &Bench<'_>, docket: &ChannelView<'_>) -> u64 {
-    let feerate = bench.view.court().feerate(Some(docket.policy.lazy_target));
+pub(crate) fn close_cost_sat(bench: &Bench<'_>, view: &ChannelView<'_>) -> u64 {
+    let feerate = bench.court.state().feerate(Some(view.policy.lazy_target));
     u64::from(feerate).saturating_mul(CLOSE_WEIGHT).div_ceil(1000)
 }

@@ -1,6 +1,6 @@
 //! Judgement (R1): what follows from the state, asked per cause, until nothing more follows.
 //!
-//! Nothing here can fail and nothing here changes anything: every function reads a [`View`] of the court and the step's
+//! Nothing here can fail and nothing here changes anything: every function reads a [`CourtView`] of the court and the step's
 //! draft, and answers with conclusions that `apply` then carries out.
 
 pub(crate) mod bench;
@@ -16,35 +16,35 @@ use crate::api::ids::{ChannelIndex, HtlcKey};
 use crate::api::record::{Conclusion, Record};
 use crate::bolt3::preimages_in;
 use crate::channel::HtlcState;
-use crate::court::draft::View;
+use crate::court::draft::CourtView;
 use crate::decide::bench::{Bench, upstream_of};
 use crate::view::ChannelView;
 use alloc::vec::Vec;
 use bitcoin::Transaction;
 
 /// What follows for one channel as it stands now. Applied and asked again until nothing follows.
-pub(crate) fn judge(view: View<'_>, index: ChannelIndex) -> Vec<Record> {
-    let Some(docket) = view.channel_view(index) else { return Vec::new() };
-    let bench = Bench { view, caught_up: view.court().is_caught_up() };
+pub(crate) fn judge(court: CourtView<'_>, index: ChannelIndex) -> Vec<Record> {
+    let Some(view) = court.channel_view(index) else { return Vec::new() };
+    let bench = Bench { court, caught_up: court.state().is_caught_up() };
     let mut out = Vec::new();
-    link_upstream(&bench, &docket, &mut out);
-    going_to_chain::judge(&bench, &docket, &mut out);
-    upstream::judge(&bench, &docket, &mut out);
-    sweeps::judge(&bench, &docket, &mut out);
-    notices::judge(&bench, &docket, &mut out);
+    link_upstream(&bench, &view, &mut out);
+    going_to_chain::freezes(&bench, &view, &mut out);
+    upstream::outcomes(&bench, &view, &mut out);
+    sweeps::plans(&bench, &view, &mut out);
+    notices::notices(&bench, &view, &mut out);
     out.into_iter().map(|what| Record { channel: index, what }).collect()
 }
 
 /// What an event means for channels before any of them is judged.
-pub(crate) fn consequences(view: View<'_>, event: &Event) -> Vec<Record> {
+pub(crate) fn consequences(court: CourtView<'_>, event: &Event) -> Vec<Record> {
     match event {
-        Event::BlockConnected(block) => revealed(view, &block.txs),
-        Event::MempoolSeen { tx } => revealed(view, [tx]),
-        Event::Scanned(scanned) => revealed(view, scanned.spends.iter().map(|spend| &spend.tx)),
-        Event::LocalCommitmentSigned(heard) => linked(view, &heard.update),
-        Event::RemoteCommitmentSigned(heard) => linked(view, &heard.update),
-        Event::UpstreamAcknowledged { htlc, outcome } => downstream_over(view, htlc, *outcome),
-        Event::Genesis(_)
+        Event::BlockConnected(block) => revealed(court, &block.txs),
+        Event::MempoolSeen { tx } => revealed(court, [tx]),
+        Event::Scanned(scanned) => revealed(court, scanned.spends.iter().map(|spend| &spend.tx)),
+        Event::LocalCommitmentSigned(heard) => linked(court, &heard.update),
+        Event::RemoteCommitmentSigned(heard) => linked(court, &heard.update),
+        Event::UpstreamAcknowledged { htlc, outcome } => downstream_over(court, htlc, *outcome),
+        Event::JournalOpened(_)
         | Event::PolicySet(_)
         | Event::Started(_)
         | Event::ChannelOpened(_)
@@ -74,7 +74,7 @@ pub(crate) fn consequences(view: View<'_>, event: &Event) -> Vec<Record> {
 
 /// What transactions reveal: every HTLC that we sent with that hash, in any channel, and its upstream, and nothing else
 /// (R8).
-fn revealed<'a>(view: View<'_>, txs: impl IntoIterator<Item = &'a Transaction>) -> Vec<Record> {
+fn revealed<'a>(court: CourtView<'_>, txs: impl IntoIterator<Item = &'a Transaction>) -> Vec<Record> {
     let mut out: Vec<Record> = Vec::new();
     let mut conclude = |channel: ChannelIndex, what: Conclusion| {
         let record = Record { channel, what };
@@ -84,9 +84,10 @@ fn revealed<'a>(view: View<'_>, txs: impl IntoIterator<Item = &'a Transaction>) 
     };
     for tx in txs {
         for (_, preimage) in preimages_in(tx) {
-            for (channel, htlc) in view.offered_with(&preimage.hash()) {
-                for (channel, htlc) in [Some((channel, htlc)), upstream_of(view, channel, htlc)].into_iter().flatten() {
-                    let known = view.channel(channel).is_none_or(|channel| channel.usable(htlc).is_some());
+            for (channel, htlc) in court.offered_with(&preimage.hash()) {
+                for (channel, htlc) in [Some((channel, htlc)), upstream_of(court, channel, htlc)].into_iter().flatten()
+                {
+                    let known = court.channel(channel).is_none_or(|channel| channel.usable(htlc).is_some());
                     if !known {
                         conclude(channel, Conclusion::PreimageUsable { htlc, preimage });
                     }
@@ -98,24 +99,24 @@ fn revealed<'a>(view: View<'_>, txs: impl IntoIterator<Item = &'a Transaction>) 
 }
 
 /// The downstream HTLC failed for good: the received one will never have a preimage.
-fn downstream_over(view: View<'_>, key: &HtlcKey, outcome: Acknowledged) -> Vec<Record> {
+fn downstream_over(court: CourtView<'_>, key: &HtlcKey, outcome: Acknowledged) -> Vec<Record> {
     match outcome {
         Acknowledged::Settled => return Vec::new(),
         Acknowledged::Failed => {}
     }
-    let upstream = view.index_of(&key.channel).and_then(|index| upstream_of(view, index, key.htlc));
+    let upstream = court.index_of(&key.channel).and_then(|index| upstream_of(court, index, key.htlc));
     let Some((channel, htlc)) = upstream else { return Vec::new() };
-    let news = view.channel(channel).is_some_and(|channel| !channel.ratchet.given_up.contains(&htlc));
+    let news = court.channel(channel).is_some_and(|channel| !channel.ratchet.given_up.contains(&htlc));
     if news { [Record { channel, what: Conclusion::GaveUp { htlc } }].into() } else { Vec::new() }
 }
 
 /// Received HTLCs that HTLCs which we sent were waiting for: channels are adopted in any order.
-fn linked(view: View<'_>, update: &CommitmentUpdate) -> Vec<Record> {
+fn linked(court: CourtView<'_>, update: &CommitmentUpdate) -> Vec<Record> {
     let mut out = Vec::new();
     for received in update.added.iter().filter(|htlc| !htlc.key.is_offered()) {
         let key = HtlcKey { channel: update.channel, htlc: received.key };
-        for (channel, htlc) in view.offered_with(&received.payment_hash) {
-            let state = view.channel(channel).and_then(|channel| channel.htlcs.get(&htlc));
+        for (channel, htlc) in court.offered_with(&received.payment_hash) {
+            let state = court.channel(channel).and_then(|channel| channel.htlcs.get(&htlc));
             let waits = |state: &HtlcState| state.htlc.link == Link::Forward(key) && state.upstream_expiry.is_none();
             if state.is_some_and(waits) {
                 let what = Conclusion::UpstreamLinked { htlc, expiry: received.cltv_expiry };
@@ -126,10 +127,10 @@ fn linked(view: View<'_>, update: &CommitmentUpdate) -> Vec<Record> {
     out
 }
 
-fn link_upstream(bench: &Bench<'_>, docket: &ChannelView<'_>, out: &mut Vec<Conclusion>) {
-    for (htlc, state) in &docket.channel.htlcs {
+fn link_upstream(bench: &Bench<'_>, view: &ChannelView<'_>, out: &mut Vec<Conclusion>) {
+    for (htlc, state) in &view.channel.htlcs {
         let (Link::Forward(key), None) = (state.htlc.link, state.upstream_expiry) else { continue };
-        let upstream = bench.view.index_of(&key.channel).and_then(|index| bench.view.channel(index));
+        let upstream = bench.court.index_of(&key.channel).and_then(|index| bench.court.channel(index));
         if let Some(upstream) = upstream.and_then(|upstream| upstream.htlcs.get(&key.htlc)) {
             out.push(Conclusion::UpstreamLinked { htlc: *htlc, expiry: upstream.htlc.cltv_expiry });
         }

@@ -11,22 +11,22 @@ use crate::channel::{Close, SweepState};
 use crate::claims::wants::pays;
 use crate::decide::bench::Bench;
 use crate::decide::sheet;
-use crate::resolver::Stage;
+use crate::resolver::ContractStage;
 use crate::sweep::Pays;
 use crate::view::{ChannelView, Contract, ContractState};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-pub(super) fn judge(bench: &Bench<'_>, docket: &ChannelView<'_>, out: &mut Vec<Conclusion>) {
-    let channel = docket.channel;
+pub(super) fn notices(bench: &Bench<'_>, view: &ChannelView<'_>, out: &mut Vec<Conclusion>) {
+    let channel = view.channel;
     let mut notices = Vec::new();
-    requests(docket, &mut notices);
-    if let Some(close) = &docket.close {
-        for contract in &docket.contracts {
-            of_contract(bench, docket, close, contract, &mut notices);
+    requests(view, &mut notices);
+    if let Some(close) = &view.close {
+        for contract in &view.contracts {
+            of_contract(bench, view, close, contract, &mut notices);
         }
     }
-    if let Some(sheet) = resolved(docket) {
+    if let Some(sheet) = resolved(view) {
         notices.push(Notice::Resolved(sheet));
     }
     for notice in notices {
@@ -39,14 +39,14 @@ pub(super) fn judge(bench: &Bench<'_>, docket: &ChannelView<'_>, out: &mut Vec<C
 }
 
 /// What signer, wallet and network cannot do.
-fn requests(docket: &ChannelView<'_>, notices: &mut Vec<Notice>) {
-    let requests = &docket.channel.requests;
+fn requests(view: &ChannelView<'_>, notices: &mut Vec<Notice>) {
+    let requests = &view.channel.requests;
     let refused = requests.refused.iter().map(|request| Alert::SigningRefused { request: *request });
-    let missing = requests.desk.missing.iter().filter(|(_, shortage)| shortage.missing_sat > 0);
+    let missing = requests.sweeper.missing.iter().filter(|(_, shortage)| shortage.missing_sat > 0);
     let missing =
         missing.map(|(owner, shortage)| Alert::FeeInputsMissing { owner: *owner, missing_sat: shortage.missing_sat });
     notices.extend(refused.chain(missing).map(Notice::Alert));
-    let fixed = match docket.channel.facts.channel_type {
+    let fixed = match view.channel.facts.channel_type {
         ChannelType::StaticRemotekey => true,
         ChannelType::AnchorsZeroFeeHtlcTx => false,
     };
@@ -54,7 +54,7 @@ fn requests(docket: &ChannelView<'_>, notices: &mut Vec<Notice>) {
     let sweeps = requests
         .sweeps
         .values()
-        .filter_map(|state| Some((state.txid, state.rejected?, fixed && is_signed_by_all(docket, state))));
+        .filter_map(|state| Some((state.txid, state.rejected?, fixed && is_signed_by_all(view, state))));
     let commitment = requests.commitment_rejected.map(|(txid, why)| (txid, why, fixed));
     for (txid, why, fixed) in sweeps.chain(commitment) {
         match why {
@@ -71,27 +71,29 @@ fn requests(docket: &ChannelView<'_>, notices: &mut Vec<Notice>) {
 }
 
 /// Whether a transaction is as the counterparty signed it: static_remotekey's second level.
-fn is_signed_by_all(docket: &ChannelView<'_>, state: &SweepState) -> bool {
+fn is_signed_by_all(view: &ChannelView<'_>, state: &SweepState) -> bool {
     let member = state.sweep.plan.members.first();
-    docket.contracts.iter().any(|contract| match &contract.state {
-        ContractState::Live(Stage::ClaimWanted(claim)) => {
-            Some(&claim.outpoint) == member && pays(claim.path, docket.channel.facts.channel_type) == Pays::Signed
+    view.contracts.iter().any(|contract| match &contract.state {
+        ContractState::Live(ContractStage::ClaimWanted(claim)) => {
+            Some(&claim.outpoint) == member && pays(claim.path, view.channel.facts.channel_type) == Pays::Signed
         }
-        ContractState::Live(Stage::Waiting { .. } | Stage::Contested { .. } | Stage::Spent { .. })
+        ContractState::Live(
+            ContractStage::Waiting { .. } | ContractStage::Contested { .. } | ContractStage::Spent { .. },
+        )
         | ContractState::Done(_) => false,
     })
 }
 
 fn of_contract(
     bench: &Bench<'_>,
-    docket: &ChannelView<'_>,
+    view: &ChannelView<'_>,
     close: &Close,
     contract: &Contract,
     notices: &mut Vec<Notice>,
 ) {
     match &contract.state {
         ContractState::Done(outcome) => {
-            let txids = sheet::spenders(docket, contract);
+            let txids = sheet::spenders(view, contract);
             if let (ContractOutcome::Lost, ContractId::Output(outpoint), Some(by)) =
                 (outcome, contract.id, txids.last().copied())
             {
@@ -99,7 +101,7 @@ fn of_contract(
             }
             // A contract that ended without a spend can still change its mind; it is reported when the close is
             // irrevocable.
-            if docket.tip.buries(close.height, docket.policy.forget_depth) {
+            if view.tip.buries(close.height, view.policy.irrevocable_depth) {
                 notices.push(Notice::Report(ContractReport {
                     id: contract.id,
                     htlc: contract.htlc,
@@ -108,31 +110,33 @@ fn of_contract(
                     amount_sat: contract.amount_sat,
                     resolvers: contract.resolvers.clone(),
                     outcome: *outcome,
-                    fee_sat: sheet::fees_of(docket, contract),
+                    fee_sat: sheet::fees_of(view, contract),
                     txids,
                 }));
             }
         }
-        ContractState::Live(Stage::ClaimWanted(claim)) => {
-            if let Some(deadline) = claim.deadline.filter(|deadline| bench.caught_up && docket.tip > *deadline) {
+        ContractState::Live(ContractStage::ClaimWanted(claim)) => {
+            if let Some(deadline) = claim.deadline.filter(|deadline| bench.caught_up && view.tip > *deadline) {
                 let (outpoint, amount_sat) = (claim.outpoint, claim.amount_sat);
                 notices.push(Notice::Alert(Alert::DeadlineMissed { outpoint, deadline, amount_sat }));
             }
         }
-        ContractState::Live(Stage::Waiting { .. } | Stage::Contested { .. } | Stage::Spent { .. }) => {}
+        ContractState::Live(
+            ContractStage::Waiting { .. } | ContractStage::Contested { .. } | ContractStage::Spent { .. },
+        ) => {}
     }
 }
 
 /// The balance sheet, once nothing is open and the outside has carried out everything.
-fn resolved(docket: &ChannelView<'_>) -> Option<Sheet> {
-    let channel = docket.channel;
+fn resolved(view: &ChannelView<'_>) -> Option<Sheet> {
+    let channel = view.channel;
     if !channel.outbox.is_empty() {
         return None;
     }
-    let Some(close) = &docket.close else {
+    let Some(close) = &view.close else {
         return (channel.ratchet.forgotten && channel.ratchet.frozen.is_some()).then(Sheet::default);
     };
     let id = &channel.facts.id;
-    let reported = docket.contracts.iter().all(|contract| channel.raised.contains(&report_id(id, &contract.id)));
-    (docket.is_resolved(close) && reported).then(|| sheet::sheet(docket, close))
+    let reported = view.contracts.iter().all(|contract| channel.raised.contains(&report_id(id, &contract.id)));
+    (view.is_resolved(close) && reported).then(|| sheet::sheet(view, close))
 }

@@ -12,7 +12,7 @@ use crate::api::plan::ClaimPath;
 use crate::api::units::Height;
 use crate::bolt3::{ANCHOR_SAT, SpendPath, anchor_script};
 use crate::resolver::Next;
-use crate::resolver::kit::{Claim, ResolverKit, Stage};
+use crate::resolver::kit::{Claim, ContractStage, ResolverKit};
 use bitcoin::OutPoint;
 
 /// Owns our anchor.
@@ -27,15 +27,15 @@ impl Anchor {
             let ours = spend.path == SpendPath::AnchorKey;
             return kit.follow(spend, if ours { ContractOutcome::Claimed } else { ContractOutcome::Lost });
         }
-        let depth = kit.policy.forget_depth;
+        let depth = kit.policy.irrevocable_depth;
         if kit.tip.buries(kit.close.height, depth) {
             return Next::Done(ContractOutcome::Uneconomic);
         }
-        let mut groups = kit.channel.requests.desk.groups.values();
+        let mut groups = kit.channel.requests.sweeper.groups.values();
         let has_child = groups.any(|group| group.members.contains(&self.outpoint));
         match kit.close.funding(&kit.channel.facts).filter(|_| has_child) {
             Some(funding) => kit.claim(anchor_claim(funding, self.outpoint, kit.close.height)),
-            None => Next::Stay(Stage::Waiting { until: Height::buried_at(kit.close.height, depth) }),
+            None => Next::Stay(ContractStage::Waiting { until: Height::buried_at(kit.close.height, depth) }),
         }
     }
 }

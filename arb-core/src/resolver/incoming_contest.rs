@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! Contested ──preimage──► IncomingSuccess
-//!    ├──given up, or forget_depth past its expiry──► Done(Unclaimed)
+//!    ├──given up, or irrevocable_depth past its expiry──► Done(Unclaimed)
 //!    └──spent──► Spent ──irrevocable──► Done
 //! ```
 //!
@@ -11,7 +11,7 @@
 
 use crate::api::ids::HtlcRef;
 use crate::api::outcome::ContractOutcome;
-use crate::resolver::kit::{ResolverKit, Stage};
+use crate::resolver::kit::{ContractStage, ResolverKit};
 use crate::resolver::{IncomingSuccess, Next, Resolver};
 use bitcoin::OutPoint;
 
@@ -33,11 +33,11 @@ impl IncomingContest {
         if let Some(spend) = kit.spend_of(&self.outpoint) {
             return kit.follow_htlc(self.htlc, spend);
         }
-        let last = state.htlc.cltv_expiry.after(kit.policy.forget_depth);
+        let last = state.htlc.cltv_expiry.after(kit.policy.irrevocable_depth);
         let given_up = kit.channel.ratchet.given_up.contains(&self.htlc);
         if given_up || kit.tip >= last {
             return Next::Done(ContractOutcome::Unclaimed);
         }
-        Next::Stay(Stage::Contested { until: last })
+        Next::Stay(ContractStage::Contested { until: last })
     }
 }

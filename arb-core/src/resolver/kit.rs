@@ -25,7 +25,7 @@ pub(crate) struct ResolverKit<'a> {
 
 /// What a contract waits for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Stage {
+pub(crate) enum ContractStage {
     /// A height: maturity or expiry.
     Waiting { until: Height },
     /// A preimage, until this height at most.
@@ -60,10 +60,10 @@ pub(crate) struct Claim {
 }
 
 impl Claim {
-    /// The tip height at which waiting for feerates to fall ends: `forget_depth` past its maturity, and past its deadline
+    /// The tip height at which waiting for feerates to fall ends: `irrevocable_depth` past its maturity, and past its deadline
     /// (a preimage may come long after the output could have been claimed).
     pub(crate) fn worth_waiting_until(&self, policy: &Policy) -> Height {
-        self.deadline.map_or(self.since, |deadline| deadline.max(self.since)).after(policy.forget_depth)
+        self.deadline.map_or(self.since, |deadline| deadline.max(self.since)).after(policy.irrevocable_depth)
     }
 }
 
@@ -84,23 +84,23 @@ impl<'a> ResolverKit<'a> {
 
     /// The stage of something spent, or its end once that is irrevocable.
     pub(crate) fn follow(&self, spend: &SpendOf, outcome: ContractOutcome) -> Next {
-        if self.tip.buries(spend.height, self.policy.forget_depth) {
+        if self.tip.buries(spend.height, self.policy.irrevocable_depth) {
             Next::Done(outcome)
         } else {
-            Next::Stay(Stage::Spent { until: Height::buried_at(spend.height, self.policy.forget_depth) })
+            Next::Stay(ContractStage::Spent { until: Height::buried_at(spend.height, self.policy.irrevocable_depth) })
         }
     }
 
-    /// The stage of something that can be claimed: wanted, or given up as uneconomic `forget_depth` after its maturity.
+    /// The stage of something that can be claimed: wanted, or given up as uneconomic `irrevocable_depth` after its maturity.
     pub(crate) fn claim(&self, claim: Claim) -> Next {
         if self.tip < claim.since {
-            return Next::Stay(Stage::Waiting { until: claim.since });
+            return Next::Stay(ContractStage::Waiting { until: claim.since });
         }
-        let uneconomic = self.channel.requests.desk.uneconomic.contains(&claim.outpoint);
+        let uneconomic = self.channel.requests.sweeper.uneconomic.contains(&claim.outpoint);
         if uneconomic && self.tip >= claim.worth_waiting_until(self.policy) {
             return Next::Done(ContractOutcome::Uneconomic);
         }
-        Next::Stay(Stage::ClaimWanted(Arc::new(claim)))
+        Next::Stay(ContractStage::ClaimWanted(Arc::new(claim)))
     }
 
     /// The tip height at which an output confirmed at `height` passes a CSV of `delay` blocks for the next block.

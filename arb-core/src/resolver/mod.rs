@@ -25,7 +25,7 @@ pub(crate) use commit_sweep::CommitSweep;
 pub(crate) use htlc::{Taker, taker};
 pub(crate) use incoming_contest::IncomingContest;
 pub(crate) use incoming_success::IncomingSuccess;
-pub(crate) use kit::{Claim, ResolverKit, Stage};
+pub(crate) use kit::{Claim, ContractStage, ResolverKit};
 pub(crate) use outgoing_contest::OutgoingContest;
 pub(crate) use outgoing_timeout::OutgoingTimeout;
 
@@ -44,7 +44,7 @@ pub(crate) enum Resolver {
 /// What a resolver answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Next {
-    Stay(Stage),
+    Stay(ContractStage),
     HandOff(Resolver),
     Done(ContractOutcome),
 }
@@ -77,7 +77,7 @@ impl Resolver {
     /// Runs from this resolver to the fixed point: the resolvers it went through, and where it stands.
     ///
     /// Each kind hands off to a later one only, so there are fewer rounds than kinds; the bound is a belt.
-    pub(crate) fn run(self, kit: &ResolverKit<'_>) -> (Vec<ResolverKind>, Result<Stage, ContractOutcome>) {
+    pub(crate) fn run(self, kit: &ResolverKit<'_>) -> (Vec<ResolverKind>, Result<ContractStage, ContractOutcome>) {
         let mut kinds = Vec::new();
         let mut resolver = self;
         for _ in 0..8 {
@@ -88,6 +88,6 @@ impl Resolver {
                 Next::HandOff(other) => resolver = other,
             }
         }
-        (kinds, Ok(Stage::Waiting { until: kit.tip.next() }))
+        (kinds, Ok(ContractStage::Waiting { until: kit.tip.next() }))
     }
 }

@@ -7,7 +7,7 @@
 
 use crate::api::ids::HtlcRef;
 use crate::api::outcome::ContractOutcome;
-use crate::resolver::kit::{ResolverKit, Stage};
+use crate::resolver::kit::{ContractStage, ResolverKit};
 use crate::resolver::{Next, OutgoingTimeout, Resolver};
 use bitcoin::OutPoint;
 
@@ -30,7 +30,7 @@ impl OutgoingContest {
                 Next::HandOff(Resolver::OutgoingTimeout(next))
             }
             Some(spend) => kit.follow_htlc(self.htlc, spend),
-            None => Next::Stay(Stage::Waiting { until: expiry }),
+            None => Next::Stay(ContractStage::Waiting { until: expiry }),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The sweeper: every claim in time, at the least cost (the crate's front page has the whole of it).
 //!
-//! Two layers. The *desk* ([`Desk`], [`Terms`], [`Order`]) works on weights, values and deadlines alone: which claims share a
+//! Two layers. The *desk* ([`Sweeper`], [`Terms`], [`Order`]) works on weights, values and deadlines alone: which claims share a
 //! transaction, what each offers, which coins are asked for. It is public, so that it can be measured against others on any
 //! fee market. Below it, this crate turns a channel's contracts into terms, and plans into transactions and records.
 //!
@@ -12,17 +12,17 @@
 //! would be parted between balance sheets (I11). So the desk is a channel's own, like everything else.
 
 pub(crate) mod curve;
-pub(crate) mod desk;
+mod fee_inputs;
 pub(crate) mod price;
-mod purse;
 mod round;
+pub(crate) mod sweeper;
 pub(crate) mod terms;
 
-pub use crate::api::plan::{Ask, Limit, Plan, Purse, ReserveAdvice};
+pub use crate::api::plan::{Ask, FeeInputs, Limit, Plan, ReserveAdvice};
 pub use curve::{Now, Price};
-pub use desk::{Desk, Group, Order, Trouble};
 pub use price::WALLET_INPUT_WEIGHT;
+pub use sweeper::{Group, Order, Sweeper, Trouble};
 pub use terms::{Class, Parent, Pays, Stake, Terms};
 
-pub(crate) use desk::Shortage;
 pub(crate) use price::fee_sat;
+pub(crate) use sweeper::Shortage;

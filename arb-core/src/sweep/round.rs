@@ -2,10 +2,10 @@
 
 mod partition;
 
-use crate::api::plan::{Ask, Limit, Plan, Purse};
+use crate::api::plan::{Ask, FeeInputs, Limit, Plan};
 use crate::sweep::curve::Now;
-use crate::sweep::desk::{Desk, Group, Order, Trouble};
 use crate::sweep::price::{FEERATE_MIN, WALLET_INPUT_WEIGHT, fee_sat};
+use crate::sweep::sweeper::{Group, Order, Sweeper, Trouble};
 use crate::sweep::terms::{Bundle, CHANGE_MIN_SAT, Class, Pays, Terms};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
@@ -24,7 +24,7 @@ struct Opened<'a> {
 }
 
 struct Round<'a> {
-    desk: &'a Desk,
+    sweeper: &'a Sweeper,
     terms: &'a BTreeMap<OutPoint, Terms>,
     now: &'a Now<'a>,
     /// What each claim wants now: asked again and again while it is settled who goes with whom.
@@ -36,14 +36,14 @@ struct Round<'a> {
     asks: Vec<Ask>,
 }
 
-impl Desk {
+impl Sweeper {
     /// What follows for these claims. `broken`: groups whose transaction cannot confirm: a coin of theirs was spent by somebody
     /// else, or it waits for an expiry that its claims need not wait for.
     ///
     /// Applied and asked again, it answers with nothing until the chain, the claims or an answer change.
     pub fn decide(&self, terms: &BTreeMap<OutPoint, Terms>, broken: &BTreeSet<u32>, now: &Now<'_>) -> Vec<Order> {
         let mut round = Round {
-            desk: self,
+            sweeper: self,
             terms,
             now,
             wanted: terms
@@ -72,12 +72,12 @@ impl<'a> Round<'a> {
         self.wanted.get(&terms.outpoint).copied().unwrap_or(0)
     }
 
-    fn bundle(&self, members: Vec<&'a Terms>, purse: &Purse) -> Bundle<'a> {
-        Bundle::new(members, Some(purse), self.now.wallet_output_weight)
+    fn bundle(&self, members: Vec<&'a Terms>, fee_inputs: &FeeInputs) -> Bundle<'a> {
+        Bundle::new(members, Some(fee_inputs), self.now.wallet_output_weight)
     }
 
     fn is_suspect(&self, terms: &Terms) -> bool {
-        self.desk.suspects.contains(&terms.outpoint)
+        self.sweeper.suspects.contains(&terms.outpoint)
     }
 
     /// Keeps a group, or opens it: for a foreign spend, a refusal, or a deadline that is near; never because time passes.
@@ -88,20 +88,20 @@ impl<'a> Round<'a> {
             return;
         }
         if broken || group.trouble == Some(Trouble::BadCoins) {
-            let rests = !broken;
-            if rests {
+            let pauses = !broken;
+            if pauses {
                 for member in &members {
                     self.loose.remove(&member.outpoint);
                 }
             }
-            self.orders.push(Order::Drop { group: number, rests });
+            self.orders.push(Order::Drop { group: number, pauses });
             return;
         }
         let several = members.len() > 1;
         let spent = members.len() < group.members.len();
         let refused =
             several && (members.iter().any(|terms| self.is_suspect(terms)) || self.is_pinned(group, &members));
-        let bundle = self.bundle(members, &group.purse);
+        let bundle = self.bundle(members, &group.fee_inputs);
         let heir = if several && !spent && !refused { self.heir(group, &bundle) } else { None };
         if spent || refused || heir.is_some() {
             // A confirmed conflict took its transaction out of every mempool, and a refused one never was in one.
@@ -138,9 +138,9 @@ impl<'a> Round<'a> {
         };
         let mut all_can = true;
         for terms in &bundle.members {
-            let own = self.desk.purses.get(&terms.outpoint).cloned().unwrap_or_default();
-            let purse = if terms.outpoint == heir.outpoint { &group.purse } else { &own };
-            let single = self.bundle([*terms].into(), purse);
+            let own = self.sweeper.unused.get(&terms.outpoint).cloned().unwrap_or_default();
+            let fee_inputs = if terms.outpoint == heir.outpoint { &group.fee_inputs } else { &own };
+            let single = self.bundle([*terms].into(), fee_inputs);
             let cap = single.cap(terms, self.now.policy);
             let least = if terms.outpoint == heir.outpoint {
                 self.replacement_sat(group, single.weight())
@@ -152,10 +152,10 @@ impl<'a> Round<'a> {
             if cap < group.feerate_sat_per_kw || self.now.is_tight(cap) || least > single.fee_sat(cap) {
                 return None;
             }
-            if terms.pays == Pays::FromWallet && room_sat(&single, purse) < least {
+            if terms.pays == Pays::FromWallet && room_sat(&single, fee_inputs) < least {
                 all_can = false;
                 if terms.outpoint != heir.outpoint {
-                    self.ask(&single, purse, self.wanted(terms).min(cap), 0);
+                    self.ask(&single, fee_inputs, self.wanted(terms).min(cap), 0);
                 }
             }
         }
@@ -177,18 +177,18 @@ impl<'a> Round<'a> {
         let pressed = refused && !self.is_beside_another(number, first);
         let least = if pressed { self.pressed(group, &bundle) } else { 0 };
         let (mut stay, mut wanted, mut leave) = self.settle(&bundle, least);
-        let mut purse = group.purse.clone();
+        let mut fee_inputs = group.fee_inputs.clone();
         // Who stays may have to pay for replacing those who leave: then coins that were given for that are used, too.
         let replaced = if leave.is_empty() { 0 } else { self.replacement_sat(group, stay.weight()) };
         let needed = stay.fee_sat(wanted).max(replaced);
-        let more = self.desk.purses.get(&first.outpoint).filter(|_| room_sat(&stay, &purse) < needed);
+        let more = self.sweeper.unused.get(&first.outpoint).filter(|_| room_sat(&stay, &fee_inputs) < needed);
         if let Some(more) = more {
-            purse.add(more.clone());
-            bundle = self.bundle(bundle.members, &purse);
+            fee_inputs.add(more.clone());
+            bundle = self.bundle(bundle.members, &fee_inputs);
             (stay, wanted, leave) = self.settle(&bundle, least);
         }
         // Estimates come at any time; between blocks only a steep rise is worth another signature.
-        let soon = group.planned >= self.now.tip && purse == group.purse;
+        let soon = group.planned >= self.now.tip && fee_inputs == group.fee_inputs;
         let steep = u64::from(wanted).saturating_mul(4) >= u64::from(group.feerate_sat_per_kw).saturating_mul(5);
         if wanted <= group.feerate_sat_per_kw || (soon && !steep) {
             return;
@@ -216,7 +216,7 @@ impl<'a> Round<'a> {
         }
         let needed = self.replacement_sat(group, offer.0.weight());
         let before = self.orders.len();
-        self.plan(number, &offer.0, purse, offer.1, fee, needed);
+        self.plan(number, &offer.0, fee_inputs, offer.1, fee, needed);
         if self.orders.iter().skip(before).any(|order| matches!(order, Order::Plan(_))) {
             self.loose.extend(leave.iter().map(|terms| terms.outpoint));
         }
@@ -227,7 +227,8 @@ impl<'a> Round<'a> {
         let is_anchor =
             |outpoint: &OutPoint| self.terms.get(outpoint).is_some_and(|terms| terms.class == Class::Anchor);
         let stands = |group: &Group| group.trouble.is_none() && group.members.first().is_some_and(is_anchor);
-        first.class == Class::Anchor && self.desk.groups.iter().any(|(other, group)| *other != number && stands(group))
+        first.class == Class::Anchor
+            && self.sweeper.groups.iter().any(|(other, group)| *other != number && stands(group))
     }
 
     /// What a refusal for its fee makes a group offer: more in every block while a deadline runs; without one, as much as the
@@ -267,31 +268,31 @@ impl<'a> Round<'a> {
                 let ours = |member: &OutPoint| members.iter().any(|terms| terms.outpoint == *member);
                 !opened.taken && opened.heir.map_or_else(|| opened.group.members.iter().any(ours), |heir| ours(&heir))
             });
-            let (number, mut purse, stands) = match heir {
+            let (number, mut fee_inputs, stands) = match heir {
                 Some(heir) => {
                     heir.taken = true;
-                    (Some(heir.number), heir.group.purse.clone(), heir.stands.then_some(heir.group))
+                    (Some(heir.number), heir.group.fee_inputs.clone(), heir.stands.then_some(heir.group))
                 }
-                None => (None, Purse::default(), None),
+                None => (None, FeeInputs::default(), None),
             };
             for member in &members {
-                purse.add(self.desk.purses.get(&member.outpoint).cloned().unwrap_or_default());
+                fee_inputs.add(self.sweeper.unused.get(&member.outpoint).cloned().unwrap_or_default());
             }
             if number.is_none() {
-                purse.keep_needed(members.iter().fold(0, |sum, terms| sum.saturating_add(terms.budget_sat())));
+                fee_inputs.keep_needed(members.iter().fold(0, |sum, terms| sum.saturating_add(terms.budget_sat())));
             }
-            let bundle = self.bundle(members, &purse);
+            let bundle = self.bundle(members, &fee_inputs);
             let (mut stay, wanted, leave) = self.settle(&bundle, 0);
             // Whoever leaves takes its own coins along: none is in two transactions.
             let left: BTreeSet<OutPoint> = leave
                 .iter()
-                .filter_map(|terms| self.desk.purses.get(&terms.outpoint))
-                .flat_map(|purse| &purse.coins)
+                .filter_map(|terms| self.sweeper.unused.get(&terms.outpoint))
+                .flat_map(|fee_inputs| &fee_inputs.coins)
                 .map(|coin| coin.outpoint)
                 .collect();
             if !left.is_empty() {
-                purse.coins.retain(|coin| !left.contains(&coin.outpoint));
-                stay = self.bundle(stay.members, &purse);
+                fee_inputs.coins.retain(|coin| !left.contains(&coin.outpoint));
+                stay = self.bundle(stay.members, &fee_inputs);
             }
             members = leave;
             // The first owns the coins, and is the one that can pay for standing alone one day.
@@ -300,11 +301,11 @@ impl<'a> Round<'a> {
                 let number = number.unwrap_or_else(|| self.number());
                 let least = stands.map_or(0, |group| self.replacement_sat(group, stay.weight()));
                 let fee = stay.fee_sat(wanted).max(least);
-                self.plan(number, &stay, purse, wanted, fee, least);
+                self.plan(number, &stay, fee_inputs, wanted, fee, least);
             } else {
                 self.uneconomic(&stay);
                 if let Some(number) = number {
-                    self.orders.push(Order::Drop { group: number, rests: false });
+                    self.orders.push(Order::Drop { group: number, pauses: false });
                 }
             }
         }
@@ -332,20 +333,20 @@ impl<'a> Round<'a> {
     fn uneconomic(&mut self, bundle: &Bundle<'_>) {
         for terms in &bundle.members {
             // A commitment that pays enough, or for which nothing is at stake, needs no child: nothing is given up.
-            if terms.class != Class::Anchor && !self.desk.uneconomic.contains(&terms.outpoint) {
+            if terms.class != Class::Anchor && !self.sweeper.uneconomic.contains(&terms.outpoint) {
                 self.orders.push(Order::Uneconomic { outpoint: terms.outpoint });
             }
         }
     }
 
     /// Orders a transaction at this feerate, or at what the coins allow; asks for coins where they do not.
-    fn plan(&mut self, number: u32, bundle: &Bundle<'_>, purse: Purse, feerate: u32, fee: u64, least: u64) {
+    fn plan(&mut self, number: u32, bundle: &Bundle<'_>, fee_inputs: FeeInputs, feerate: u32, fee: u64, least: u64) {
         let Some(first) = bundle.members.first() else { return };
         let wanted = bundle.members.iter().map(|terms| self.wanted(terms)).max().unwrap_or(feerate).max(feerate);
         let mut plan = Plan {
             group: number,
             members: bundle.members.iter().map(|terms| terms.outpoint).collect(),
-            purse,
+            fee_inputs,
             wanted_sat_per_kw: wanted,
             feerate_sat_per_kw: feerate,
             fee_sat: fee,
@@ -353,18 +354,18 @@ impl<'a> Round<'a> {
         };
         match first.pays {
             Pays::Signed => plan.fee_sat = first.budget_sat(),
-            Pays::FromValue => plan.purse = Purse::default(),
+            Pays::FromValue => plan.fee_inputs = FeeInputs::default(),
             Pays::FromWallet => {
                 if fee == 0 {
                     // The commitment pays enough by itself.
                     return;
                 }
-                let room = room_sat(bundle, &plan.purse);
+                let room = room_sat(bundle, &plan.fee_inputs);
                 if room < fee {
-                    self.ask(bundle, &plan.purse, feerate, fee);
+                    self.ask(bundle, &plan.fee_inputs, feerate, fee);
                     let affordable = first.feerate_of(room, bundle.weight(), self.now.policy);
                     let parent_floor = if first.parent.is_some() { FEERATE_MIN } else { self.now.floor() };
-                    if plan.purse.coins.is_empty() || room < least.max(1) || affordable < parent_floor {
+                    if plan.fee_inputs.coins.is_empty() || room < least.max(1) || affordable < parent_floor {
                         return;
                     }
                     plan.fee_sat = room;
@@ -378,30 +379,30 @@ impl<'a> Round<'a> {
 
     /// Asks the wallet: first for twice the feerate, so that the next replacements need not ask again; for what is needed,
     /// or for what there is, once it said no.
-    fn ask(&mut self, bundle: &Bundle<'_>, purse: &Purse, feerate: u32, fee: u64) {
+    fn ask(&mut self, bundle: &Bundle<'_>, fee_inputs: &FeeInputs, feerate: u32, fee: u64) {
         let Some(first) = bundle.members.first() else { return };
         // A live group's coins are its first claim's: another of its claims may be asking for coins of its own.
-        let live = self.desk.groups.values().any(|group| group.members.first() == Some(&first.outpoint));
-        let asking = bundle.members.iter().find(|terms| self.desk.asked.contains_key(&terms.outpoint));
+        let live = self.sweeper.groups.values().any(|group| group.members.first() == Some(&first.outpoint));
+        let asking = bundle.members.iter().find(|terms| self.sweeper.asked.contains_key(&terms.outpoint));
         let owner = asking.filter(|_| !live).unwrap_or(first);
-        let coins = u64::try_from(purse.coins.len()).unwrap_or(u64::MAX);
+        let coins = u64::try_from(fee_inputs.coins.len()).unwrap_or(u64::MAX);
         let assumed = WALLET_INPUT_WEIGHT.saturating_mul(coins.max(1));
         let weight = bundle.weight().saturating_sub(assumed);
         let need = |feerate: u32| {
             let inputs = fee_sat(WALLET_INPUT_WEIGHT.saturating_mul(coins), feerate);
-            let held = purse.value_sat().saturating_sub(inputs).saturating_add(anchor_sat(bundle));
+            let held = fee_inputs.value_sat().saturating_sub(inputs).saturating_add(anchor_sat(bundle));
             first.fee_of(feerate, weight).saturating_add(CHANGE_MIN_SAT).saturating_sub(held).max(1)
         };
         let cap = bundle.lowest_cap(self.now.policy).max(feerate);
         // A replacement may have to pay more than its feerate says (BIP 125).
         let short = match coins {
             0 => 0,
-            _ => fee.saturating_sub(room_sat(bundle, purse)),
+            _ => fee.saturating_sub(room_sat(bundle, fee_inputs)),
         };
         let exact = need(feerate).max(short);
         let ample = need(feerate.saturating_mul(2).min(cap)).max(exact);
-        let before = self.desk.asked.get(&owner.outpoint);
-        let missing = self.desk.missing.get(&owner.outpoint);
+        let before = self.sweeper.asked.get(&owner.outpoint);
+        let missing = self.sweeper.missing.get(&owner.outpoint);
         let amount = match (before, missing) {
             (Some(_), Some(shortage)) => {
                 // Of what was asked for then: less may be asked for by now, and the same answer must not count twice.
@@ -430,9 +431,9 @@ impl<'a> Round<'a> {
     /// Groups without an heir end; coins of claims that are over go back.
     fn finish(&mut self) {
         for opened in self.opened.iter().filter(|opened| !opened.taken) {
-            self.orders.push(Order::Drop { group: opened.number, rests: false });
+            self.orders.push(Order::Drop { group: opened.number, pauses: false });
         }
-        for owner in self.desk.purses.keys().filter(|owner| !self.terms.contains_key(*owner)) {
+        for owner in self.sweeper.unused.keys().filter(|owner| !self.terms.contains_key(*owner)) {
             self.orders.push(Order::Return { owner: *owner });
         }
         // Last: a plan answers what was asked for its claims before.
@@ -441,8 +442,8 @@ impl<'a> Round<'a> {
 }
 
 /// The most that coins can pay as a fee, with change that nodes relay.
-fn room_sat(bundle: &Bundle<'_>, purse: &Purse) -> u64 {
-    purse.value_sat().saturating_add(anchor_sat(bundle)).saturating_sub(CHANGE_MIN_SAT)
+fn room_sat(bundle: &Bundle<'_>, fee_inputs: &FeeInputs) -> u64 {
+    fee_inputs.value_sat().saturating_add(anchor_sat(bundle)).saturating_sub(CHANGE_MIN_SAT)
 }
 
 /// What an anchor itself brings to its child.

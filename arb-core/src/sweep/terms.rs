@@ -1,6 +1,6 @@
 //! What the sweeper has to know of a claim, and of the wallet's coins that pay for it: no transaction, no key, no channel.
 
-use crate::api::plan::Purse;
+use crate::api::plan::FeeInputs;
 use crate::api::policy::Policy;
 use crate::api::units::{Blocks, Height};
 use crate::sweep::price::{FRAME_WEIGHT, WALLET_INPUT_WEIGHT, WEIGHT_MAX, fee_sat};
@@ -133,11 +133,11 @@ pub(crate) struct Bundle<'a> {
 
 impl<'a> Bundle<'a> {
     /// These claims with these coins, or with an output to the wallet.
-    pub(crate) fn new(members: Vec<&'a Terms>, purse: Option<&Purse>, wallet_output_weight: u64) -> Self {
+    pub(crate) fn new(members: Vec<&'a Terms>, fee_inputs: Option<&FeeInputs>, wallet_output_weight: u64) -> Self {
         let pays = members.first().map_or(Pays::FromValue, |terms| terms.pays);
-        let shared = match (pays, purse) {
+        let shared = match (pays, fee_inputs) {
             (Pays::FromValue, _) => wallet_output_weight,
-            (Pays::FromWallet, Some(purse)) if !purse.coins.is_empty() => purse.weight(),
+            (Pays::FromWallet, Some(fee_inputs)) if !fee_inputs.coins.is_empty() => fee_inputs.weight(),
             (Pays::FromWallet, _) => WALLET_INPUT_WEIGHT.saturating_add(wallet_output_weight),
             (Pays::Signed, _) => 0,
         };

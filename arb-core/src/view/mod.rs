@@ -9,12 +9,12 @@ use crate::api::facts::Side;
 use crate::api::ids::{ContractId, HtlcRef};
 use crate::api::outcome::ContractOutcome;
 use crate::api::policy::Policy;
-use crate::api::stage::{CloseKind, ContractKind, ResolverKind, Stage as ChannelStage, StageRecord};
+use crate::api::stage::{CloseKind, ContractKind, ResolverKind, Stage, StageRecord};
 use crate::api::units::{Blocks, Height};
 use crate::bolt3::{OutputKind, anchor_script, to_remote_script_pubkey};
-use crate::channel::{ChannelArbitrator, Close, KeptTx, Level, SpendOf, forget_height, spends};
+use crate::channel::{ChannelArbitrator, Close, KeptTx, SpendOf, Tier, forget_height, spends};
 use crate::resolver::{
-    Anchor, Breach, CommitSweep, IncomingContest, OutgoingContest, Resolver, ResolverKit, Revoked, Stage,
+    Anchor, Breach, CommitSweep, ContractStage, IncomingContest, OutgoingContest, Resolver, ResolverKit, Revoked,
 };
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
@@ -36,7 +36,7 @@ pub(crate) struct Contract {
 /// Where a contract stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum ContractState {
-    Live(Stage),
+    Live(ContractStage),
     Done(ContractOutcome),
 }
 
@@ -95,19 +95,19 @@ impl<'a> ChannelView<'a> {
     }
 
     /// The stage of the channel.
-    pub(crate) fn stage(&self) -> ChannelStage {
+    pub(crate) fn stage(&self) -> Stage {
         match (&self.close, self.channel.ratchet.frozen) {
-            (Some(close), _) if self.is_resolved(close) => ChannelStage::Resolved,
-            (Some(close), _) => ChannelStage::Resolving(close.kind),
-            (None, None) => ChannelStage::Open,
-            (None, Some(_)) if self.channel.ratchet.commitment_signed.is_empty() => ChannelStage::GoingToChain,
-            (None, Some(_)) => ChannelStage::AwaitingCommitment,
+            (Some(close), _) if self.is_resolved(close) => Stage::Resolved,
+            (Some(close), _) => Stage::Resolving(close.kind),
+            (None, None) => Stage::Open,
+            (None, Some(_)) if self.channel.ratchet.commitment_signed.is_empty() => Stage::GoingToChain,
+            (None, Some(_)) => Stage::AwaitingCommitment,
         }
     }
 
     /// Whether every contract is irrevocable and every origin has an outcome that the node acknowledged.
     pub(crate) fn is_resolved(&self, close: &Close) -> bool {
-        self.tip.buries(close.height, self.policy.forget_depth)
+        self.tip.buries(close.height, self.policy.irrevocable_depth)
             && !close.loading
             && self.foreign_until(close).is_none_or(|until| self.tip >= until)
             && self.contracts.iter().all(|contract| matches!(contract.state, ContractState::Done(_)))
@@ -130,7 +130,7 @@ impl<'a> ChannelView<'a> {
         });
         let spent: Option<Vec<Height>> =
             foreign.map(|outpoint| self.spends.get(&outpoint).map(|spend| spend.height)).collect();
-        let depth = self.policy.forget_depth;
+        let depth = self.policy.irrevocable_depth;
         match spent {
             Some(heights) => heights.into_iter().max().map(|height| Height::buried_at(height, depth)),
             None => {
@@ -146,7 +146,7 @@ impl<'a> ChannelView<'a> {
         self.channel.chain.fundings.iter().all(|funding| funding.scanned)
             && self.channel.chain.kept.iter().all(|(txid, kept)| {
                 // One without an output to watch has nothing to be searched for, and nobody is asked to.
-                kept.scanned || kept.level != Level::Funding || !self.channel.watches_outputs(txid, kept)
+                kept.scanned || kept.tier != Tier::Funding || !self.channel.watches_outputs(txid, kept)
             })
     }
 
@@ -274,7 +274,7 @@ impl<'a> ChannelView<'a> {
             | CloseKind::Revoked
             | CloseKind::Mutual => Height::buried_at(close.height, self.fail_depth),
         };
-        ContractState::Live(Stage::Waiting { until })
+        ContractState::Live(ContractStage::Waiting { until })
     }
 }
 
@@ -282,10 +282,10 @@ impl Contract {
     /// The stage as the log explains it.
     pub(crate) fn stage_record(&self) -> StageRecord {
         match &self.state {
-            ContractState::Live(Stage::Waiting { until }) => StageRecord::Waiting { until: *until },
-            ContractState::Live(Stage::Contested { until }) => StageRecord::Contested { until: *until },
-            ContractState::Live(Stage::ClaimWanted(_)) => StageRecord::ClaimWanted,
-            ContractState::Live(Stage::Spent { until }) => StageRecord::Spent { until: *until },
+            ContractState::Live(ContractStage::Waiting { until }) => StageRecord::Waiting { until: *until },
+            ContractState::Live(ContractStage::Contested { until }) => StageRecord::Contested { until: *until },
+            ContractState::Live(ContractStage::ClaimWanted(_)) => StageRecord::ClaimWanted,
+            ContractState::Live(ContractStage::Spent { until }) => StageRecord::Spent { until: *until },
             ContractState::Done(outcome) => StageRecord::Done(*outcome),
         }
     }

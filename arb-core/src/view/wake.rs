@@ -7,7 +7,7 @@ use super::{ChannelView, ContractState};
 use crate::api::outcome::Upstream;
 use crate::api::units::{Blocks, Height};
 use crate::channel::{ScriptsRequest, chain_height, forget_height, give_up_height};
-use crate::resolver::Stage;
+use crate::resolver::ContractStage;
 use alloc::vec::Vec;
 
 impl ChannelView<'_> {
@@ -57,9 +57,9 @@ impl ChannelView<'_> {
         if waiting || !requests.bumps.is_empty() && self.close.is_some() {
             heights.push(self.tip.next());
         }
-        heights.extend(requests.desk.rests.values().map(|rested| rested.next()));
-        for group in requests.desk.groups.values() {
-            let at = group.members.iter().filter_map(|member| requests.desk.price(member)).map(|price| price.at);
+        heights.extend(requests.sweeper.paused.values().map(|rested| rested.next()));
+        for group in requests.sweeper.groups.values() {
+            let at = group.members.iter().filter_map(|member| requests.sweeper.price(member)).map(|price| price.at);
             // Again and again: one look in vain is not the last.
             let lazy = self.policy.lazy_target.get().max(1);
             heights.extend(at.map(|at| {
@@ -73,9 +73,10 @@ impl ChannelView<'_> {
     fn closed_wakes(&self, heights: &mut Vec<Height>) {
         let Some(close) = &self.close else { return };
         heights.push(Height::buried_at(close.height, self.fail_depth));
-        heights.push(Height::buried_at(close.height, self.policy.forget_depth));
+        heights.push(Height::buried_at(close.height, self.policy.irrevocable_depth));
         heights.extend(self.spends.values().map(|spend| Height::buried_at(spend.height, self.fail_depth)));
-        heights.extend(self.spends.values().map(|spend| Height::buried_at(spend.height, self.policy.forget_depth)));
+        heights
+            .extend(self.spends.values().map(|spend| Height::buried_at(spend.height, self.policy.irrevocable_depth)));
         heights.extend(self.foreign_until(close));
         if close.loading {
             heights.push(self.tip.next());
@@ -85,10 +86,12 @@ impl ChannelView<'_> {
         }
         for contract in &self.contracts {
             match &contract.state {
-                ContractState::Live(Stage::Waiting { until } | Stage::Contested { until } | Stage::Spent { until }) => {
-                    heights.push(*until)
-                }
-                ContractState::Live(Stage::ClaimWanted(claim)) => {
+                ContractState::Live(
+                    ContractStage::Waiting { until }
+                    | ContractStage::Contested { until }
+                    | ContractStage::Spent { until },
+                ) => heights.push(*until),
+                ContractState::Live(ContractStage::ClaimWanted(claim)) => {
                     heights.push(claim.worth_waiting_until(self.policy));
                     heights.extend(claim.deadline.map(Height::next));
                     // The feerate wanted rises with every block until it is spent.

@@ -47,9 +47,9 @@ pub(crate) enum Failure {
     /// A journal without frames.
     #[error("{} has no frames", .0.display())]
     Empty(PathBuf),
-    /// A journal that does not begin with a genesis.
-    #[error("{} does not begin with a genesis", .0.display())]
-    NoGenesis(PathBuf),
+    /// A journal that does not begin with JournalOpened.
+    #[error("{} does not begin with JournalOpened", .0.display())]
+    JournalNotOpened(PathBuf),
     /// The story's begin was compacted away.
     #[error("{} tells the story from frame {first} on; this needs the first one", path.display())]
     Compacted {
@@ -143,7 +143,7 @@ impl From<Failure> for ExitCode {
             | Failure::Arb(..)
             | Failure::Mismatch { .. }
             | Failure::Empty(_)
-            | Failure::NoGenesis(_)
+            | Failure::JournalNotOpened(_)
             | Failure::Compacted { .. }
             | Failure::NoChannel { .. }
             | Failure::Unwritable(..)

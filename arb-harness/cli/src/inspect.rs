@@ -101,10 +101,10 @@ struct ContractRow {
 pub(crate) fn run(options: &Options, json: bool) -> Answer {
     let source = Source::open(&options.journal)?;
     let court = source.court(options.at)?;
-    let genesis = court.genesis().ok_or_else(|| Failure::NoGenesis(source.path().to_owned()))?;
+    let identity = court.identity().ok_or_else(|| Failure::JournalNotOpened(source.path().to_owned()))?;
     let inspected = Inspected {
-        journal_id: genesis.journal.iter().map(|byte| format!("{byte:02x}")).collect(),
-        network: genesis.network.to_string(),
+        journal_id: identity.journal.iter().map(|byte| format!("{byte:02x}")).collect(),
+        network: identity.network.to_string(),
         tip: TipRow { height: court.tip().height.get(), hash: court.tip().hash.to_string() },
         frames: court.sequence(),
         reserve_advice: AdviceRow::of(&court.reserve_advice()),
@@ -196,7 +196,7 @@ impl SweepRow {
                 Limit::Coins => "coins",
             }),
             fee_sat: plan.fee_sat,
-            coins: plan.purse.coins.iter().map(|coin| coin.outpoint.to_string()).collect(),
+            coins: plan.fee_inputs.coins.iter().map(|coin| coin.outpoint.to_string()).collect(),
             signed: status.signed,
             trouble: status.trouble.map(words::rejection),
         }

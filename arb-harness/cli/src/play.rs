@@ -40,8 +40,8 @@ pub(crate) fn play(
     };
     let mut stage = Stage::new(scenario, chain, open).map_err(failed)?;
     finish_reorg(scenario, &stage.fixture, &mut stage.chain).map_err(failed)?;
-    let born = birth(files, &stage.genesis())?;
-    let mut process = Process::new(stage.genesis(), true);
+    let born = birth(files, &stage.identity())?;
+    let mut process = Process::new(stage.identity(), true);
     process.first = last_estimate(&frames(files)?);
     let endless = match stage.play(&mut process, watch) {
         Ok(()) => false,
@@ -65,12 +65,12 @@ pub(crate) fn play(
     ))
 }
 
-/// The journal's first frame, the genesis, in a life of its own: whether it was written now.
-fn birth(files: &Files, genesis: &arb_core::Genesis) -> Result<bool, Failure> {
+/// The journal's first frame, the identity, in a life of its own: whether it was written now.
+fn birth(files: &Files, identity: &arb_core::JournalIdentity) -> Result<bool, Failure> {
     let store = RedbStore::open_or_create(&files.journal).map_err(Failure::storage(&files.journal))?;
     let mut journal = Journal::open(store).map_err(Failure::journal(&files.journal))?;
     let born = journal.condition().next_sequence == 1;
-    journal.recover(genesis).map_err(Failure::journal(&files.journal))?;
+    journal.recover(identity).map_err(Failure::journal(&files.journal))?;
     Ok(born)
 }
 

@@ -5,7 +5,7 @@ use std::io::Read;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use arb_core::{ChainArbitrator, Event, Frame, Genesis};
+use arb_core::{ChainArbitrator, Event, Frame, JournalIdentity};
 use arb_harness::redb_store::{RedbStore, RedbStoreError};
 use arb_log::arb_file::{self, ArbError, Import, MAGIC};
 use arb_log::{JournalError, Reader};
@@ -50,7 +50,7 @@ impl Source {
             output::note(&format!("{}: the story is known from frame {} on", path.display(), source.first()));
         }
         if let Some(expected) = arguments.network {
-            let found = source.genesis()?.network;
+            let found = source.identity()?.network;
             if found != expected {
                 return Err(Failure::Journal(path.clone(), JournalError::OtherNetwork { expected, found }));
             }
@@ -121,14 +121,14 @@ impl Source {
     }
 
     /// What the journal belongs to.
-    fn genesis(&self) -> Result<Genesis, Failure> {
+    fn identity(&self) -> Result<JournalIdentity, Failure> {
         let first = self.frames(|frame| ControlFlow::Break(frame.clone()))?;
-        if let Some(Event::Genesis(genesis)) =
+        if let Some(Event::JournalOpened(identity)) =
             first.as_ref().and_then(|frame| frame.entries.first()).map(|entry| &entry.heard)
         {
-            return Ok(genesis.clone());
+            return Ok(identity.clone());
         }
-        self.court(None)?.genesis().cloned().ok_or_else(|| Failure::NoGenesis(self.path.clone()))
+        self.court(None)?.identity().cloned().ok_or_else(|| Failure::JournalNotOpened(self.path.clone()))
     }
 }
 

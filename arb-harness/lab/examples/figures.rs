@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use arb_core::bolt3::{ChannelType, PaymentHash, Preimage};
-use arb_core::sweep::{Class, Desk, Now, Order, Pays, Stake, Terms};
+use arb_core::sweep::{Class, Now, Order, Pays, Stake, Sweeper, Terms};
 use arb_core::{
     Action, ChainArbitrator, ChannelId, ChannelOpened, Event, FoundSpend, Height, Htlc, HtlcKey, HtlcRef, Link, Log,
     Pending, Policy, Scanned, Standing,
@@ -18,7 +18,7 @@ use arb_core::{
 use arb_lab::fixture::{ChannelFixture, CommitmentState};
 use bitcoin::hashes::Hash;
 use bitcoin::{OutPoint, Txid};
-use support::{block, genesis, hash, median, slope};
+use support::{block, hash, identity, median, slope};
 
 /// A log that only counts bytes.
 #[derive(Default)]
@@ -48,7 +48,7 @@ fn hear(court: &mut ChainArbitrator, events: &[Event]) -> (f64, usize) {
 
 fn court() -> ChainArbitrator {
     let mut court = ChainArbitrator::new();
-    hear(&mut court, &[Event::Genesis(genesis())]);
+    hear(&mut court, &[Event::JournalOpened(identity())]);
     court
 }
 
@@ -181,7 +181,7 @@ fn fresh(claims: u32, pays: Pays, budget_sat: u64) -> BTreeMap<OutPoint, Terms> 
 fn decision(claims: u32, pays: Pays, tip: u32, budget_sat: u64) -> (f64, usize) {
     let (terms, policy) = (fresh(claims, pays, budget_sat), Policy::default());
     let now = Now { tip: Height::new(tip), policy: &policy, fees: None, wallet_output_weight: 124 };
-    let orders = || Desk::default().decide(&terms, &BTreeSet::new(), &now);
+    let orders = || Sweeper::default().decide(&terms, &BTreeSet::new(), &now);
     let samples = (0..201).map(|_| {
         let begin = Instant::now();
         let orders: Vec<Order> = std::hint::black_box(orders());

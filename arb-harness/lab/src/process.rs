@@ -1,7 +1,7 @@
 //! A process that dies after every append: court, wallet reservations, signer requests, queued answers, all of it. What
 //! stays is the journal on disk and the world outside.
 
-use arb_core::{ChainArbitrator, ChannelId, Event, Freshness, Genesis, Height, Started, Tip};
+use arb_core::{ChainArbitrator, ChannelId, Event, Freshness, Height, JournalIdentity, Started, Tip};
 use arb_harness::driver::Driver;
 use arb_harness::host::Host;
 use arb_harness::node::Node;
@@ -34,7 +34,7 @@ pub trait Surroundings {
 #[derive(Clone, Debug)]
 pub struct Process {
     /// What the journal belongs to.
-    pub genesis: Genesis,
+    pub identity: JournalIdentity,
     /// Events that are to be heard before the next blocks, such as estimates.
     pub first: Vec<Event>,
     /// Events from the node and the operator that were not heard yet; they come after the blocks.
@@ -63,8 +63,8 @@ pub const BUILD: &str = concat!("arb ", env!("CARGO_PKG_VERSION"));
 
 impl Process {
     /// A process for a journal.
-    pub fn new(genesis: Genesis, dies: bool) -> Self {
-        Self { genesis, first: Vec::new(), inbox: Vec::new(), blocks_a_step: 1, appends: 0, restarts: 0, dies }
+    pub fn new(identity: JournalIdentity, dies: bool) -> Self {
+        Self { identity, first: Vec::new(), inbox: Vec::new(), blocks_a_step: 1, appends: 0, restarts: 0, dies }
     }
 
     /// Runs until the court knows the chain's tip, nothing waits, and nothing new comes of anything that is due.
@@ -80,7 +80,7 @@ impl Process {
             let storage = world.storage()?;
             let best_height = Height::new(world.chain().tip().0);
             let started = Started { build: BUILD.into(), freshness: Freshness::Trusted, best_height };
-            let mut driver = Driver::start(storage, &self.genesis, started)?;
+            let mut driver = Driver::start(storage, &self.identity, started)?;
             let (chain, mut signer, mut wallet, node) = world.parts();
             wallet.rescan(chain);
             let mut host = Host::new(chain, &mut *signer, &mut wallet, node, driver.court().tip());

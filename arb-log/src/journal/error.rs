@@ -136,12 +136,12 @@ pub enum JournalError<E> {
         /// The journal found.
         found: [u8; 32],
     },
-    /// The first frame is not a genesis.
-    #[error("the journal does not begin with a genesis")]
-    NoGenesis,
-    /// The genesis was not accepted.
-    #[error("the genesis was refused: {0}")]
-    Genesis(#[source] Rejected),
+    /// The first frame is not an identity.
+    #[error("the journal does not begin with an identity")]
+    JournalNotOpened,
+    /// The identity was not accepted.
+    #[error("the identity was refused: {0}")]
+    Identity(#[source] Rejected),
     /// A frame says something that cannot have happened, or the rows cannot be one court.
     #[error("the log does not fit at frame {sequence}: {why}")]
     Mismatch {

@@ -25,13 +25,13 @@ use std::collections::BTreeSet;
 /// ```
 /// use arb_core::{ChainArbitrator, Event};
 /// use arb_log::{Journal, memory::Memory};
-/// # use arb_core::{Genesis, Height, Policy, Tip};
+/// # use arb_core::{JournalIdentity, Height, Policy, Tip};
 /// # use bitcoin::hashes::Hash;
 /// # let tip = Tip { height: Height::new(100), hash: bitcoin::BlockHash::all_zeros() };
-/// # let genesis = Genesis { network: bitcoin::Network::Regtest, journal: [7; 32], tip, policy: Policy::default() };
+/// # let identity = JournalIdentity { network: bitcoin::Network::Regtest, journal: [7; 32], tip, policy: Policy::default() };
 /// # let event = Event::PolicySet(Policy { max_inputs: 50, ..Policy::default() });
 /// let mut journal = Journal::open(Memory::new())?;
-/// let mut court = journal.recover(&genesis)?;
+/// let mut court = journal.recover(&identity)?;
 ///
 /// let mut step = court.step();
 /// let answer = step.hear(&event);

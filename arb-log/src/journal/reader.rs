@@ -75,15 +75,16 @@ impl<S: Storage> Reader<S> {
 mod tests {
     use super::*;
     use crate::memory::Memory;
-    use arb_core::{Event, Genesis, Height, Policy, Tip};
+    use arb_core::{Event, Height, JournalIdentity, Policy, Tip};
     use bitcoin::hashes::Hash;
 
     fn written(retention: Retention, checkpoint: bool) -> (Memory, ChainArbitrator) {
         let memory = Memory::new();
         let tip = Tip { height: Height::new(100), hash: bitcoin::BlockHash::all_zeros() };
-        let genesis = Genesis { network: bitcoin::Network::Regtest, journal: [7; 32], tip, policy: Policy::default() };
+        let identity =
+            JournalIdentity { network: bitcoin::Network::Regtest, journal: [7; 32], tip, policy: Policy::default() };
         let mut journal = Journal::open(memory.clone()).unwrap().with_retention(retention);
-        let mut court = journal.recover(&genesis).unwrap();
+        let mut court = journal.recover(&identity).unwrap();
         for max_inputs in [50, 60] {
             let mut step = court.step();
             step.hear(&Event::PolicySet(Policy { max_inputs, ..Policy::default() })).unwrap();

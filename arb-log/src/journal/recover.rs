@@ -4,7 +4,7 @@ use super::checkpoint::CourtRow;
 use super::{COURT, Journal, JournalError, Rows};
 use crate::frame::{FrameError, Raw};
 use crate::storage::{Key, Space, Storage};
-use arb_core::{ChainArbitrator, ChannelArbitrator, ChannelIndex, Event, Genesis};
+use arb_core::{ChainArbitrator, ChannelArbitrator, ChannelIndex, Event, JournalIdentity};
 use core::ops::ControlFlow;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -15,16 +15,16 @@ use std::vec::IntoIter;
 const PAGE: usize = 1024;
 
 impl<S: Storage> Journal<S> {
-    /// The court as of the last frame. An empty storage becomes a journal: its court hears the genesis as first frame.
+    /// The court as of the last frame. An empty storage becomes a journal: its court hears the identity as first frame.
     ///
-    /// Of the genesis only network and journal id are compared: its tip and policy were those of the first start.
+    /// Of the identity only network and journal id are compared: its tip and policy were those of the first start.
     ///
     /// # Errors
     /// If the journal is another one, if a frame that is needed is missing or bad, if a checkpoint's row is bad. Nothing
     /// is repaired and nothing left out: the court that came of it could be a wrong one, with money on it.
-    pub fn recover(&mut self, genesis: &Genesis) -> Result<ChainArbitrator, JournalError<S::Error>> {
+    pub fn recover(&mut self, identity: &JournalIdentity) -> Result<ChainArbitrator, JournalError<S::Error>> {
         self.writable()?;
-        let recovered = self.recover_unfenced(genesis);
+        let recovered = self.recover_unfenced(identity);
         if recovered.is_err() && !self.is_latched() {
             // Two owners that start at once: rows that change while they are read look like corruption to the one that
             // lost. It has to be told what happened.
@@ -48,21 +48,21 @@ impl<S: Storage> Journal<S> {
         Ok(court.sequence().saturating_sub(before))
     }
 
-    fn recover_unfenced(&mut self, genesis: &Genesis) -> Result<ChainArbitrator, JournalError<S::Error>> {
+    fn recover_unfenced(&mut self, identity: &JournalIdentity) -> Result<ChainArbitrator, JournalError<S::Error>> {
         self.check_counted()?;
         let (mut court, rows) = self.load_checkpoint()?;
         if court.sequence() > 0 {
-            same_journal(&court, genesis)?;
+            same_journal(&court, identity)?;
         }
         if self.last_sequence() == 0 {
             self.rows = Some(rows);
             let mut step = court.step();
-            step.hear(&Event::Genesis(genesis.clone())).map_err(JournalError::Genesis)?;
+            step.hear(&Event::JournalOpened(identity.clone())).map_err(JournalError::Identity)?;
             step.commit(self)?;
             return Ok(court);
         }
         self.fold_rest(&mut court)?;
-        same_journal(&court, genesis)?;
+        same_journal(&court, identity)?;
         self.rows = Some(rows);
         Ok(court)
     }
@@ -154,8 +154,8 @@ impl<S: Storage> Journal<S> {
 }
 
 /// Whether this court is the one that the embedder means.
-fn same_journal<E>(court: &ChainArbitrator, wanted: &Genesis) -> Result<(), JournalError<E>> {
-    let found = court.genesis().ok_or(JournalError::NoGenesis)?;
+fn same_journal<E>(court: &ChainArbitrator, wanted: &JournalIdentity) -> Result<(), JournalError<E>> {
+    let found = court.identity().ok_or(JournalError::JournalNotOpened)?;
     if found.network != wanted.network {
         return Err(JournalError::OtherNetwork { expected: wanted.network, found: found.network });
     }

@@ -4,7 +4,7 @@
 use arb_core::bolt3::{Basepoints, ChannelType, PaymentHash, Point, Secret, commitment_secret, point_of_secret};
 use arb_core::{
     Block, Blocks, ChainArbitrator, ChannelFacts, ChannelId, ChannelOpened, CloseReason, CommitmentUpdate,
-    Disconnected, Event, Fees, Freshness, Funding, Genesis, Height, Htlc, HtlcRef, Link, Policy,
+    Disconnected, Event, Fees, Freshness, Funding, Height, Htlc, HtlcRef, JournalIdentity, Link, Policy,
     RemoteCommitmentSigned, RemoteRevoked, Side, SideFacts, Standing, Started, Tip,
 };
 use arb_log::memory::{Memory, MemoryError};
@@ -68,9 +68,9 @@ pub(crate) const STORY: &[Move] = &[
     Move::Start(110),
 ];
 
-pub(crate) fn genesis() -> Genesis {
+pub(crate) fn identity() -> JournalIdentity {
     let tip = Tip { height: Height::new(100), hash: BlockHash::all_zeros() };
-    Genesis { network: Network::Regtest, journal: [7; 32], tip, policy: Policy::default() }
+    JournalIdentity { network: Network::Regtest, journal: [7; 32], tip, policy: Policy::default() }
 }
 
 pub(crate) fn id(channel: u8) -> ChannelId {
@@ -219,7 +219,7 @@ pub(crate) fn open(memory: &Memory) -> (Journal<Memory>, ChainArbitrator) {
 
 pub(crate) fn try_open(memory: &Memory) -> Result<(Journal<Memory>, ChainArbitrator), Error> {
     let mut journal = Journal::open(memory.clone())?;
-    let court = journal.recover(&genesis())?;
+    let court = journal.recover(&identity())?;
     Ok((journal, court))
 }
 

@@ -12,7 +12,7 @@ impl<'a> Round<'a> {
     /// same way, whatever came before (B12, B13).
     pub(super) fn partition(&self) -> Vec<Vec<&'a Terms>> {
         let mut loose: Vec<&Terms> = self.loose.iter().filter_map(|outpoint| self.terms.get(outpoint)).collect();
-        loose.retain(|terms| self.desk.rests.get(&terms.outpoint).is_none_or(|rested| *rested < self.now.tip));
+        loose.retain(|terms| self.sweeper.paused.get(&terms.outpoint).is_none_or(|rested| *rested < self.now.tip));
         loose.sort_by_cached_key(|terms| {
             let deadline = terms.deadline().unwrap_or(Height::MAX);
             (terms.class, terms.pays, terms.lock_time, deadline, Reverse(terms.amount_sat), terms.outpoint)
@@ -46,7 +46,7 @@ impl<'a> Round<'a> {
                 Pays::FromValue | Pays::FromWallet,
             ) => false,
         };
-        let poor = terms.pays == Pays::FromWallet && self.desk.missing.contains_key(&terms.outpoint);
+        let poor = terms.pays == Pays::FromWallet && self.sweeper.missing.contains_key(&terms.outpoint);
         // Whether a group can be dissolved was asked for singles: all of its claims become that, also those with more time.
         let dissolved =
             self.opened.iter().any(|opened| opened.stands && opened.group.members.contains(&terms.outpoint));

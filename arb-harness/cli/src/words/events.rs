@@ -10,7 +10,9 @@ use super::{outpoint, txid};
 /// One event.
 pub(crate) fn event(event: &Event) -> String {
     match event {
-        Event::Genesis(genesis) => format!("genesis: {}, from height {}", genesis.network, genesis.tip.height),
+        Event::JournalOpened(identity) => {
+            format!("identity: {}, from height {}", identity.network, identity.tip.height)
+        }
         Event::PolicySet(_) => "a new policy".to_owned(),
         Event::Started(start) => started(start),
         Event::ChannelOpened(opened) => {
@@ -89,7 +91,7 @@ pub(crate) fn channel(event: &Event) -> Option<ChannelId> {
         | Event::RevokedLoaded { channel, .. }
         | Event::Performed { channel, .. }
         | Event::Failed { channel, .. } => Some(*channel),
-        Event::Genesis(_)
+        Event::JournalOpened(_)
         | Event::PolicySet(_)
         | Event::Started(_)
         | Event::BlockConnected(_)
@@ -107,8 +109,8 @@ pub(crate) fn opened(event: &Event) -> Option<ChannelId> {
 
 /// The tip's height after an event, if the event moves it.
 pub(crate) fn height_after(event: &Event) -> Option<u32> {
-    if let Event::Genesis(genesis) = event {
-        return Some(genesis.tip.height.get());
+    if let Event::JournalOpened(identity) = event {
+        return Some(identity.tip.height.get());
     }
     if let Event::BlockDisconnected(block) = event {
         return Some(block.height.get().saturating_sub(1));

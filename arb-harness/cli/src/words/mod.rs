@@ -30,8 +30,8 @@ pub(crate) fn conclusion(conclusion: &Conclusion) -> String {
         }
         Conclusion::FeeInputsReturned { owner } => format!("the coins of {} are not needed", outpoint(owner)),
         Conclusion::SweepPlanned(sweep) => planned(sweep),
-        Conclusion::SweepDropped { group, rests } => {
-            let rests = if *rests { ", its claims wait a block" } else { "" };
+        Conclusion::SweepDropped { group, pauses } => {
+            let rests = if *pauses { ", its claims wait a block" } else { "" };
             format!("transaction {group} is dropped{rests}")
         }
         Conclusion::Bumped { outpoint: claim, from_sat_per_kw, to_sat_per_kw } => {

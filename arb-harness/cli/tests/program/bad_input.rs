@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use arb_core::{Event, Genesis, Height, Policy, Tip};
+use arb_core::{Event, Height, JournalIdentity, Policy, Tip};
 use arb_harness::redb_store::RedbStore;
 use arb_log::{Journal, Retention, arb_file, frame};
 use bitcoin::Network;
@@ -21,9 +21,9 @@ fn all_refuse(journal: &Path, says: &str) {
     }
 }
 
-fn genesis(network: Network) -> Genesis {
+fn identity(network: Network) -> JournalIdentity {
     let tip = Tip { height: Height::new(100), hash: bitcoin::BlockHash::all_zeros() };
-    Genesis { network, journal: [7; 32], tip, policy: Policy::default() }
+    JournalIdentity { network, journal: [7; 32], tip, policy: Policy::default() }
 }
 
 #[test]
@@ -73,7 +73,7 @@ fn a_journal_of_another_network_is_refused_where_one_is_expected() {
     let folder = Folder::new("network");
     let (journal, _) = files(&folder, "static-mutual-empty");
     let store = RedbStore::create(&journal).unwrap();
-    Journal::open(store).unwrap().recover(&genesis(Network::Bitcoin)).unwrap();
+    Journal::open(store).unwrap().recover(&identity(Network::Bitcoin)).unwrap();
     let path = journal.to_str().unwrap();
     for tool in TOOLS {
         assert_eq!(arb(&[tool, &[path]].concat()).code, 0, "any network may be looked at");
@@ -90,7 +90,7 @@ fn a_story_whose_begin_is_gone_can_be_read_but_not_decided_again() {
     let folder = Folder::new("compacted");
     let journal = folder.join("compacted.redb");
     let mut log = Journal::open(RedbStore::create(&journal).unwrap()).unwrap().with_retention(Retention::Compact);
-    let mut court = log.recover(&genesis(Network::Regtest)).unwrap();
+    let mut court = log.recover(&identity(Network::Regtest)).unwrap();
     for max_inputs in [50, 60, 70] {
         if max_inputs == 70 {
             log.checkpoint(&court, 8).unwrap();

@@ -38,8 +38,7 @@ fn what_is_asked_of_the_wallet_and_what_is_under_way() {
     let line = format!("coins wanted: {} sat for {}", wanted["amount_sat"], wanted["claim"].as_str().unwrap());
     assert!(text.contains(&line), "{text}");
 
-    let with_coins =
-        |record: &Conclusion| matches!(record, Conclusion::SweepPlanned(sweep) if !sweep.plan.purse.coins.is_empty());
+    let with_coins = |record: &Conclusion| matches!(record, Conclusion::SweepPlanned(sweep) if !sweep.plan.fee_inputs.coins.is_empty());
     let planned = first(&frames, asked, |record| with_coins(record));
     let (value, text) = at(journal, planned);
     let sweeps = value["channels"][0]["sweeps"].as_array().unwrap();

@@ -1,6 +1,6 @@
-//! What the examples that print figures share: a genesis, blocks of anything, and two numbers out of many.
+//! What the examples that print figures share: an identity, blocks of anything, and two numbers out of many.
 
-use arb_core::{Block, Event, Genesis, Height, Policy, Tip};
+use arb_core::{Block, Event, Height, JournalIdentity, Policy, Tip};
 use bitcoin::hashes::Hash;
 use bitcoin::{BlockHash, Network, Transaction};
 
@@ -13,9 +13,9 @@ pub fn hash(number: u64) -> [u8; 32] {
     bytes
 }
 
-pub fn genesis() -> Genesis {
+pub fn identity() -> JournalIdentity {
     let tip = Tip { height: Height::new(START), hash: BlockHash::from_byte_array(hash(u64::from(START))) };
-    Genesis { network: Network::Regtest, journal: [1; 32], tip, policy: Policy::default() }
+    JournalIdentity { network: Network::Regtest, journal: [1; 32], tip, policy: Policy::default() }
 }
 
 pub fn block(height: u32, txs: Vec<Transaction>) -> Event {

@@ -17,7 +17,7 @@ use arb_log::Key;
 use arb_log::memory::Memory;
 use bitcoin::{OutPoint, ScriptBuf, Transaction, TxOut};
 
-use crate::support::{START, block, genesis, hash, slope};
+use crate::support::{START, block, hash, identity, slope};
 
 /// HTLCs of the revoked commitment; 966 are as many as BOLT 2 allows, 483 each way.
 const HTLCS: [u32; 4] = [1, 10, 100, 966];
@@ -99,7 +99,7 @@ impl Outside for Counter {
         match action {
             Action::Sign(request) => answers.push(self.sign(&request)),
             Action::Broadcast { channel, txs, .. } => answers.push(self.broadcast(channel, txs)),
-            Action::Watch { channel, parent, .. } => {
+            Action::SearchSpends { channel, parent, .. } => {
                 let scanned = Scanned { channel, parent, through, spends: Vec::new() };
                 answers.push(Event::Scanned(Box::new(scanned)));
             }
@@ -170,7 +170,7 @@ fn opened(memory: &Memory, channel_type: ChannelType, count: u32) -> (Driver<Mem
     };
     let (freshness, best_height) = (Freshness::Trusted, Height::new(START));
     let started = Started { build: String::from("figures"), freshness, best_height };
-    let mut driver = Driver::start(memory.clone(), &genesis(), started).unwrap();
+    let mut driver = Driver::start(memory.clone(), &identity(), started).unwrap();
     driver.tell(flat_fees(500, 250));
     driver.tell(fixture.opened(fixture.standing(0, 0).unwrap()));
     for number in 0..2 {

@@ -12,7 +12,7 @@ use arb_log::memory::Memory;
 use arb_log::{Journal, Storage};
 use bitcoin::hashes::{Hash, sha256};
 
-use crate::support::{genesis, hash};
+use crate::support::{hash, identity};
 
 const CAPACITY_SAT: u64 = 10_000_000;
 
@@ -117,7 +117,7 @@ impl<S: Storage> World<S> {
     pub fn new(storage: S, others: u64) -> Self {
         let setup = ChannelSetup::from_seed(&[0x33; 32], 0, ChannelType::AnchorsZeroFeeHtlcTx, CAPACITY_SAT);
         let mut journal = Journal::open(storage).ok().unwrap();
-        let court = journal.recover(&genesis()).ok().unwrap();
+        let court = journal.recover(&identity()).ok().unwrap();
         let mut fixture = ChannelFixture::new(setup.clone());
         let mut world = Self { court, journal, updates: Updates::new(setup, others) };
         world.hear(&[fixture.opened(Standing::default())]);
@@ -150,6 +150,6 @@ impl<S: Storage> World<S> {
 impl World<Memory> {
     /// A court without any channel.
     pub fn bare() -> ChainArbitrator {
-        Journal::open(Memory::new()).unwrap().recover(&genesis()).unwrap()
+        Journal::open(Memory::new()).unwrap().recover(&identity()).unwrap()
     }
 }

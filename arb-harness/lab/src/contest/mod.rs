@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use arb_core::bolt3::{ChannelType, Preimage};
 use arb_core::{
-    Acknowledged, ChainArbitrator, CloseReason, Event, Freshness, Genesis, Height, Htlc, HtlcKey, HtlcRef, Link,
-    Policy, Side, Started,
+    Acknowledged, ChainArbitrator, CloseReason, Event, Freshness, Height, Htlc, HtlcKey, HtlcRef, JournalIdentity,
+    Link, Policy, Side, Started,
 };
 use arb_harness::driver::Driver;
 use arb_harness::host::Host;
@@ -193,10 +193,10 @@ impl Ring {
         let setup = fixture.setup();
         signer.add_channel(setup.id, setup.funding, setup.local.clone());
         let (network, policy) = (Network::Regtest, Policy::default());
-        let genesis = Genesis { network, journal: [0x64; 32], tip: tip(&chain), policy };
+        let identity = JournalIdentity { network, journal: [0x64; 32], tip: tip(&chain), policy };
         let best_height = Height::new(START);
         let started = Started { build: BUILD.into(), freshness: Freshness::Trusted, best_height };
-        let driver = Driver::start(Memory::new(), &genesis, started).map_err(words)?;
+        let driver = Driver::start(Memory::new(), &identity, started).map_err(words)?;
         let (node, settled) = (Notebook::default(), BTreeMap::new());
         let (own, moves) = (BTreeSet::new(), Vec::new());
         Ok(Self { contest, fixture, chain, adversary, signer, wallet, node, driver, settled, own, moves })

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use arb_core::bolt3::ChannelType;
-use arb_core::{ChainArbitrator, CloseReason, Event, Genesis, Height, HtlcKey, HtlcRef, Policy, Side};
+use arb_core::{ChainArbitrator, CloseReason, Event, Height, HtlcKey, HtlcRef, JournalIdentity, Policy, Side};
 use arb_harness::keys::WalletKeys;
 use arb_harness::node::Node;
 use arb_harness::signer::{KeySigner, Signer};
@@ -149,11 +149,11 @@ where
         Ok(stage)
     }
 
-    /// The journal's genesis.
-    pub fn genesis(&self) -> Genesis {
+    /// The journal's identity.
+    pub fn identity(&self) -> JournalIdentity {
         let id = self.fixture.id();
         let first = self.chain.block_at(START).map_or_else(|| tip(&self.chain).hash, |block| block.hash);
-        Genesis {
+        JournalIdentity {
             network: Network::Regtest,
             journal: journal_id(&id, &self.scenario.name()),
             tip: arb_core::Tip { height: Height::new(START), hash: first },

@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use arb_core::bolt3::Preimage;
-use arb_core::sweep::{Plan, Purse};
+use arb_core::sweep::{FeeInputs, Plan};
 use arb_core::{
     Acknowledged, Block, ChainArbitrator, ChannelId, ChannelIndex, CloseKind, Conclusion, ContractId, ContractKind,
-    ContractOutcome, ContractStatus, Disconnected, Docket, Entry, Event, FailReason, Frame, Genesis, Height, Htlc,
-    HtlcKey, HtlcRef, Link, Policy, Record, Rejected, Sheet, Side, Stage, StageRecord, Sweep, Upstream,
+    ContractOutcome, ContractStatus, Disconnected, Docket, Entry, Event, FailReason, Frame, Height, Htlc, HtlcKey,
+    HtlcRef, JournalIdentity, Link, Policy, Record, Rejected, Sheet, Side, Stage, StageRecord, Sweep, Upstream,
 };
 use bitcoin::absolute::LockTime;
 use bitcoin::hashes::Hash;
@@ -78,9 +78,9 @@ fn docket(stage: StageRecord) -> Docket {
 fn i2_a_court_that_forgot_or_dreamt() {
     let court = |journal: u8| {
         let world = World::fair(5);
-        let genesis = Genesis { journal: [journal; 32], ..world.genesis };
+        let identity = JournalIdentity { journal: [journal; 32], ..world.identity };
         let mut court = ChainArbitrator::new();
-        court.fold(&frames(Event::Genesis(genesis), Vec::new())[0]).unwrap();
+        court.fold(&frames(Event::JournalOpened(identity), Vec::new())[0]).unwrap();
         court
     };
     let live = court(1);
@@ -241,7 +241,7 @@ fn planned(members: &[OutPoint], wanted_sat_per_kw: u32, fee_sat: u64) -> Conclu
     let plan = Plan {
         group: 0,
         members: members.to_vec(),
-        purse: Purse::default(),
+        fee_inputs: FeeInputs::default(),
         wanted_sat_per_kw,
         feerate_sat_per_kw: wanted_sat_per_kw.min(u32::try_from(fee_sat * 2).unwrap()),
         fee_sat,
@@ -282,7 +282,7 @@ fn i7_what_is_no_excuse() {
         all.extend(frames(then, Vec::new()));
         excused(&all).contains(&outpoint)
     };
-    let dropped = |rests| Conclusion::SweepDropped { group: 0, rests };
+    let dropped = |pauses| Conclusion::SweepDropped { group: 0, pauses };
     assert!(excuses(block_at(99), Conclusion::Uneconomic { outpoint }));
     assert!(excuses(nothing_heard(), dropped(true)), "other coins are asked for in the next block");
     assert!(!excuses(block_at(99), dropped(true)), "and this is the next block");
@@ -305,7 +305,7 @@ fn i8_a_price_that_falls_a_budget_that_is_exceeded_and_too_little_too_late() {
     assert_eq!(verdict(vec![at(98, 20_000, 5_001)]), Some("I8"), "more than half of it goes to fees");
     // The block before the deadline comes, and the rest of the budget is not on offer.
     assert_eq!(verdict(vec![at(98, 500, 250), at(100, 8_000, 4_000), (block_at(101), Vec::new())]), Some("I8"));
-    let dropped = Conclusion::SweepDropped { group: 0, rests: false };
+    let dropped = Conclusion::SweepDropped { group: 0, pauses: false };
     let drop_it = (block_at(100), vec![dropped]);
     assert_eq!(verdict(vec![at(98, 500, 250), drop_it, (block_at(101), Vec::new())]), None, "nothing is planned");
     let more_than_wanted = |mut planned: Conclusion| {

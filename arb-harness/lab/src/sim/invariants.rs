@@ -261,7 +261,7 @@ fn concerns(action: &Action, outpoint: &OutPoint) -> bool {
         Action::Sign(request) => spends(&request.tx),
         Action::RequestFeeInputs { owner, .. } => owner == outpoint,
         Action::RequestScripts { .. } => true,
-        Action::Watch { .. }
+        Action::SearchSpends { .. }
         | Action::HoldFeeInputs { .. }
         | Action::ReleaseFeeInputs { .. }
         | Action::FreezeChannel { .. }

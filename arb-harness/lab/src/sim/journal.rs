@@ -36,7 +36,7 @@ pub(super) fn excused(frames: &[Frame]) -> BTreeSet<OutPoint> {
                 uneconomic.insert(*outpoint);
             } else if let Conclusion::SweepPlanned(sweep) = &record.what {
                 groups.insert((record.channel, sweep.plan.group), &sweep.plan.members);
-            } else if let Conclusion::SweepDropped { group, rests: true } = &record.what {
+            } else if let Conclusion::SweepDropped { group, pauses: true } = &record.what {
                 rests.extend(groups.get(&(record.channel, *group)).into_iter().copied().flatten());
             }
         }

@@ -73,7 +73,7 @@ impl Street<'_> {
                     )?;
                 }
             }
-            Action::Watch { .. }
+            Action::SearchSpends { .. }
             | Action::RequestScripts { .. }
             | Action::RequestFeeInputs { .. }
             | Action::HoldFeeInputs { .. }

@@ -68,7 +68,7 @@ impl Estate {
 /// What a sweep claims, in satoshi: its outputs and its fee, without the wallet's coins.
 pub(super) fn claimed_sat(sweep: &Sweep) -> u64 {
     let outputs: u64 = sweep.tx.output.iter().map(|output| output.value.to_sat()).sum();
-    (outputs + sweep.plan.fee_sat).saturating_sub(sweep.plan.purse.value_sat())
+    (outputs + sweep.plan.fee_sat).saturating_sub(sweep.plan.fee_inputs.value_sat())
 }
 
 /// Whether a sweep is a commitment's child.

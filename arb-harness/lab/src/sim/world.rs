@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use arb_core::bolt3::Preimage;
-use arb_core::{ChainArbitrator, Event, Freshness, Genesis, Height, HtlcKey, Rejected, Started, Tip};
+use arb_core::{ChainArbitrator, Event, Freshness, Height, HtlcKey, JournalIdentity, Rejected, Started, Tip};
 use arb_harness::driver::Driver;
 use arb_harness::host::Host;
 use arb_harness::signer::KeySigner;
@@ -95,7 +95,7 @@ pub(super) struct World {
     pub(super) trace: Option<Vec<String>>,
     pub(super) steps: u64,
     pub(super) memory: Memory,
-    pub(super) genesis: Genesis,
+    pub(super) identity: JournalIdentity,
     wallet: SmallWallet,
     signer: KeySigner,
     driver: Option<Driver<Memory>>,
@@ -178,7 +178,7 @@ impl World {
             chain.mint(wallet.deposit_script(), 60_000);
         }
         let (network, policy) = (Network::Regtest, plan.policy.clone());
-        let genesis = Genesis { network, journal: bytes_of(seed, "journal", 0), tip: tip(&chain), policy };
+        let identity = JournalIdentity { network, journal: bytes_of(seed, "journal", 0), tip: tip(&chain), policy };
         Ok(Self {
             rng,
             plan,
@@ -198,7 +198,7 @@ impl World {
             trace: traced.then(Vec::new),
             steps: 0,
             memory: Memory::new(),
-            genesis,
+            identity,
             wallet,
             signer,
             driver: None,
@@ -355,7 +355,7 @@ impl World {
         }
         let best_height = Height::new(self.chain.tip().0);
         let started = Started { build: BUILD.into(), freshness: Freshness::Trusted, best_height };
-        let driver = Driver::start(self.memory.clone(), &self.genesis, started)
+        let driver = Driver::start(self.memory.clone(), &self.identity, started)
             .map_err(|why| Violation::new("I2", format!("recovery: {why}")))?;
         if let Some(dead) = self.dead.take() {
             invariants::invariant_i2_recovery_equals_live(&dead, driver.court())?;

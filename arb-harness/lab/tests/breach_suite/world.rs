@@ -6,7 +6,8 @@ use std::sync::LazyLock;
 
 use arb_core::bolt3::{OutputKind, PaymentHash, Preimage};
 use arb_core::{
-    Acknowledged, Blocks, ChainArbitrator, Event, Frame, Freshness, Genesis, Height, HtlcKey, Policy, Side, Started,
+    Acknowledged, Blocks, ChainArbitrator, Event, Frame, Freshness, Height, HtlcKey, JournalIdentity, Policy, Side,
+    Started,
 };
 use arb_harness::driver::Driver;
 use arb_harness::host::Host;
@@ -203,19 +204,23 @@ impl World {
         let policy = Policy {
             // Whatever expired waits for the cheat; and the end comes soon.
             own_grace: Blocks::new(200),
-            forget_depth: Blocks::new(9),
+            irrevocable_depth: Blocks::new(9),
             alone: Blocks::new(2),
             penalty_split: Blocks::new(3),
             ..Policy::default()
         };
-        let genesis =
-            Genesis { network: self.chain.config().network, journal: [0x74; 32], tip: tip(&self.chain), policy };
+        let identity = JournalIdentity {
+            network: self.chain.config().network,
+            journal: [0x74; 32],
+            tip: tip(&self.chain),
+            policy,
+        };
         if dies {
-            return Us::Dies(Box::new(Process::new(genesis, true)));
+            return Us::Dies(Box::new(Process::new(identity, true)));
         }
         let best_height = Height::new(self.chain.tip().0);
         let started = Started { build: "breach suite".into(), freshness: Freshness::Trusted, best_height };
-        let driver = Box::new(Driver::start(self.memory.clone(), &genesis, started).unwrap());
+        let driver = Box::new(Driver::start(self.memory.clone(), &identity, started).unwrap());
         Us::Lives { driver, signer: signer(&self.fixtures), wallet: SmallWallet::new(KEYS.clone()) }
     }
 

@@ -34,7 +34,7 @@ fn play(scenario: Scenario) -> Played {
     let opened = memory.clone();
     let chain = Chain::new(chain_config());
     let mut stage = Stage::new(scenario, chain, move || Ok(opened.clone())).unwrap();
-    let mut process = Process::new(stage.genesis(), true);
+    let mut process = Process::new(stage.identity(), true);
     stage.play(&mut process, |_, _| {}).unwrap_or_else(|error| panic!("{}: {error}", scenario.name()));
     let journal = Journal::open(memory).unwrap();
     let mut frames = Vec::new();

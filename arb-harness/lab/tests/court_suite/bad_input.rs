@@ -10,7 +10,7 @@ use bitcoin::BlockHash;
 use bitcoin::hashes::Hash;
 
 use crate::bench::{
-    ANCHORS, Bench, START, channel, genesis, height, key, learned, offered, output_of, preimage, received, spend,
+    ANCHORS, Bench, START, channel, height, identity, key, learned, offered, output_of, preimage, received, spend,
     started,
 };
 
@@ -35,7 +35,7 @@ fn nothing_is_heard_before_genesis() {
         Event::PolicySet(Policy::default()),
     ];
     for event in &events {
-        assert_eq!(court.step().hear(event), Err(Rejected::NoGenesis));
+        assert_eq!(court.step().hear(event), Err(Rejected::JournalNotOpened));
     }
     assert_eq!(court, ChainArbitrator::new());
     let bench = Bench::new();
@@ -45,10 +45,10 @@ fn nothing_is_heard_before_genesis() {
 #[test]
 fn second_genesis() {
     let mut bench = Bench::new();
-    let mut other = genesis();
+    let mut other = identity();
     other.journal = [2; 32];
-    assert_eq!(bench.refuse(&Event::Genesis(other)), Rejected::OtherGenesis);
-    bench.again(&Event::Genesis(genesis()));
+    assert_eq!(bench.refuse(&Event::JournalOpened(other)), Rejected::OtherIdentity);
+    bench.again(&Event::JournalOpened(identity()));
 }
 
 #[test]
@@ -58,14 +58,14 @@ fn unsound_policy() {
         Policy { budget_divisor: 0, ..Policy::default() },
         Policy { max_inputs: 0, ..Policy::default() },
         Policy { claim_depth: arb_core::Blocks::new(0), ..Policy::default() },
-        Policy { forget_depth: arb_core::Blocks::new(5), ..Policy::default() },
+        Policy { irrevocable_depth: arb_core::Blocks::new(5), ..Policy::default() },
         Policy { fail_depth: (arb_core::Blocks::new(6), arb_core::Blocks::new(3)), ..Policy::default() },
     ];
     for policy in unsound {
         assert_eq!(bench.refuse(&Event::PolicySet(policy.clone())), Rejected::UnsoundPolicy);
-        let mut first = genesis();
+        let mut first = identity();
         first.policy = policy;
-        assert_eq!(ChainArbitrator::new().step().hear(&Event::Genesis(first)), Err(Rejected::UnsoundPolicy));
+        assert_eq!(ChainArbitrator::new().step().hear(&Event::JournalOpened(first)), Err(Rejected::UnsoundPolicy));
     }
 }
 

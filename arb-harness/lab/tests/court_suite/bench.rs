@@ -69,7 +69,7 @@ pub struct Bench {
 }
 
 impl Bench {
-    /// A court that has heard genesis and a start.
+    /// A court that has heard identity and a start.
     pub fn new() -> Self {
         let keys = WalletKeys::from_seed(&[0x22; 32]);
         let mut bench = Self {
@@ -83,11 +83,11 @@ impl Bench {
             asked: Vec::new(),
             signer: KeySigner::new(keys.clone()),
             keys,
-            tips: vec![genesis().tip],
+            tips: vec![identity().tip],
             salt: 0,
             neutral: 0,
         };
-        bench.hear(Event::Genesis(genesis()));
+        bench.hear(Event::JournalOpened(identity()));
         bench.hear(started("bench", Freshness::Trusted, START));
         bench
     }
@@ -284,7 +284,7 @@ impl Bench {
                 let index = self.court.index_of(&channel)?;
                 Event::RevokedLoaded { channel, number, candidates: self.frames.revoked(index, number) }
             }
-            Action::Watch { channel, parent, .. } => {
+            Action::SearchSpends { channel, parent, .. } => {
                 Event::Scanned(Box::new(Scanned { channel, parent, through: height(tip), spends: Vec::new() }))
             }
             Action::Broadcast { txs, .. } => {

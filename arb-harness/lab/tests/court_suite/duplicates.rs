@@ -5,7 +5,7 @@ use arb_core::{
 };
 use arb_lab::fixture::Close;
 
-use crate::bench::{ANCHORS, Bench, START, channel, genesis, key, learned, offered, received, started, state};
+use crate::bench::{ANCHORS, Bench, START, channel, identity, key, learned, offered, received, started, state};
 
 /// Hears an event, and the same event again: alone, and in one step with itself.
 fn once(bench: &mut Bench, event: &Event) {
@@ -16,7 +16,7 @@ fn once(bench: &mut Bench, event: &Event) {
 #[test]
 fn before_a_close() {
     let (mut bench, mut fixture) = (Bench::new(), channel(1, ANCHORS));
-    bench.again(&Event::Genesis(genesis()));
+    bench.again(&Event::JournalOpened(identity()));
     bench.again(&started("bench", Freshness::Trusted, START));
     let id = fixture.id();
     let htlcs = [offered(0, 50_000, 1, 500, Link::Own), received(0, 60_000, 2, 500)];

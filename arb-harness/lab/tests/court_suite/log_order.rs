@@ -8,7 +8,7 @@ use arb_core::{ChainArbitrator, CloseReason, Event, Heard, Link, Log, Pending};
 use arb_log::Journal;
 use arb_log::memory::{Fault, Memory};
 
-use crate::bench::{ANCHORS, Bench, Frames, channel, genesis, offered, received};
+use crate::bench::{ANCHORS, Bench, Frames, channel, identity, offered, received};
 
 struct Broken;
 
@@ -66,7 +66,7 @@ fn an_append_that_was_durable_all_the_same_is_caught_up() {
     for fault in [Fault::Unreported, Fault::Lost] {
         let memory = Memory::new();
         let mut journal = Journal::open(memory.clone()).unwrap();
-        let mut court = journal.recover(&genesis()).unwrap();
+        let mut court = journal.recover(&identity()).unwrap();
         for frame in &bench.frames.0 {
             let mut step = court.step();
             for entry in &frame.entries {

@@ -185,7 +185,7 @@ impl Names {
                 sheet.uneconomic_sat,
                 sheet.lost_sat
             ),
-            Action::Watch { .. }
+            Action::SearchSpends { .. }
             | Action::Sign(_)
             | Action::RequestScripts { .. }
             | Action::RequestFeeInputs { .. }

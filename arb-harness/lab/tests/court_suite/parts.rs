@@ -1,7 +1,7 @@
 //! What benches are built from: channels, HTLCs, events, and transactions that nobody checked.
 
 use arb_core::bolt3::{ChannelType, Preimage};
-use arb_core::{Event, Freshness, Genesis, Height, Htlc, HtlcKey, HtlcRef, Link, Policy, Side, Started, Tip};
+use arb_core::{Event, Freshness, Height, Htlc, HtlcKey, HtlcRef, JournalIdentity, Link, Policy, Side, Started, Tip};
 use arb_lab::fixture::{ChannelFixture, ChannelSetup, CommitmentState};
 use bitcoin::absolute::LockTime;
 use bitcoin::hashes::Hash;
@@ -54,9 +54,9 @@ pub fn channel(number: u32, channel_type: ChannelType) -> ChannelFixture {
     ChannelFixture::new(ChannelSetup::from_seed(&[0x21; 32], number, channel_type, CAPACITY_SAT))
 }
 
-pub fn genesis() -> Genesis {
+pub fn identity() -> JournalIdentity {
     let tip = Tip { height: height(START), hash: BlockHash::all_zeros() };
-    Genesis { network: Network::Regtest, journal: [1; 32], tip, policy: Policy::default() }
+    JournalIdentity { network: Network::Regtest, journal: [1; 32], tip, policy: Policy::default() }
 }
 
 pub fn started(build: &str, freshness: Freshness, best: u32) -> Event {

@@ -19,7 +19,7 @@ use arb_lab::peer::{Peer, PeerPlan, Publish};
 use arb_lab::wallet::SmallWallet;
 use arb_log::memory::Memory;
 
-use crate::bench::{START, channel, genesis, key, offered, preimage, received, state};
+use crate::bench::{START, channel, identity, key, offered, preimage, received, state};
 use crate::names::Names;
 
 pub struct Story {
@@ -108,11 +108,11 @@ impl Story {
             chain.mint(wallet.deposit_script(), 50_000);
             chain.mint(peer.wallet().deposit_script(), 50_000);
         }
-        let mut genesis = genesis();
-        genesis.tip.hash = chain.tip().1;
+        let mut identity = identity();
+        identity.tip.hash = chain.tip().1;
         let started =
             Started { build: "scenario".into(), freshness: Freshness::Trusted, best_height: Height::new(START) };
-        let driver = Driver::start(Memory::new(), &genesis, started).unwrap();
+        let driver = Driver::start(Memory::new(), &identity, started).unwrap();
         Self {
             chain,
             driver,

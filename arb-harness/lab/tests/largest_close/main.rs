@@ -6,7 +6,7 @@
 use arb_core::bolt3::{ANCHOR_SAT, ChannelType, Preimage};
 use arb_core::{
     Action, Blocks, BroadcastAnswer, ChainArbitrator, CloseReason, ContractKind, ContractOutcome, Event, Freshness,
-    Genesis, Height, Htlc, HtlcKey, HtlcRef, Link, Policy, Rejected, Sheet, Started,
+    Height, Htlc, HtlcKey, HtlcRef, JournalIdentity, Link, Policy, Rejected, Sheet, Started,
 };
 use arb_harness::driver::{Driver, Outside};
 use arb_harness::host::Host;
@@ -73,7 +73,7 @@ fn state() -> CommitmentState {
 
 /// The default but for the depth at which a claim is irrevocable: blocks in which nothing happens cost time.
 fn policy() -> Policy {
-    Policy { forget_depth: Blocks::new(12), ..Policy::default() }
+    Policy { irrevocable_depth: Blocks::new(12), ..Policy::default() }
 }
 
 /// Whose commitment closes the channel.
@@ -125,7 +125,8 @@ impl World {
         let mut signer = KeySigner::new(keys);
         let setup = fixture.setup();
         signer.add_channel(setup.id, setup.funding, setup.local.clone());
-        let genesis = Genesis { network: chain.config().network, journal: [1; 32], tip: tip(&chain), policy: policy() };
+        let identity =
+            JournalIdentity { network: chain.config().network, journal: [1; 32], tip: tip(&chain), policy: policy() };
         for _ in 0..30 {
             chain.mint(wallet.deposit_script(), 300_000);
         }
@@ -134,7 +135,7 @@ impl World {
             freshness: Freshness::Trusted,
             best_height: Height::new(chain.tip().0),
         };
-        let driver = Driver::start(Memory::new(), &genesis, started).unwrap();
+        let driver = Driver::start(Memory::new(), &identity, started).unwrap();
         Self { chain, driver, fixture, signer, wallet, node: Notebook::default() }
     }
 

@@ -3,8 +3,8 @@
 
 use arb_core::bolt3::{ChannelType, PaymentHash};
 use arb_core::{
-    Action, ActionId, ChainArbitrator, Event, Frame, Freshness, Genesis, Height, Htlc, HtlcRef, Link, Policy, Rejected,
-    RevokedCommitment, Side, Standing, Started,
+    Action, ActionId, ChainArbitrator, Event, Frame, Freshness, Height, Htlc, HtlcRef, JournalIdentity, Link, Policy,
+    Rejected, RevokedCommitment, Side, Standing, Started,
 };
 use arb_harness::driver::{Driver, Outside, from_rows};
 use arb_harness::host::Host;
@@ -66,10 +66,14 @@ impl<S: Storage> World<S> {
         let chain = Chain::new(ChainConfig::default());
         let setup = ChannelSetup::from_seed(&[0x41; 32], 0, ChannelType::AnchorsZeroFeeHtlcTx, CAPACITY_SAT);
         let mut fixture = ChannelFixture::new(setup);
-        let genesis =
-            Genesis { network: chain.config().network, journal: [1; 32], tip: tip(&chain), policy: Policy::default() };
+        let identity = JournalIdentity {
+            network: chain.config().network,
+            journal: [1; 32],
+            tip: tip(&chain),
+            policy: Policy::default(),
+        };
         let mut journal = Journal::open(storage).ok().unwrap();
-        let mut court = journal.recover(&genesis).ok().unwrap();
+        let mut court = journal.recover(&identity).ok().unwrap();
         for number in 0..ADOPTED_AT {
             fixture.sign_unheard(Side::Remote, number, state(number));
         }
@@ -131,7 +135,7 @@ fn and_after_a_restart_from_a_file() {
     let World { chain, fixture, journal, court, node } = world;
     drop(journal);
     let mut journal = Journal::open(RedbStore::open(&path).unwrap()).unwrap();
-    let same = journal.recover(court.genesis().unwrap()).unwrap();
+    let same = journal.recover(court.identity().unwrap()).unwrap();
     assert_eq!(same, court);
     let mut world = World { chain, fixture, journal, court: same, node };
     for number in ADOPTED_AT..ADOPTED_AT + UPDATES {
@@ -200,10 +204,10 @@ fn heard_of_a_revoked_close(before: impl FnOnce(&Memory, &ChannelFixture, &mut N
         (KeySigner::new(keys.clone()), SmallWallet::new(keys), Notebook::default());
     let memory = Memory::new();
     let (network, policy) = (chain.config().network, Policy::default());
-    let genesis = Genesis { network, journal: [1; 32], tip: tip(&chain), policy };
+    let identity = JournalIdentity { network, journal: [1; 32], tip: tip(&chain), policy };
     let (freshness, best_height) = (Freshness::Trusted, Height::new(chain.tip().0));
     let started = Started { build: String::from("rows"), freshness, best_height };
-    let mut driver = Driver::start(memory.clone(), &genesis, started).unwrap();
+    let mut driver = Driver::start(memory.clone(), &identity, started).unwrap();
     driver.tell(fixture.opened(Standing::default()));
     driver.tell(fixture.local_signed(0, state(0)).unwrap());
     driver.tell(fixture.remote_signed(0, state(0)).unwrap());

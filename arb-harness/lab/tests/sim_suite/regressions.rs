@@ -24,16 +24,16 @@ fn frames(memory: Memory) -> Vec<Frame> {
 }
 
 /// Seed 64: stages before an event were explained under the policy that the court had before the *step*, so a policy that
-/// was heard in the same step, or with the genesis, explained the same stages twice (R3).
+/// was heard in the same step, or with the identity, explained the same stages twice (R3).
 #[test]
 fn stages_are_explained_under_the_policy_of_their_own_entry() {
     let scenario = Scenario::all().into_iter().find(|scenario| scenario.name() == "anchors-theirs-never").unwrap();
     let memory = Memory::new();
     let opened = memory.clone();
     let mut stage = Stage::new(scenario, Chain::new(chain_config()), move || Ok(opened.clone())).unwrap();
-    let mut genesis = stage.genesis();
-    genesis.policy.forget_depth = Blocks::new(120);
-    let mut process = Process::new(genesis, false);
+    let mut identity = stage.identity();
+    identity.policy.irrevocable_depth = Blocks::new(120);
+    let mut process = Process::new(identity, false);
     stage.play(&mut process, |_, _| {}).unwrap();
     let frames = frames(memory);
     let mut court = ChainArbitrator::new();

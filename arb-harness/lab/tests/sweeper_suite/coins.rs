@@ -46,7 +46,7 @@ fn refused_it_asks_for_what_is_needed_and_then_for_what_there_is() {
     assert_eq!(amounts, [need(20_000), 4_000, need(20_000) - 4_000 + 2_730, need(10_000) - 4_000]);
     let plan = *plans(&orders).last().unwrap();
     assert_eq!((plan.limit, plan.wanted_sat_per_kw), (Some(Limit::Coins), 10_000));
-    assert_eq!(plan.fee_sat, plan.purse.value_sat() - 330, "all that the coins are worth, less change");
+    assert_eq!(plan.fee_sat, plan.fee_inputs.value_sat() - 330, "all that the coins are worth, less change");
 }
 
 #[test]
@@ -56,7 +56,7 @@ fn less_than_nodes_relay_buys_nothing_and_the_whole_is_asked_for_again() {
     table.put([second(1, 100, 500_000)]);
     table.settle();
     assert!(table.group_of(1).is_none());
-    assert_eq!(table.desk.asked()[0].amount_sat, need(10_000));
+    assert_eq!(table.sweeper.asked()[0].amount_sat, need(10_000));
     // Money comes: the same request is answered.
     table.till = Till::Rich;
     table.answer_all();
@@ -71,15 +71,15 @@ fn what_was_asked_for_is_not_asked_for_otherwise_until_the_wallet_says_something
         table.till = Till::Silent;
         table.put([second(1, 100, 500_000)]);
         table.settle();
-        let first = *table.desk.asked()[0];
-        table.desk.refused(&op(1), first.amount_sat - has);
+        let first = *table.sweeper.asked()[0];
+        table.sweeper.refused(&op(1), first.amount_sat - has);
         table.settle();
-        let second = *table.desk.asked()[0];
+        let second = *table.sweeper.asked()[0];
         assert!(table.decide().is_empty(), "{has}");
         for _ in 0..3 {
             table.next();
         }
-        let now = *table.desk.asked()[0];
+        let now = *table.sweeper.asked()[0];
         assert!(now.amount_sat >= second.amount_sat || has == 0, "{has}: {second:?} {now:?}");
         assert!(has < 1_000 || now.amount_sat <= has, "{has}: {now:?}");
     }
@@ -92,7 +92,7 @@ fn the_most_urgent_then_the_most_valuable_is_first() {
     table.put([second(1, 300, 50_000), second(2, 100, 50_000), second(3, 40, 20_000), second(4, 5, 10_000)]);
     table.put([second(5, 4, 1_000), second(6, 5, 90_000), child(7, &[(None, 10_000)], 0)]);
     table.settle();
-    let owners: Vec<u32> = table.desk.asked().iter().map(|ask| ask.owner.vout).collect();
+    let owners: Vec<u32> = table.sweeper.asked().iter().map(|ask| ask.owner.vout).collect();
     assert_eq!(owners, [5, 6, 4, 3, 2, 1, 7]);
 }
 
@@ -107,11 +107,11 @@ fn urgent_claims_share_a_coin_only_where_the_wallet_has_no_more() {
     poor.put(claims());
     poor.settle();
     assert_eq!(poor.partition(), parts(&[]));
-    let pooled = poor.desk.asked().into_iter().max_by_key(|ask| ask.amount_sat).copied().unwrap();
+    let pooled = poor.sweeper.asked().into_iter().max_by_key(|ask| ask.amount_sat).copied().unwrap();
     assert!(pooled.amount_sat > 2 * need(1_000), "{pooled:?}");
     poor.till = Till::Silent;
     let coin = poor.coin(pooled.amount_sat + 20_000);
-    poor.desk.offered(&pooled.owner, coin);
+    poor.sweeper.offered(&pooled.owner, coin);
     poor.settle();
     assert_eq!(poor.partition(), parts(&[&[1, 2, 3]]));
 }
@@ -122,7 +122,7 @@ fn further_coins_join_those_that_are_there_and_none_goes_back_while_the_sweep_li
     let mut held: Vec<_> = Vec::new();
     for after in 0..130 {
         table.at(after);
-        let coins: Vec<_> = table.group_of(1).unwrap().1.purse.coins.iter().map(|coin| coin.outpoint).collect();
+        let coins: Vec<_> = table.group_of(1).unwrap().1.fee_inputs.coins.iter().map(|coin| coin.outpoint).collect();
         assert!(held.iter().all(|coin| coins.contains(coin)), "{after}");
         held = coins;
     }
@@ -131,7 +131,7 @@ fn further_coins_join_those_that_are_there_and_none_goes_back_while_the_sweep_li
     // Confirmed: they are held still, for a reorg may want them.
     table.take(1);
     assert_eq!(table.settle(), []);
-    assert_eq!(table.group_of(1).unwrap().1.purse.coins.len(), held.len());
+    assert_eq!(table.group_of(1).unwrap().1.fee_inputs.coins.len(), held.len());
 }
 
 #[test]
@@ -140,18 +140,18 @@ fn a_raise_without_coins_waits_for_them_and_goes_as_far_as_they_reach() {
     table.till = Till::Has(10_000);
     table.put([second(1, 100, 90_000)]);
     table.settle();
-    let first = table.group_of(1).unwrap().1.purse.value_sat();
+    let first = table.group_of(1).unwrap().1.fee_inputs.value_sat();
     let mut last = 0;
     for after in 0..100 {
         table.at(after);
         let (_, group) = table.group_of(1).unwrap();
-        assert!(group.fee_sat >= last && group.fee_sat <= group.purse.value_sat() - 330);
+        assert!(group.fee_sat >= last && group.fee_sat <= group.fee_inputs.value_sat() - 330);
         last = group.fee_sat;
     }
     let (_, group) = table.group_of(1).unwrap();
-    assert!(group.purse.value_sat() > first);
+    assert!(group.fee_inputs.value_sat() > first);
     // All but what the next relay costs: BIP 125.
-    assert!(group.purse.value_sat() - 330 - last <= 250 + 250 * 273 * 3 / 1_000, "{group:?} {last}");
+    assert!(group.fee_inputs.value_sat() - 330 - last <= 250 + 250 * 273 * 3 / 1_000, "{group:?} {last}");
 }
 
 #[test]
@@ -161,7 +161,7 @@ fn coins_for_a_claim_that_is_over_go_back() {
     table.put([second(1, 100, 50_000)]);
     table.settle();
     let coin = table.coin(5_000);
-    table.desk.offered(&op(1), coin);
+    table.sweeper.offered(&op(1), coin);
     table.take(1);
     assert_eq!(table.settle(), [Order::Return { owner: op(1) }]);
     assert_eq!(table.settle(), []);

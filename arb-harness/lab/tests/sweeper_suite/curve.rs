@@ -33,7 +33,7 @@ fn block_by_block_the_offer_never_falls_whatever_the_estimate_does() {
         table.at(after);
         assert!(table.offer(1) >= last && table.wanted(1) >= wanted);
         (last, wanted) = (table.offer(1), table.wanted(1));
-        assert_eq!(wanted, table.desk.price(&crate::table::op(1)).unwrap().wanted_sat_per_kw.max(wanted));
+        assert_eq!(wanted, table.sweeper.price(&crate::table::op(1)).unwrap().wanted_sat_per_kw.max(wanted));
     }
     assert_eq!(last, 100_000);
 }

@@ -134,7 +134,7 @@ fn where_the_wallet_pays_it_is_dissolved_only_with_coins_for_each() {
     table.till = crate::table::Till::Silent;
     table.at(4);
     assert_eq!(table.partition(), parts(&[&[1, 2]]));
-    assert!(!table.desk.asked().is_empty());
+    assert!(!table.sweeper.asked().is_empty());
     table.till = crate::table::Till::Rich;
     table.answer_all();
     assert_eq!(table.partition(), parts(&[&[1], &[2]]));
@@ -161,10 +161,10 @@ fn what_is_left_of_a_group_regroups_in_the_same_step_and_keeps_its_price() {
 #[test]
 fn a_coin_that_somebody_else_spent_ends_its_group_and_its_claims_are_placed_again_at_once() {
     let mut table = Table::with(1_000, [second(1, 100, 50_000), second(2, 100, 50_000)]);
-    let (number, coins) = (table.group_of(1).unwrap().0, table.group_of(1).unwrap().1.purse.clone());
+    let (number, coins) = (table.group_of(1).unwrap().0, table.group_of(1).unwrap().1.fee_inputs.clone());
     table.settle_broken(&[number]);
     let live = table.group_of(1).unwrap();
-    assert_ne!(live.1.purse, coins);
+    assert_ne!(live.1.fee_inputs, coins);
     assert_eq!((live.1.planned, live.1.members.len()), (height(table.tip), 2));
 }
 

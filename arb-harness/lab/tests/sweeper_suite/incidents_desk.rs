@@ -151,14 +151,14 @@ fn b48_a_far_deadline_is_looked_at_in_every_block_and_anchors_are_alone() {
 #[test]
 fn b49_b56_coins_of_a_sweep_that_is_given_up_are_free_and_those_of_a_live_one_are_not() {
     let mut table = Table::with(1_000, [second(1, 100, 50_000)]);
-    let coins = table.group_of(1).unwrap().1.purse.coins.clone();
+    let coins = table.group_of(1).unwrap().1.fee_inputs.coins.clone();
     table.take(1);
     for after in 1..50 {
         assert_eq!(table.at(after), [], "confirmed, but not beyond recall");
     }
     table.put([second(1, 100, 50_000)]);
     table.settle();
-    assert_eq!(table.group_of(1).unwrap().1.purse.coins[..1], coins[..1]);
+    assert_eq!(table.group_of(1).unwrap().1.fee_inputs.coins[..1], coins[..1]);
     table.reject(1, MissingInputs);
     table.settle();
     assert!(table.group_of(1).is_none(), "dropped: they are free");

@@ -96,7 +96,7 @@ impl Run {
     fn live(&self, at: usize) -> Option<u32> {
         let terms = &self.table.terms;
         let live = |members: &[OutPoint]| members.iter().any(|member| terms.contains_key(member));
-        let groups = self.table.desk.groups().filter(|(_, group)| live(&group.members));
+        let groups = self.table.sweeper.groups().filter(|(_, group)| live(&group.members));
         let numbers: Vec<u32> = groups.map(|(number, _)| number).collect();
         numbers.get(pick(numbers.len(), at)?).copied()
     }
@@ -137,7 +137,7 @@ impl Run {
             Turn::Confirmed(at) => {
                 if let Some(number) = self.live(*at) {
                     let members =
-                        self.table.desk.groups().find(|(other, _)| *other == number).unwrap().1.members.clone();
+                        self.table.sweeper.groups().find(|(other, _)| *other == number).unwrap().1.members.clone();
                     self.remove(&members);
                 }
             }
@@ -147,20 +147,20 @@ impl Run {
             }
             Turn::Rejected(at, why) => {
                 if let Some(number) = self.live(*at) {
-                    self.table.desk.rejected(number, WHY[*why]);
+                    self.table.sweeper.rejected(number, WHY[*why]);
                 }
             }
             Turn::Accepted(at) => {
                 if let Some(number) = self.live(*at) {
-                    self.table.desk.accepted(number);
+                    self.table.sweeper.accepted(number);
                 }
             }
             Turn::Broken(at) => broken.extend(self.live(*at)),
             Turn::Wallet(till) => self.table.till = *till,
             Turn::Asked => self.table.answer_all(),
             Turn::Restart => {
-                let bytes = postcard::to_allocvec(&self.table.desk).unwrap();
-                self.table.desk = postcard::from_bytes(&bytes).unwrap();
+                let bytes = postcard::to_allocvec(&self.table.sweeper).unwrap();
+                self.table.sweeper = postcard::from_bytes(&bytes).unwrap();
             }
         }
         self.table.settle_broken(&broken);
@@ -181,10 +181,10 @@ impl Run {
             if self.table.group_of(n).is_some() {
                 continue;
             }
-            let desk = &self.table.desk;
+            let sweeper = &self.table.sweeper;
             // What is asked for may be asked under the name of another of its pool.
-            let waits = terms.pays == Pays::FromWallet && !desk.asked().is_empty();
-            let rests = self.ordered_now(|order| matches!(order, Order::Drop { rests: true, .. }));
+            let waits = terms.pays == Pays::FromWallet && !sweeper.asked().is_empty();
+            let rests = self.ordered_now(|order| matches!(order, Order::Drop { pauses: true, .. }));
             let given_up = self.ordered(|order| *order == Order::Uneconomic { outpoint: *outpoint });
             assert!(waits || rests || given_up || terms.parent.is_some(), "{n} has no place: {terms:?}");
         }
@@ -201,11 +201,11 @@ impl Run {
     /// I8, first part.
     fn prices_never_fall(&mut self) {
         for n in 1..=self.next {
-            let Some(price) = self.table.desk.price(&op(n)) else { continue };
+            let Some(price) = self.table.sweeper.price(&op(n)) else { continue };
             let before = self.prices.insert(op(n), price.wanted_sat_per_kw).unwrap_or(0);
             assert!(price.wanted_sat_per_kw >= before, "{n}");
         }
-        let groups = self.table.desk.groups();
+        let groups = self.table.sweeper.groups();
         let offers: BTreeMap<u32, (Vec<OutPoint>, u32)> =
             groups.map(|(number, group)| (number, (group.members.clone(), group.feerate_sat_per_kw))).collect();
         for (number, (members, feerate)) in &offers {
@@ -218,14 +218,14 @@ impl Run {
 
     /// I8, second part: together, and each by its share of the weight.
     fn fees_fit_budgets(&self) {
-        for (number, group) in self.table.desk.groups() {
+        for (number, group) in self.table.sweeper.groups() {
             let known: Option<Vec<&Terms>> = group.members.iter().map(|member| self.table.terms.get(member)).collect();
             let Some(members) = known else { continue };
             let budgets: u64 = members.iter().map(|terms| terms.stakes.last().unwrap().budget_sat).sum();
             assert!(group.fee_sat <= budgets, "{number}: {} of {budgets}", group.fee_sat);
             let shared = FRAME
                 + if members[0].pays == Pays::FromWallet {
-                    let coins = u64::try_from(group.purse.coins.len()).unwrap();
+                    let coins = u64::try_from(group.fee_inputs.coins.len()).unwrap();
                     coins * arb_core::sweep::WALLET_INPUT_WEIGHT + OUTPUT
                 } else {
                     OUTPUT
@@ -247,21 +247,21 @@ impl Run {
 
     /// I8, third part: one block before a deadline all is on offer that a claim's budget, the cap, BIP 125 and the coins allow.
     fn at_the_end_all_is_on_offer(&self) {
-        for (number, group) in self.table.desk.groups() {
+        for (number, group) in self.table.sweeper.groups() {
             let [only] = group.members[..] else { continue };
             let Some(terms) = self.table.terms.get(&only) else { continue };
             let Some(deadline) = terms.stakes.last().and_then(|stake| stake.deadline) else { continue };
             if self.table.tip + 1 < deadline.get() || group.planned == Height::new(self.table.tip) {
                 continue;
             }
-            let coins = u64::try_from(group.purse.coins.len()).unwrap();
+            let coins = u64::try_from(group.fee_inputs.coins.len()).unwrap();
             let shared = FRAME + OUTPUT + coins * arb_core::sweep::WALLET_INPUT_WEIGHT;
             let weight = terms.input_weight + terms.output_weight + shared;
             let parent = terms.parent.map_or((0, 0), |parent| (parent.weight, parent.fee_sat));
             let cap = fee_of(weight + parent.0, self.table.policy.max_feerate_sat_per_kw) - parent.1;
             let anchor = if terms.parent.is_some() { terms.amount_sat } else { 0 };
             let paid = match terms.pays {
-                Pays::FromWallet => group.purse.value_sat() + anchor - 330,
+                Pays::FromWallet => group.fee_inputs.value_sat() + anchor - 330,
                 Pays::FromValue | Pays::Signed => u64::MAX,
             };
             let all = terms.stakes.last().unwrap().budget_sat.min(cap).min(paid);
@@ -307,10 +307,10 @@ proptest! {
         let mut run = Run::new();
         for turn in &turns {
             run.play(turn);
-            let bytes = postcard::to_allocvec(&run.table.desk).unwrap();
+            let bytes = postcard::to_allocvec(&run.table.sweeper).unwrap();
             let mut other = run.table.clone();
-            other.desk = postcard::from_bytes(&bytes).unwrap();
-            prop_assert_eq!(&other.desk, &run.table.desk);
+            other.sweeper = postcard::from_bytes(&bytes).unwrap();
+            prop_assert_eq!(&other.sweeper, &run.table.sweeper);
             let (mut one, mut two) = (run.table.clone(), other);
             one.fees = None;
             two.fees = None;

@@ -20,7 +20,7 @@ fn fee_too_low_is_raised_by_a_quarter_in_each_further_block() {
     }
     assert_eq!(table.partition(), parts(&[&[1, 2]]));
     // Taken: the curve goes on as before.
-    table.desk.accepted(table.group_of(1).unwrap().0);
+    table.sweeper.accepted(table.group_of(1).unwrap().0);
     table.at(10);
     assert_eq!(table.offer(1), offer);
 }
@@ -86,12 +86,12 @@ fn an_accepted_claim_is_no_suspect_any_more() {
     table.reject(1, MissingInputs);
     table.settle();
     for n in [1, 2] {
-        table.desk.accepted(table.group_of(n).unwrap().0);
+        table.sweeper.accepted(table.group_of(n).unwrap().0);
     }
     // A reorg takes them away and brings them back together with a third: all of one mind again.
     for n in [1, 2] {
         let number = table.group_of(n).unwrap().0;
-        table.desk.apply(&Order::Drop { group: number, rests: false }, crate::table::height(table.tip));
+        table.sweeper.apply(&Order::Drop { group: number, pauses: false }, crate::table::height(table.tip));
     }
     table.put([claim(3, 400, 50_000)]);
     table.settle();
@@ -101,14 +101,14 @@ fn an_accepted_claim_is_no_suspect_any_more() {
 #[test]
 fn a_missing_coin_is_replaced_in_a_later_block_and_by_another_one() {
     let mut table = Table::with(1_000, [second(1, 400, 50_000)]);
-    let bad = table.group_of(1).unwrap().1.purse.coins[0].outpoint;
+    let bad = table.group_of(1).unwrap().1.fee_inputs.coins[0].outpoint;
     table.reject(1, MissingInputs);
-    assert!(matches!(table.settle()[..], [Order::Drop { rests: true, .. }]));
+    assert!(matches!(table.settle()[..], [Order::Drop { pauses: true, .. }]));
     assert!(table.group_of(1).is_none());
     assert_eq!(table.settle(), [], "it rests: network, wallet and sweeper must not run in a circle");
     table.next();
     let (_, group) = table.group_of(1).unwrap();
-    assert!(group.purse.coins.iter().all(|coin| coin.outpoint != bad));
+    assert!(group.fee_inputs.coins.iter().all(|coin| coin.outpoint != bad));
     assert_eq!(group.feerate_sat_per_kw, 1_000);
 }
 
@@ -125,10 +125,10 @@ fn too_long_a_chain_non_final_and_unknown_change_nothing() {
 #[test]
 fn an_answer_about_a_group_that_is_no_more_is_nothing() {
     let mut table = Table::with(1_000, [claim(1, 400, 50_000)]);
-    let before = table.desk.clone();
-    table.desk.rejected(77, MissingInputs);
-    table.desk.accepted(77);
-    assert_eq!(table.desk, before);
+    let before = table.sweeper.clone();
+    table.sweeper.rejected(77, MissingInputs);
+    table.sweeper.accepted(77);
+    assert_eq!(table.sweeper, before);
 }
 
 #[test]

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use arb_core::sweep::{
-    Ask, Class, Desk, Group, Now, Order, Parent, Pays, Plan, Purse, Stake, Terms, WALLET_INPUT_WEIGHT,
+    Ask, Class, FeeInputs, Group, Now, Order, Parent, Pays, Plan, Stake, Sweeper, Terms, WALLET_INPUT_WEIGHT,
 };
 use arb_core::{BroadcastRejection, FeeInput, Fees, Height, Policy};
 use bitcoin::hashes::Hash;
@@ -92,7 +92,7 @@ pub enum Till {
 
 #[derive(Clone)]
 pub struct Table {
-    pub desk: Desk,
+    pub sweeper: Sweeper,
     pub terms: BTreeMap<OutPoint, Terms>,
     pub policy: Policy,
     pub fees: Option<(Fees, Height)>,
@@ -109,7 +109,7 @@ impl Table {
     /// A table with a flat estimate.
     pub fn new(feerate: u32) -> Self {
         let mut table = Self {
-            desk: Desk::default(),
+            sweeper: Sweeper::default(),
             terms: BTreeMap::new(),
             policy: Policy::default(),
             fees: None,
@@ -153,11 +153,11 @@ impl Table {
 
     /// What one claim wants.
     pub fn wanted(&self, n: u32) -> u32 {
-        self.now().wanted(&self.terms[&op(n)], self.desk.price(&op(n)))
+        self.now().wanted(&self.terms[&op(n)], self.sweeper.price(&op(n)))
     }
 
     pub fn decide(&self) -> Vec<Order> {
-        self.desk.decide(&self.terms, &BTreeSet::new(), &self.now())
+        self.sweeper.decide(&self.terms, &BTreeSet::new(), &self.now())
     }
 
     /// Decides and lets the wallet answer until nothing follows. What was ordered.
@@ -170,7 +170,7 @@ impl Table {
         let mut broken: BTreeSet<u32> = broken.iter().copied().collect();
         let mut all = Vec::new();
         for _ in 0..ROUNDS {
-            let orders = self.desk.decide(&self.terms, &broken, &self.now());
+            let orders = self.sweeper.decide(&self.terms, &broken, &self.now());
             let answered = self.carry_out(&orders);
             broken.clear();
             all.extend(orders);
@@ -184,7 +184,7 @@ impl Table {
 
     fn carry_out(&mut self, orders: &[Order]) -> bool {
         for order in orders {
-            self.desk.apply(order, height(self.tip));
+            self.sweeper.apply(order, height(self.tip));
         }
         for order in orders {
             let Order::Ask(ask) = order else { continue };
@@ -200,29 +200,29 @@ impl Table {
             Till::Silent => {}
             Till::Rich => {
                 let coin = self.coin(2 * (ask.amount_sat + own));
-                self.desk.offered(&ask.owner, coin);
+                self.sweeper.offered(&ask.owner, coin);
             }
             Till::Has(sat) if sat >= ask.amount_sat => {
                 self.till = Till::Has(sat - ask.amount_sat);
                 let coin = self.coin(ask.amount_sat + own);
-                self.desk.offered(&ask.owner, coin);
+                self.sweeper.offered(&ask.owner, coin);
             }
-            Till::Has(sat) => self.desk.refused(&ask.owner, ask.amount_sat - sat),
+            Till::Has(sat) => self.sweeper.refused(&ask.owner, ask.amount_sat - sat),
         }
     }
 
     /// Everything that is still asked for is answered by the wallet as it is now.
     pub fn answer_all(&mut self) {
-        let asks: Vec<Ask> = self.desk.asked().into_iter().copied().collect();
+        let asks: Vec<Ask> = self.sweeper.asked().into_iter().copied().collect();
         asks.iter().for_each(|ask| self.answer(ask));
         self.settle();
     }
 
-    pub fn coin(&mut self, value_sat: u64) -> Purse {
+    pub fn coin(&mut self, value_sat: u64) -> FeeInputs {
         self.coins += 1;
         let script = ScriptBuf::from(vec![0; 22]);
         let outpoint = OutPoint::new(Txid::from_byte_array([1; 32]), self.coins);
-        Purse { coins: vec![FeeInput { outpoint, value_sat, script: script.clone() }], change: script }
+        FeeInputs { coins: vec![FeeInput { outpoint, value_sat, script: script.clone() }], change: script }
     }
 
     /// Goes on to this many blocks after the start and decides.
@@ -241,7 +241,7 @@ impl Table {
 
     /// The live group of a claim: one with a claim that is still wanted.
     pub fn group_of(&self, n: u32) -> Option<(u32, &Group)> {
-        let mut groups = self.desk.groups().filter(|(_, group)| group.members.contains(&op(n)));
+        let mut groups = self.sweeper.groups().filter(|(_, group)| group.members.contains(&op(n)));
         let group = groups.next();
         assert!(groups.next().is_none(), "{n} is in two groups");
         group
@@ -257,12 +257,12 @@ impl Table {
 
     pub fn reject(&mut self, n: u32, why: BroadcastRejection) {
         let number = self.group_of(n).unwrap().0;
-        self.desk.rejected(number, why);
+        self.sweeper.rejected(number, why);
     }
 
     /// Live groups, as sorted lists of claims.
     pub fn partition(&self) -> BTreeSet<Vec<u32>> {
-        let live = self.desk.groups().filter(|(_, group)| group.members.iter().any(|m| self.terms.contains_key(m)));
+        let live = self.sweeper.groups().filter(|(_, group)| group.members.iter().any(|m| self.terms.contains_key(m)));
         live.map(|(_, group)| {
             let mut members: Vec<u32> = group.members.iter().map(|member| member.vout).collect();
             members.sort_unstable();

@@ -6,7 +6,7 @@ use std::convert::Infallible;
 use arb_core::bolt3::ChannelType;
 use arb_core::{
     Action, BroadcastAnswer, BroadcastRejection, Bump, ChainArbitrator, ChannelId, CloseReason, Conclusion, Event,
-    Frame, Freshness, Genesis, Height, Htlc, HtlcKey, HtlcRef, Link, Log, Pending, Policy, RevokedCommitment,
+    Frame, Freshness, Height, Htlc, HtlcKey, HtlcRef, JournalIdentity, Link, Log, Pending, Policy, RevokedCommitment,
     RevokedHtlc, Side, Started, Tip,
 };
 use arb_harness::driver::Outside;
@@ -94,7 +94,7 @@ impl Town {
         signer.add_channel(setup.id, setup.funding, setup.local.clone());
         let (height, hash) = chain.tip();
         let tip = Tip { height: Height::new(height), hash };
-        let genesis = Genesis { network: Network::Regtest, journal: [1; 32], tip, policy: Policy::default() };
+        let identity = JournalIdentity { network: Network::Regtest, journal: [1; 32], tip, policy: Policy::default() };
         let started = Started { build: "town".into(), freshness: Freshness::Trusted, best_height: tip.height };
         let sum = |ours| htlcs.iter().filter(|h| h.key.is_offered() == ours).map(|h| h.amount_msat).sum::<u64>();
         let half = CAPACITY_SAT / 2 * 1_000;
@@ -104,7 +104,7 @@ impl Town {
             feerate_sat_per_kw: feerate,
             htlcs: htlcs.to_vec(),
         };
-        let mut events = vec![Event::Genesis(genesis), Event::Started(started)];
+        let mut events = vec![Event::JournalOpened(identity), Event::Started(started)];
         events.push(fixture.opened(fixture.standing(0, 0).unwrap()));
         events.push(fixture.remote_signed(0, state.clone()).unwrap());
         events.push(fixture.local_signed(0, state).unwrap());

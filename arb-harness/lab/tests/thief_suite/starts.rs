@@ -4,7 +4,7 @@ use arb_core::{Action, ChannelId, CloseReason, Event, Freshness, Height, PeerSta
 use arb_harness::driver::{Driver, Outside};
 use arb_log::memory::{Fault, Memory};
 
-use crate::support::{court, fixture, genesis, hear, open, received, scanned, started, state, to_sign};
+use crate::support::{court, fixture, hear, identity, open, received, scanned, started, state, to_sign};
 
 /// Carries nothing out, and remembers what it was told to.
 #[derive(Default)]
@@ -29,7 +29,7 @@ impl Outside for Idle {
 
 fn start(memory: &Memory, freshness: Freshness) -> Driver<Memory> {
     let started = Started { build: String::from("thief"), freshness, best_height: Height::new(100) };
-    Driver::start(memory.clone(), &genesis(), started).unwrap()
+    Driver::start(memory.clone(), &identity(), started).unwrap()
 }
 
 /// A channel of which our commitment is to be signed, in a journal.

@@ -2,8 +2,8 @@
 
 use arb_core::bolt3::{ChannelType, PaymentHash, Preimage};
 use arb_core::{
-    Action, Block, ChainArbitrator, ChannelArbitrator, Event, Freshness, Genesis, Heard, Height, Htlc, HtlcKey,
-    HtlcRef, Link, Log, Pending, Policy, Rejected, Scanned, Standing, Started, Tip,
+    Action, Block, ChainArbitrator, ChannelArbitrator, Event, Freshness, Heard, Height, Htlc, HtlcKey, HtlcRef,
+    JournalIdentity, Link, Log, Pending, Policy, Rejected, Scanned, Standing, Started, Tip,
 };
 use arb_lab::fixture::{ChannelFixture, ChannelSetup, CommitmentState};
 use bitcoin::hashes::Hash;
@@ -35,9 +35,9 @@ pub fn hear(court: &mut ChainArbitrator, event: &Event) {
     assert_eq!(try_hear(court, event), Ok(Heard::Accepted), "{event:?}");
 }
 
-pub fn genesis() -> Genesis {
+pub fn identity() -> JournalIdentity {
     let tip = Tip { height: Height::new(START), hash: block_hash(START) };
-    Genesis { network: Network::Regtest, journal: [1; 32], tip, policy: Policy::default() }
+    JournalIdentity { network: Network::Regtest, journal: [1; 32], tip, policy: Policy::default() }
 }
 
 pub fn started(freshness: Freshness, best_height: u32) -> Event {
@@ -46,7 +46,7 @@ pub fn started(freshness: Freshness, best_height: u32) -> Event {
 
 pub fn court() -> ChainArbitrator {
     let mut court = ChainArbitrator::new();
-    hear(&mut court, &Event::Genesis(genesis()));
+    hear(&mut court, &Event::JournalOpened(identity()));
     hear(&mut court, &started(Freshness::Trusted, START));
     court
 }

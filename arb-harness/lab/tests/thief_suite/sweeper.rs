@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use arb_core::sweep::{Ask, Class, Desk, Now, Order, Pays, Purse, Stake, Terms};
+use arb_core::sweep::{Ask, Class, FeeInputs, Now, Order, Pays, Stake, Sweeper, Terms};
 use arb_core::{
     Action, ActionId, Alert, ChainArbitrator, ChannelId, CloseReason, Event, FeeInput, FeeInputsOffered, Height,
     HtlcRef, Policy, Signed,
@@ -164,16 +164,16 @@ fn claim(number: u8, amount_sat: u64, deadline: u32) -> Terms {
     }
 }
 
-fn turn(desk: &mut Desk, terms: &BTreeMap<OutPoint, Terms>, policy: &Policy, tip: u32) -> Vec<Order> {
+fn turn(sweeper: &mut Sweeper, terms: &BTreeMap<OutPoint, Terms>, policy: &Policy, tip: u32) -> Vec<Order> {
     let mut all = Vec::new();
     for _ in 0..32 {
         let now = Now { tip: Height::new(tip), policy, fees: None, wallet_output_weight: 124 };
-        let orders = desk.decide(terms, &BTreeSet::new(), &now);
+        let orders = sweeper.decide(terms, &BTreeSet::new(), &now);
         if orders.is_empty() {
             return all;
         }
         for order in &orders {
-            desk.apply(order, Height::new(tip));
+            sweeper.apply(order, Height::new(tip));
         }
         all.extend(orders);
     }
@@ -186,29 +186,29 @@ fn coins_given_for_a_split_that_has_to_wait_are_not_forgotten() {
     let policy = Policy::default();
     let claims = [claim(1, 9_000_000, 220), claim(2, 8_000_000, 220), claim(3, 7_000_000, 220)];
     let terms: BTreeMap<OutPoint, Terms> = claims.into_iter().map(|terms| (terms.outpoint, terms)).collect();
-    let mut desk = Desk::default();
-    turn(&mut desk, &terms, &policy, 100);
-    let owner = desk.asked()[0].owner;
+    let mut sweeper = Sweeper::default();
+    turn(&mut sweeper, &terms, &policy, 100);
+    let owner = sweeper.asked()[0].owner;
     let change = coin(0, 0).script;
-    desk.offered(&owner, Purse { coins: vec![coin(101, 50_000_000)], change: change.clone() });
-    turn(&mut desk, &terms, &policy, 100);
+    sweeper.offered(&owner, FeeInputs { coins: vec![coin(101, 50_000_000)], change: change.clone() });
+    turn(&mut sweeper, &terms, &policy, 100);
     let mut given = vec![coin(101, 0).outpoint];
     let mut next = 102;
     let mut returned: Vec<OutPoint> = Vec::new();
     for tip in 200..220 {
-        let _orders = turn(&mut desk, &terms, &policy, tip);
+        let _orders = turn(&mut sweeper, &terms, &policy, tip);
         // The wallet has one more coin, for the second claim; for the third there is none.
-        let asks: Vec<Ask> = desk.asked().into_iter().copied().collect();
+        let asks: Vec<Ask> = sweeper.asked().into_iter().copied().collect();
         for ask in asks {
             if ask.owner == point(2) && next < 112 {
-                desk.offered(&ask.owner, Purse { coins: vec![coin(next, 3_000_000)], change: change.clone() });
+                sweeper.offered(&ask.owner, FeeInputs { coins: vec![coin(next, 3_000_000)], change: change.clone() });
                 given.push(coin(next, 0).outpoint);
                 next += 1;
             } else {
-                desk.refused(&ask.owner, ask.amount_sat);
+                sweeper.refused(&ask.owner, ask.amount_sat);
             }
         }
-        for order in turn(&mut desk, &terms, &policy, tip) {
+        for order in turn(&mut sweeper, &terms, &policy, tip) {
             if let Order::Return { owner } = order {
                 returned.push(owner);
             }
@@ -236,21 +236,21 @@ fn two_children_of_one_channel_do_not_outbid_each_other() {
     let stakes = || vec![Stake { deadline: Some(Height::new(300)), budget_sat: 1_000_000 }];
     let claims = [anchor(1, stakes()), anchor(2, stakes())];
     let terms: BTreeMap<OutPoint, Terms> = claims.into_iter().map(|terms| (terms.outpoint, terms)).collect();
-    let mut desk = Desk::default();
-    turn(&mut desk, &terms, &policy, 100);
+    let mut sweeper = Sweeper::default();
+    turn(&mut sweeper, &terms, &policy, 100);
     let change = coin(0, 0).script;
-    for (index, ask) in (0_u8..).zip(desk.asked().into_iter().copied().collect::<Vec<_>>()) {
-        desk.offered(&ask.owner, Purse { coins: vec![coin(101 + index, 9_000_000)], change: change.clone() });
+    for (index, ask) in (0_u8..).zip(sweeper.asked().into_iter().copied().collect::<Vec<_>>()) {
+        sweeper.offered(&ask.owner, FeeInputs { coins: vec![coin(101 + index, 9_000_000)], change: change.clone() });
     }
-    turn(&mut desk, &terms, &policy, 100);
-    let first = desk.groups().map(|(_, group)| group.fee_sat).max().unwrap();
+    turn(&mut sweeper, &terms, &policy, 100);
+    let first = sweeper.groups().map(|(_, group)| group.fee_sat).max().unwrap();
     for tip in 101..130 {
         // The one that pays less is refused for the other.
-        let loser = desk.groups().min_by_key(|(_, group)| group.fee_sat).map(|(number, _)| number).unwrap();
-        desk.rejected(loser, arb_core::BroadcastRejection::ConflictInMempool);
-        turn(&mut desk, &terms, &policy, tip);
+        let loser = sweeper.groups().min_by_key(|(_, group)| group.fee_sat).map(|(number, _)| number).unwrap();
+        sweeper.rejected(loser, arb_core::BroadcastRejection::ConflictInMempool);
+        turn(&mut sweeper, &terms, &policy, tip);
     }
-    let last = desk.groups().map(|(_, group)| group.fee_sat).max().unwrap();
+    let last = sweeper.groups().map(|(_, group)| group.fee_sat).max().unwrap();
     // The curve alone makes it about three and a half times as much; bidding made it thirty.
     assert!(last < first * 5, "from {first} to {last} with 170 blocks left");
 }
@@ -261,19 +261,19 @@ fn a_coin_of_a_claim_that_stays_out_is_used_once() {
     let policy = Policy::default();
     let claims = [claim(1, 9_000_000, 300), claim(2, 8_000, 300)];
     let terms: BTreeMap<OutPoint, Terms> = claims.into_iter().map(|terms| (terms.outpoint, terms)).collect();
-    let mut desk = Desk::default();
+    let mut sweeper = Sweeper::default();
     let change = coin(0, 0).script;
     for (number, value_sat) in [(1, 500_000), (2, 60_000)] {
         let coins = vec![coin(100 + number, value_sat)];
-        desk.offered(&point(number), Purse { coins, change: change.clone() });
+        sweeper.offered(&point(number), FeeInputs { coins, change: change.clone() });
     }
     let fees = arb_core::Fees { by_target: vec![(1, 20_000)], relay_floor_sat_per_kw: 253 };
     let fees = (fees, Height::new(100));
     let now = Now { tip: Height::new(100), policy: &policy, fees: Some(&fees), wallet_output_weight: 124 };
     let mut used = Vec::new();
-    for order in desk.decide(&terms, &BTreeSet::new(), &now) {
+    for order in sweeper.decide(&terms, &BTreeSet::new(), &now) {
         if let Order::Plan(plan) = order {
-            used.extend(plan.purse.coins.iter().map(|coin| coin.outpoint));
+            used.extend(plan.fee_inputs.coins.iter().map(|coin| coin.outpoint));
         }
     }
     assert_eq!(used.len(), 2);

@@ -1,6 +1,6 @@
 //! The court hears what the fixture says: signatures verify, numbers and points fit, a running channel is adopted.
 
-use arb_core::{ChainArbitrator, Event, Freshness, Genesis, Heard, Height, Log, Pending, Policy, Started, Tip};
+use arb_core::{ChainArbitrator, Event, Freshness, Heard, Height, JournalIdentity, Log, Pending, Policy, Started, Tip};
 use arb_harness::redb_store::RedbStore;
 use arb_lab::fixture::{ChannelFixture, Close};
 use arb_log::Journal;
@@ -27,16 +27,16 @@ fn hear(court: &mut ChainArbitrator, event: &Event) -> Result<Heard, arb_core::R
     Ok(heard)
 }
 
-fn genesis() -> Genesis {
+fn identity() -> JournalIdentity {
     let tip = Tip { height: Height::new(START), hash: BlockHash::all_zeros() };
-    Genesis { network: Network::Regtest, journal: [1; 32], tip, policy: Policy::default() }
+    JournalIdentity { network: Network::Regtest, journal: [1; 32], tip, policy: Policy::default() }
 }
 
 fn court() -> ChainArbitrator {
     let mut court = ChainArbitrator::new();
     let started =
         Started { build: String::from("test"), freshness: Freshness::Trusted, best_height: Height::new(START) };
-    for event in [Event::Genesis(genesis()), Event::Started(started)] {
+    for event in [Event::JournalOpened(identity()), Event::Started(started)] {
         assert_eq!(hear(&mut court, &event), Ok(Heard::Accepted));
     }
     court
@@ -100,7 +100,7 @@ fn a_journal_in_a_redb_file_gives_the_same_court_back() {
     std::fs::create_dir_all(&folder).unwrap();
     let open = || {
         let mut journal = Journal::open(RedbStore::open_or_create(folder.join("journal")).unwrap()).unwrap();
-        let court = journal.recover(&genesis()).unwrap();
+        let court = journal.recover(&identity()).unwrap();
         (journal, court)
     };
     let (mut journal, mut court) = open();

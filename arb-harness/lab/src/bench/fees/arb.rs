@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use arb_core::bolt3::{ChannelType, INPUT_BASE_WEIGHT, claim_witness_weight};
-use arb_core::sweep::{self, Class, Desk, Group, Order, Pays, Purse, Stake, Terms};
+use arb_core::sweep::{self, Class, FeeInputs, Group, Order, Pays, Stake, Sweeper, Terms};
 use arb_core::{BroadcastRejection, FeeInput, Fees, Height, Policy};
 use bitcoin::hashes::Hash;
 use bitcoin::{OutPoint, ScriptBuf, Txid};
@@ -22,7 +22,7 @@ const ROUNDS: usize = 100;
 /// arb.
 #[derive(Debug, Default)]
 pub struct Arb {
-    desk: Desk,
+    sweeper: Sweeper,
     policy: Policy,
     coins: u32,
 }
@@ -68,26 +68,26 @@ impl Arb {
                 fees: Some(&known),
                 wallet_output_weight: WALLET_OUTPUT_WEIGHT,
             };
-            let orders = self.desk.decide(&terms, &BTreeSet::new(), &now);
+            let orders = self.sweeper.decide(&terms, &BTreeSet::new(), &now);
             if orders.is_empty() {
                 return;
             }
             for order in &orders {
-                self.desk.apply(order, tip);
+                self.sweeper.apply(order, tip);
                 if let Order::Ask(ask) = order {
-                    let purse = self.coin();
-                    self.desk.offered(&ask.owner, purse);
+                    let fee_inputs = self.coin();
+                    self.sweeper.offered(&ask.owner, fee_inputs);
                 }
             }
         }
     }
 
-    fn coin(&mut self) -> Purse {
+    fn coin(&mut self) -> FeeInputs {
         self.coins += 1;
         let script = ScriptBuf::from(vec![0; 22]);
         let outpoint = OutPoint::new(Txid::from_byte_array([1; 32]), self.coins);
         let coin = FeeInput { outpoint, value_sat: COIN_SAT, script: script.clone() };
-        Purse { coins: vec![coin], change: script }
+        FeeInputs { coins: vec![coin], change: script }
     }
 
     /// What the mempool has tells what became of the last offers.
@@ -97,16 +97,16 @@ impl Arb {
             open.iter().find(|open| open.claim.id == first)?.standing
         };
         let answers: Vec<(u32, bool)> = self
-            .desk
+            .sweeper
             .groups()
             .filter(|(_, group)| group.members.iter().any(|member| open.iter().any(|open| open.claim.id == id(member))))
             .map(|(number, group)| (number, standing(group).is_some_and(|is| is.fee_sat == group.fee_sat)))
             .collect();
         for (number, taken) in answers {
             if taken {
-                self.desk.accepted(number);
+                self.sweeper.accepted(number);
             } else {
-                self.desk.rejected(number, BroadcastRejection::FeeTooLow);
+                self.sweeper.rejected(number, BroadcastRejection::FeeTooLow);
             }
         }
     }
@@ -127,6 +127,6 @@ impl FeePolicy for Arb {
             let weight = weight(claims.iter().copied());
             Some(Offered { claims: claims.iter().map(|claim| claim.id).collect(), weight, fee_sat: group.fee_sat })
         };
-        self.desk.groups().filter_map(|(_, group)| offered(group)).collect()
+        self.sweeper.groups().filter_map(|(_, group)| offered(group)).collect()
     }
 }

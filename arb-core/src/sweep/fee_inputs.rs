@@ -1,10 +1,10 @@
 //! The coins that pay for a transaction.
 
-use crate::api::plan::Purse;
+use crate::api::plan::FeeInputs;
 use crate::sweep::price::{WALLET_INPUT_WEIGHT, output_weight};
 use crate::sweep::terms::CHANGE_MIN_SAT;
 
-impl Purse {
+impl FeeInputs {
     /// Adds another answer of the wallet: what is held is never given back while its sweep lives (B56).
     pub(crate) fn add(&mut self, other: Self) {
         for coin in other.coins {

@@ -1,9 +1,9 @@
 //! The sweeper's own state: prices, groups, and the coins that the wallet gave. Changed by orders and by answers of the
-//! outside, and by nothing else; the orders come from [`Desk::decide`], a pure function of this state, the claims and the
+//! outside, and by nothing else; the orders come from [`Sweeper::decide`], a pure function of this state, the claims and the
 //! chain, so that the same state groups the same way after a restart or a reorg (B13).
 
 use crate::api::event::{BroadcastRejection, FeeInput};
-use crate::api::plan::{Ask, Plan, Purse};
+use crate::api::plan::{Ask, FeeInputs, Plan};
 use crate::api::units::Height;
 use crate::sweep::curve::Price;
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -13,13 +13,13 @@ use serde::{Deserialize, Serialize};
 
 /// What the sweeper remembers.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Desk {
+pub struct Sweeper {
     /// Ratchet: what was ever wanted for an outpoint.
     pub(crate) prices: BTreeMap<OutPoint, Price>,
     pub(crate) groups: BTreeMap<u32, Group>,
     pub(crate) next_group: u32,
     /// Coins that were given for a claim and that no transaction uses yet.
-    pub(crate) purses: BTreeMap<OutPoint, Purse>,
+    pub(crate) unused: BTreeMap<OutPoint, FeeInputs>,
     /// Coins that were asked for, by the claim that owns the answer.
     pub(crate) asked: BTreeMap<OutPoint, Ask>,
     /// Claims for which the wallet has too little, and its last answer.
@@ -30,7 +30,7 @@ pub struct Desk {
     pub(crate) suspects: BTreeSet<OutPoint>,
     /// When a claim's transaction was given up for its coins: it is planned again in a later block, whatever network and
     /// wallet answer, so that the three cannot run in a circle.
-    pub(crate) rests: BTreeMap<OutPoint, Height>,
+    pub(crate) paused: BTreeMap<OutPoint, Height>,
 }
 
 /// Claims that share a transaction.
@@ -39,7 +39,7 @@ pub struct Group {
     /// The claims, in the order of the inputs; the first one owns the coins.
     pub members: Vec<OutPoint>,
     /// The wallet's coins in it.
-    pub purse: Purse,
+    pub fee_inputs: FeeInputs,
     /// What is on offer, in satoshi per kiloweight.
     pub feerate_sat_per_kw: u32,
     /// Its fee: what a replacement has to exceed (BIP 125).
@@ -81,7 +81,7 @@ pub enum Order {
         /// The group.
         group: u32,
         /// Whether its claims rest until the next block.
-        rests: bool,
+        pauses: bool,
     },
     /// Coins that were given for a claim which does not need them any more.
     Return {
@@ -95,7 +95,7 @@ pub enum Order {
     },
 }
 
-impl Desk {
+impl Sweeper {
     /// The groups, by number.
     pub fn groups(&self) -> impl Iterator<Item = (u32, &Group)> {
         self.groups.iter().map(|(number, group)| (*number, group))
@@ -126,13 +126,13 @@ impl Desk {
                 // Nothing is on offer yet: what is wanted may still fall with the estimate.
                 self.asked.insert(ask.owner, *ask);
             }
-            Order::Drop { group, rests } => {
-                if let (Some(group), true) = (self.groups.remove(group), *rests) {
-                    self.rests.extend(group.members.iter().map(|member| (*member, tip)));
+            Order::Drop { group, pauses } => {
+                if let (Some(group), true) = (self.groups.remove(group), *pauses) {
+                    self.paused.extend(group.members.iter().map(|member| (*member, tip)));
                 }
             }
             Order::Return { owner } => {
-                self.purses.remove(owner);
+                self.unused.remove(owner);
             }
             Order::Uneconomic { outpoint } => {
                 self.uneconomic.insert(*outpoint);
@@ -145,9 +145,9 @@ impl Desk {
             self.want(member, plan.wanted_sat_per_kw, tip);
             self.uneconomic.remove(member);
             // Coins that it leaves out stay with their claim: for a split that has to wait, or for another day.
-            let used = |coin: &FeeInput| plan.purse.coins.iter().any(|used| used.outpoint == coin.outpoint);
-            if self.purses.get(member).is_some_and(|purse| purse.coins.iter().all(used)) {
-                self.purses.remove(member);
+            let used = |coin: &FeeInput| plan.fee_inputs.coins.iter().any(|used| used.outpoint == coin.outpoint);
+            if self.unused.get(member).is_some_and(|fee_inputs| fee_inputs.coins.iter().all(used)) {
+                self.unused.remove(member);
             }
             self.asked.remove(member);
             self.missing.remove(member);
@@ -155,7 +155,7 @@ impl Desk {
         self.next_group = self.next_group.max(plan.group.saturating_add(1));
         let group = Group {
             members: plan.members.clone(),
-            purse: plan.purse.clone(),
+            fee_inputs: plan.fee_inputs.clone(),
             feerate_sat_per_kw: plan.feerate_sat_per_kw,
             fee_sat: plan.fee_sat,
             planned: tip,
@@ -175,9 +175,9 @@ impl Desk {
 
     /// The wallet gave coins for a claim. That it had too few is remembered until they are used: what was asked for a pool of
     /// urgent claims is for all of them, not for the one in whose name it was asked.
-    pub fn offered(&mut self, owner: &OutPoint, purse: Purse) {
+    pub fn offered(&mut self, owner: &OutPoint, fee_inputs: FeeInputs) {
         self.asked.remove(owner);
-        self.purses.entry(*owner).or_default().add(purse);
+        self.unused.entry(*owner).or_default().add(fee_inputs);
     }
 
     /// The wallet has too little for a claim.
@@ -223,7 +223,7 @@ impl Desk {
         }
         group.trouble = match why {
             BroadcastRejection::FeeTooLow | BroadcastRejection::ConflictInMempool => Some(Trouble::TooCheap),
-            BroadcastRejection::MissingInputs if !group.purse.coins.is_empty() => Some(Trouble::BadCoins),
+            BroadcastRejection::MissingInputs if !group.fee_inputs.coins.is_empty() => Some(Trouble::BadCoins),
             BroadcastRejection::MissingInputs
             | BroadcastRejection::ScriptFailure
             | BroadcastRejection::NonFinal
