@@ -34,13 +34,14 @@ pub use api::ids::{ActionId, ChannelId, ChannelIndex, ContractId, Direction, Htl
 pub use api::notice::{Alert, ContractReport, FreezeReason, Notice};
 pub use api::outcome::{ContractOutcome, FailReason, TakenBy, Upstream};
 pub use api::past::{CommitmentChange, CommitmentRow, RevokedCommitment, RevokedHtlc, StoredCommitment};
-pub use api::plan::{ClaimPath, Sweep};
+pub use api::plan::Sweep;
 pub use api::policy::Policy;
 pub use api::record::{Conclusion, Entry, Frame, Record};
 pub use api::reject::{Mismatch, Rejected};
 pub use api::sheet::Sheet;
 pub use api::stage::{CloseKind, ContractKind, ResolverKind, Stage, StageRecord};
 pub use api::units::{Blocks, Height};
+pub use bolt3::ClaimPath;
 pub use channel::ChannelArbitrator;
 pub use check::Checked;
 pub use court::ChainArbitrator;

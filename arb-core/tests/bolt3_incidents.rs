@@ -11,7 +11,7 @@ mod support;
 mod world;
 
 use arb_core::bolt3::{
-    ChannelType, ClaimKind, CommitmentError, CommitmentHtlc, CommitmentTerms, ObscureFactor, OutputKind, PaymentHash,
+    ChannelType, ClaimPath, CommitmentError, CommitmentHtlc, CommitmentTerms, ObscureFactor, OutputKind, PaymentHash,
     Point, Preimage, Secret, SpendPath, classify_spend, parse_script, point_of_secret, preimages_in,
     received_htlc_script, sighash_p2wsh, verify_sig, witness,
 };
@@ -80,7 +80,7 @@ fn b36_b37_missing_and_short_witnesses_are_unknown() {
 #[test]
 fn b38_a_revocation_key_is_not_a_preimage() {
     for world in TYPES.map(World::new) {
-        for kind in [ClaimKind::OfferedPenalty, ClaimKind::ReceivedPenalty] {
+        for kind in [ClaimPath::OfferedPenalty, ClaimPath::ReceivedPenalty] {
             let spot = world.spot(kind);
             let tx = world.signed(kind, &spot);
             assert_eq!(judge(&spot.output, &tx, 0), Ok(()));
@@ -89,8 +89,8 @@ fn b38_a_revocation_key_is_not_a_preimage() {
             assert_eq!(preimages_in(&tx).count(), 0);
         }
         // 32 bytes of the wrong preimage fail the script: neither a preimage nor a timeout.
-        let spot = world.spot(ClaimKind::DirectPreimage);
-        let mut items = world.signed(ClaimKind::DirectPreimage, &spot).input[0].witness.to_vec();
+        let spot = world.spot(ClaimPath::DirectPreimage);
+        let mut items = world.signed(ClaimPath::DirectPreimage, &spot).input[0].witness.to_vec();
         items[1] = vec![0; 32];
         assert_eq!(classify_spend(&spot.output.script_pubkey, &Witness::from_slice(&items)), SpendPath::Unknown);
     }
@@ -102,11 +102,11 @@ fn items_that_nodes_do_not_relay_are_read_as_the_interpreter_reads_them() {
     for world in TYPES.map(World::new) {
         let cases = [
             // The selector of a timeout is dropped unseen, even when it has the size of a key.
-            (ClaimKind::HtlcTimeout, vec![2; 33]),
-            (ClaimKind::DirectTimeout, vec![2; 33]),
+            (ClaimPath::HtlcTimeout, vec![2; 33]),
+            (ClaimPath::DirectTimeout, vec![2; 33]),
             // Truth and falsehood have many forms; MINIMALIF is policy only.
-            (ClaimKind::ToLocalPenalty, vec![0, 7]),
-            (ClaimKind::ToLocalDelayed, vec![0, 0x80]),
+            (ClaimPath::ToLocalPenalty, vec![0, 7]),
+            (ClaimPath::ToLocal, vec![0, 0x80]),
         ];
         for (kind, item) in cases {
             let spot = world.spot(kind);
@@ -130,7 +130,7 @@ fn b39_an_annex_does_not_hide_the_preimage() {
         let mut tx = world.signed(kind, &spot);
         tx.input[0].witness.push([0x50, 1, 2, 3]);
         assert_eq!(classify_spend(&spot.output.script_pubkey, &tx.input[0].witness), world.path(kind), "{kind:?}");
-        let shows = matches!(kind, ClaimKind::HtlcSuccess | ClaimKind::DirectPreimage);
+        let shows = matches!(kind, ClaimPath::HtlcSuccess | ClaimPath::DirectPreimage);
         let shown: Vec<_> = preimages_in(&tx).collect();
         assert_eq!(shown, if shows { vec![(0, world.preimage)] } else { vec![] });
     }
@@ -224,7 +224,7 @@ fn numbers_are_read_only_from_transactions_of_a_commitment_s_form() {
 #[test]
 fn scripts_of_equal_length_are_told_apart_by_their_opcodes() {
     let world = World::new(ChannelType::AnchorsZeroFeeHtlcTx);
-    let offered = world.spot(ClaimKind::DirectPreimage).script.unwrap();
+    let offered = world.spot(ClaimPath::DirectPreimage).script.unwrap();
     let key = world.owner_base.htlc;
     let received = received_htlc_script(ChannelType::StaticRemotekey, &key, &key, &key, &PaymentHash([1; 32]), 16);
     assert_eq!((offered.len(), received.len()), (136, 136));
@@ -306,7 +306,7 @@ fn anchors_follow_balances_and_htlcs() {
 #[test]
 fn a_p2wpkh_spend_needs_the_key_of_its_program() {
     let world = World::new(ChannelType::StaticRemotekey);
-    let spot = world.spot(ClaimKind::ToRemote);
+    let spot = world.spot(ClaimPath::ToRemote);
     let sig = support::sign(&world.secp, [1; 32], &Secret([1; 32]));
     let stranger = point_of_secret(&world.secp, &Secret([9; 32])).unwrap();
     let read = |key: &Point| classify_spend(&spot.output.script_pubkey, &witness::to_remote(&sig, key, None));

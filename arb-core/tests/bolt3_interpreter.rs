@@ -11,7 +11,7 @@ mod support;
 mod world;
 
 use arb_core::bolt3::{
-    ChannelType, ClaimKind, CompactSig, KeyError, Secret, claim_witness_weight, classify_spend, verify_sig,
+    ChannelType, ClaimPath, CompactSig, KeyError, Secret, claim_witness_weight, classify_spend, verify_sig,
     widest_script_len, witness,
 };
 use bitcoin::absolute::LockTime;
@@ -66,9 +66,9 @@ const TWISTS: [Twist; 12] = [
 ];
 
 /// Whether the interpreter must refuse; `None` where the claim has no such thing.
-fn must_refuse(world: &World, kind: ClaimKind, twist: Twist) -> Option<bool> {
-    let second_level = matches!(kind, ClaimKind::HtlcTimeout | ClaimKind::HtlcSuccess);
-    let unsigned = kind == ClaimKind::AnchorByAnyone;
+fn must_refuse(world: &World, kind: ClaimPath, twist: Twist) -> Option<bool> {
+    let second_level = matches!(kind, ClaimPath::HtlcTimeout | ClaimPath::HtlcSuccess);
+    let unsigned = kind == ClaimPath::AnchorByAnyone;
     match twist {
         Twist::OtherSignature | Twist::Dummy => second_level.then_some(true),
         Twist::Signature | Twist::Key => (!unsigned).then_some(true),
@@ -84,25 +84,25 @@ fn must_refuse(world: &World, kind: ClaimKind, twist: Twist) -> Option<bool> {
 }
 
 /// The witness with its deciding item replaced by one that its script must not take.
-fn wrong_item(world: &World, kind: ClaimKind, witness: &Witness) -> Witness {
+fn wrong_item(world: &World, kind: ClaimPath, witness: &Witness) -> Witness {
     let mut items = witness.to_vec();
     let place = items.len() - 2;
     let other_key = world.point(&Secret([9; 32])).0.to_vec();
     match kind {
-        ClaimKind::ToLocalDelayed | ClaimKind::SecondLevelDelayed => items[place] = vec![1],
-        ClaimKind::ToLocalPenalty | ClaimKind::SecondLevelPenalty => items[place] = vec![],
-        ClaimKind::ToRemote if world.channel_type == ChannelType::StaticRemotekey => items[1] = other_key,
-        ClaimKind::ToRemote | ClaimKind::AnchorByKey => items.insert(0, vec![1]),
-        ClaimKind::AnchorByAnyone => items[place] = vec![1],
-        ClaimKind::HtlcTimeout | ClaimKind::DirectTimeout => items[place] = vec![0; 32],
-        ClaimKind::HtlcSuccess | ClaimKind::DirectPreimage => items[place][0] ^= 1,
-        ClaimKind::OfferedPenalty | ClaimKind::ReceivedPenalty => items[place] = other_key,
+        ClaimPath::ToLocal | ClaimPath::SecondLevelOutput => items[place] = vec![1],
+        ClaimPath::ToLocalPenalty | ClaimPath::SecondLevelPenalty => items[place] = vec![],
+        ClaimPath::ToRemote if world.channel_type == ChannelType::StaticRemotekey => items[1] = other_key,
+        ClaimPath::ToRemote | ClaimPath::Anchor => items.insert(0, vec![1]),
+        ClaimPath::AnchorByAnyone => items[place] = vec![1],
+        ClaimPath::HtlcTimeout | ClaimPath::DirectTimeout => items[place] = vec![0; 32],
+        ClaimPath::HtlcSuccess | ClaimPath::DirectPreimage => items[place][0] ^= 1,
+        ClaimPath::OfferedPenalty | ClaimPath::ReceivedPenalty => items[place] = other_key,
     }
     Witness::from_slice(&items)
 }
 
 /// The owner's choice of sequence and locktime, before it signs.
-fn twist_locks(world: &World, kind: ClaimKind, twist: Twist, tx: &mut Transaction) {
+fn twist_locks(world: &World, kind: ClaimPath, twist: Twist, tx: &mut Transaction) {
     if twist == Twist::SequenceShort {
         let short = world.csv(kind).map_or(7, |blocks| blocks - 1);
         tx.input[0].sequence = Sequence::from_consensus(short.into());
@@ -117,7 +117,7 @@ fn twist_locks(world: &World, kind: ClaimKind, twist: Twist, tx: &mut Transactio
 }
 
 /// The signature and the counterparty's signature over `tx`, one of them spoilt if that is the twist.
-fn signatures(world: &World, kind: ClaimKind, twist: Twist, spot: &Spot, tx: &Transaction) -> (CompactSig, CompactSig) {
+fn signatures(world: &World, kind: ClaimPath, twist: Twist, spot: &Spot, tx: &Transaction) -> (CompactSig, CompactSig) {
     // The counterparty signed the pre-signed form, whatever the owner makes of it.
     let mut presigned = world.unsigned(kind, spot);
     if twist == Twist::OtherSignature {
@@ -128,7 +128,7 @@ fn signatures(world: &World, kind: ClaimKind, twist: Twist, spot: &Spot, tx: &Tr
     (sign(&world.secp, message, &key), world.counterparty_sig(&presigned, spot))
 }
 
-fn verdict(world: &World, kind: ClaimKind, twist: Twist) -> Result<(), Error> {
+fn verdict(world: &World, kind: ClaimPath, twist: Twist) -> Result<(), Error> {
     let mut spot = world.spot(kind);
     let mut tx = world.unsigned(kind, &spot);
     twist_locks(world, kind, twist, &mut tx);
@@ -211,21 +211,21 @@ fn witness_weights_bound_what_is_signed_and_bound_it_closely() {
 fn witness_weights_are_the_specification_s() {
     let weight = claim_witness_weight;
     let (plain, anchors) = (ChannelType::StaticRemotekey, ChannelType::AnchorsZeroFeeHtlcTx);
-    assert_eq!(weight(ClaimKind::HtlcTimeout, plain, None), 285);
-    assert_eq!(weight(ClaimKind::HtlcTimeout, anchors, None), 288);
+    assert_eq!(weight(ClaimPath::HtlcTimeout, plain, None), 285);
+    assert_eq!(weight(ClaimPath::HtlcTimeout, anchors, None), 288);
     // BOLT 3 counts 324 and 327 here, with the widest expiry.
-    assert_eq!(weight(ClaimKind::HtlcSuccess, plain, None), 324);
-    assert_eq!(weight(ClaimKind::HtlcSuccess, anchors, None), 327);
-    assert_eq!(weight(ClaimKind::ToLocalDelayed, plain, Some(77)), 154);
-    assert_eq!(weight(ClaimKind::ToLocalPenalty, plain, Some(77)), 155);
-    assert_eq!(weight(ClaimKind::ToRemote, plain, None), 109);
-    assert_eq!(weight(ClaimKind::ToRemote, anchors, None), 113);
-    assert_eq!(weight(ClaimKind::AnchorByKey, anchors, None), 116);
-    assert_eq!(weight(ClaimKind::AnchorByAnyone, anchors, None), 43);
-    assert_eq!(weight(ClaimKind::DirectPreimage, anchors, None), 245);
-    assert_eq!(weight(ClaimKind::DirectTimeout, anchors, Some(142)), 219);
-    assert_eq!(weight(ClaimKind::OfferedPenalty, plain, None), 243);
-    assert_eq!(weight(ClaimKind::ReceivedPenalty, anchors, Some(142)), 252);
+    assert_eq!(weight(ClaimPath::HtlcSuccess, plain, None), 324);
+    assert_eq!(weight(ClaimPath::HtlcSuccess, anchors, None), 327);
+    assert_eq!(weight(ClaimPath::ToLocal, plain, Some(77)), 154);
+    assert_eq!(weight(ClaimPath::ToLocalPenalty, plain, Some(77)), 155);
+    assert_eq!(weight(ClaimPath::ToRemote, plain, None), 109);
+    assert_eq!(weight(ClaimPath::ToRemote, anchors, None), 113);
+    assert_eq!(weight(ClaimPath::Anchor, anchors, None), 116);
+    assert_eq!(weight(ClaimPath::AnchorByAnyone, anchors, None), 43);
+    assert_eq!(weight(ClaimPath::DirectPreimage, anchors, None), 245);
+    assert_eq!(weight(ClaimPath::DirectTimeout, anchors, Some(142)), 219);
+    assert_eq!(weight(ClaimPath::OfferedPenalty, plain, None), 243);
+    assert_eq!(weight(ClaimPath::ReceivedPenalty, anchors, Some(142)), 252);
 }
 
 #[test]
@@ -257,14 +257,14 @@ fn the_funding_spend_needs_both_signatures_in_key_order() {
 fn only_anchor_channels_allow_a_fee_input_on_a_second_level_transaction() {
     for (channel_type, expected) in TYPES.into_iter().zip([Err(Error::ERR_SCRIPT), Ok(())]) {
         let world = World::new(channel_type);
-        let spot: Spot = world.spot(ClaimKind::HtlcTimeout);
-        let mut tx = world.unsigned(ClaimKind::HtlcTimeout, &spot);
+        let spot: Spot = world.spot(ClaimPath::HtlcTimeout);
+        let mut tx = world.unsigned(ClaimPath::HtlcTimeout, &spot);
         let other_sig = world.counterparty_sig(&tx, &spot);
         tx.input.push(TxIn { previous_output: OutPoint::new(Txid::from_byte_array([8; 32]), 0), ..TxIn::default() });
         tx.output.push(TxOut { value: Amount::from_sat(1000), script_pubkey: ScriptBuf::new() });
         let message = world.message(&tx, &spot, EcdsaSighashType::All);
-        let sig = sign(&world.secp, message, &world.key(ClaimKind::HtlcTimeout));
-        tx.input[0].witness = world.witness(ClaimKind::HtlcTimeout, &spot, &sig, &other_sig);
+        let sig = sign(&world.secp, message, &world.key(ClaimPath::HtlcTimeout));
+        tx.input[0].witness = world.witness(ClaimPath::HtlcTimeout, &spot, &sig, &other_sig);
         assert_eq!(judge(&spot.output, &tx, 0), expected, "{channel_type:?}");
     }
 }
@@ -273,8 +273,8 @@ fn only_anchor_channels_allow_a_fee_input_on_a_second_level_transaction() {
 #[test]
 fn b26_a_high_s_is_refused_although_the_interpreter_accepts_it() {
     let world = World::new(ChannelType::AnchorsZeroFeeHtlcTx);
-    let spot = world.spot(ClaimKind::HtlcSuccess);
-    let mut tx = world.unsigned(ClaimKind::HtlcSuccess, &spot);
+    let spot = world.spot(ClaimPath::HtlcSuccess);
+    let mut tx = world.unsigned(ClaimPath::HtlcSuccess, &spot);
     let low = world.counterparty_sig(&tx, &spot);
     let high = negate_s(&low);
     let message = world.message(&tx, &spot, EcdsaSighashType::SinglePlusAnyoneCanPay);
@@ -287,8 +287,8 @@ fn b26_a_high_s_is_refused_although_the_interpreter_accepts_it() {
     assert_eq!(none, Err(KeyError::MalformedSignature));
 
     let own = world.message(&tx, &spot, EcdsaSighashType::All);
-    let sig = sign(&world.secp, own, &world.key(ClaimKind::HtlcSuccess));
-    tx.input[0].witness = world.witness(ClaimKind::HtlcSuccess, &spot, &sig, &high);
+    let sig = sign(&world.secp, own, &world.key(ClaimPath::HtlcSuccess));
+    tx.input[0].witness = world.witness(ClaimPath::HtlcSuccess, &spot, &sig, &high);
     assert_eq!(judge(&spot.output, &tx, 0), Ok(()));
 }
 

@@ -7,35 +7,6 @@ use alloc::vec::Vec;
 use bitcoin::{OutPoint, ScriptBuf, Transaction};
 use serde::{Deserialize, Serialize};
 
-/// How an output is claimed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum ClaimPath {
-    /// `to_local` after its delay.
-    ToLocal,
-    /// `to_remote`.
-    ToRemote,
-    /// HTLC-timeout transaction of our commitment.
-    HtlcTimeout,
-    /// HTLC-success transaction of our commitment.
-    HtlcSuccess,
-    /// A second-level transaction's output after its delay.
-    SecondLevelOutput,
-    /// Our offered HTLC on their commitment, after its expiry.
-    DirectTimeout,
-    /// A received HTLC on their commitment, with the preimage.
-    DirectPreimage,
-    /// Our anchor, by a child that pays for its commitment.
-    Anchor,
-    /// `to_local` of a revoked commitment, with the revocation key.
-    ToLocalPenalty,
-    /// An HTLC that the cheat offered, on its revoked commitment.
-    OfferedPenalty,
-    /// An HTLC that the cheat received, on its revoked commitment.
-    ReceivedPenalty,
-    /// What the cheat's HTLC transaction left.
-    SecondLevelPenalty,
-}
-
 /// A transaction that the court planned for a group of claims. All else that it takes to complete it follows from the
 /// claims.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

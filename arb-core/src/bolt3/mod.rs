@@ -36,5 +36,5 @@ pub use secrets::{SecretError, SecretStore, commitment_secret};
 pub use spend::{ScriptTemplate, SpendPath, classify_spend, parse_script, preimages_in};
 pub use terms::{CommitmentError, CommitmentHtlc, HTLC_EXPIRY_LIMIT};
 pub use types::{ChannelType, CompactSig, PaymentHash, Point, Preimage, Secret};
-pub use weight::{ClaimKind, INPUT_BASE_WEIGHT, SIGNATURE_SIZE_MAX, claim_witness_weight, widest_script_len};
+pub use weight::{ClaimPath, INPUT_BASE_WEIGHT, SIGNATURE_SIZE_MAX, claim_witness_weight, widest_script_len};
 pub use witness::{SighashError, sighash_p2wpkh, sighash_p2wsh, verify_sig};

@@ -3,6 +3,8 @@
 //! Bounds from above: a signature counts 73 bytes as in BOLT 3's "Expected Weights", although a low s never needs more
 //! than 72. BOLT 5's own penalty numbers assume other script sizes and are not used.
 
+use serde::{Deserialize, Serialize};
+
 use super::types::ChannelType;
 
 /// Longest signature item: DER with a high s, and the sighash byte.
@@ -12,75 +14,75 @@ pub const SIGNATURE_SIZE_MAX: u64 = 73;
 pub const INPUT_BASE_WEIGHT: u64 = 164;
 
 /// A way to spend an output of a commitment or second-level transaction (BOLT 5).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum ClaimKind {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum ClaimPath {
     /// The owner spends `to_local` after its delay.
-    ToLocalDelayed,
-    /// The punisher spends a revoked `to_local`.
-    ToLocalPenalty,
-    /// The owner spends a second-level output after its delay.
-    SecondLevelDelayed,
-    /// The punisher spends the output of a revoked commitment's second-level transaction.
-    SecondLevelPenalty,
+    ToLocal,
     /// The other side spends `to_remote`.
     ToRemote,
-    /// A side spends its own anchor.
-    AnchorByKey,
-    /// Anybody spends an anchor after sixteen blocks.
-    AnchorByAnyone,
     /// HTLC-timeout transaction's spend of an offered HTLC.
     HtlcTimeout,
     /// HTLC-success transaction's spend of a received HTLC.
     HtlcSuccess,
-    /// The other side spends an offered HTLC with the preimage.
-    DirectPreimage,
+    /// The owner spends a second-level output after its delay.
+    SecondLevelOutput,
     /// The other side spends a received HTLC after its expiry.
     DirectTimeout,
-    /// The punisher spends an offered HTLC.
+    /// The other side spends an offered HTLC with the preimage.
+    DirectPreimage,
+    /// A side spends its own anchor.
+    Anchor,
+    /// The punisher spends a revoked `to_local`.
+    ToLocalPenalty,
+    /// The punisher spends an HTLC that the cheat offered.
     OfferedPenalty,
-    /// The punisher spends a received HTLC.
+    /// The punisher spends an HTLC that the cheat received.
     ReceivedPenalty,
+    /// The punisher spends the output of a revoked commitment's second-level transaction.
+    SecondLevelPenalty,
+    /// Anybody spends an anchor after sixteen blocks.
+    AnchorByAnyone,
 }
 
-impl ClaimKind {
-    /// Every kind, in declaration order.
+impl ClaimPath {
+    /// Every path, in declaration order.
     pub const ALL: [Self; 13] = [
-        Self::ToLocalDelayed,
-        Self::ToLocalPenalty,
-        Self::SecondLevelDelayed,
-        Self::SecondLevelPenalty,
+        Self::ToLocal,
         Self::ToRemote,
-        Self::AnchorByKey,
-        Self::AnchorByAnyone,
         Self::HtlcTimeout,
         Self::HtlcSuccess,
-        Self::DirectPreimage,
+        Self::SecondLevelOutput,
         Self::DirectTimeout,
+        Self::DirectPreimage,
+        Self::Anchor,
+        Self::ToLocalPenalty,
         Self::OfferedPenalty,
         Self::ReceivedPenalty,
+        Self::SecondLevelPenalty,
+        Self::AnchorByAnyone,
     ];
 }
 
-/// Length of the longest witness script of this kind in bytes: delays up to 65535, expiries up to 499,999,999.
+/// Length of the longest witness script of this path in bytes: delays up to 65535, expiries up to 499,999,999.
 ///
 /// `None` if the output has no witness script (`to_remote` without anchors) or does not exist (anchors without anchors).
 #[must_use]
-pub fn widest_script_len(kind: ClaimKind, channel_type: ChannelType) -> Option<u64> {
+pub fn widest_script_len(path: ClaimPath, channel_type: ChannelType) -> Option<u64> {
     let (csv_suffix, anchors) = match channel_type {
         ChannelType::StaticRemotekey => (0u64, false),
         ChannelType::AnchorsZeroFeeHtlcTx => (3u64, true),
     };
-    match kind {
-        ClaimKind::ToLocalDelayed
-        | ClaimKind::ToLocalPenalty
-        | ClaimKind::SecondLevelDelayed
-        | ClaimKind::SecondLevelPenalty => Some(78),
-        ClaimKind::ToRemote => anchors.then_some(37),
-        ClaimKind::AnchorByKey | ClaimKind::AnchorByAnyone => anchors.then_some(40),
-        ClaimKind::HtlcTimeout | ClaimKind::DirectPreimage | ClaimKind::OfferedPenalty => {
+    match path {
+        ClaimPath::ToLocal
+        | ClaimPath::ToLocalPenalty
+        | ClaimPath::SecondLevelOutput
+        | ClaimPath::SecondLevelPenalty => Some(78),
+        ClaimPath::ToRemote => anchors.then_some(37),
+        ClaimPath::Anchor | ClaimPath::AnchorByAnyone => anchors.then_some(40),
+        ClaimPath::HtlcTimeout | ClaimPath::DirectPreimage | ClaimPath::OfferedPenalty => {
             Some(csv_suffix.saturating_add(133))
         }
-        ClaimKind::HtlcSuccess | ClaimKind::DirectTimeout | ClaimKind::ReceivedPenalty => {
+        ClaimPath::HtlcSuccess | ClaimPath::DirectTimeout | ClaimPath::ReceivedPenalty => {
             Some(csv_suffix.saturating_add(140))
         }
     }
@@ -91,27 +93,27 @@ pub fn widest_script_len(kind: ClaimKind, channel_type: ChannelType) -> Option<u
 /// `script_len` is the witness script's length in bytes (`None` takes [`widest_script_len`]). A P2WPKH `to_remote` ignores
 /// it.
 #[must_use]
-pub fn claim_witness_weight(kind: ClaimKind, channel_type: ChannelType, script_len: Option<u64>) -> u64 {
+pub fn claim_witness_weight(path: ClaimPath, channel_type: ChannelType, script_len: Option<u64>) -> u64 {
     /// A signature with its length byte.
     const SIG: u64 = SIGNATURE_SIZE_MAX.saturating_add(1);
     /// An empty item: only the length byte.
     const EMPTY: u64 = 1;
-    let items: &[u64] = match kind {
-        ClaimKind::ToLocalDelayed | ClaimKind::SecondLevelDelayed | ClaimKind::DirectTimeout => &[SIG, EMPTY],
-        ClaimKind::ToLocalPenalty | ClaimKind::SecondLevelPenalty => &[SIG, 2],
-        ClaimKind::ToRemote => match channel_type {
+    let items: &[u64] = match path {
+        ClaimPath::ToLocal | ClaimPath::SecondLevelOutput | ClaimPath::DirectTimeout => &[SIG, EMPTY],
+        ClaimPath::ToLocalPenalty | ClaimPath::SecondLevelPenalty => &[SIG, 2],
+        ClaimPath::ToRemote => match channel_type {
             ChannelType::StaticRemotekey => &[SIG, 34],
             ChannelType::AnchorsZeroFeeHtlcTx => &[SIG],
         },
-        ClaimKind::AnchorByKey => &[SIG],
-        ClaimKind::AnchorByAnyone => &[EMPTY],
-        ClaimKind::HtlcTimeout => &[EMPTY, SIG, SIG, EMPTY],
-        ClaimKind::HtlcSuccess => &[EMPTY, SIG, SIG, 33],
-        ClaimKind::DirectPreimage => &[SIG, 33],
-        ClaimKind::OfferedPenalty | ClaimKind::ReceivedPenalty => &[SIG, 34],
+        ClaimPath::Anchor => &[SIG],
+        ClaimPath::AnchorByAnyone => &[EMPTY],
+        ClaimPath::HtlcTimeout => &[EMPTY, SIG, SIG, EMPTY],
+        ClaimPath::HtlcSuccess => &[EMPTY, SIG, SIG, 33],
+        ClaimPath::DirectPreimage => &[SIG, 33],
+        ClaimPath::OfferedPenalty | ClaimPath::ReceivedPenalty => &[SIG, 34],
     };
-    let p2wpkh = kind == ClaimKind::ToRemote && channel_type == ChannelType::StaticRemotekey;
-    let script = if p2wpkh { None } else { script_len.or_else(|| widest_script_len(kind, channel_type)) };
+    let p2wpkh = path == ClaimPath::ToRemote && channel_type == ChannelType::StaticRemotekey;
+    let script = if p2wpkh { None } else { script_len.or_else(|| widest_script_len(path, channel_type)) };
     let script_item = script.map_or(0, |len| len.saturating_add(if len < 253 { 1 } else { 3 }));
     items.iter().fold(1u64, |sum, item| sum.saturating_add(*item)).saturating_add(script_item)
 }

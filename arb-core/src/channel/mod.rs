@@ -17,7 +17,7 @@ mod state;
 
 pub(crate) use asked::{ask_id, commitment_id, scripts_id, sweep_id};
 pub(crate) use chain::{KeptTx, Tier};
-pub(crate) use close::{Close, Penalty};
+pub(crate) use close::Close;
 pub(crate) use commitments::{Commitment, Rebuilt};
 pub(crate) use deadlines::{chain_height, claim_deadline, forget_height, give_up_height, outgoing_deadline};
 pub(crate) use requests::{ScriptsRequest, SignedTx, SweepState};

@@ -3,8 +3,8 @@
 use crate::api::plan::Plan;
 use crate::bolt3::second_level_tx;
 use crate::claims::Want;
-use crate::claims::wants::{is_second_level, pays};
-use crate::resolver::Claim;
+use crate::claims::path::pays;
+use crate::resolver::{Claim, ClaimWay};
 use crate::sweep::price::dust_sat;
 use crate::sweep::terms::Pays;
 use crate::view::ChannelView;
@@ -49,12 +49,12 @@ pub(crate) fn build(
     let claimed = claims.iter().fold(coins, |sum, claim| sum.saturating_add(claim.amount_sat));
     let fixed = total(&tx);
     let rest = claimed.checked_sub(fixed)?.checked_sub(plan.fee_sat)?;
-    let rest_script = match pays(first.path, view.channel.facts.channel_type) {
+    let rest_script = match pays(first.way.path(), view.channel.facts.channel_type) {
         Pays::Signed => return (rest == 0).then_some(tx),
         Pays::FromValue => script?.clone(),
         Pays::FromWallet => plan.fee_inputs.change.clone(),
     };
-    tx.input.extend(plan.fee_inputs.coins.iter().map(|coin| input(coin.outpoint, 0xffff_fffd)));
+    tx.input.extend(plan.fee_inputs.coins.iter().map(|coin| input(coin.outpoint, Sequence::ENABLE_RBF_NO_LOCKTIME)));
     if rest < dust_sat(&rest_script) {
         return None;
     }
@@ -64,13 +64,11 @@ pub(crate) fn build(
 
 /// The second-level transaction of an HTLC on our commitment, as the counterparty signed it.
 fn second_level(view: &ChannelView<'_>, claim: &Claim) -> Option<Transaction> {
-    if !is_second_level(claim.path) {
-        return None;
-    }
+    let (ClaimWay::HtlcTimeout { htlc, .. } | ClaimWay::HtlcSuccess { htlc, .. }) = &claim.way else { return None };
     let close = view.close.as_ref()?;
     let rebuilt = close.rebuilt.as_ref()?;
     let commitment = close.commitment(&view.channel.set)?;
-    let htlc = rebuilt.htlcs.get(commitment.position(claim.htlc?)?)?;
+    let htlc = rebuilt.htlcs.get(commitment.position(*htlc)?)?;
     second_level_tx(
         view.channel.facts.channel_type,
         close.txid,
@@ -87,11 +85,6 @@ fn total(tx: &Transaction) -> u64 {
     tx.output.iter().fold(0, |sum, output| sum.saturating_add(output.value.to_sat()))
 }
 
-fn input(outpoint: OutPoint, sequence: u32) -> TxIn {
-    TxIn {
-        previous_output: outpoint,
-        script_sig: ScriptBuf::new(),
-        sequence: Sequence::from_consensus(sequence),
-        witness: Witness::new(),
-    }
+fn input(outpoint: OutPoint, sequence: Sequence) -> TxIn {
+    TxIn { previous_output: outpoint, script_sig: ScriptBuf::new(), sequence, witness: Witness::new() }
 }

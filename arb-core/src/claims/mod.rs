@@ -2,6 +2,7 @@
 
 pub(crate) mod build;
 pub(crate) mod child;
+pub(crate) mod path;
 pub(crate) mod sign;
 pub(crate) mod wants;
 

@@ -4,11 +4,12 @@
 
 use crate::api::action::{InputToSign, SignRequest, SigningKey};
 use crate::api::event::{FeeInput, InputSignature};
-use crate::api::facts::{Funding, Side};
-use crate::api::plan::{ClaimPath, Sweep};
-use crate::bolt3::{CompactSig, Point, Secret, counterparty_sighash_type, derive_public_key, verify_sig, witness};
+use crate::api::facts::Funding;
+use crate::api::plan::Sweep;
+use crate::bolt3::{CompactSig, Point, verify_sig, witness};
 use crate::channel::{ChannelArbitrator, Rebuilt, SweepState, commitment_id, sweep_id};
 use crate::claims::Want;
+use crate::claims::path::{public_key, signing_key, witness_of};
 use crate::resolver::Claim;
 use alloc::collections::BTreeMap;
 use alloc::vec;
@@ -16,7 +17,7 @@ use alloc::vec::Vec;
 use bitcoin::hashes::Hash;
 use bitcoin::secp256k1::{All, Secp256k1};
 use bitcoin::sighash::{EcdsaSighashType, SighashCache};
-use bitcoin::{Amount, OutPoint, ScriptBuf, Transaction, TxOut, Witness};
+use bitcoin::{Amount, OutPoint, ScriptBuf, Transaction, TxOut};
 
 /// Why an answer of the signer was not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,7 +46,7 @@ pub(crate) fn sweep_request(
         let claim = &wants.get(member)?.claim;
         let prevout = TxOut { value: Amount::from_sat(claim.amount_sat), script_pubkey: claim.script_pubkey.clone() };
         let script = claim.witness_script.clone().unwrap_or_else(|| claim.script_pubkey.clone());
-        sign(prevout, key(channel, claim), script);
+        sign(prevout, signing_key(&claim.way), script);
     }
     for coin in &plan.fee_inputs.coins {
         let prevout = TxOut { value: Amount::from_sat(coin.value_sat), script_pubkey: coin.script.clone() };
@@ -108,7 +109,7 @@ pub(crate) fn complete_sweep(
         let coin = || coins.get(input.checked_sub(members.len())?);
         let witness = match (members.get(input), signature) {
             (Some(member), InputSignature::Channel(ours)) => {
-                wants.get(member).and_then(|want| claim_witness(channel, &want.claim, ours))
+                wants.get(member).and_then(|want| witness_of(channel, &want.claim, ours))
             }
             (None, InputSignature::Wallet { signature, key }) => {
                 coin().filter(|coin| coin.script == p2wpkh(key)).map(|_| witness::to_remote(signature, key, None))
@@ -172,7 +173,7 @@ fn claim_fits(
     input: usize,
     ours: &CompactSig,
 ) -> Option<()> {
-    let key = public_key(secp, channel, claim)?;
+    let key = public_key(secp, channel, &claim.way)?;
     let amount = Amount::from_sat(claim.amount_sat);
     let sighash = match &claim.witness_script {
         Some(script) => cache.p2wsh_signature_hash(input, script, amount, EcdsaSighashType::All).ok()?.to_byte_array(),
@@ -182,66 +183,6 @@ fn claim_fits(
             .to_byte_array(),
     };
     verify_sig(secp, &sighash, ours, &key).ok()
-}
-
-/// The witness of a claimed output.
-fn claim_witness(channel: &ChannelArbitrator, claim: &Claim, ours: &CompactSig) -> Option<Witness> {
-    let peer_type = counterparty_sighash_type(channel.facts.channel_type);
-    let script = claim.witness_script.as_ref();
-    let payment = &channel.facts.side(Side::Local).basepoints.payment;
-    Some(match claim.path {
-        ClaimPath::ToRemote => witness::to_remote(ours, payment, script.map(ScriptBuf::as_script)),
-        ClaimPath::ToLocal | ClaimPath::SecondLevelOutput => witness::delayed(ours, script?),
-        ClaimPath::HtlcTimeout => witness::htlc_timeout(&claim.peer_signature?, peer_type, ours, script?),
-        ClaimPath::HtlcSuccess => {
-            witness::htlc_success(&claim.peer_signature?, peer_type, ours, &claim.preimage?, script?)
-        }
-        ClaimPath::DirectTimeout => witness::direct_timeout(ours, script?),
-        ClaimPath::DirectPreimage => witness::direct_preimage(ours, &claim.preimage?, script?),
-        ClaimPath::Anchor => witness::anchor_by_key(ours, script?),
-        ClaimPath::ToLocalPenalty | ClaimPath::SecondLevelPenalty => witness::penalty(ours, script?),
-        ClaimPath::OfferedPenalty | ClaimPath::ReceivedPenalty => witness::htlc_penalty(ours, &claim.point, script?),
-    })
-}
-
-fn key(channel: &ChannelArbitrator, claim: &Claim) -> SigningKey {
-    match claim.path {
-        ClaimPath::ToLocal | ClaimPath::SecondLevelOutput => SigningKey::DelayedPayment(claim.point),
-        ClaimPath::ToRemote => SigningKey::Payment,
-        ClaimPath::HtlcTimeout | ClaimPath::HtlcSuccess | ClaimPath::DirectTimeout | ClaimPath::DirectPreimage => {
-            SigningKey::Htlc(claim.point)
-        }
-        // An anchor is under the funding key of the funding that its commitment spends.
-        ClaimPath::Anchor => {
-            let funding = channel.facts.fundings.iter().find(|funding| funding.local_key == claim.point);
-            SigningKey::Funding(funding.map_or(claim.outpoint, |funding| funding.outpoint))
-        }
-        ClaimPath::ToLocalPenalty
-        | ClaimPath::OfferedPenalty
-        | ClaimPath::ReceivedPenalty
-        | ClaimPath::SecondLevelPenalty => {
-            // Every penalty has its secret: one without could not be signed, and would be refused.
-            SigningKey::Revocation(claim.secret.unwrap_or(Secret([0; 32])))
-        }
-    }
-}
-
-fn public_key(secp: &Secp256k1<All>, channel: &ChannelArbitrator, claim: &Claim) -> Option<Point> {
-    let basepoints = &channel.facts.side(Side::Local).basepoints;
-    match claim.path {
-        ClaimPath::ToRemote => Some(basepoints.payment),
-        ClaimPath::ToLocal | ClaimPath::SecondLevelOutput => {
-            derive_public_key(secp, &basepoints.delayed_payment, &claim.point).ok()
-        }
-        ClaimPath::HtlcTimeout | ClaimPath::HtlcSuccess | ClaimPath::DirectTimeout | ClaimPath::DirectPreimage => {
-            derive_public_key(secp, &basepoints.htlc, &claim.point).ok()
-        }
-        ClaimPath::Anchor
-        | ClaimPath::ToLocalPenalty
-        | ClaimPath::OfferedPenalty
-        | ClaimPath::ReceivedPenalty
-        | ClaimPath::SecondLevelPenalty => Some(claim.point),
-    }
 }
 
 /// The script of a P2WPKH output of this key.

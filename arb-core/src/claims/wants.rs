@@ -2,15 +2,15 @@
 //! that pay for its commitment while that is unconfirmed.
 
 use crate::api::ids::ContractId;
-use crate::api::plan::ClaimPath;
 use crate::api::stage::ContractKind;
 use crate::api::units::Height;
-use crate::bolt3::{ChannelType, ClaimKind, INPUT_BASE_WEIGHT, claim_witness_weight, second_level_fee_sat};
+use crate::bolt3::{ClaimPath, INPUT_BASE_WEIGHT, claim_witness_weight, second_level_fee_sat};
 use crate::channel::ScriptsRequest;
+use crate::claims::path::{class, is_second_level, pays};
 use crate::claims::{Want, child};
 use crate::resolver::{Claim, ContractStage};
 use crate::sweep::price::{WIDEST_OUTPUT_WEIGHT, dust_sat};
-use crate::sweep::terms::{Class, Parent, Pays, Stake, Terms};
+use crate::sweep::terms::{Parent, Pays, Stake, Terms};
 use crate::view::{ChannelView, Contract, ContractState};
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
@@ -48,9 +48,10 @@ pub(crate) fn sweep_script(view: &ChannelView<'_>) -> Option<ScriptBuf> {
 pub(crate) fn terms(view: &ChannelView<'_>, want: &Want, script: Option<&ScriptBuf>, spent: &ChildSpent) -> Terms {
     let claim = &want.claim;
     let channel_type = view.channel.facts.channel_type;
-    let pays = pays(claim.path, channel_type);
+    let path = claim.way.path();
+    let pays = pays(path, channel_type);
     let script_len = claim.witness_script.as_ref().and_then(|script| u64::try_from(script.len()).ok());
-    let witness = claim_witness_weight(kind(claim.path), channel_type, script_len);
+    let witness = claim_witness_weight(path, channel_type, script_len);
     let stakes = match &want.parent {
         Some(parent) => parent.stakes.clone(),
         None => {
@@ -67,11 +68,11 @@ pub(crate) fn terms(view: &ChannelView<'_>, want: &Want, script: Option<&ScriptB
     };
     Terms {
         outpoint: claim.outpoint,
-        class: class(claim.path),
+        class: class(path),
         pays,
         input_weight: INPUT_BASE_WEIGHT.saturating_add(witness),
         // A second-level output is P2WSH.
-        output_weight: if is_second_level(claim.path) { WIDEST_OUTPUT_WEIGHT } else { 0 },
+        output_weight: if is_second_level(path) { WIDEST_OUTPUT_WEIGHT } else { 0 },
         amount_sat: claim.amount_sat,
         lock_time: claim.lock_time,
         stakes,
@@ -86,24 +87,7 @@ pub(crate) fn terms(view: &ChannelView<'_>, want: &Want, script: Option<&ScriptB
 fn signed_fee_sat(view: &ChannelView<'_>, claim: &Claim) -> u64 {
     let commitment = view.close.as_ref().and_then(|close| close.commitment(&view.channel.set));
     let feerate = commitment.map_or(0, |commitment| commitment.feerate_sat_per_kw);
-    second_level_fee_sat(view.channel.facts.channel_type, feerate, claim.path == ClaimPath::HtlcTimeout)
-}
-
-/// Whether a path is through a second-level transaction of ours.
-pub(super) const fn is_second_level(path: ClaimPath) -> bool {
-    match path {
-        ClaimPath::HtlcTimeout | ClaimPath::HtlcSuccess => true,
-        ClaimPath::ToLocal
-        | ClaimPath::ToRemote
-        | ClaimPath::SecondLevelOutput
-        | ClaimPath::DirectTimeout
-        | ClaimPath::DirectPreimage
-        | ClaimPath::Anchor
-        | ClaimPath::ToLocalPenalty
-        | ClaimPath::OfferedPenalty
-        | ClaimPath::ReceivedPenalty
-        | ClaimPath::SecondLevelPenalty => false,
-    }
+    second_level_fee_sat(view.channel.facts.channel_type, feerate, claim.way.path() == ClaimPath::HtlcTimeout)
 }
 
 /// The dust limit of the widest standard witness program, where the wallet's script is not known yet.
@@ -112,14 +96,11 @@ const DUST_SAT: u64 = 330;
 /// What a claim may cost: its part of the value (replacement cycling must cost more than the HTLC), less what its commitment
 /// or its first stage was given already: no satoshi is budgeted twice.
 fn budget_sat(view: &ChannelView<'_>, claim: &Claim, spent: &ChildSpent) -> u64 {
-    if claim.path == ClaimPath::Anchor {
-        return 0;
-    }
     if let Some(budget_sat) = view.bumped_budget(claim) {
         return budget_sat.min(claim.amount_sat);
     }
     let whole = claim.amount_sat.checked_div(u64::from(view.policy.budget_divisor)).unwrap_or(0);
-    match claim.path {
+    match claim.way.path() {
         ClaimPath::SecondLevelOutput => whole.saturating_sub(first_stage_sat(view, claim)),
         ClaimPath::HtlcTimeout | ClaimPath::HtlcSuccess | ClaimPath::DirectTimeout | ClaimPath::DirectPreimage => {
             whole.saturating_sub(spent.part_of(claim.amount_sat))
@@ -132,7 +113,9 @@ fn budget_sat(view: &ChannelView<'_>, claim: &Claim, spent: &ChildSpent) -> u64 
             let near = claim.deadline.is_some_and(|deadline| view.tip.after(view.policy.penalty_split) >= deadline);
             if near { claim.amount_sat } else { whole }
         }
-        ClaimPath::ToLocal | ClaimPath::ToRemote | ClaimPath::Anchor => whole,
+        ClaimPath::ToLocal | ClaimPath::ToRemote => whole,
+        // A child has stakes of its own.
+        ClaimPath::Anchor | ClaimPath::AnchorByAnyone => 0,
     }
 }
 
@@ -167,56 +150,6 @@ fn first_stage_sat(view: &ChannelView<'_>, claim: &Claim) -> u64 {
     let claims = kept.tx.input.iter().filter(|input| !is_coin(input)).count();
     let claims = u64::try_from(claims).unwrap_or(u64::MAX).max(1);
     inputs.saturating_sub(outputs).div_ceil(claims)
-}
-
-const fn class(path: ClaimPath) -> Class {
-    match path {
-        ClaimPath::HtlcTimeout | ClaimPath::HtlcSuccess | ClaimPath::DirectTimeout | ClaimPath::DirectPreimage => {
-            Class::Contested
-        }
-        ClaimPath::ToLocal | ClaimPath::ToRemote | ClaimPath::SecondLevelOutput => Class::Delayed,
-        ClaimPath::Anchor => Class::Anchor,
-        ClaimPath::ToLocalPenalty | ClaimPath::SecondLevelPenalty => Class::PenaltySafe,
-        ClaimPath::OfferedPenalty | ClaimPath::ReceivedPenalty => Class::PenaltyRaced,
-    }
-}
-
-/// Where the fee of a path comes from.
-pub(crate) const fn pays(path: ClaimPath, channel_type: ChannelType) -> Pays {
-    match (path, channel_type) {
-        (ClaimPath::HtlcTimeout | ClaimPath::HtlcSuccess, ChannelType::StaticRemotekey) => Pays::Signed,
-        (ClaimPath::HtlcTimeout | ClaimPath::HtlcSuccess, ChannelType::AnchorsZeroFeeHtlcTx)
-        | (ClaimPath::Anchor, _) => Pays::FromWallet,
-        (
-            ClaimPath::ToLocal
-            | ClaimPath::ToRemote
-            | ClaimPath::SecondLevelOutput
-            | ClaimPath::DirectTimeout
-            | ClaimPath::DirectPreimage
-            | ClaimPath::ToLocalPenalty
-            | ClaimPath::OfferedPenalty
-            | ClaimPath::ReceivedPenalty
-            | ClaimPath::SecondLevelPenalty,
-            _,
-        ) => Pays::FromValue,
-    }
-}
-
-const fn kind(path: ClaimPath) -> ClaimKind {
-    match path {
-        ClaimPath::ToLocal => ClaimKind::ToLocalDelayed,
-        ClaimPath::ToRemote => ClaimKind::ToRemote,
-        ClaimPath::HtlcTimeout => ClaimKind::HtlcTimeout,
-        ClaimPath::HtlcSuccess => ClaimKind::HtlcSuccess,
-        ClaimPath::SecondLevelOutput => ClaimKind::SecondLevelDelayed,
-        ClaimPath::DirectTimeout => ClaimKind::DirectTimeout,
-        ClaimPath::DirectPreimage => ClaimKind::DirectPreimage,
-        ClaimPath::Anchor => ClaimKind::AnchorByKey,
-        ClaimPath::ToLocalPenalty => ClaimKind::ToLocalPenalty,
-        ClaimPath::OfferedPenalty => ClaimKind::OfferedPenalty,
-        ClaimPath::ReceivedPenalty => ClaimKind::ReceivedPenalty,
-        ClaimPath::SecondLevelPenalty => ClaimKind::SecondLevelPenalty,
-    }
 }
 
 impl ChannelView<'_> {

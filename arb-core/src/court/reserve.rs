@@ -3,7 +3,7 @@
 use crate::api::facts::Side;
 use crate::api::plan::ReserveAdvice;
 use crate::api::units::Blocks;
-use crate::bolt3::{ChannelType, ClaimKind, INPUT_BASE_WEIGHT, claim_witness_weight};
+use crate::bolt3::{ChannelType, ClaimPath, INPUT_BASE_WEIGHT, claim_witness_weight};
 use crate::channel::ChannelArbitrator;
 use crate::court::ChainArbitrator;
 use crate::sweep::curve::Now;
@@ -51,7 +51,7 @@ fn needs(channel: &ChannelArbitrator) -> (u64, u64) {
     let Some(local) = &channel.set.local else { return (0, 0) };
     let dust_sat = channel.facts.side(Side::Local).dust_limit_sat;
     let coin = WALLET_INPUT_WEIGHT.saturating_add(WIDEST_OUTPUT_WEIGHT).saturating_add(FRAME_WEIGHT);
-    let anchor = INPUT_BASE_WEIGHT.saturating_add(claim_witness_weight(ClaimKind::AnchorByKey, channel_type, None));
+    let anchor = INPUT_BASE_WEIGHT.saturating_add(claim_witness_weight(ClaimPath::Anchor, channel_type, None));
     let mut weight = COMMITMENT_WEIGHT.saturating_add(anchor).saturating_add(coin);
     let mut coins: u64 = 1;
     for htlc in &local.commitment.htlcs {
@@ -59,7 +59,7 @@ fn needs(channel: &ChannelArbitrator) -> (u64, u64) {
         if amount_sat < dust_sat {
             continue;
         }
-        let kind = if htlc.is_offered() { ClaimKind::HtlcTimeout } else { ClaimKind::HtlcSuccess };
+        let kind = if htlc.is_offered() { ClaimPath::HtlcTimeout } else { ClaimPath::HtlcSuccess };
         let second = claim_witness_weight(kind, channel_type, None).saturating_add(INPUT_BASE_WEIGHT);
         weight = [HTLC_OUTPUT_WEIGHT, HTLC_OUTPUT_WEIGHT, second, coin].into_iter().fold(weight, u64::saturating_add);
         coins = coins.saturating_add(1);

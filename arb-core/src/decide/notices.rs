@@ -8,7 +8,7 @@ use crate::api::record::Conclusion;
 use crate::api::sheet::Sheet;
 use crate::bolt3::ChannelType;
 use crate::channel::{Close, SweepState};
-use crate::claims::wants::pays;
+use crate::claims::path::pays;
 use crate::decide::bench::Bench;
 use crate::decide::sheet;
 use crate::resolver::ContractStage;
@@ -75,7 +75,7 @@ fn is_signed_by_all(view: &ChannelView<'_>, state: &SweepState) -> bool {
     let member = state.sweep.plan.members.first();
     view.contracts.iter().any(|contract| match &contract.state {
         ContractState::Live(ContractStage::ClaimWanted(claim)) => {
-            Some(&claim.outpoint) == member && pays(claim.path, view.channel.facts.channel_type) == Pays::Signed
+            Some(&claim.outpoint) == member && pays(claim.way.path(), view.channel.facts.channel_type) == Pays::Signed
         }
         ContractState::Live(
             ContractStage::Waiting { .. } | ContractStage::Contested { .. } | ContractStage::Spent { .. },

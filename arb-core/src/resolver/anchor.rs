@@ -8,12 +8,11 @@
 
 use crate::api::facts::Funding;
 use crate::api::outcome::ContractOutcome;
-use crate::api::plan::ClaimPath;
 use crate::api::units::Height;
 use crate::bolt3::{ANCHOR_SAT, SpendPath, anchor_script};
 use crate::resolver::Next;
-use crate::resolver::kit::{Claim, ContractStage, ResolverKit};
-use bitcoin::OutPoint;
+use crate::resolver::kit::{Claim, ClaimWay, ContractStage, ResolverKit};
+use bitcoin::{OutPoint, Sequence};
 
 /// Owns our anchor.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,18 +44,13 @@ pub(crate) fn anchor_claim(funding: &Funding, outpoint: OutPoint, since: Height)
     let script = anchor_script(&funding.local_key);
     Claim {
         outpoint,
-        path: ClaimPath::Anchor,
+        way: ClaimWay::Anchor { funding: funding.outpoint, key: funding.local_key },
         amount_sat: ANCHOR_SAT,
         script_pubkey: script.to_p2wsh(),
         witness_script: Some(script),
-        point: funding.local_key,
-        secret: None,
-        preimage: None,
-        peer_signature: None,
-        sequence: 0xffff_fffd,
+        sequence: Sequence::ENABLE_RBF_NO_LOCKTIME,
         lock_time: Height::new(0),
         since,
         deadline: None,
-        htlc: None,
     }
 }

@@ -11,13 +11,12 @@
 
 use crate::api::ids::HtlcRef;
 use crate::api::outcome::ContractOutcome;
-use crate::api::plan::ClaimPath;
 use crate::api::units::{Blocks, Height};
 use crate::bolt3::{SpendPath, htlc_script};
-use crate::channel::{Penalty, SpendOf};
+use crate::channel::SpendOf;
 use crate::resolver::Next;
-use crate::resolver::kit::{Claim, ResolverKit};
-use bitcoin::{OutPoint, ScriptBuf, TxOut};
+use crate::resolver::kit::{Claim, ClaimWay, ResolverKit, RevocationKey};
+use bitcoin::{OutPoint, ScriptBuf, Sequence, TxOut};
 
 /// Owns one output that a revoked commitment left.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,7 +49,7 @@ impl Breach {
             };
         };
         if spend.path.is_second_level() {
-            return follow_second_level(kit, spend, self.what);
+            return follow_second_level(kit, spend);
         }
         // On their commitment the direct paths are our own: a claim from before it was revoked.
         let ours = spend.path == SpendPath::Revocation || spend.path.is_direct();
@@ -61,28 +60,26 @@ impl Breach {
         let penalty = kit.close.penalty.as_ref()?;
         let output = kit.output(&self.outpoint)?;
         let delay = kit.channel.facts.remote.delay_blocks;
-        let (path, script, since, deadline) = match self.what {
+        let key = RevocationKey { key: penalty.keys.revocation, secret: penalty.secret };
+        let (way, script, since, deadline) = match self.what {
             Revoked::ToLocal => {
                 let deadline = ResolverKit::matures(kit.close.height, delay);
-                (ClaimPath::ToLocalPenalty, penalty.script.clone(), kit.close.height, deadline)
+                (ClaimWay::ToLocalPenalty(key), penalty.script.clone(), kit.close.height, deadline)
             }
             Revoked::SecondLevel { confirmed } => {
                 let deadline = ResolverKit::matures(confirmed, delay);
-                (ClaimPath::SecondLevelPenalty, penalty.script.clone(), confirmed, deadline)
+                (ClaimWay::SecondLevelPenalty(key), penalty.script.clone(), confirmed, deadline)
             }
             Revoked::Htlc(htlc) => {
                 let (script, expiry) = htlc_of(kit, htlc)?;
                 // The soonest that the cheat can have its output: its own transaction first, then the delay.
                 let second = expiry.max(kit.close.height).after(Blocks::new(1));
-                let path = if htlc.is_offered() { ClaimPath::ReceivedPenalty } else { ClaimPath::OfferedPenalty };
-                (path, script, kit.close.height, ResolverKit::matures(second, delay))
+                let received = htlc.is_offered();
+                let way = if received { ClaimWay::ReceivedPenalty(key) } else { ClaimWay::OfferedPenalty(key) };
+                (way, script, kit.close.height, ResolverKit::matures(second, delay))
             }
         };
-        let htlc = match self.what {
-            Revoked::Htlc(htlc) => Some(htlc),
-            Revoked::ToLocal | Revoked::SecondLevel { .. } => None,
-        };
-        Some(penalise(penalty, self.outpoint, output, path, script, (since, deadline), htlc))
+        Some(penalise(self.outpoint, output, way, script, since, deadline))
     }
 }
 
@@ -96,7 +93,7 @@ fn htlc_of(kit: &ResolverKit<'_>, htlc: HtlcRef) -> Option<(ScriptBuf, Height)> 
 }
 
 /// The cheat's HTLC transaction confirmed: what it left is ours for as long as the delay lasts.
-fn follow_second_level(kit: &ResolverKit<'_>, spend: &SpendOf, what: Revoked) -> Next {
+fn follow_second_level(kit: &ResolverKit<'_>, spend: &SpendOf) -> Next {
     let found = kit.close.penalty.as_ref().zip(kit.stolen_second_level(spend));
     let Some((penalty, (outpoint, output))) = found else { return kit.follow(spend, ContractOutcome::Lost) };
     match kit.spend_of(&outpoint) {
@@ -104,41 +101,32 @@ fn follow_second_level(kit: &ResolverKit<'_>, spend: &SpendOf, what: Revoked) ->
         Some(last) => kit.follow(last, ContractOutcome::Lost),
         None => {
             let deadline = ResolverKit::matures(spend.height, kit.channel.facts.remote.delay_blocks);
-            let htlc = match what {
-                Revoked::Htlc(htlc) => Some(htlc),
-                Revoked::ToLocal | Revoked::SecondLevel { .. } => None,
-            };
-            let (path, times) = (ClaimPath::SecondLevelPenalty, (spend.height, deadline));
-            kit.claim(penalise(penalty, outpoint, output, path, penalty.script.clone(), times, htlc))
+            let key = RevocationKey { key: penalty.keys.revocation, secret: penalty.secret };
+            let way = ClaimWay::SecondLevelPenalty(key);
+            kit.claim(penalise(outpoint, output, way, penalty.script.clone(), spend.height, deadline))
         }
     }
 }
 
 fn penalise(
-    penalty: &Penalty,
     outpoint: OutPoint,
     output: &TxOut,
-    path: ClaimPath,
+    way: ClaimWay,
     script: ScriptBuf,
-    (since, deadline): (Height, Height),
-    htlc: Option<HtlcRef>,
+    since: Height,
+    deadline: Height,
 ) -> Claim {
     Claim {
         outpoint,
-        path,
+        way,
         amount_sat: output.value.to_sat(),
         script_pubkey: output.script_pubkey.clone(),
         witness_script: Some(script),
-        point: penalty.keys.revocation,
-        secret: Some(penalty.secret),
-        preimage: None,
-        peer_signature: None,
         // Replaceable; the revocation key waits for nothing.
-        sequence: 0xffff_fffd,
+        sequence: Sequence::ENABLE_RBF_NO_LOCKTIME,
         lock_time: Height::new(0),
         since,
         deadline: Some(deadline),
-        htlc,
     }
 }
 

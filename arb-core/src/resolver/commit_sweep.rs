@@ -6,12 +6,11 @@
 
 use crate::api::facts::Side;
 use crate::api::outcome::ContractOutcome;
-use crate::api::plan::ClaimPath;
 use crate::api::units::Height;
 use crate::bolt3::{SpendPath, delayed_script, to_remote_script};
 use crate::resolver::Next;
-use crate::resolver::kit::{Claim, ResolverKit};
-use bitcoin::OutPoint;
+use crate::resolver::kit::{Claim, ClaimWay, ResolverKit};
+use bitcoin::{OutPoint, Sequence};
 
 /// Owns our main output.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,37 +34,33 @@ impl CommitSweep {
     fn claim(&self, kit: &ResolverKit<'_>) -> Option<Claim> {
         let output = kit.output(&self.outpoint)?;
         let facts = &kit.channel.facts;
-        let (path, witness_script, point, sequence, since) = match kit.owner() {
+        let (way, witness_script, sequence, since) = match kit.owner() {
             Side::Local => {
                 let keys = &kit.close.rebuilt.as_ref()?.built.keys;
                 let delay = facts.local.delay_blocks;
                 let script = delayed_script(&keys.revocation, delay, &keys.owner_delayed);
                 let since = ResolverKit::matures(kit.close.height, delay);
-                (ClaimPath::ToLocal, Some(script), keys.per_commitment_point, u32::from(delay), since)
+                let way = ClaimWay::ToLocal { point: keys.per_commitment_point };
+                (way, Some(script), Sequence::from_height(delay), since)
             }
             Side::Remote => {
-                let payment = facts.local.basepoints.payment;
-                let script = to_remote_script(facts.channel_type, &payment);
+                let script = to_remote_script(facts.channel_type, &facts.local.basepoints.payment);
                 // The anchors form has a CSV of one block; P2WPKH only wants a replaceable transaction.
-                let sequence = if script.is_some() { 1 } else { 0xffff_fffd };
-                (ClaimPath::ToRemote, script, payment, sequence, kit.close.height)
+                let sequence =
+                    if script.is_some() { Sequence::from_height(1) } else { Sequence::ENABLE_RBF_NO_LOCKTIME };
+                (ClaimWay::ToRemote, script, sequence, kit.close.height)
             }
         };
         Some(Claim {
             outpoint: self.outpoint,
-            path,
+            way,
             amount_sat: output.value.to_sat(),
             script_pubkey: output.script_pubkey.clone(),
             witness_script,
-            point,
-            secret: None,
-            preimage: None,
-            peer_signature: None,
             sequence,
             lock_time: Height::new(0),
             since,
             deadline: None,
-            htlc: None,
         })
     }
 }

@@ -8,13 +8,12 @@
 use crate::api::facts::Side;
 use crate::api::ids::HtlcRef;
 use crate::api::outcome::ContractOutcome;
-use crate::api::plan::ClaimPath;
 use crate::api::units::Height;
-use crate::bolt3::{CompactSig, SpendPath, delayed_script, htlc_script};
+use crate::bolt3::{ChannelType, CompactSig, OutputKind, SpendPath, delayed_script, htlc_script};
 use crate::channel::SpendOf;
 use crate::resolver::Next;
-use crate::resolver::kit::{Claim, ResolverKit};
-use bitcoin::{OutPoint, TxOut};
+use crate::resolver::kit::{Claim, ClaimWay, ResolverKit};
+use bitcoin::{OutPoint, Sequence, TxOut};
 
 /// Who spent an HTLC output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,7 +56,7 @@ impl ResolverKit<'_> {
     /// Follows an HTLC output that was spent to its end.
     pub(crate) fn follow_htlc(&self, htlc: HtlcRef, spend: &SpendOf) -> Next {
         match taker(self.owner(), &spend.path) {
-            Taker::UsSecondLevel => self.follow_second_level(htlc, spend),
+            Taker::UsSecondLevel => self.follow_second_level(spend),
             Taker::UsDirect => self.follow(spend, ContractOutcome::Claimed),
             Taker::PeerWithPreimage | Taker::PeerTimeout | Taker::Unknown => {
                 self.follow(spend, self.taken_by_peer(htlc, spend))
@@ -82,14 +81,14 @@ impl ResolverKit<'_> {
     }
 
     /// Our second-level transaction confirmed: its output is ours after the delay, if it is really there (B19, L10).
-    fn follow_second_level(&self, htlc: HtlcRef, spend: &SpendOf) -> Next {
+    fn follow_second_level(&self, spend: &SpendOf) -> Next {
         let Some((outpoint, output)) = self.second_level_output(spend) else {
             return self.follow(spend, ContractOutcome::Lost);
         };
         match self.spend_of(&outpoint) {
             Some(last) if last.path == SpendPath::Delayed => self.follow(last, ContractOutcome::Claimed),
             Some(last) => self.follow(last, ContractOutcome::Lost),
-            None => match self.second_level_claim(htlc, outpoint, output, spend.height) {
+            None => match self.second_level_claim(outpoint, output, spend.height) {
                 Some(claim) => self.claim(claim),
                 None => Next::Done(ContractOutcome::Lost),
             },
@@ -104,30 +103,19 @@ impl ResolverKit<'_> {
         (output.script_pubkey == script.to_p2wsh()).then_some((outpoint, output))
     }
 
-    fn second_level_claim(
-        &self,
-        htlc: HtlcRef,
-        outpoint: OutPoint,
-        output: &TxOut,
-        confirmed: Height,
-    ) -> Option<Claim> {
+    fn second_level_claim(&self, outpoint: OutPoint, output: &TxOut, confirmed: Height) -> Option<Claim> {
         let keys = &self.close.rebuilt.as_ref()?.built.keys;
         let delay = self.channel.facts.local.delay_blocks;
         Some(Claim {
             outpoint,
-            path: ClaimPath::SecondLevelOutput,
+            way: ClaimWay::SecondLevelOutput { point: keys.per_commitment_point },
             amount_sat: output.value.to_sat(),
             script_pubkey: output.script_pubkey.clone(),
             witness_script: Some(delayed_script(&keys.revocation, delay, &keys.owner_delayed)),
-            point: keys.per_commitment_point,
-            secret: None,
-            preimage: None,
-            peer_signature: None,
-            sequence: u32::from(delay),
+            sequence: Sequence::from_height(delay),
             lock_time: Height::new(0),
             since: Self::matures(confirmed, delay),
             deadline: None,
-            htlc: Some(htlc),
         })
     }
 
@@ -139,42 +127,35 @@ impl ResolverKit<'_> {
         let terms = rebuilt.htlcs.get(position)?;
         let output = self.output(&outpoint)?;
         let state = self.htlc(htlc)?;
-        let path = match (self.owner(), htlc.is_offered()) {
-            (Side::Local, true) => ClaimPath::HtlcTimeout,
-            (Side::Local, false) => ClaimPath::HtlcSuccess,
-            (Side::Remote, true) => ClaimPath::DirectTimeout,
-            (Side::Remote, false) => ClaimPath::DirectPreimage,
+        let point = rebuilt.built.keys.per_commitment_point;
+        let peer_signature = || self.peer_signature(position);
+        let preimage = || self.channel.usable(htlc);
+        let way = match (self.owner(), htlc.is_offered()) {
+            (Side::Local, true) => ClaimWay::HtlcTimeout { point, htlc, peer_signature: peer_signature()? },
+            (Side::Local, false) => {
+                ClaimWay::HtlcSuccess { point, htlc, peer_signature: peer_signature()?, preimage: preimage()? }
+            }
+            (Side::Remote, true) => ClaimWay::DirectTimeout { point },
+            (Side::Remote, false) => ClaimWay::DirectPreimage { point, preimage: preimage()? },
         };
-        let anchors = match self.channel.facts.channel_type {
-            crate::bolt3::ChannelType::StaticRemotekey => false,
-            crate::bolt3::ChannelType::AnchorsZeroFeeHtlcTx => true,
-        };
-        let sequence = match (anchors, self.owner()) {
-            (true, Side::Local | Side::Remote) => 1,
-            (false, Side::Local) => 0,
+        let sequence = match (self.channel.facts.channel_type, self.owner()) {
+            (ChannelType::AnchorsZeroFeeHtlcTx, Side::Local | Side::Remote) => Sequence::from_height(1),
+            (ChannelType::StaticRemotekey, Side::Local) => Sequence::ZERO,
             // Replaceable, and not final: a final sequence would switch the locktime off (BIP 65).
-            (false, Side::Remote) => 0xffff_fffd,
+            (ChannelType::StaticRemotekey, Side::Remote) => Sequence::ENABLE_RBF_NO_LOCKTIME,
         };
         let expiry = state.htlc.cltv_expiry;
         let (lock_time, since) = if htlc.is_offered() { (expiry, expiry) } else { (Height::new(0), self.close.height) };
         Some(Claim {
             outpoint,
-            path,
+            way,
             amount_sat: output.value.to_sat(),
             script_pubkey: output.script_pubkey.clone(),
             witness_script: Some(htlc_script(self.channel.facts.channel_type, terms, &rebuilt.built.keys)),
-            point: rebuilt.built.keys.per_commitment_point,
-            secret: None,
-            preimage: if htlc.is_offered() { None } else { self.channel.usable(htlc) },
-            peer_signature: match self.owner() {
-                Side::Local => Some(self.peer_signature(position)?),
-                Side::Remote => None,
-            },
             sequence,
             lock_time,
             since: since.max(self.close.height),
             deadline: Some(deadline),
-            htlc: Some(htlc),
         })
     }
 
@@ -182,7 +163,9 @@ impl ResolverKit<'_> {
     fn peer_signature(&self, position: usize) -> Option<CompactSig> {
         let rebuilt = self.close.rebuilt.as_ref()?;
         let local = self.channel.set.local.as_ref()?;
-        let rank = rebuilt.built.htlcs_in_output_order().iter().position(|index| *index == position)?;
+        let vout = usize::try_from(rebuilt.built.htlc_vouts.get(position).copied().flatten()?).ok()?;
+        let before = rebuilt.built.outputs.get(..vout)?;
+        let rank = before.iter().filter(|kind| matches!(kind, OutputKind::Htlc(_))).count();
         local.signatures.get(self.close.funding)?.htlcs.get(rank).copied()
     }
 }

@@ -3,15 +3,14 @@
 use crate::api::facts::Side;
 use crate::api::ids::HtlcRef;
 use crate::api::outcome::ContractOutcome;
-use crate::api::plan::ClaimPath;
 use crate::api::policy::Policy;
 use crate::api::units::{Blocks, Height};
-use crate::bolt3::{CompactSig, Point, Preimage, Secret};
+use crate::bolt3::{ClaimPath, CompactSig, Point, Preimage, Secret};
 use crate::channel::{ChannelArbitrator, Close, HtlcState, SpendOf};
 use crate::resolver::Next;
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
-use bitcoin::{OutPoint, ScriptBuf, TxOut, Txid};
+use bitcoin::{OutPoint, ScriptBuf, Sequence, TxOut, Txid};
 
 /// What a resolver may look at; all borrowed, read-only.
 #[derive(Clone, Copy, Debug)]
@@ -40,23 +39,61 @@ pub(crate) enum ContractStage {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Claim {
     pub(crate) outpoint: OutPoint,
-    pub(crate) path: ClaimPath,
+    pub(crate) way: ClaimWay,
     pub(crate) amount_sat: u64,
     pub(crate) script_pubkey: ScriptBuf,
+    /// `None`: the output is P2WPKH.
     pub(crate) witness_script: Option<ScriptBuf>,
-    /// What tweaks the key: the commitment's point. For an anchor and a penalty, the key itself.
-    pub(crate) point: Point,
-    /// The counterparty's secret, for a penalty.
-    pub(crate) secret: Option<Secret>,
-    pub(crate) preimage: Option<Preimage>,
-    pub(crate) peer_signature: Option<CompactSig>,
-    pub(crate) sequence: u32,
+    pub(crate) sequence: Sequence,
     pub(crate) lock_time: Height,
     /// The tip height from which on it can be mined in the next block.
     pub(crate) since: Height,
     /// It should be confirmed by then; `None`: nobody contests it.
     pub(crate) deadline: Option<Height>,
-    pub(crate) htlc: Option<HtlcRef>,
+}
+
+/// How an output is spent, with what only that way needs. `point` is the commitment's per-commitment point, which tweaks our
+/// key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum ClaimWay {
+    ToLocal { point: Point },
+    ToRemote,
+    HtlcTimeout { point: Point, htlc: HtlcRef, peer_signature: CompactSig },
+    HtlcSuccess { point: Point, htlc: HtlcRef, peer_signature: CompactSig, preimage: Preimage },
+    SecondLevelOutput { point: Point },
+    DirectTimeout { point: Point },
+    DirectPreimage { point: Point, preimage: Preimage },
+    Anchor { funding: OutPoint, key: Point },
+    ToLocalPenalty(RevocationKey),
+    OfferedPenalty(RevocationKey),
+    ReceivedPenalty(RevocationKey),
+    SecondLevelPenalty(RevocationKey),
+}
+
+/// The key under which everything of a revoked commitment is ours, and the counterparty's secret that gives it away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RevocationKey {
+    pub(crate) key: Point,
+    pub(crate) secret: Secret,
+}
+
+impl ClaimWay {
+    pub(crate) const fn path(&self) -> ClaimPath {
+        match self {
+            Self::ToLocal { .. } => ClaimPath::ToLocal,
+            Self::ToRemote => ClaimPath::ToRemote,
+            Self::HtlcTimeout { .. } => ClaimPath::HtlcTimeout,
+            Self::HtlcSuccess { .. } => ClaimPath::HtlcSuccess,
+            Self::SecondLevelOutput { .. } => ClaimPath::SecondLevelOutput,
+            Self::DirectTimeout { .. } => ClaimPath::DirectTimeout,
+            Self::DirectPreimage { .. } => ClaimPath::DirectPreimage,
+            Self::Anchor { .. } => ClaimPath::Anchor,
+            Self::ToLocalPenalty(_) => ClaimPath::ToLocalPenalty,
+            Self::OfferedPenalty(_) => ClaimPath::OfferedPenalty,
+            Self::ReceivedPenalty(_) => ClaimPath::ReceivedPenalty,
+            Self::SecondLevelPenalty(_) => ClaimPath::SecondLevelPenalty,
+        }
+    }
 }
 
 impl Claim {

@@ -25,7 +25,7 @@ pub(crate) use commit_sweep::CommitSweep;
 pub(crate) use htlc::{Taker, taker};
 pub(crate) use incoming_contest::IncomingContest;
 pub(crate) use incoming_success::IncomingSuccess;
-pub(crate) use kit::{Claim, ContractStage, ResolverKit};
+pub(crate) use kit::{Claim, ClaimWay, ContractStage, ResolverKit, RevocationKey};
 pub(crate) use outgoing_contest::OutgoingContest;
 pub(crate) use outgoing_timeout::OutgoingTimeout;
 

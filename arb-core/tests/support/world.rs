@@ -2,7 +2,7 @@
 #![allow(dead_code, reason = "each test crate uses its own part")]
 
 use arb_core::bolt3::{
-    Basepoints, BuiltCommitment, ChannelType, ClaimKind, CommitmentHtlc, CommitmentTerms, CompactSig, OutputKind,
+    Basepoints, BuiltCommitment, ChannelType, ClaimPath, CommitmentHtlc, CommitmentTerms, CompactSig, OutputKind,
     Point, Preimage, Secret, SpendPath, counterparty_sighash_type, delayed_script, derive_private_key, point_of_secret,
     revocation_private_key, second_level_tx, sighash_p2wpkh, sighash_p2wsh, witness,
 };
@@ -123,22 +123,22 @@ impl World {
     }
 
     /// Every kind of claim that this channel type has.
-    pub(crate) fn kinds(&self) -> impl Iterator<Item = ClaimKind> {
+    pub(crate) fn kinds(&self) -> impl Iterator<Item = ClaimPath> {
         let anchors = self.channel_type == ChannelType::AnchorsZeroFeeHtlcTx;
-        let is_anchor = |kind| matches!(kind, ClaimKind::AnchorByKey | ClaimKind::AnchorByAnyone);
-        ClaimKind::ALL.into_iter().filter(move |kind| anchors || !is_anchor(*kind))
+        let is_anchor = |kind| matches!(kind, ClaimPath::Anchor | ClaimPath::AnchorByAnyone);
+        ClaimPath::ALL.into_iter().filter(move |kind| anchors || !is_anchor(*kind))
     }
 
     /// The output that a claim of this kind spends.
-    pub(crate) fn spot(&self, kind: ClaimKind) -> Spot {
+    pub(crate) fn spot(&self, kind: ClaimPath) -> Spot {
         let built = self.build();
         let wanted = match kind {
-            ClaimKind::ToLocalDelayed | ClaimKind::ToLocalPenalty => OutputKind::ToOwner,
-            ClaimKind::ToRemote => OutputKind::ToOther,
-            ClaimKind::AnchorByKey | ClaimKind::AnchorByAnyone => OutputKind::OwnerAnchor,
-            ClaimKind::HtlcTimeout | ClaimKind::DirectPreimage | ClaimKind::OfferedPenalty => OutputKind::Htlc(0),
-            ClaimKind::HtlcSuccess | ClaimKind::DirectTimeout | ClaimKind::ReceivedPenalty => OutputKind::Htlc(1),
-            ClaimKind::SecondLevelDelayed | ClaimKind::SecondLevelPenalty => {
+            ClaimPath::ToLocal | ClaimPath::ToLocalPenalty => OutputKind::ToOwner,
+            ClaimPath::ToRemote => OutputKind::ToOther,
+            ClaimPath::Anchor | ClaimPath::AnchorByAnyone => OutputKind::OwnerAnchor,
+            ClaimPath::HtlcTimeout | ClaimPath::DirectPreimage | ClaimPath::OfferedPenalty => OutputKind::Htlc(0),
+            ClaimPath::HtlcSuccess | ClaimPath::DirectTimeout | ClaimPath::ReceivedPenalty => OutputKind::Htlc(1),
+            ClaimPath::SecondLevelOutput | ClaimPath::SecondLevelPenalty => {
                 let tx = self.second_level(&built, 0);
                 let script = delayed_script(&built.keys.revocation, DELAY, &built.keys.owner_delayed);
                 let outpoint = OutPoint::new(tx.compute_txid(), 0);
@@ -160,11 +160,11 @@ impl World {
     }
 
     /// The claim before anybody signs it: sequence and locktime as the script demands.
-    pub(crate) fn unsigned(&self, kind: ClaimKind, spot: &Spot) -> Transaction {
-        if kind == ClaimKind::HtlcTimeout {
+    pub(crate) fn unsigned(&self, kind: ClaimPath, spot: &Spot) -> Transaction {
+        if kind == ClaimPath::HtlcTimeout {
             return self.second_level(&self.build(), 0);
         }
-        if kind == ClaimKind::HtlcSuccess {
+        if kind == ClaimPath::HtlcSuccess {
             return self.second_level(&self.build(), 1);
         }
         let sequence =
@@ -186,45 +186,45 @@ impl World {
     }
 
     /// What the script's CHECKSEQUENCEVERIFY demands.
-    pub(crate) fn csv(&self, kind: ClaimKind) -> Option<u16> {
+    pub(crate) fn csv(&self, kind: ClaimPath) -> Option<u16> {
         let anchors = self.channel_type == ChannelType::AnchorsZeroFeeHtlcTx;
         match kind {
-            ClaimKind::ToLocalDelayed | ClaimKind::SecondLevelDelayed => Some(DELAY),
-            ClaimKind::ToRemote
-            | ClaimKind::HtlcTimeout
-            | ClaimKind::HtlcSuccess
-            | ClaimKind::DirectPreimage
-            | ClaimKind::DirectTimeout => anchors.then_some(1),
-            ClaimKind::AnchorByAnyone => Some(16),
-            ClaimKind::ToLocalPenalty
-            | ClaimKind::SecondLevelPenalty
-            | ClaimKind::AnchorByKey
-            | ClaimKind::OfferedPenalty
-            | ClaimKind::ReceivedPenalty => None,
+            ClaimPath::ToLocal | ClaimPath::SecondLevelOutput => Some(DELAY),
+            ClaimPath::ToRemote
+            | ClaimPath::HtlcTimeout
+            | ClaimPath::HtlcSuccess
+            | ClaimPath::DirectPreimage
+            | ClaimPath::DirectTimeout => anchors.then_some(1),
+            ClaimPath::AnchorByAnyone => Some(16),
+            ClaimPath::ToLocalPenalty
+            | ClaimPath::SecondLevelPenalty
+            | ClaimPath::Anchor
+            | ClaimPath::OfferedPenalty
+            | ClaimPath::ReceivedPenalty => None,
         }
     }
 
     /// What the script's CHECKLOCKTIMEVERIFY demands.
-    pub(crate) fn cltv(&self, kind: ClaimKind) -> Option<u32> {
-        (kind == ClaimKind::DirectTimeout).then_some(EXPIRY)
+    pub(crate) fn cltv(&self, kind: ClaimPath) -> Option<u32> {
+        (kind == ClaimPath::DirectTimeout).then_some(EXPIRY)
     }
 
     /// The key that signs this claim, derived as its holder derives it.
-    pub(crate) fn key(&self, kind: ClaimKind) -> Secret {
+    pub(crate) fn key(&self, kind: ClaimPath) -> Secret {
         let point = self.point(&self.per_commitment_secret);
         let derive = |base: &Secret| derive_private_key(&self.secp, base, &point).unwrap();
         match kind {
-            ClaimKind::ToLocalDelayed | ClaimKind::SecondLevelDelayed => derive(&self.owner.delayed),
-            ClaimKind::ToLocalPenalty
-            | ClaimKind::SecondLevelPenalty
-            | ClaimKind::OfferedPenalty
-            | ClaimKind::ReceivedPenalty => {
+            ClaimPath::ToLocal | ClaimPath::SecondLevelOutput => derive(&self.owner.delayed),
+            ClaimPath::ToLocalPenalty
+            | ClaimPath::SecondLevelPenalty
+            | ClaimPath::OfferedPenalty
+            | ClaimPath::ReceivedPenalty => {
                 revocation_private_key(&self.secp, &self.other.revocation, &self.per_commitment_secret).unwrap()
             }
-            ClaimKind::ToRemote => self.other.payment,
-            ClaimKind::AnchorByKey | ClaimKind::AnchorByAnyone => self.owner.funding,
-            ClaimKind::HtlcTimeout | ClaimKind::HtlcSuccess => derive(&self.owner.htlc),
-            ClaimKind::DirectPreimage | ClaimKind::DirectTimeout => derive(&self.other.htlc),
+            ClaimPath::ToRemote => self.other.payment,
+            ClaimPath::Anchor | ClaimPath::AnchorByAnyone => self.owner.funding,
+            ClaimPath::HtlcTimeout | ClaimPath::HtlcSuccess => derive(&self.owner.htlc),
+            ClaimPath::DirectPreimage | ClaimPath::DirectTimeout => derive(&self.other.htlc),
         }
     }
 
@@ -246,29 +246,29 @@ impl World {
     }
 
     /// The witness of a claim from its signatures.
-    pub(crate) fn witness(&self, kind: ClaimKind, spot: &Spot, sig: &CompactSig, other_sig: &CompactSig) -> Witness {
+    pub(crate) fn witness(&self, kind: ClaimPath, spot: &Spot, sig: &CompactSig, other_sig: &CompactSig) -> Witness {
         let other_type = counterparty_sighash_type(self.channel_type);
         let Some(script) = &spot.script else {
             return witness::to_remote(sig, &self.other_base.payment, None);
         };
         match kind {
-            ClaimKind::ToLocalDelayed | ClaimKind::SecondLevelDelayed => witness::delayed(sig, script),
-            ClaimKind::ToLocalPenalty | ClaimKind::SecondLevelPenalty => witness::penalty(sig, script),
-            ClaimKind::ToRemote => witness::to_remote(sig, &self.other_base.payment, Some(script)),
-            ClaimKind::AnchorByKey => witness::anchor_by_key(sig, script),
-            ClaimKind::AnchorByAnyone => witness::anchor_by_anyone(script),
-            ClaimKind::HtlcTimeout => witness::htlc_timeout(other_sig, other_type, sig, script),
-            ClaimKind::HtlcSuccess => witness::htlc_success(other_sig, other_type, sig, &self.preimage, script),
-            ClaimKind::DirectPreimage => witness::direct_preimage(sig, &self.preimage, script),
-            ClaimKind::DirectTimeout => witness::direct_timeout(sig, script),
-            ClaimKind::OfferedPenalty | ClaimKind::ReceivedPenalty => {
+            ClaimPath::ToLocal | ClaimPath::SecondLevelOutput => witness::delayed(sig, script),
+            ClaimPath::ToLocalPenalty | ClaimPath::SecondLevelPenalty => witness::penalty(sig, script),
+            ClaimPath::ToRemote => witness::to_remote(sig, &self.other_base.payment, Some(script)),
+            ClaimPath::Anchor => witness::anchor_by_key(sig, script),
+            ClaimPath::AnchorByAnyone => witness::anchor_by_anyone(script),
+            ClaimPath::HtlcTimeout => witness::htlc_timeout(other_sig, other_type, sig, script),
+            ClaimPath::HtlcSuccess => witness::htlc_success(other_sig, other_type, sig, &self.preimage, script),
+            ClaimPath::DirectPreimage => witness::direct_preimage(sig, &self.preimage, script),
+            ClaimPath::DirectTimeout => witness::direct_timeout(sig, script),
+            ClaimPath::OfferedPenalty | ClaimPath::ReceivedPenalty => {
                 witness::htlc_penalty(sig, &self.build().keys.revocation, script)
             }
         }
     }
 
     /// A claim, signed and complete.
-    pub(crate) fn signed(&self, kind: ClaimKind, spot: &Spot) -> Transaction {
+    pub(crate) fn signed(&self, kind: ClaimPath, spot: &Spot) -> Transaction {
         let mut tx = self.unsigned(kind, spot);
         let other_sig = self.counterparty_sig(&tx, spot);
         let sig = sign(&self.secp, self.message(&tx, spot, EcdsaSighashType::All), &self.key(kind));
@@ -277,20 +277,20 @@ impl World {
     }
 
     /// How a claim of this kind must read on the chain.
-    pub(crate) fn path(&self, kind: ClaimKind) -> SpendPath {
+    pub(crate) fn path(&self, kind: ClaimPath) -> SpendPath {
         match kind {
-            ClaimKind::ToLocalDelayed | ClaimKind::SecondLevelDelayed => SpendPath::Delayed,
-            ClaimKind::ToLocalPenalty
-            | ClaimKind::SecondLevelPenalty
-            | ClaimKind::OfferedPenalty
-            | ClaimKind::ReceivedPenalty => SpendPath::Revocation,
-            ClaimKind::ToRemote => SpendPath::ToRemote,
-            ClaimKind::AnchorByKey => SpendPath::AnchorKey,
-            ClaimKind::AnchorByAnyone => SpendPath::AnchorAnyone,
-            ClaimKind::HtlcTimeout => SpendPath::SecondLevelTimeout,
-            ClaimKind::HtlcSuccess => SpendPath::SecondLevelSuccess(self.preimage),
-            ClaimKind::DirectPreimage => SpendPath::Preimage(self.preimage),
-            ClaimKind::DirectTimeout => SpendPath::Timeout,
+            ClaimPath::ToLocal | ClaimPath::SecondLevelOutput => SpendPath::Delayed,
+            ClaimPath::ToLocalPenalty
+            | ClaimPath::SecondLevelPenalty
+            | ClaimPath::OfferedPenalty
+            | ClaimPath::ReceivedPenalty => SpendPath::Revocation,
+            ClaimPath::ToRemote => SpendPath::ToRemote,
+            ClaimPath::Anchor => SpendPath::AnchorKey,
+            ClaimPath::AnchorByAnyone => SpendPath::AnchorAnyone,
+            ClaimPath::HtlcTimeout => SpendPath::SecondLevelTimeout,
+            ClaimPath::HtlcSuccess => SpendPath::SecondLevelSuccess(self.preimage),
+            ClaimPath::DirectPreimage => SpendPath::Preimage(self.preimage),
+            ClaimPath::DirectTimeout => SpendPath::Timeout,
         }
     }
 }

@@ -4,7 +4,7 @@
 //! question. A claim that cannot pay the relay floor and leave more than dust is answered with `None`.
 
 use arb_core::bolt3::{
-    ChannelType, ClaimKind, CompactSig, Point, Preimage, claim_witness_weight, counterparty_sighash_type,
+    ChannelType, ClaimPath, CompactSig, Point, Preimage, claim_witness_weight, counterparty_sighash_type,
     delayed_script, sighash_p2wpkh, sighash_p2wsh, witness,
 };
 use arb_core::{FeeInput, Side};
@@ -32,7 +32,7 @@ pub struct Rates {
 /// An output to claim, and the path.
 #[derive(Clone, Copy)]
 struct Spot<'a> {
-    kind: ClaimKind,
+    kind: ClaimPath,
     outpoint: OutPoint,
     spent: &'a TxOut,
     script: Option<&'a Script>,
@@ -104,10 +104,10 @@ impl Claimant<'_> {
         let (keys, outpoint) = (self.fixture.setup().keys(self.side), self.commitment.outpoint(vout));
         if self.commitment.owner == self.side {
             let Some(script) = script else { return Ok(None) };
-            return self.delayed(ClaimKind::ToLocalDelayed, outpoint, spent, script, to);
+            return self.delayed(ClaimPath::ToLocal, outpoint, spent, script, to);
         }
         let sequence = relative(self.main_delay());
-        let spot = Spot { kind: ClaimKind::ToRemote, outpoint, spent, script: script.as_deref() };
+        let spot = Spot { kind: ClaimPath::ToRemote, outpoint, spent, script: script.as_deref() };
         let Some(mut tx) = self.unsigned(&spot, sequence, 0, to) else { return Ok(None) };
         let (value_sat, point) = (spent.value.to_sat(), keys.basepoints().payment);
         let digest = match script {
@@ -128,8 +128,8 @@ impl Claimant<'_> {
     ) -> Result<Option<Transaction>, FixtureError> {
         let (outpoint, spent, script) = self.commitment.htlc_output(index)?;
         let (kind, lock_time) = match preimage {
-            Some(_) => (ClaimKind::DirectPreimage, 0),
-            None => (ClaimKind::DirectTimeout, self.expiry(index)?),
+            Some(_) => (ClaimPath::DirectPreimage, 0),
+            None => (ClaimPath::DirectTimeout, self.expiry(index)?),
         };
         let sequence = relative(self.htlc_delay());
         let spot = Spot { kind, outpoint, spent, script: Some(script) };
@@ -217,12 +217,12 @@ impl Claimant<'_> {
         if script.to_p2wsh() != spent.script_pubkey {
             return Ok(None);
         }
-        self.delayed(ClaimKind::SecondLevelDelayed, outpoint, spent, &script, to)
+        self.delayed(ClaimPath::SecondLevelOutput, outpoint, spent, &script, to)
     }
 
     fn delayed(
         &self,
-        kind: ClaimKind,
+        kind: ClaimPath,
         outpoint: OutPoint,
         spent: &TxOut,
         script: &Script,
@@ -255,7 +255,7 @@ impl Claimant<'_> {
         Some(tx)
     }
 
-    fn witness_weight(&self, kind: ClaimKind, script: Option<&Script>) -> u64 {
+    fn witness_weight(&self, kind: ClaimPath, script: Option<&Script>) -> u64 {
         let script_len = script.and_then(|script| u64::try_from(script.len()).ok());
         claim_witness_weight(kind, self.channel_type(), script_len).saturating_add(SEGWIT_WEIGHT)
     }
@@ -266,7 +266,7 @@ impl Claimant<'_> {
 
     pub(super) fn second_level_witness_weight(&self, script: &Script, index: usize) -> u64 {
         let by_claimant = self.commitment.terms.get(index).is_some_and(|htlc| htlc.offered_by_owner);
-        let kind = if by_claimant { ClaimKind::HtlcTimeout } else { ClaimKind::HtlcSuccess };
+        let kind = if by_claimant { ClaimPath::HtlcTimeout } else { ClaimPath::HtlcSuccess };
         self.witness_weight(kind, Some(script))
     }
 

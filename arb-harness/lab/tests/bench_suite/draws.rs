@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use arb_core::bolt3::ClaimKind;
+use arb_core::bolt3::ClaimPath;
 use arb_lab::bench::fees::Contestant;
 use arb_lab::bench::fees::claims::{Claim, Close, draw, weight};
 use arb_lab::bench::fees::engine::play;
@@ -25,7 +25,7 @@ fn a_seed_is_its_closes_however_many_are_asked_for() {
 #[test]
 fn every_kind_of_claim_is_drawn_with_its_blocks() {
     let closes = draw(1, 2_000);
-    let mut kinds: BTreeMap<ClaimKind, u64> = BTreeMap::new();
+    let mut kinds: BTreeMap<ClaimPath, u64> = BTreeMap::new();
     for close in &closes {
         for (place, claim) in close.claims.iter().enumerate() {
             *kinds.entry(claim.kind).or_default() += 1;
@@ -33,7 +33,7 @@ fn every_kind_of_claim_is_drawn_with_its_blocks() {
             assert!((1_000..=5_000_000).contains(&claim.amount_sat) && claim.claimable >= close.at);
             if let Some(deadline) = claim.deadline {
                 let blocks = deadline - claim.claimable;
-                let incoming = matches!(claim.kind, ClaimKind::HtlcSuccess | ClaimKind::DirectPreimage);
+                let incoming = matches!(claim.kind, ClaimPath::HtlcSuccess | ClaimPath::DirectPreimage);
                 // Eighteen blocks at least for what is ours to take; a delta less the margin, and a while, for the rest.
                 let expected = if incoming { 18..=500 } else { 14..=138 };
                 assert!(expected.contains(&blocks), "{claim:?}");
@@ -81,9 +81,9 @@ fn weights_are_those_of_the_commitment_format() {
         weight([claim].iter())
     };
     // 42 frame, 164 input, 124 output; witness: count, signature, preimage, script.
-    assert_eq!(one(ClaimKind::DirectPreimage), 42 + 164 + 124 + 1 + 74 + 33 + 137);
+    assert_eq!(one(ClaimPath::DirectPreimage), 42 + 164 + 124 + 1 + 74 + 33 + 137);
     // A coin, a P2WSH output; the P2WPKH output is the change.
-    assert_eq!(one(ClaimKind::HtlcTimeout), 42 + 164 + 172 + 273 + 124 + 1 + 1 + 74 + 74 + 1 + 137);
+    assert_eq!(one(ClaimPath::HtlcTimeout), 42 + 164 + 172 + 273 + 124 + 1 + 1 + 74 + 74 + 1 + 137);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Markets, closes and policies by hand.
 
 use arb_core::Fees;
-use arb_core::bolt3::ClaimKind;
+use arb_core::bolt3::ClaimPath;
 use arb_lab::bench::fees::claims::{Claim, Close};
 use arb_lab::bench::fees::engine::{Account, play};
 use arb_lab::bench::fees::policy::{FeePolicy, Now, Offered, OpenClaim};
@@ -18,7 +18,7 @@ pub fn tape(clearing: &[u32]) -> Tape {
 pub fn direct(id: usize, amount_sat: u64, claimable: u32, deadline: u32) -> Claim {
     Claim {
         id,
-        kind: ClaimKind::DirectPreimage,
+        kind: ClaimPath::DirectPreimage,
         amount_sat,
         claimable,
         lock_time: 0,
@@ -30,14 +30,14 @@ pub fn direct(id: usize, amount_sat: u64, claimable: u32, deadline: u32) -> Clai
 
 /// Our output of their commitment.
 pub fn lazy(id: usize, amount_sat: u64, claimable: u32) -> Claim {
-    Claim { kind: ClaimKind::ToRemote, expiry: None, deadline: None, ..direct(id, amount_sat, claimable, 0) }
+    Claim { kind: ClaimPath::ToRemote, expiry: None, deadline: None, ..direct(id, amount_sat, claimable, 0) }
 }
 
 /// An incoming HTLC on our commitment, and the output that its second level makes.
 pub fn second_level(id: usize, amount_sat: u64, claimable: u32, deadline: u32, delay: u32) -> [Claim; 2] {
-    let first = Claim { kind: ClaimKind::HtlcSuccess, ..direct(id, amount_sat, claimable, deadline) };
+    let first = Claim { kind: ClaimPath::HtlcSuccess, ..direct(id, amount_sat, claimable, deadline) };
     let second = lazy(id + 1, amount_sat, deadline + delay - 1);
-    [first, Claim { kind: ClaimKind::SecondLevelDelayed, after: Some((id, delay)), ..second }]
+    [first, Claim { kind: ClaimPath::SecondLevelOutput, after: Some((id, delay)), ..second }]
 }
 
 /// A close with these claims.

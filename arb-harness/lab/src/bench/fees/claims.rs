@@ -5,7 +5,7 @@
 //! pays for, and its output again after a delay; on theirs directly, the fee coming from the value. Blocks are counted from
 //! the market's first.
 
-use arb_core::bolt3::{ChannelType, ClaimKind, INPUT_BASE_WEIGHT, claim_witness_weight};
+use arb_core::bolt3::{ChannelType, ClaimPath, INPUT_BASE_WEIGHT, claim_witness_weight};
 
 use crate::market::noise::Noise;
 
@@ -31,7 +31,7 @@ pub struct Claim {
     /// Its place among the close's claims.
     pub id: usize,
     /// How the output is spent.
-    pub kind: ClaimKind,
+    pub kind: ClaimPath,
     /// What it is worth.
     pub amount_sat: u64,
     /// The first block after which it can be offered, so that the next one may have it. A second-level output's is the
@@ -51,7 +51,7 @@ impl Claim {
     /// Whether the fee can be taken from its value. The counterparty's signature fixes a second-level output.
     #[must_use]
     pub const fn pays_from_value(&self) -> bool {
-        !matches!(self.kind, ClaimKind::HtlcTimeout | ClaimKind::HtlcSuccess)
+        !matches!(self.kind, ClaimPath::HtlcTimeout | ClaimPath::HtlcSuccess)
     }
 
     /// What it adds to a transaction: its input, and the output that is its own.
@@ -101,8 +101,7 @@ fn close(mut draw: Draw) -> Close {
     let delay = draw.blocks(1, 5) * 144;
     let mut close = Close { at, claims: Vec::new() };
     if draw.percent(90) {
-        let (kind, claimable) =
-            if ours { (ClaimKind::ToLocalDelayed, at + delay - 1) } else { (ClaimKind::ToRemote, at) };
+        let (kind, claimable) = if ours { (ClaimPath::ToLocal, at + delay - 1) } else { (ClaimPath::ToRemote, at) };
         let amount_sat = draw.amount_sat();
         close.add(Claim { kind, amount_sat, claimable, ..NOTHING });
     }
@@ -113,10 +112,10 @@ fn close(mut draw: Draw) -> Close {
         let htlc = again.unwrap_or_else(|| Htlc::draw(&mut draw, at));
         before = Some(htlc);
         let kind = match (ours, htlc.incoming) {
-            (true, true) => ClaimKind::HtlcSuccess,
-            (true, false) => ClaimKind::HtlcTimeout,
-            (false, true) => ClaimKind::DirectPreimage,
-            (false, false) => ClaimKind::DirectTimeout,
+            (true, true) => ClaimPath::HtlcSuccess,
+            (true, false) => ClaimPath::HtlcTimeout,
+            (false, true) => ClaimPath::DirectPreimage,
+            (false, false) => ClaimPath::DirectTimeout,
         };
         let amount_sat = draw.amount_sat();
         let first = close.add(Claim {
@@ -130,7 +129,7 @@ fn close(mut draw: Draw) -> Close {
         });
         if ours {
             let claimable = htlc.deadline + delay - 1;
-            let (kind, after) = (ClaimKind::SecondLevelDelayed, Some((first, delay)));
+            let (kind, after) = (ClaimPath::SecondLevelOutput, Some((first, delay)));
             close.add(Claim { kind, amount_sat, claimable, after, ..NOTHING });
         }
     }
@@ -140,7 +139,7 @@ fn close(mut draw: Draw) -> Close {
 /// A claim of nothing.
 const NOTHING: Claim = Claim {
     id: 0,
-    kind: ClaimKind::ToRemote,
+    kind: ClaimPath::ToRemote,
     amount_sat: 0,
     claimable: 0,
     lock_time: 0,

@@ -1,20 +1,20 @@
 //! Claims and markets by hand, for tests.
 
 use arb_core::Fees;
-use arb_core::bolt3::ClaimKind;
+use arb_core::bolt3::ClaimPath;
 
 use super::claims::Claim;
 use super::policy::{FeePolicy, Now, Offered, OpenClaim};
 
 /// A claim whose value pays.
 pub(super) fn direct(id: usize, amount_sat: u64, claimable: u32, deadline: Option<u32>) -> Claim {
-    let kind = if deadline.is_some() { ClaimKind::DirectPreimage } else { ClaimKind::ToRemote };
+    let kind = if deadline.is_some() { ClaimPath::DirectPreimage } else { ClaimPath::ToRemote };
     Claim { id, kind, amount_sat, claimable, lock_time: 0, expiry: deadline, deadline, after: None }
 }
 
 /// A claim that a wallet coin pays for.
 pub(super) fn second_level(id: usize, amount_sat: u64, claimable: u32, deadline: u32) -> Claim {
-    Claim { kind: ClaimKind::HtlcSuccess, ..direct(id, amount_sat, claimable, Some(deadline)) }
+    Claim { kind: ClaimPath::HtlcSuccess, ..direct(id, amount_sat, claimable, Some(deadline)) }
 }
 
 /// The same feerate for every target.
