@@ -45,7 +45,7 @@ impl ChainArbitrator {
         if admit(court, event)? == Admission::Duplicate {
             return Ok(None);
         }
-        let Some(channel) = channel(court, heard) else { return Ok(None) };
+        let Some(channel) = court.channel_of(&heard.update.channel) else { return Ok(None) };
         signatures(&Secp256k1::new(), channel, heard)?;
         let base = channel.set.base(Side::Local, heard.update.number).cloned();
         Ok(Some(Checked { base, heard: (**heard).clone() }))
@@ -56,7 +56,7 @@ impl ChainArbitrator {
 pub(crate) fn verify(court: CourtView<'_>, event: &Event, checked: Option<&Checked>) -> Result<Proof, Rejected> {
     match event {
         Event::LocalCommitmentSigned(heard) => {
-            let Some(channel) = channel(court, heard) else { return Ok(Proof::Nothing) };
+            let Some(channel) = court.channel_of(&heard.update.channel) else { return Ok(Proof::Nothing) };
             if !checked.is_some_and(|checked| checked.is_for(channel, heard)) {
                 signatures(&Secp256k1::new(), channel, heard)?;
             }
@@ -97,18 +97,13 @@ pub(crate) fn verify(court: CourtView<'_>, event: &Event, checked: Option<&Check
 
 /// What we are about to sign for the counterparty must at least exist.
 fn can_be_built(court: CourtView<'_>, heard: &RemoteCommitmentSigned) -> Result<(), Rejected> {
-    let index = court.index_of(&heard.update.channel);
-    let Some(channel) = index.and_then(|index| court.channel(index)) else { return Ok(()) };
+    let Some(channel) = court.channel_of(&heard.update.channel) else { return Ok(()) };
     let commitment = Commitment::updated(channel.set.base(Side::Remote, heard.update.number), &heard.update);
     let htlcs = channel.bolt3_htlcs(Side::Remote, &commitment, &heard.update.added);
     let mut fundings = channel.facts.fundings.iter();
     let buildable =
         fundings.all(|funding| channel.terms(Side::Remote, &commitment, funding, &htlcs).check_amounts().is_ok());
     if buildable { Ok(()) } else { Err(Rejected::CannotBuild) }
-}
-
-fn channel<'a>(court: CourtView<'a>, heard: &LocalCommitmentSigned) -> Option<&'a ChannelArbitrator> {
-    court.index_of(&heard.update.channel).and_then(|index| court.channel(index))
 }
 
 /// The commitment of each funding, as the event describes it.

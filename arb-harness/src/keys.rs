@@ -8,12 +8,12 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
 use arb_core::bolt3::{
-    Basepoints, CompactSig, KeyError, Point, Secret, commitment_secret, derive_private_key, point_of_secret,
+    Basepoints, CompactSig, KeyError, Point, Secret, commitment_secret, derive_private_key, p2wpkh, point_of_secret,
     revocation_private_key,
 };
+use bitcoin::ScriptBuf;
 use bitcoin::hashes::{Hash, HashEngine, sha256};
 use bitcoin::secp256k1::{All, Message, Secp256k1};
-use bitcoin::{ScriptBuf, WPubkeyHash};
 
 /// The secrets behind a side's basepoints, its funding key and its per-commitment points.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -157,11 +157,6 @@ impl WalletKeys {
         let place = usize::from(u16::from_be_bytes([a, b])).checked_rem(self.scripts.len()).unwrap_or(0);
         self.scripts.get(place).cloned().unwrap_or_default()
     }
-}
-
-/// P2WPKH of a key.
-pub fn p2wpkh(key: &Point) -> ScriptBuf {
-    ScriptBuf::new_p2wpkh(&WPubkeyHash::from_byte_array(key.hash160()))
 }
 
 /// The one context of this program: making one costs more than a signature.

@@ -6,11 +6,11 @@
 
 use std::collections::BTreeMap;
 
-use arb_core::bolt3::{KeyError, Point, Secret, sighash_p2wpkh, sighash_p2wsh};
+use arb_core::bolt3::{KeyError, Point, Secret, p2wpkh, sighash_p2wpkh, sighash_p2wsh};
 use arb_core::{ChannelId, InputSignature, InputToSign, SignRequest, SigningKey};
 use bitcoin::{OutPoint, Script, TxOut};
 
-use crate::keys::{self, ChannelKeys, WalletKeys, p2wpkh};
+use crate::keys::{self, ChannelKeys, WalletKeys};
 
 /// Answers requests to sign.
 pub trait Signer {

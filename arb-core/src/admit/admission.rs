@@ -27,7 +27,7 @@ const TEXT_MAX: usize = 256;
 
 /// A channel by its outside identity.
 pub(crate) fn channel<'a>(court: CourtView<'a>, id: &ChannelId) -> Result<&'a ChannelArbitrator, Rejected> {
-    court.index_of(id).and_then(|index| court.channel(index)).ok_or(Rejected::UnknownChannel(*id))
+    court.channel_of(id).ok_or(Rejected::UnknownChannel(*id))
 }
 
 /// A channel by its outside identity, with what follows from it at the tip.

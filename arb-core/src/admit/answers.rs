@@ -19,7 +19,7 @@ pub(super) fn broadcast(
     answer: BroadcastAnswer,
 ) -> Result<Admission, Rejected> {
     // A channel that is resolved by now has no use for the answer.
-    let Some(channel) = court.index_of(id).and_then(|index| court.channel(index)) else {
+    let Some(channel) = court.channel_of(id) else {
         return Ok(Admission::Duplicate);
     };
     let why = match answer {
@@ -151,6 +151,6 @@ pub(super) fn bump(
 
 /// A resolved channel is gone once that was performed: said again, it is no news.
 pub(super) fn performed(court: CourtView<'_>, id: &ChannelId, action: &ActionId) -> Admission {
-    let known = court.index_of(id).and_then(|index| court.channel(index));
+    let known = court.channel_of(id);
     Admission::new_if(known.is_some_and(|channel| channel.outbox.contains_key(action)))
 }

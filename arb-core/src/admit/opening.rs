@@ -47,7 +47,7 @@ pub(super) fn restored(court: CourtView<'_>, restored: &ChannelFacts) -> Result<
 }
 
 fn facts(court: CourtView<'_>, facts: &ChannelFacts) -> Result<Admission, Rejected> {
-    if let Some(known) = court.index_of(&facts.id).and_then(|index| court.channel(index)) {
+    if let Some(known) = court.channel_of(&facts.id) {
         return if known.facts == *facts { Ok(Admission::Duplicate) } else { Err(Rejected::OtherFacts(facts.id)) };
     }
     let outpoints: BTreeSet<_> = facts.fundings.iter().map(|funding| funding.outpoint).collect();

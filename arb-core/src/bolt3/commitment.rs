@@ -22,6 +22,7 @@ use super::scripts::{
 use super::second_level::{htlc_script, second_level_fee_sat};
 use super::terms::{CommitmentError, CommitmentHtlc, HTLC_EXPIRY_LIMIT, whole_sat};
 use super::types::{ChannelType, Point};
+use super::weight::{HTLC_OUTPUT_WEIGHT, commitment_weight};
 use super::witness::sighash_p2wsh;
 
 /// All that determines one commitment transaction.
@@ -238,14 +239,15 @@ impl CommitmentTerms<'_> {
 
     /// Both balances in satoshis after the opener has paid; an opener that cannot pay is left with nothing.
     fn balances_sat(&self, untrimmed: usize) -> Result<(u64, u64), CommitmentError> {
-        let (base, anchors_sat) = match self.channel_type {
-            ChannelType::StaticRemotekey => (724u64, 0),
+        let anchors_sat = match self.channel_type {
+            ChannelType::StaticRemotekey => 0,
             // Both anchors, even if one of them is left out.
-            ChannelType::AnchorsZeroFeeHtlcTx => (1124u64, ANCHOR_SAT.saturating_mul(2)),
+            ChannelType::AnchorsZeroFeeHtlcTx => ANCHOR_SAT.saturating_mul(2),
         };
+        let base = commitment_weight(self.channel_type);
         let cost_sat = u64::try_from(untrimmed)
             .ok()
-            .and_then(|htlcs| htlcs.checked_mul(172)?.checked_add(base))
+            .and_then(|htlcs| htlcs.checked_mul(HTLC_OUTPUT_WEIGHT)?.checked_add(base))
             .and_then(|weight| weight.checked_mul(u64::from(self.feerate_sat_per_kw))?.checked_div(1000))
             .and_then(|fee_sat| fee_sat.checked_add(anchors_sat))
             .ok_or(CommitmentError::TooManyOutputs)?;

@@ -28,13 +28,16 @@ pub use keys::{
 };
 pub use number::{COMMITMENT_NUMBER_MAX, ObscureFactor};
 pub use scripts::{
-    ANCHOR_SAT, anchor_script, delayed_script, funding_redeem_script, offered_htlc_script, received_htlc_script,
-    to_remote_script, to_remote_script_pubkey,
+    ANCHOR_SAT, anchor_script, delayed_script, funding_redeem_script, offered_htlc_script, p2wpkh,
+    received_htlc_script, to_remote_script, to_remote_script_pubkey,
 };
 pub use second_level::{counterparty_sighash_type, htlc_script, second_level_fee_sat, second_level_tx};
 pub use secrets::{SecretError, SecretStore, commitment_secret};
 pub use spend::{ScriptTemplate, SpendPath, classify_spend, parse_script, preimages_in};
 pub use terms::{CommitmentError, CommitmentHtlc, HTLC_EXPIRY_LIMIT};
 pub use types::{ChannelType, CompactSig, PaymentHash, Point, Preimage, Secret};
-pub use weight::{ClaimPath, INPUT_BASE_WEIGHT, SIGNATURE_SIZE_MAX, claim_witness_weight, widest_script_len};
+pub use weight::{
+    ClaimPath, HTLC_OUTPUT_WEIGHT, INPUT_BASE_WEIGHT, SIGNATURE_SIZE_MAX, claim_witness_weight, commitment_weight,
+    widest_script_len,
+};
 pub use witness::{SighashError, sighash_p2wpkh, sighash_p2wsh, verify_sig};

@@ -131,8 +131,8 @@ pub fn received_htlc_script(
     htlc_tail(channel_type, script)
 }
 
-/// P2WPKH of a key.
-pub(super) fn p2wpkh(key: &Point) -> ScriptBuf {
+/// P2WPKH of a key (BIP 141): what `static_remotekey` pays the other side to, and every wallet coin.
+pub fn p2wpkh(key: &Point) -> ScriptBuf {
     ScriptBuf::new_p2wpkh(&WPubkeyHash::from_byte_array(key.hash160()))
 }
 

@@ -13,6 +13,7 @@ use super::keys::CommitmentKeys;
 use super::scripts::{delayed_script, offered_htlc_script, received_htlc_script};
 use super::terms::{CommitmentError, CommitmentHtlc, HTLC_EXPIRY_LIMIT};
 use super::types::ChannelType;
+use super::weight::{HTLC_SUCCESS_WEIGHT, HTLC_TIMEOUT_WEIGHT};
 
 /// The unsigned second-level transaction of the HTLC at `vout`: a timeout if the owner offered it, else a success.
 ///
@@ -58,8 +59,8 @@ pub fn second_level_tx(
 #[must_use]
 pub fn second_level_fee_sat(channel_type: ChannelType, feerate_sat_per_kw: u32, offered_by_owner: bool) -> u64 {
     let weight: u64 = match (channel_type, offered_by_owner) {
-        (ChannelType::StaticRemotekey, true) => 663,
-        (ChannelType::StaticRemotekey, false) => 703,
+        (ChannelType::StaticRemotekey, true) => HTLC_TIMEOUT_WEIGHT,
+        (ChannelType::StaticRemotekey, false) => HTLC_SUCCESS_WEIGHT,
         (ChannelType::AnchorsZeroFeeHtlcTx, true | false) => 0,
     };
     // A 32-bit rate times a small weight cannot saturate.

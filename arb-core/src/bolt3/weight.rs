@@ -13,6 +13,23 @@ pub const SIGNATURE_SIZE_MAX: u64 = 73;
 /// Weight of an input apart from its witness: outpoint, empty scriptSig and sequence.
 pub const INPUT_BASE_WEIGHT: u64 = 164;
 
+/// Weight of one HTLC output of a commitment, as of any P2WSH output (BOLT 3, "Expected Weight of the Commitment Transaction").
+pub const HTLC_OUTPUT_WEIGHT: u64 = 172;
+
+/// Weight of an HTLC-timeout transaction without anchors (BOLT 3, "Fee Calculation for HTLC Transactions").
+pub(super) const HTLC_TIMEOUT_WEIGHT: u64 = 663;
+
+/// Weight of an HTLC-success transaction without anchors (BOLT 3, the same section).
+pub(super) const HTLC_SUCCESS_WEIGHT: u64 = 703;
+
+/// Weight of a commitment without HTLCs (BOLT 3, "Fee Calculation for Commitment Transactions").
+pub const fn commitment_weight(channel_type: ChannelType) -> u64 {
+    match channel_type {
+        ChannelType::StaticRemotekey => 724,
+        ChannelType::AnchorsZeroFeeHtlcTx => 1_124,
+    }
+}
+
 /// A way to spend an output of a commitment or second-level transaction (BOLT 5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum ClaimPath {

@@ -15,6 +15,8 @@ mod rows;
 mod spends;
 mod state;
 
+use crate::api::record::Conclusion;
+use alloc::boxed::Box;
 pub(crate) use asked::{ask_id, commitment_id, scripts_id, sweep_id};
 pub(crate) use chain::{KeptTx, Tier};
 pub(crate) use close::Close;
@@ -69,6 +71,12 @@ impl ChannelArbitrator {
     /// What was raised for the outside and waits for `Performed`.
     pub fn outbox(&self) -> impl Iterator<Item = (&ActionId, &Notice)> {
         self.outbox.iter()
+    }
+
+    /// A notice as a conclusion, unless it was raised before: none is raised twice.
+    pub(crate) fn raise(&self, notice: Notice) -> Option<Conclusion> {
+        let new = !self.raised.contains(&notice.id(&self.facts.id));
+        new.then(|| Conclusion::Noticed(Box::new(notice)))
     }
 
     /// The usable preimage of an HTLC.

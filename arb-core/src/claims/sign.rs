@@ -6,7 +6,7 @@ use crate::api::action::{InputToSign, SignRequest, SigningKey};
 use crate::api::event::{FeeInput, InputSignature};
 use crate::api::facts::Funding;
 use crate::api::plan::Sweep;
-use crate::bolt3::{CompactSig, Point, verify_sig, witness};
+use crate::bolt3::{CompactSig, Point, p2wpkh, verify_sig, witness};
 use crate::channel::{ChannelArbitrator, Rebuilt, SweepState, commitment_id, sweep_id};
 use crate::claims::Want;
 use crate::claims::path::{public_key, signing_key, witness_of};
@@ -17,7 +17,7 @@ use alloc::vec::Vec;
 use bitcoin::hashes::Hash;
 use bitcoin::secp256k1::{All, Secp256k1};
 use bitcoin::sighash::{EcdsaSighashType, SighashCache};
-use bitcoin::{Amount, OutPoint, ScriptBuf, Transaction, TxOut};
+use bitcoin::{Amount, OutPoint, Transaction, TxOut};
 
 /// Why an answer of the signer was not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -183,9 +183,4 @@ fn claim_fits(
             .to_byte_array(),
     };
     verify_sig(secp, &sighash, ours, &key).ok()
-}
-
-/// The script of a P2WPKH output of this key.
-pub(crate) fn p2wpkh(key: &Point) -> ScriptBuf {
-    crate::bolt3::to_remote_script_pubkey(crate::bolt3::ChannelType::StaticRemotekey, key)
 }

@@ -9,7 +9,7 @@ use crate::channel::ScriptsRequest;
 use crate::claims::path::{class, is_second_level, pays};
 use crate::claims::{Want, child};
 use crate::resolver::{Claim, ContractStage};
-use crate::sweep::price::{WIDEST_OUTPUT_WEIGHT, dust_sat};
+use crate::sweep::price::{WIDEST_DUST_SAT, WIDEST_OUTPUT_WEIGHT, dust_sat};
 use crate::sweep::terms::{Parent, Pays, Stake, Terms};
 use crate::view::{ChannelView, Contract, ContractState};
 use alloc::collections::BTreeMap;
@@ -59,7 +59,7 @@ pub(crate) fn terms(view: &ChannelView<'_>, want: &Want, script: Option<&ScriptB
                 Pays::Signed => signed_fee_sat(view, claim),
                 Pays::FromWallet => budget_sat(view, claim, spent),
                 Pays::FromValue => {
-                    let dust = script.map_or(DUST_SAT, |script| dust_sat(script));
+                    let dust = script.map_or(WIDEST_DUST_SAT, |script| dust_sat(script));
                     budget_sat(view, claim, spent).min(claim.amount_sat.saturating_sub(dust))
                 }
             };
@@ -89,9 +89,6 @@ fn signed_fee_sat(view: &ChannelView<'_>, claim: &Claim) -> u64 {
     let feerate = commitment.map_or(0, |commitment| commitment.feerate_sat_per_kw);
     second_level_fee_sat(view.channel.facts.channel_type, feerate, claim.way.path() == ClaimPath::HtlcTimeout)
 }
-
-/// The dust limit of the widest standard witness program, where the wallet's script is not known yet.
-const DUST_SAT: u64 = 330;
 
 /// What a claim may cost: its part of the value (replacement cycling must cost more than the HTLC), less what its commitment
 /// or its first stage was given already: no satoshi is budgeted twice.

@@ -111,6 +111,11 @@ impl<'a> CourtView<'a> {
         drafted.or_else(|| self.base.indexes.id(id)).filter(|index| self.channel(*index).is_some())
     }
 
+    /// A channel by its outside id.
+    pub(crate) fn channel_of(self, id: &ChannelId) -> Option<&'a ChannelArbitrator> {
+        self.channel(self.index_of(id)?)
+    }
+
     /// The channels that watch an outpoint, in rising order.
     pub(crate) fn watchers(self, outpoint: &OutPoint) -> BTreeSet<ChannelIndex> {
         let drafted = self.draft.watched.range((*outpoint, ChannelIndex::new(0))..);

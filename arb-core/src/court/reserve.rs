@@ -3,16 +3,15 @@
 use crate::api::facts::Side;
 use crate::api::plan::ReserveAdvice;
 use crate::api::units::Blocks;
-use crate::bolt3::{ChannelType, ClaimPath, INPUT_BASE_WEIGHT, claim_witness_weight};
+use crate::bolt3::{
+    ChannelType, ClaimPath, HTLC_OUTPUT_WEIGHT, INPUT_BASE_WEIGHT, claim_witness_weight, commitment_weight,
+};
 use crate::channel::ChannelArbitrator;
 use crate::court::ChainArbitrator;
 use crate::sweep::curve::Now;
 use crate::sweep::price::{FRAME_WEIGHT, WALLET_INPUT_WEIGHT, WIDEST_OUTPUT_WEIGHT, fee_sat};
 use crate::sweep::terms::CHANGE_MIN_SAT;
 
-/// Weight of an anchors commitment without HTLCs, and of one HTLC output (BOLT 3, Expected Weights).
-const COMMITMENT_WEIGHT: u64 = 1_124;
-const HTLC_OUTPUT_WEIGHT: u64 = 172;
 const SOON: Blocks = Blocks::new(6);
 
 impl ChainArbitrator {
@@ -52,7 +51,7 @@ fn needs(channel: &ChannelArbitrator) -> (u64, u64) {
     let dust_sat = channel.facts.side(Side::Local).dust_limit_sat;
     let coin = WALLET_INPUT_WEIGHT.saturating_add(WIDEST_OUTPUT_WEIGHT).saturating_add(FRAME_WEIGHT);
     let anchor = INPUT_BASE_WEIGHT.saturating_add(claim_witness_weight(ClaimPath::Anchor, channel_type, None));
-    let mut weight = COMMITMENT_WEIGHT.saturating_add(anchor).saturating_add(coin);
+    let mut weight = commitment_weight(channel_type).saturating_add(anchor).saturating_add(coin);
     let mut coins: u64 = 1;
     for htlc in &local.commitment.htlcs {
         let amount_sat = channel.htlcs.get(htlc).map_or(0, |state| state.htlc.amount_sat());

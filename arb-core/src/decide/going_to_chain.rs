@@ -6,6 +6,7 @@ use crate::api::ids::HtlcRef;
 use crate::api::notice::{Alert, FreezeReason, Notice};
 use crate::api::record::Conclusion;
 use crate::api::stage::CloseKind;
+use crate::bolt3::{ChannelType, commitment_weight};
 use crate::channel::chain_height;
 use crate::decide::bench::Bench;
 use crate::view::ChannelView;
@@ -39,12 +40,7 @@ pub(super) fn freezes(bench: &Bench<'_>, view: &ChannelView<'_>, out: &mut Vec<C
 }
 
 fn alerts(view: &ChannelView<'_>, out: &mut Vec<Conclusion>) {
-    let mut raise = |alert: Alert| {
-        let notice = Notice::Alert(alert);
-        if !view.channel.raised.contains(&notice.id(&view.channel.facts.id)) {
-            out.push(Conclusion::Noticed(Box::new(notice)));
-        }
-    };
+    let mut raise = |alert: Alert| out.extend(view.channel.raise(Notice::Alert(alert)));
     if view.channel.ratchet.outdated {
         raise(Alert::Outdated);
     }
@@ -116,8 +112,10 @@ fn answered(view: &ChannelView<'_>, htlc: HtlcRef) -> bool {
     state.htlc.link != Link::Received && view.channel.ratchet.usable.contains_key(&htlc)
 }
 
-/// Weight of a commitment without HTLCs and of one sweep: what going to chain costs at least (BOLT 3 Expected Weights).
-const CLOSE_WEIGHT: u64 = 1_124 + 600;
+/// Weight of one sweep: an input with a witness script, and an output.
+const SWEEP_WEIGHT: u64 = 600;
+/// Weight that going to chain costs at least: a commitment without HTLCs, and one sweep. The same for every channel type.
+const CLOSE_WEIGHT: u64 = commitment_weight(ChannelType::AnchorsZeroFeeHtlcTx) + SWEEP_WEIGHT;
 
 /// The policy's `close_cost`: commitment and sweep at the current estimate, in satoshi.
 pub(crate) fn close_cost_sat(bench: &Bench<'_>, view: &ChannelView<'_>) -> u64 {

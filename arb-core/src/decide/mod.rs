@@ -130,7 +130,7 @@ fn linked(court: CourtView<'_>, update: &CommitmentUpdate) -> Vec<Record> {
 fn link_upstream(bench: &Bench<'_>, view: &ChannelView<'_>, out: &mut Vec<Conclusion>) {
     for (htlc, state) in &view.channel.htlcs {
         let (Link::Forward(key), None) = (state.htlc.link, state.upstream_expiry) else { continue };
-        let upstream = bench.court.index_of(&key.channel).and_then(|index| bench.court.channel(index));
+        let upstream = bench.court.channel_of(&key.channel);
         if let Some(upstream) = upstream.and_then(|upstream| upstream.htlcs.get(&key.htlc)) {
             out.push(Conclusion::UpstreamLinked { htlc: *htlc, expiry: upstream.htlc.cltv_expiry });
         }

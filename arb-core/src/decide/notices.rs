@@ -14,7 +14,6 @@ use crate::decide::sheet;
 use crate::resolver::ContractStage;
 use crate::sweep::Pays;
 use crate::view::{ChannelView, Contract, ContractState};
-use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 pub(super) fn notices(bench: &Bench<'_>, view: &ChannelView<'_>, out: &mut Vec<Conclusion>) {
@@ -29,10 +28,8 @@ pub(super) fn notices(bench: &Bench<'_>, view: &ChannelView<'_>, out: &mut Vec<C
     if let Some(sheet) = resolved(view) {
         notices.push(Notice::Resolved(sheet));
     }
-    for notice in notices {
-        let conclusion = Conclusion::Noticed(Box::new(notice));
-        let Conclusion::Noticed(notice) = &conclusion else { continue };
-        if !channel.raised.contains(&notice.id(&channel.facts.id)) && !out.contains(&conclusion) {
+    for conclusion in notices.into_iter().filter_map(|notice| channel.raise(notice)) {
+        if !out.contains(&conclusion) {
             out.push(conclusion);
         }
     }

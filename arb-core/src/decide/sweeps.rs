@@ -91,10 +91,7 @@ fn release(view: &ChannelView<'_>, owner: OutPoint, fee_inputs: Option<&FeeInput
     if coins.is_empty() {
         return;
     }
-    let notice = Notice::Release { owner, coins, at: view.tip };
-    if !view.channel.raised.contains(&notice.id(&view.channel.facts.id)) {
-        out.push(Conclusion::Noticed(Box::new(notice)));
-    }
+    out.extend(view.channel.raise(Notice::Release { owner, coins, at: view.tip }));
 }
 
 /// Groups whose outputs were all spent for good by others, or whose commitment lost for good: until then a reorg may want

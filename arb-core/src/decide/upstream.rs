@@ -11,12 +11,12 @@ use crate::api::notice::{Alert, Notice};
 use crate::api::outcome::{FailReason, Upstream};
 use crate::api::record::Conclusion;
 use crate::api::stage::CloseKind;
+use crate::api::units::Height;
 use crate::bolt3::SpendPath;
 use crate::channel::{Close, HtlcState, SpendOf, forget_height, give_up_height};
 use crate::decide::bench::Bench;
 use crate::decide::going_to_chain::close_cost_sat;
 use crate::view::ChannelView;
-use alloc::boxed::Box;
 use alloc::vec::Vec;
 use bitcoin::OutPoint;
 
@@ -31,12 +31,7 @@ fn one(bench: &Bench<'_>, view: &ChannelView<'_>, htlc: HtlcRef, state: &HtlcSta
     let released = ratchet.released.get(&htlc);
     let usable = ratchet.usable.get(&htlc).map(|known| known.preimage);
     let amount_sat = state.htlc.amount_sat();
-    let raise = |alert: Alert, out: &mut Vec<Conclusion>| {
-        let notice = Notice::Alert(alert);
-        if !view.channel.raised.contains(&notice.id(&view.channel.facts.id)) {
-            out.push(Conclusion::Noticed(Box::new(notice)));
-        }
-    };
+    let raise = |alert: Alert, out: &mut Vec<Conclusion>| out.extend(view.channel.raise(Notice::Alert(alert)));
     match (released.map(|released| (released.outcome, released.acknowledged)), usable) {
         // Settled already; if the node had failed the origin by then, that is a loss once the counterparty is paid.
         (Some((Upstream::Settled(_), acknowledged)), _) => {
@@ -178,7 +173,7 @@ fn by_the_chain(bench: &Bench<'_>, view: &ChannelView<'_>, close: &Close, htlc: 
 }
 
 /// An upstream that is about to expire over an HTLC that is too large to be given up.
-fn at_risk(bench: &Bench<'_>, view: &ChannelView<'_>, state: &HtlcState) -> Option<crate::api::units::Height> {
+fn at_risk(bench: &Bench<'_>, view: &ChannelView<'_>, state: &HtlcState) -> Option<Height> {
     let near = bench.caught_up && upstream_is_near(view, state) && !upstream_on_chain(bench, state);
     if near { state.upstream_expiry } else { None }
 }
@@ -190,7 +185,7 @@ fn upstream_is_near(view: &ChannelView<'_>, state: &HtlcState) -> bool {
 /// An upstream that is itself on chain cannot be saved by failing it: it just waits for its own timeout (LL9).
 fn upstream_on_chain(bench: &Bench<'_>, state: &HtlcState) -> bool {
     let Link::Forward(key) = state.htlc.link else { return false };
-    let upstream = bench.court.index_of(&key.channel).and_then(|index| bench.court.channel(index));
+    let upstream = bench.court.channel_of(&key.channel);
     upstream.is_some_and(|upstream| upstream.ratchet.frozen.is_some())
 }
 

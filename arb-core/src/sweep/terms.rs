@@ -3,7 +3,7 @@
 use crate::api::plan::FeeInputs;
 use crate::api::policy::Policy;
 use crate::api::units::{Blocks, Height};
-use crate::sweep::price::{FRAME_WEIGHT, WALLET_INPUT_WEIGHT, WEIGHT_MAX, fee_sat};
+use crate::sweep::price::{FRAME_WEIGHT, WALLET_INPUT_WEIGHT, WEIGHT_MAX, WIDEST_DUST_SAT, fee_sat};
 use alloc::vec::Vec;
 use bitcoin::OutPoint;
 use serde::{Deserialize, Serialize};
@@ -90,8 +90,8 @@ pub struct Terms {
     pub parent: Option<Parent>,
 }
 
-/// The least change that is kept: what any script's output has to be worth to be relayed.
-pub(crate) const CHANGE_MIN_SAT: u64 = 330;
+/// The least change that is kept.
+pub(crate) const CHANGE_MIN_SAT: u64 = WIDEST_DUST_SAT;
 
 impl Terms {
     /// The nearest deadline.
