@@ -1,5 +1,9 @@
-//! The only mutator of a channel, live and on recovery. It judges nothing: what was heard was admitted, what was
-//! concluded was decided. What cannot have happened is refused, because then the log does not fit.
+//! The only mutator of a channel, live and on recovery (R1). It judges nothing: `admit` accepted what was heard, `decide`
+//! decided what was concluded. A conclusion that cannot follow is an error, because then the log contradicts itself.
+//!
+//! Outcomes only rise (R8) and ratchets never fall (R10).
+//!
+//! Tests: `arb-harness/lab/tests/court_suite/ratchets.rs`, `arb-harness/lab/tests/court_suite/outcomes.rs`.
 
 use crate::api::event::{
     Acknowledged, BroadcastAnswer, Bump, CloseReason, ClosingSigned, CommitmentUpdate, FeeInputsOffered,
@@ -21,7 +25,7 @@ use crate::sweep::Order;
 use alloc::vec::Vec;
 use bitcoin::{OutPoint, ScriptBuf, Transaction, Txid};
 
-/// How many replaced versions may still be signed: as many blocks may a signer take.
+/// Replaced, unsigned versions that are kept: a signer may lag this many replacements.
 const UNSIGNED_MAX: usize = 16;
 
 impl ChannelArbitrator {
@@ -29,13 +33,13 @@ impl ChannelArbitrator {
         let commitment = Commitment::updated(self.state.set.base(Side::Local, heard.update.number), &heard.update);
         self.add_htlcs(&heard.update);
         self.state.set.next_local = heard.update.number.saturating_add(1);
-        // From here on the commitment before is never chosen, signed or sent (R10): it is gone.
+        // Our previous commitment is gone: it is never chosen, signed or sent again (R10).
         self.state.set.local = Some(LocalCommitment { commitment, signatures: heard.signatures.clone() });
         self.state.ratchet.commitment_signed.clear();
         self.settle_set();
     }
 
-    /// Answers what the log is to keep of it for the day when it is revoked and confirms (R15).
+    /// Returns the row that the log keeps, so that the commitment can be rebuilt if it confirms after its revocation (R15).
     pub(crate) fn hear_remote_signed(&mut self, heard: &RemoteCommitmentSigned) -> CommitmentRow {
         let commitment = Commitment::updated(self.state.set.base(Side::Remote, heard.update.number), &heard.update);
         self.add_htlcs(&heard.update);
@@ -45,9 +49,9 @@ impl ChannelArbitrator {
     }
 
     pub(crate) fn hear_revoked(&mut self, heard: &RemoteRevoked) {
-        // Admission checked the secret against the store: inserting it cannot fail.
+        // Admission checked the secret against the store, so inserting it does not fail.
         if self.state.set.secrets.insert(heard.number, heard.secret).is_ok() {
-            // Revoked although it is confirmed: what it was need not be loaded.
+            // The commitment has confirmed already: its content is at hand now and need not be loaded from the log.
             if self.shows(heard.number) {
                 let remotes = self.state.set.remotes.iter().filter(|remote| remote.number == heard.number);
                 let past = remotes.map(|remote| self.as_past(remote)).collect();
@@ -55,6 +59,7 @@ impl ChannelArbitrator {
             }
             self.state.set.remotes.retain(|remote| remote.number > heard.number);
             self.state.set.next_revoked = heard.number.saturating_add(1);
+            // BOLT 2: `revoke_and_ack` for number n brings the per-commitment point of number n + 2.
             self.state.set.announced = Some((heard.number.saturating_add(2), heard.next_point));
             self.settle_set();
         }
@@ -84,22 +89,23 @@ impl ChannelArbitrator {
         }
     }
 
-    /// After the set changed: flags that stick are set, and HTLCs that are on no commitment any more are dropped.
+    /// Updates what depends on the set after it changed: marks HTLCs that are now irrevocably committed, and drops those that
+    /// no commitment holds any more.
     fn settle_set(&mut self) {
         let in_local = |key: &HtlcRef| {
             self.state.set.local.as_ref().is_some_and(|local| local.commitment.position(*key).is_some())
         };
         let in_oldest_remote =
             |key: &HtlcRef| self.state.set.remotes.first().is_some_and(|remote| remote.position(*key).is_some());
-        let both: Vec<HtlcRef> =
+        let in_both: Vec<HtlcRef> =
             self.state.htlcs.keys().filter(|key| in_local(key) && in_oldest_remote(key)).copied().collect();
-        for key in both {
+        for key in in_both {
             if let Some(state) = self.state.htlcs.get_mut(&key) {
                 state.irrevocable = true;
             }
         }
         self.reclassify();
-        // Frozen: the union of the set as it was owes every HTLC an outcome (I4), so nothing leaves any more.
+        // A frozen channel owes each of its HTLCs an outcome (I4), so none is dropped.
         if self.state.ratchet.frozen.is_none() {
             let set = &self.state.set;
             let released = &self.state.ratchet.released;
@@ -133,9 +139,9 @@ impl ChannelArbitrator {
 
     pub(crate) fn hear_tx(&mut self, height: Height, tx: &Transaction) {
         let txid = tx.compute_txid();
-        if let Some(level) = self.tier_of(tx) {
-            self.state.chain.keep(txid, height, self.state.seen.max(height), level, tx.clone());
-            if level == Tier::Funding {
+        if let Some(tier) = self.tier_of(tx) {
+            self.state.chain.keep(txid, height, self.state.seen.max(height), tier, tx.clone());
+            if tier == Tier::Funding {
                 self.reclassify();
             }
         }
@@ -192,7 +198,7 @@ impl ChannelArbitrator {
             state.before = None;
             state.unsigned.clear();
         } else if let Some(place) = state.unsigned.iter().position(|sweep| sweep.tx.compute_txid() == txid) {
-            // Replaced while its signature was on its way: it is sent until a newer one is signed.
+            // This version was replaced while its signature was on its way. It is sent until a newer version is signed.
             state.before = Some(SignedTx(tx));
             state.unsigned.drain(..=place);
         }
@@ -215,7 +221,7 @@ impl ChannelArbitrator {
         }
     }
 
-    /// The operator's wish: it adds to earlier ones, nothing falls.
+    /// Merges the operator's bump with earlier ones: the highest feerate, the nearest deadline, the largest budget.
     pub(crate) fn hear_bump(&mut self, outpoint: Option<OutPoint>, bump: &Bump) {
         let known = self.state.requests.bumps.entry(outpoint).or_default();
         known.feerate_sat_per_kw = known.feerate_sat_per_kw.max(bump.feerate_sat_per_kw);
@@ -223,7 +229,7 @@ impl ChannelArbitrator {
         known.budget_sat = [known.budget_sat, bump.budget_sat].into_iter().flatten().max();
     }
 
-    /// A commitment of the counterparty's was seen unconfirmed.
+    /// An unconfirmed spend of a funding output was seen that is no closing transaction.
     pub(crate) fn hear_seen(&mut self, tx: &Transaction) {
         self.state.ratchet.peer_on_chain = true;
         if self.is_remote_of_set(tx) {
@@ -231,26 +237,26 @@ impl ChannelArbitrator {
         }
     }
 
-    /// A new channel: judged again once all blocks are there, if some are missing. A suspicion is about what the journal
-    /// had, and this channel was told after it.
+    /// A new channel. It is judged again after catching up, if blocks are missing. Earlier suspicions of a stale journal (F5)
+    /// do not concern it: the node told its state after them.
     pub(crate) fn opened(&mut self, caught_up: bool, suspicions: u64) {
         self.state.deferred = !caught_up;
         self.state.ratchet.cleared = suspicions;
     }
 
-    /// It comes from a backup: nothing of ours is ever sent.
+    /// The channel comes from a backup, so its state may be old: nothing of ours is ever sent (F5).
     pub(crate) fn hear_restored(&mut self) {
         self.state.ratchet.outdated = true;
     }
 
-    /// An entry touches it. Whatever made it worth a look while blocks are missing is worth another when they are there
-    /// (R11): not only an alarm, but a preimage whose deadline is past, or a close.
+    /// An entry touches the channel. If blocks are missing, it is judged again after catching up (R11), whatever touched it: an
+    /// alarm, a preimage whose deadline has passed, or a close.
     pub(crate) fn touched(&mut self, tip: Height, caught_up: bool) {
         self.state.seen = tip;
         self.state.deferred = !caught_up;
     }
 
-    /// The frame that changed it is durable.
+    /// The frame of this sequence changed the channel and is durable.
     pub(crate) fn committed(&mut self, sequence: u64) {
         self.state.changed_at = sequence;
     }
@@ -282,7 +288,7 @@ impl ChannelArbitrator {
         self.state.requests.refused.insert(request);
     }
 
-    /// The signer answered a request, well or not.
+    /// The signer answered the request with signatures, so it is no longer refused.
     pub(crate) fn hear_signer_answered(&mut self, request: &ActionId) {
         self.state.requests.refused.remove(request);
     }
@@ -291,17 +297,18 @@ impl ChannelArbitrator {
         self.state.outbox.remove(id);
     }
 
-    /// Applies one conclusion; `Err` says what cannot have happened.
+    /// Applies one conclusion.
+    ///
+    /// # Errors
+    /// What of it cannot follow from the state before: the log contradicts itself.
     pub(crate) fn conclude(&mut self, conclusion: &Conclusion, tip: Height) -> Result<(), &'static str> {
         match conclusion {
             Conclusion::UpstreamLinked { htlc, expiry } => {
-                let state = self.state.htlcs.get_mut(htlc).ok_or("an upstream for an HTLC that is not there")?;
+                let state = self.state.htlcs.get_mut(htlc).ok_or("an upstream expiry for an unknown HTLC")?;
                 state.upstream_expiry = Some(*expiry);
             }
             Conclusion::PreimageUsable { htlc, preimage } => self.hear_usable(*htlc, *preimage, tip),
-            Conclusion::GaveUp { htlc } => {
-                self.state.ratchet.given_up.insert(*htlc);
-            }
+            Conclusion::GaveUp { htlc } => self.hear_given_up(*htlc),
             Conclusion::Frozen(why) => {
                 self.state.ratchet.frozen.get_or_insert(*why);
             }
@@ -318,7 +325,7 @@ impl ChannelArbitrator {
             }
             Conclusion::SweepPlanned(sweep) => self.planned(sweep, tip),
             Conclusion::SweepDropped { group, pauses } => {
-                self.state.requests.sweeps.remove(group).ok_or("a sweep dropped that was never planned")?;
+                self.state.requests.sweeps.remove(group).ok_or("a dropped sweep that is not planned")?;
                 self.state.requests.sweeper.apply(&Order::Drop { group: *group, pauses: *pauses }, tip);
             }
             Conclusion::Uneconomic { outpoint } => {
@@ -330,11 +337,11 @@ impl ChannelArbitrator {
             Conclusion::Noticed(notice) => {
                 let id = notice.id(&self.state.facts.id);
                 if !self.state.raised.insert(id) {
-                    return Err("a notice raised twice");
+                    return Err("a notice that was raised before");
                 }
                 self.state.outbox.insert(id, (**notice).clone());
             }
-            // They explain; replay compares them (R9).
+            // Recovery ignores these explanations; replay compares them (R9).
             Conclusion::Classified { .. } | Conclusion::HandedOff { .. } | Conclusion::Staged { .. } => {}
         }
         Ok(())
@@ -344,7 +351,7 @@ impl ChannelArbitrator {
         let plan = &sweep.plan;
         let requests = &mut self.state.requests;
         requests.coins.extend(plan.fee_inputs.coins.iter().map(|coin| (coin.outpoint, coin.value_sat)));
-        // Until the new one is signed, the one before goes on being sent.
+        // The last signed version is sent until the new one is signed.
         let (mut before, mut unsigned) = (None, Vec::new());
         if let Some(state) = requests.sweeps.remove(&plan.group) {
             unsigned = state.unsigned;
@@ -361,7 +368,7 @@ impl ChannelArbitrator {
         requests.sweeper.apply(&Order::Plan(plan.clone()), tip);
     }
 
-    /// Outcomes only rise (R8).
+    /// Releases an outcome upstream: nothing < failing < settled, and it only rises (R8).
     fn release(&mut self, htlc: HtlcRef, outcome: Upstream) -> Result<(), &'static str> {
         let state = Released { outcome, acknowledged: None };
         match (self.state.ratchet.released.get(&htlc).map(|released| released.outcome), outcome) {
@@ -374,7 +381,7 @@ impl ChannelArbitrator {
         }
     }
 
-    /// Forgets the chain's facts at this height and above.
+    /// Removes the chain's facts of this height and above (R9).
     pub(crate) fn disconnect(&mut self, height: Height) {
         self.state.chain.disconnect(height);
         self.reclassify();

@@ -1,4 +1,8 @@
-//! Which request an answer is for, and what is asked for or in use.
+//! Ids of requests, the request that an answer belongs to, and the wallet's coins in use.
+//!
+//! An id is made of what the answer depends on, so an answer to another request matches nothing (R14).
+//!
+//! Tests: `arb-harness/lab/tests/court_suite/bad_answers.rs`, `arb-harness/lab/tests/thief_suite/sweeper.rs`.
 
 use crate::api::facts::{Funding, Side};
 use crate::api::ids::{ActionId, outpoint_bytes};
@@ -12,32 +16,32 @@ use bitcoin::hashes::Hash;
 use bitcoin::secp256k1::{All, Secp256k1};
 use bitcoin::{OutPoint, Txid};
 
-/// The identity of the request for this close's script.
+/// The id of the request for the script that sweeps of this channel pay to.
 pub(crate) fn scripts_id(channel: &ChannelArbitrator) -> ActionId {
     ActionId::of("scripts", &channel.facts.id, &[])
 }
 
-/// The identity of a request for coins: asked again, or for another amount, it is another one.
+/// The id of a request for coins. A request at another tip or for another amount has another id.
 pub(crate) fn ask_id(channel: &ChannelArbitrator, ask: &Ask) -> ActionId {
-    let round = ask.at.get().to_le_bytes();
-    ActionId::of("fee inputs", &channel.facts.id, &[&outpoint_bytes(&ask.owner), &ask.amount_sat.to_le_bytes(), &round])
+    let at = ask.at.get().to_le_bytes();
+    ActionId::of("fee inputs", &channel.facts.id, &[&outpoint_bytes(&ask.owner), &ask.amount_sat.to_le_bytes(), &at])
 }
 
-/// The identity of the request to sign a sweep: the transaction names its outpoints, and those their keys, until their
-/// commitment is revoked. An answer with our own key from before that is no answer for the revocation key.
+/// The id of the request to sign a sweep. The txid fixes the outpoints, and they fix the keys until their commitment is
+/// revoked. Then the revocation key signs, so the tag differs: a signature with our own key from before does not answer it.
 pub(crate) fn sweep_id(channel: &ChannelArbitrator, txid: &Txid) -> ActionId {
     let revoked = channel.close.0.as_ref().is_some_and(|close| close.kind == CloseKind::Revoked);
     let tag = if revoked { "sign penalty" } else { "sign sweep" };
     ActionId::of(tag, &channel.facts.id, &[&txid.to_byte_array()])
 }
 
-/// The identity of the request to sign our commitment.
+/// The id of the request to sign our commitment of one funding.
 pub(crate) fn commitment_id(channel: &ChannelArbitrator, rebuilt: &Rebuilt) -> ActionId {
     ActionId::of("sign commitment", &channel.facts.id, &[&rebuilt.built.txid.to_byte_array()])
 }
 
 impl ChannelArbitrator {
-    /// The funding and the commitment that a signing request is for.
+    /// The funding and our commitment that this signing request is for; `None` if it is for neither.
     pub(crate) fn commitment_asked(&self, secp: &Secp256k1<All>, request: &ActionId) -> Option<(Funding, Rebuilt)> {
         let local = self.set.local.as_ref()?;
         self.facts.fundings.iter().find_map(|funding| {
@@ -46,32 +50,32 @@ impl ChannelArbitrator {
         })
     }
 
-    /// The group and the version whose signing request this is: the last one, or one that it replaced unsigned.
+    /// The group and version that this signing request is for: the latest version, or an unsigned one that it replaced.
     pub(crate) fn sweep_asked(&self, request: &ActionId) -> Option<(u32, &SweepState, &Sweep)> {
-        let versions = self.requests.sweeps.iter().flat_map(|(group, state)| {
+        let mut versions = self.requests.sweeps.iter().flat_map(|(group, state)| {
             let all = state.unsigned.iter().chain([&state.sweep]);
             all.map(move |sweep| (*group, state, sweep))
         });
-        let mut versions = versions;
         versions.find(|(_, state, sweep)| {
+            // The latest version's txid is kept: hashing is for replaced versions only.
             let txid = if core::ptr::eq(*sweep, &state.sweep) { state.txid } else { sweep.tx.compute_txid() };
             sweep_id(self, &txid) == *request
         })
     }
 
-    /// The value of a wallet coin that a sweep uses, or used before it was dropped: it may confirm all the same.
+    /// The value in sat of a wallet coin that a sweep uses or once used: a dropped sweep may still confirm.
     pub(crate) fn coin_value_sat(&self, outpoint: &OutPoint) -> Option<u64> {
         self.requests.coins.get(outpoint).copied()
     }
 
-    /// The wallet's coins that live sweeps use, or that were offered for one that waits.
+    /// The wallet's coins that live sweeps use, and those that were offered and that no sweep uses yet.
     pub(crate) fn coins(&self) -> impl Iterator<Item = OutPoint> {
         let sweeper = &self.requests.sweeper;
-        let unused = sweeper.groups.values().map(|group| &group.fee_inputs).chain(sweeper.unused.values());
-        unused.flat_map(|fee_inputs| &fee_inputs.coins).map(|coin| coin.outpoint)
+        let in_use = sweeper.groups.values().map(|group| &group.fee_inputs);
+        in_use.chain(sweeper.unused.values()).flat_map(|fee_inputs| &fee_inputs.coins).map(|coin| coin.outpoint)
     }
 
-    /// Whether a fall of the feerates could move something.
+    /// Whether lower feerates could change what the sweeper does: something is uneconomic, short of coins, or too cheap.
     pub(crate) fn waits_for_fees(&self) -> bool {
         let sweeper = &self.requests.sweeper;
         !sweeper.uneconomic.is_empty()
@@ -79,7 +83,7 @@ impl ChannelArbitrator {
             || sweeper.groups.values().any(|group| group.trouble == Some(Trouble::TooCheap))
     }
 
-    /// The request for coins that has this identity.
+    /// The unanswered request for coins with this id.
     pub(crate) fn coins_asked(&self, request: &ActionId) -> Option<&Ask> {
         self.requests.sweeper.asked.values().find(|ask| ask_id(self, ask) == *request)
     }

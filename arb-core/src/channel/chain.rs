@@ -1,5 +1,7 @@
 //! What the chain said about one channel, with heights: a disconnected block removes the facts at its height and
 //! nothing else (R9).
+//!
+//! Tests: `arb-harness/lab/tests/court_suite/properties.rs`, `arb-harness/lab/tests/court_suite/ratchets.rs`.
 
 use crate::api::facts::ChannelFacts;
 use crate::api::units::Height;
@@ -14,9 +16,9 @@ use serde::{Deserialize, Serialize};
 pub(crate) enum Tier {
     /// Spends a funding output.
     Funding,
-    /// Spends an output of such a transaction, or a wallet coin that a sweep of ours uses.
+    /// Spends a watched output of a funding spend.
     Commitment,
-    /// Spends an output of those.
+    /// Spends a watched output of such a transaction, or only a wallet coin that a sweep of ours uses.
     Second,
 }
 
@@ -25,9 +27,9 @@ pub(crate) enum Tier {
 pub(crate) struct KeptTx {
     pub(crate) height: Height,
     pub(crate) tier: Tier,
-    /// The tip when it was kept: blocks above that have told of spends by themselves.
+    /// The tip when it was kept. Blocks above reported spends of its outputs when they were heard; a search covers the rest.
     pub(crate) since: Height,
-    /// The chain was searched for spends of its outputs.
+    /// Whether the chain was searched for spends of its outputs up to `since`.
     pub(crate) scanned: bool,
     #[serde(with = "wire::tx")]
     pub(crate) tx: Transaction,
@@ -36,8 +38,9 @@ pub(crate) struct KeptTx {
 /// The chain's facts about one channel.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ChainFacts {
-    /// Where each funding confirmed, and whether the chain was searched for its spends.
+    /// In the order of [`ChannelFacts::fundings`].
     pub(crate) fundings: Vec<FundingFacts>,
+    /// Confirmed transactions that matter to the channel.
     pub(crate) kept: BTreeMap<Txid, KeptTx>,
 }
 
@@ -45,8 +48,9 @@ pub(crate) struct ChainFacts {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct FundingFacts {
     pub(crate) confirmed: Option<Height>,
-    /// The tip when the channel was opened in the court.
+    /// The tip when the court heard of the channel. Blocks above reported spends when they were heard.
     pub(crate) since: Height,
+    /// Whether the chain was searched for spends of the funding up to `since`.
     pub(crate) scanned: bool,
 }
 
@@ -57,13 +61,13 @@ impl ChainFacts {
         Self { fundings: fundings.collect(), kept: BTreeMap::new() }
     }
 
-    /// The output at an outpoint, if the transaction that has it is kept: verified to exist (R6).
+    /// The output at an outpoint; `None` if its transaction is not kept or has no such output (R6).
     pub(crate) fn output(&self, outpoint: &OutPoint) -> Option<&TxOut> {
         let kept = self.kept.get(&outpoint.txid)?;
         kept.tx.output.get(usize::try_from(outpoint.vout).ok()?)
     }
 
-    /// Keeps a transaction; the lowest level at which it matters counts.
+    /// Keeps a confirmed transaction. If it matters at several tiers, the one nearest to the funding counts.
     pub(crate) fn keep(&mut self, txid: Txid, height: Height, since: Height, tier: Tier, tx: Transaction) {
         match self.kept.get_mut(&txid) {
             Some(kept) => {
@@ -76,7 +80,7 @@ impl ChainFacts {
         }
     }
 
-    /// Forgets everything that happened at this height or above.
+    /// Removes every fact of this height and above.
     pub(crate) fn disconnect(&mut self, height: Height) {
         self.kept.retain(|_, kept| kept.height < height);
         for funding in &mut self.fundings {

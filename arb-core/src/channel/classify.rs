@@ -1,7 +1,9 @@
 //! Which transaction spends the funding: classified, never assumed (R6).
 //!
-//! What *we signed* decides: the obscured number names a commitment, that commitment is rebuilt and compared by txid;
-//! revoked comes before mutual (B1); scripts that an attacker chooses never decide, nor does a number alone (B59).
+//! What *we signed* decides: the obscured number (BOLT 3) names a commitment, which is rebuilt and compared by txid. Revoked
+//! comes before mutual (B1). Scripts that an attacker chooses never decide, nor does a number alone (B59).
+//!
+//! Tests: `arb-harness/lab/tests/court_suite/incidents_outcomes.rs`, `arb-harness/lab/tests/court_suite/breach_state.rs`.
 
 use crate::api::facts::{ChannelFacts, Funding, Side};
 use crate::api::past::RevokedCommitment;
@@ -15,10 +17,10 @@ use alloc::sync::Arc;
 use bitcoin::secp256k1::{All, Secp256k1};
 use bitcoin::{Transaction, Txid};
 
-/// The confirmed spend of a funding output, if there is one.
+/// The confirmed spend of a funding output, classified; `None` while none is confirmed.
 pub(crate) fn classify(channel: &ChannelArbitrator, secp: &Secp256k1<All>) -> Option<Close> {
     let spends = channel.chain.kept.iter().filter(|(_, kept)| kept.tier == Tier::Funding);
-    // Fundings that replace each other (a splice) can both be spent: the earliest spend is the close.
+    // Two fundings that replace each other (a splice) can both be spent: the earliest spend is the close.
     let (txid, kept) = spends.min_by_key(|(txid, kept)| (kept.height, **txid))?;
     let (funding_index, funding) = channel
         .facts
@@ -41,7 +43,7 @@ pub(crate) fn classify(channel: &ChannelArbitrator, secp: &Secp256k1<All>) -> Op
         past: None,
     };
     if let Some(number) = number {
-        if let Some((kind, owner, remote, rebuilt)) = in_the_set(channel, secp, number, funding, *txid) {
+        if let Some((kind, owner, remote, rebuilt)) = find_in_set(channel, secp, number, funding, *txid) {
             close.kind = kind;
             close.owner = owner;
             close.remote = remote;
@@ -58,8 +60,8 @@ pub(crate) fn classify(channel: &ChannelArbitrator, secp: &Secp256k1<All>) -> Op
     Some(close)
 }
 
-/// A commitment whose secret we hold. What was stored of it decides, by txid (B46); where nothing was stored, the number and
-/// the secret are all that tells.
+/// The close by a commitment whose secret we hold. The stored candidates decide, by txid (B46): if none of them fits, the
+/// close stays unknown. If none was stored or loaded, number and secret suffice to call it revoked.
 fn revoked(
     channel: &ChannelArbitrator,
     secp: &Secp256k1<All>,
@@ -80,7 +82,7 @@ fn revoked(
     close
 }
 
-/// The number that a transaction shows, if it has a commitment's form at all.
+/// The commitment number that a transaction shows (BOLT 3); `None` if it does not have the form of a commitment.
 pub(crate) fn commitment_number(facts: &ChannelFacts, tx: &Transaction) -> Option<u64> {
     let opener = facts.side(facts.opener).basepoints.payment;
     let accepter = facts.side(facts.opener.other()).basepoints.payment;
@@ -88,10 +90,11 @@ pub(crate) fn commitment_number(facts: &ChannelFacts, tx: &Transaction) -> Optio
 }
 
 impl ChannelArbitrator {
-    /// Works out the close again: whenever the set or the spends of the fundings changed, and after decoding.
+    /// Classifies the close again: due after each change of the set, of the closings, or of the funding's spends, and after
+    /// decoding.
     pub(crate) fn reclassify(&mut self) {
         let spent = self.state.chain.kept.values().any(|kept| kept.tier == Tier::Funding);
-        // An open channel costs nothing here: no key is derived before something spends a funding.
+        // Keys are derived only once something spends a funding, so an open channel costs next to nothing here.
         self.state.close = Memo(if spent { classify(self, &Secp256k1::new()).map(Arc::new) } else { None });
     }
 
@@ -101,7 +104,7 @@ impl ChannelArbitrator {
         spends.into_iter().any(|kept| commitment_number(&self.facts, &kept.tx) == Some(number))
     }
 
-    /// What the counterparty's revoked commitment of this number is punished with; `None` while it is not revoked.
+    /// The keys and scripts that punish the counterparty's commitment of this number; `None` while it is not revoked.
     fn penalty(&self, secp: &Secp256k1<All>, number: u64) -> Option<Penalty> {
         let secret = self.set.secrets.get(number).filter(|_| number < self.set.next_revoked)?;
         let point = point_of_secret(secp, &secret).ok()?;
@@ -112,7 +115,7 @@ impl ChannelArbitrator {
         Some(Penalty { secret, keys, script, script_pubkey })
     }
 
-    /// The one of these candidates of a revoked number that is the transaction with this id.
+    /// The candidate of a revoked number that is the transaction with this id, rebuilt; `None` if none is.
     pub(crate) fn rebuild_past(
         &self,
         secp: &Secp256k1<All>,
@@ -142,31 +145,33 @@ impl ChannelArbitrator {
         let Some(number) = commitment_number(&self.facts, tx) else { return false };
         let spends = |funding: &&Funding| tx.input.iter().any(|input| input.previous_output == funding.outpoint);
         let Some(funding) = self.facts.fundings.iter().find(spends) else { return false };
-        let found = in_the_set(self, &Secp256k1::new(), number, funding, tx.compute_txid());
+        let found = find_in_set(self, &Secp256k1::new(), number, funding, tx.compute_txid());
         found.is_some_and(|(_, owner, ..)| owner == Side::Remote)
     }
 }
 
-fn in_the_set(
+/// The commitment of the set that is the transaction with this id: its kind and owner, its index among the set's remote
+/// commitments, and the commitment rebuilt.
+fn find_in_set(
     channel: &ChannelArbitrator,
     secp: &Secp256k1<All>,
     number: u64,
     funding: &Funding,
     txid: Txid,
 ) -> Option<(CloseKind, Side, Option<usize>, Rebuilt)> {
-    let same = |owner, commitment: &Commitment| {
+    let rebuilt_if_same = |owner, commitment: &Commitment| {
         let rebuilt = channel.rebuild(secp, owner, commitment, funding, &[])?;
         (rebuilt.built.txid == txid).then_some(rebuilt)
     };
     if let Some(local) = channel.set.local.as_ref().filter(|local| local.commitment.number == number) {
-        if let Some(rebuilt) = same(Side::Local, &local.commitment) {
+        if let Some(rebuilt) = rebuilt_if_same(Side::Local, &local.commitment) {
             return Some((CloseKind::Local, Side::Local, None, rebuilt));
         }
     }
     let oldest = channel.set.remotes.first()?.number;
     let remotes = channel.set.remotes.iter().enumerate().filter(|(_, remote)| remote.number == number);
     for (index, remote) in remotes {
-        if let Some(rebuilt) = same(Side::Remote, remote) {
+        if let Some(rebuilt) = rebuilt_if_same(Side::Remote, remote) {
             let kind = if number == oldest { CloseKind::Remote } else { CloseKind::RemotePending };
             return Some((kind, Side::Remote, Some(index), rebuilt));
         }

@@ -1,4 +1,7 @@
-//! The commitments that can confirm: ours, theirs, their pending ones. Revoked ones are not in the set.
+//! The commitments that can confirm: ours, theirs, their pending ones. A commitment leaves the set with its revocation, ours
+//! with the acceptance of the next one (R10).
+//!
+//! Tests: `arb-harness/lab/tests/court_suite/ratchets.rs`, `arb-harness/lab/tests/court_suite/bad_commitments.rs`.
 
 use crate::api::event::{CommitmentSignatures, CommitmentUpdate};
 use crate::api::facts::{Side, Standing};
@@ -8,15 +11,16 @@ use crate::channel::rows::RowsSince;
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
-/// One commitment: what differs from the channel's facts. Its HTLCs are in the channel's table.
+/// One commitment: what varies from commitment to commitment. Its HTLCs are keys into the channel's table.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Commitment {
     pub(crate) number: u64,
+    /// The owner's per-commitment point.
     pub(crate) point: Point,
     pub(crate) feerate_sat_per_kw: u32,
     pub(crate) local_msat: u64,
     pub(crate) remote_msat: u64,
-    /// In rising order.
+    /// In rising order: [`position`](Self::position) searches by halves.
     pub(crate) htlcs: Vec<HtlcRef>,
 }
 
@@ -24,7 +28,7 @@ pub(crate) struct Commitment {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct LocalCommitment {
     pub(crate) commitment: Commitment,
-    /// By funding, in the order of the channel's facts.
+    /// One entry for each funding, in the order of the channel's facts.
     pub(crate) signatures: Vec<CommitmentSignatures>,
 }
 
@@ -32,17 +36,18 @@ pub(crate) struct LocalCommitment {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct CommitmentSet {
     pub(crate) local: Option<LocalCommitment>,
-    /// Oldest first. Two with one number are candidates: a reconnection may have changed what was signed (R14).
+    /// Oldest first. Several with one number are candidates: a reconnection may have changed what was signed (R14).
     pub(crate) remotes: Vec<Commitment>,
+    /// The number of our next commitment.
     pub(crate) next_local: u64,
-    /// The remote commitment that is revoked next.
+    /// The number of the remote commitment that is revoked next: the oldest that is not revoked.
     pub(crate) next_revoked: u64,
-    /// The number of the first remote commitment, for a channel that was adopted while it ran.
+    /// The number of the first remote commitment that the court hears of: above 0 for a channel that was adopted while it ran.
     pub(crate) first_remote: u64,
-    /// A point that was announced for a remote commitment.
+    /// The per-commitment point that the last revocation announced, and the number of the remote commitment it is for.
     pub(crate) announced: Option<(u64, Point)>,
     pub(crate) secrets: SecretStore,
-    /// What the log has of past remote commitments.
+    /// What the log has written since its last whole row of a remote commitment.
     pub(crate) rows: RowsSince,
 }
 
@@ -61,7 +66,7 @@ impl CommitmentSet {
         }
     }
 
-    /// The newest remote commitments' number.
+    /// The highest number among the remote commitments; `None` before the first.
     pub(crate) fn newest_remote(&self) -> Option<u64> {
         self.remotes.last().map(|remote| remote.number)
     }
@@ -72,7 +77,8 @@ impl CommitmentSet {
         local.chain(self.remotes.iter().map(|remote| (Side::Remote, remote)))
     }
 
-    /// The commitment that an update is the change from; `None` for the first of a side.
+    /// The commitment that an update with this number changes; `None` for a side's first one, and if the set no longer
+    /// holds it.
     pub(crate) fn base(&self, side: Side, number: u64) -> Option<&Commitment> {
         match side {
             Side::Local => self.local.as_ref().map(|local| &local.commitment),
@@ -85,7 +91,7 @@ impl CommitmentSet {
 }
 
 impl Commitment {
-    /// The commitment after an update, whose content was checked.
+    /// The commitment after an update, whose content admission checked.
     pub(crate) fn updated(base: Option<&Self>, update: &CommitmentUpdate) -> Self {
         let kept = base.into_iter().flat_map(|base| &base.htlcs).copied();
         let mut htlcs: Vec<HtlcRef> = kept.filter(|htlc| !update.removed.contains(htlc)).collect();
@@ -101,13 +107,13 @@ impl Commitment {
         }
     }
 
-    /// The position of an HTLC in this commitment's list, which is also its index in the terms.
+    /// The position of an HTLC in this commitment's list, and so in [`Rebuilt::htlcs`]; `None` if it is not on it.
     pub(crate) fn position(&self, htlc: HtlcRef) -> Option<usize> {
         self.htlcs.binary_search(&htlc).ok()
     }
 }
 
-/// A commitment as BOLT 3 sees it: built, with the list of HTLCs that it was built from.
+/// A commitment as BOLT 3 sees it: the transaction, and the HTLCs that it was built from, in the commitment's order.
 #[derive(Clone, Debug)]
 pub(crate) struct Rebuilt {
     pub(crate) htlcs: Vec<CommitmentHtlc>,

@@ -1,4 +1,6 @@
-//! Every height that the policy names for an HTLC: going to chain, giving up, forgetting, and claiming.
+//! Every height that the policy sets for an HTLC: going to chain, giving up, forgetting, and claiming.
+//!
+//! Tests: `arb-harness/lab/tests/court_suite/going_to_chain.rs`, `arb-harness/lab/tests/court_suite/outcomes.rs`.
 
 use crate::api::facts::Link;
 use crate::api::ids::HtlcRef;
@@ -6,7 +8,7 @@ use crate::api::policy::Policy;
 use crate::api::units::Height;
 use crate::channel::state::{ChannelArbitrator, HtlcState};
 
-/// The tip height at which this HTLC asks for the chain; `None` while it does not.
+/// The tip height from which this HTLC calls for going to chain; `None` for a received one that we could not claim there.
 pub(crate) fn chain_height(state: &HtlcState, usable: bool, policy: &Policy) -> Option<Height> {
     let expiry = state.htlc.cltv_expiry;
     match state.htlc.link {
@@ -16,19 +18,21 @@ pub(crate) fn chain_height(state: &HtlcState, usable: bool, policy: &Policy) -> 
     }
 }
 
-/// The tip height at which an unresolved HTLC's origin is given up to save the upstream.
+/// The tip height at which the upstream HTLC of an unresolved HTLC is failed to save the upstream channel; `None` if the
+/// court knows no upstream expiry.
 pub(crate) fn give_up_height(state: &HtlcState, policy: &Policy) -> Option<Height> {
     state.upstream_expiry.map(|expiry| expiry.before(policy.upstream_giveup))
 }
 
-/// The tip height at which waiting for an HTLC that we sent ends.
+/// The tip height at which we stop waiting for an HTLC that we sent: `irrevocable_depth` past the later of its expiry and its
+/// upstream's.
 pub(crate) fn forget_height(state: &HtlcState, policy: &Policy) -> Height {
     let expiry = state.htlc.cltv_expiry;
     state.upstream_expiry.map_or(expiry, |upstream| upstream.max(expiry)).after(policy.irrevocable_depth)
 }
 
-/// Until when a claim of this HTLC has to be confirmed; `None` where there is nothing to claim in time. `confirmed` is the
-/// block of the commitment, or the tip while it is unconfirmed.
+/// The last block in which a claim of this HTLC should confirm; `None` if nothing is to be claimed in time. `confirmed` is
+/// the block of the commitment, or the tip while it is unconfirmed.
 pub(crate) fn claim_deadline(
     channel: &ChannelArbitrator,
     htlc: HtlcRef,
@@ -41,14 +45,15 @@ pub(crate) fn claim_deadline(
         return (usable && state.irrevocable).then_some(state.htlc.cltv_expiry);
     }
     if usable {
-        // Its origin is settled whoever gets the output.
+        // The upstream HTLC is settled with the preimage, whichever side gets this output.
         return None;
     }
     Some(outgoing_deadline(state, confirmed, policy))
 }
 
-/// Until when an HTLC that we sent has to be claimed: the upstream's expiry less a margin (B34, B50, D2). An own payment's
-/// is the same whoever closed when, so that it does not tell the origin.
+/// The last block in which a claim of an HTLC that we sent should confirm: the upstream expiry less a margin (B34, B50, D2).
+/// Without a known upstream it is `own_delta` past the later of its expiry and `confirmed`: about where a forward's would be,
+/// so that the deadline does not show that the payment is our own.
 pub(crate) fn outgoing_deadline(state: &HtlcState, confirmed: Height, policy: &Policy) -> Height {
     match (state.htlc.link, state.upstream_expiry) {
         (Link::Forward(_) | Link::Relay { .. }, Some(upstream)) => upstream.before(policy.upstream_margin),

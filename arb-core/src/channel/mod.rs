@@ -1,6 +1,8 @@
 //! One channel of the court: facts with heights, ratchets, outstanding requests (R9). Nothing derived is stored.
 //!
-//! `apply` is the only mutator and judges nothing; what follows from the state is worked out in [`crate::view`].
+//! `apply` is the only mutator and judges nothing (R1); [`crate::view`] derives what follows from the state.
+//!
+//! Tests: `arb-harness/lab/tests/court_suite/properties.rs`, `arb-harness/lab/tests/court_suite/ratchets.rs`.
 
 mod apply;
 mod asked;
@@ -43,64 +45,66 @@ impl ChannelArbitrator {
         &self.state.facts.id
     }
 
-    /// What never changes about it.
+    /// What the node told about the channel when it was opened; never changes.
     pub const fn facts(&self) -> &ChannelFacts {
         &self.state.facts
     }
 
-    /// The short channel id, if one was signalled.
+    /// The short channel id (BOLT 7); `None` until the node signals one.
     pub const fn short_channel_id(&self) -> Option<u64> {
         self.state.short_channel_id
     }
 
-    /// Whether it refuses new commitments for ever, and why.
+    /// Why the channel refuses new commitments for ever (R10); `None` while it accepts them.
     pub const fn frozen(&self) -> Option<FreezeReason> {
         self.state.ratchet.frozen
     }
 
-    /// Whether the counterparty proved a newer state, or the channel came from a backup.
+    /// Whether our state is older than the counterparty's: it proved a newer one, or the channel came from a backup. Nothing
+    /// of ours is signed or sent then (BOLT 5 F5).
     pub const fn is_outdated(&self) -> bool {
         self.state.ratchet.outdated
     }
 
-    /// The sequence of the frame that changed it last.
+    /// The sequence of the last frame that changed the channel.
     pub const fn changed_at(&self) -> u64 {
         self.state.changed_at
     }
 
-    /// What was raised for the outside and waits for `Performed`.
+    /// The notices that were raised and that no `Performed` event has acknowledged.
     pub fn outbox(&self) -> impl Iterator<Item = (&ActionId, &Notice)> {
         self.outbox.iter()
     }
 
-    /// A notice as a conclusion, unless it was raised before: none is raised twice.
+    /// The conclusion that raises a notice; `None` if it was raised before.
     pub(crate) fn raise(&self, notice: Notice) -> Option<Conclusion> {
         let new = !self.raised.contains(&notice.id(&self.facts.id));
         new.then(|| Conclusion::Noticed(Box::new(notice)))
     }
 
-    /// The usable preimage of an HTLC.
+    /// The preimage that this HTLC may be claimed with, or its upstream HTLC settled with.
     pub fn usable(&self, htlc: HtlcRef) -> Option<Preimage> {
         self.ratchet.usable.get(&htlc).map(|known| known.preimage)
     }
 
-    /// The outcomes that were released for the origins of HTLCs that we sent, and what the node said to them.
+    /// For each HTLC that we sent: the outcome that was released upstream, and the node's acknowledgement if there is one.
     pub fn released(&self) -> impl Iterator<Item = (HtlcRef, Upstream, Option<Acknowledged>)> {
         self.ratchet.released.iter().map(|(htlc, state)| (*htlc, state.outcome, state.acknowledged))
     }
 
-    /// The HTLCs of the union of the commitment set.
+    /// The HTLCs that are on at least one commitment of the set, and those whose released outcome the node has not
+    /// acknowledged. Once the channel is frozen, none leaves.
     pub fn htlcs(&self) -> impl Iterator<Item = &Htlc> {
         self.htlcs.values().map(|state| &state.htlc)
     }
 
-    /// The numbers of the commitments that can confirm: ours, theirs, their pending ones.
+    /// The numbers of the commitments that can confirm: ours (`None` before the first), and theirs, oldest first.
     pub fn commitment_numbers(&self) -> (Option<u64>, Vec<u64>) {
         let local = self.set.local.as_ref().map(|local| local.commitment.number);
         (local, self.set.remotes.iter().map(|remote| remote.number).collect())
     }
 
-    /// Whether a spend of this outpoint matters to this channel. Confirms what the outpoint index only suspects (R5).
+    /// Whether a spend of this outpoint matters to this channel. The outpoint index proposes channels; this confirms (R5).
     pub fn watches(&self, outpoint: &OutPoint) -> bool {
         self.facts.fundings.iter().any(|funding| funding.outpoint == *outpoint)
             || self.chain.kept.get(&outpoint.txid).is_some_and(|kept| {
@@ -110,12 +114,12 @@ impl ChannelArbitrator {
             || self.coins().any(|coin| coin == *outpoint)
     }
 
-    /// Whether this transaction's mere confirmation matters: it carries a funding output.
+    /// Whether this transaction carries a funding output: its confirmation alone matters.
     pub fn watches_parent(&self, txid: &Txid) -> bool {
         self.facts.fundings.iter().any(|funding| funding.outpoint.txid == *txid)
     }
 
-    /// Every outpoint that [`watches`](Self::watches) answers yes to: what the index holds for this channel.
+    /// Every outpoint for which [`watches`](Self::watches) is true: what the index holds for this channel.
     pub(crate) fn watched(&self) -> Vec<OutPoint> {
         let mut all: Vec<OutPoint> = self.facts.fundings.iter().map(|funding| funding.outpoint).collect();
         for (txid, kept) in &self.chain.kept {
@@ -128,8 +132,8 @@ impl ChannelArbitrator {
         all
     }
 
-    /// Everything below a funding spend counts down to the second level, whether or not its meaning is known yet (R5).
-    /// A second level is always P2WSH: other outputs down there are somebody's wallet.
+    /// Every output of a funding spend, and every P2WSH output one level below, is watched, classified or not (R5).
+    /// Second-level outputs are always P2WSH (BOLT 3); other scripts at that level belong to a wallet.
     fn watches_output(&self, txid: &Txid, kept: &KeptTx, output: &TxOut) -> bool {
         match kept.tier {
             Tier::Funding => !self.is_closing(txid, &kept.tx),
@@ -143,15 +147,15 @@ impl ChannelArbitrator {
         kept.tx.output.iter().any(|output| self.watches_output(txid, kept, output))
     }
 
-    /// Whether this is a closing transaction that we signed. One that has a commitment's form is not trusted to be one,
-    /// whatever we were told (B1): a revoked commitment's outputs are watched.
+    /// Whether this is a closing transaction that we signed. A listed transaction in the form of a commitment does not count
+    /// (B1): it may be a revoked one, whose outputs must be watched.
     pub(crate) fn is_closing(&self, txid: &Txid, tx: &Transaction) -> bool {
         self.ratchet.closings.contains_key(txid) && classify::commitment_number(&self.facts, tx).is_none()
     }
 
-    /// How far below a funding output a transaction is, if it matters to this channel at all.
+    /// How far below a funding output a transaction is; `None` if it does not matter to this channel.
     pub(crate) fn tier_of(&self, tx: &Transaction) -> Option<Tier> {
-        let level = |outpoint: &OutPoint| {
+        let tier = |outpoint: &OutPoint| {
             if self.facts.fundings.iter().any(|funding| funding.outpoint == *outpoint) {
                 return Some(Tier::Funding);
             }
@@ -163,15 +167,15 @@ impl ChannelArbitrator {
                 Some(Tier::Commitment | Tier::Second) | None => Some(Tier::Second),
             }
         };
-        tx.input.iter().filter_map(|input| level(&input.previous_output)).min()
+        tx.input.iter().filter_map(|input| tier(&input.previous_output)).min()
     }
 
-    /// Whether it knows something of this height or above, which a disconnected block takes away.
+    /// Whether the channel holds a fact of this height or above, which a disconnected block removes.
     pub(crate) fn knows_of(&self, height: Height) -> bool {
         self.heights().iter().any(|known| *known >= height)
     }
 
-    /// The heights that it knows something of.
+    /// The heights of its facts, and the tip when it was last judged.
     pub(crate) fn heights(&self) -> Vec<Height> {
         let mut heights: Vec<Height> = self.chain.kept.values().map(|kept| kept.height).collect();
         heights.extend(self.chain.fundings.iter().filter_map(|funding| funding.confirmed));

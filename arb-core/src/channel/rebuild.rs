@@ -1,4 +1,6 @@
-//! Commitments built again from what is stored, and as they will be known once revoked.
+//! Commitments rebuilt from what is stored, and in the form in which the log keeps them for a breach (R15).
+//!
+//! Tests: `arb-harness/lab/tests/world_suite/court.rs`, `arb-harness/lab/tests/court_suite/incidents_outcomes.rs`.
 
 use crate::api::event::CommitmentUpdate;
 use crate::api::facts::{Funding, Htlc, Side};
@@ -11,7 +13,7 @@ use alloc::vec::Vec;
 use bitcoin::secp256k1::{All, Secp256k1};
 
 impl ChannelArbitrator {
-    /// What the log is to keep of the remote commitment that was signed last.
+    /// The log's row for the remote commitment that was signed last, which this update led to.
     pub(crate) fn row_of_last(&mut self, update: &CommitmentUpdate) -> CommitmentRow {
         let mut rows = self.state.set.rows;
         let candidates = self.state.set.remotes.iter().filter(|remote| remote.number == update.number);
@@ -23,7 +25,7 @@ impl ChannelArbitrator {
         row
     }
 
-    /// A commitment of the set as it will be known once it is revoked.
+    /// A remote commitment of the set in the form in which a revoked one is known.
     pub(super) fn as_past(&self, commitment: &Commitment) -> RevokedCommitment {
         let htlcs = commitment.htlcs.iter().filter_map(|htlc| self.htlcs.get(htlc));
         RevokedCommitment {
@@ -34,8 +36,8 @@ impl ChannelArbitrator {
         }
     }
 
-    /// The HTLCs of a commitment as BOLT 3 sees them, in the commitment's own order. `added` are not in the channel's
-    /// table yet.
+    /// The HTLCs of a commitment as BOLT 3 sees them, in the commitment's order. `added` are those of an update that are not
+    /// in the channel's table yet.
     pub(crate) fn bolt3_htlcs(&self, owner: Side, commitment: &Commitment, added: &[Htlc]) -> Vec<CommitmentHtlc> {
         let find = |key: &HtlcRef| {
             let known = self.htlcs.get(key).map(|state| &state.htlc);
@@ -44,7 +46,7 @@ impl ChannelArbitrator {
         commitment.htlcs.iter().filter_map(find).map(|htlc| bolt3_htlc(owner, htlc)).collect()
     }
 
-    /// The terms of a commitment of one funding.
+    /// The terms (BOLT 3) of a commitment that spends this funding.
     pub(crate) fn terms<'a>(
         &'a self,
         owner: Side,
@@ -77,7 +79,7 @@ impl ChannelArbitrator {
         }
     }
 
-    /// Builds a commitment of one funding; `None` only for facts that admission would have refused.
+    /// Builds a commitment that spends this funding; `None` only for facts that admission refuses.
     pub(crate) fn rebuild(
         &self,
         secp: &Secp256k1<All>,
@@ -89,7 +91,7 @@ impl ChannelArbitrator {
         self.build(secp, owner, commitment, funding, self.bolt3_htlcs(owner, commitment, added))
     }
 
-    /// Builds a commitment from these HTLCs, which are in the commitment's own order.
+    /// Builds a commitment from these HTLCs, which are in the commitment's order.
     pub(crate) fn build(
         &self,
         secp: &Secp256k1<All>,
@@ -102,7 +104,8 @@ impl ChannelArbitrator {
         Some(Rebuilt { htlcs, built })
     }
 
-    /// Whether an unrevoked commitment has an output for this HTLC, each side's own trimming counted (B63).
+    /// Whether a commitment of the set has an output for this HTLC, each trimmed at its own feerate and its owner's dust
+    /// limit (B63).
     pub(crate) fn has_output_somewhere(&self, htlc: HtlcRef) -> bool {
         let Some(state) = self.htlcs.get(&htlc) else { return false };
         self.set.all().any(|(owner, commitment)| {

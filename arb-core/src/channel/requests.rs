@@ -1,4 +1,4 @@
-//! What was asked of the outside, and what came of it.
+//! What was asked of wallet, signer and network, and what they answered.
 
 use crate::api::event::{BroadcastRejection, Bump};
 use crate::api::ids::ActionId;
@@ -11,37 +11,39 @@ use alloc::vec::Vec;
 use bitcoin::{OutPoint, ScriptBuf, Transaction, Txid};
 use serde::{Deserialize, Serialize};
 
-/// What was asked for, and what came of it.
+/// The outstanding requests, the answers to them, and what the operator asked of us.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Requests {
     pub(crate) scripts: ScriptsRequest,
-    /// Prices, groups and coins.
+    /// Prices, groups, and the wallet's coins.
     pub(crate) sweeper: Sweeper,
-    /// The transactions of the desk's groups.
+    /// The planned transaction of each of the sweeper's groups, by the group's number.
     pub(crate) sweeps: BTreeMap<u32, SweepState>,
-    /// Every wallet coin that a sweep ever used, with its value.
+    /// Every wallet coin that a sweep ever used, with its value in sat.
     pub(crate) coins: BTreeMap<OutPoint, u64>,
-    /// What the operator wants, for one claim or for all.
+    /// The operator's bumps: for one claim, or with `None` for all claims of the channel.
     pub(crate) bumps: BTreeMap<Option<OutPoint>, Bump>,
-    /// Requests that the signer refused.
+    /// Signing requests that the signer refused and has not answered since.
     pub(crate) refused: BTreeSet<ActionId>,
-    /// What the network said last about our commitment, if that was a refusal.
+    /// The network's last answer about a transaction that is no planned sweep, such as our commitment: the txid and the
+    /// reason of a refusal; `None` for an acceptance.
     pub(crate) commitment_rejected: Option<(Txid, BroadcastRejection)>,
 }
 
 impl Requests {
-    /// What the operator wants for this outpoint.
+    /// The operator's bumps that apply to this outpoint.
     pub(crate) fn bumps_of(&self, outpoint: &OutPoint) -> impl Iterator<Item = &Bump> {
         self.bumps.get(&None).into_iter().chain(self.bumps.get(&Some(*outpoint)))
     }
 }
 
-/// The request for a fresh script.
+/// The request for a fresh wallet script that sweeps pay to.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum ScriptsRequest {
     #[default]
     NotAsked,
     Asked {
+        /// The tip when it was asked for: if no answer comes within a block, the fallback script is used.
         at: Height,
     },
     Offered(ScriptBuf),
@@ -52,13 +54,13 @@ pub(crate) enum ScriptsRequest {
 pub(crate) struct SweepState {
     pub(crate) sweep: Sweep,
     pub(crate) txid: Txid,
-    /// The complete transaction, once the signer answered: the first valid answer wins.
+    /// The complete transaction once the signer has answered. The first valid answer stays.
     pub(crate) signed: Option<SignedTx>,
-    /// The version before, which is sent for as long as this one is not signed.
+    /// The last signed version before this one: it is sent until this one is signed.
     pub(crate) before: Option<SignedTx>,
-    /// Versions that were replaced before the signer answered, oldest first: a late answer is better than none.
+    /// Versions that were replaced before the signer answered, oldest first: a late signature for one of them is taken.
     pub(crate) unsigned: Vec<Sweep>,
-    /// What the network said last, if that was a refusal.
+    /// The network's refusal of this version; `None` before an answer and after an acceptance.
     pub(crate) rejected: Option<BroadcastRejection>,
 }
 

@@ -1,4 +1,6 @@
 //! How outputs of kept transactions were spent (R6).
+//!
+//! Tests: `arb-harness/lab/tests/court_suite/incidents_contracts.rs`, `arb-harness/lab/tests/court_suite/properties.rs`.
 
 use crate::api::units::Height;
 use crate::bolt3::{SpendPath, classify_spend};
@@ -9,8 +11,11 @@ use bitcoin::{OutPoint, Txid};
 /// How an outpoint was spent by a confirmed transaction.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct SpendOf {
+    /// The spending transaction.
     pub(crate) txid: Txid,
+    /// The index of its input that spends the outpoint.
     pub(crate) input: usize,
+    /// The block in which it confirmed.
     pub(crate) height: Height,
     pub(crate) path: SpendPath,
 }

@@ -1,4 +1,6 @@
 //! What is stored of one channel: facts with heights, ratchets, outstanding requests (R9).
+//!
+//! Tests: `arb-harness/lab/tests/court_suite/ratchets.rs`, `arb-log/tests/earlier_journals.rs`.
 
 use crate::api::event::{Acknowledged, CloseReason};
 use crate::api::facts::{ChannelFacts, Htlc, Standing};
@@ -19,14 +21,14 @@ use bitcoin::{OutPoint, Txid};
 use core::ops::Deref;
 use serde::{Deserialize, Serialize};
 
-/// A channel under the court's watch.
+/// One channel of the court: its facts, its ratchets and its outstanding requests.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ChannelArbitrator {
     pub(super) state: State,
 }
 
-/// Everybody reads a channel's fields through this; only code inside `channel` can write them (R1).
+/// The crate reads a channel's fields through this; only code inside `channel` can write them (R1).
 #[doc(hidden)]
 impl Deref for ChannelArbitrator {
     type Target = State;
@@ -43,32 +45,33 @@ pub struct State {
     pub(crate) facts: ChannelFacts,
     pub(crate) short_channel_id: Option<u64>,
     pub(crate) set: CommitmentSet,
-    /// The union of the commitment set; once frozen it only grows.
+    /// The HTLCs on any commitment of the set, and those whose released outcome is not acknowledged. Once frozen, none leaves.
     pub(crate) htlcs: BTreeMap<HtlcRef, HtlcState>,
-    /// The least id that was never used, by direction: offered, received.
+    /// The lowest HTLC id that was never used: (offered, received).
     pub(crate) next_htlc: (u64, u64),
     pub(crate) ratchet: Ratchet,
-    /// What was loaded of revoked commitments that confirmed, every candidate by number; none where nobody knows it.
+    /// The candidates that were loaded for each revoked commitment that confirmed, by number. An empty list: log and node
+    /// know none.
     pub(crate) revoked: BTreeMap<u64, Vec<RevokedCommitment>>,
     pub(crate) chain: ChainFacts,
     pub(crate) requests: Requests,
-    /// What waits for `Performed`.
+    /// Raised notices that no `Performed` event has acknowledged.
     pub(crate) outbox: BTreeMap<ActionId, Notice>,
-    /// Every notice that was ever raised: none is raised twice.
+    /// The ids of all notices that were ever raised: none is raised twice.
     pub(crate) raised: BTreeSet<ActionId>,
     /// The tip when the channel was last judged.
     pub(crate) seen: Height,
-    /// Touched while blocks were still being caught up: judged again when that is done (R11).
+    /// Whether it was last touched while blocks were missing: then it is judged again after catching up (R11).
     pub(crate) deferred: bool,
-    /// The frame that changed it last.
+    /// The sequence of the last frame that changed it.
     pub(crate) changed_at: u64,
-    /// The classified spend of the funding: follows from the set and the chain's facts, kept because it costs elliptic
-    /// curve arithmetic. Not stored, not compared.
+    /// The classified spend of the funding. It follows from the other fields and is kept in memory because it costs elliptic
+    /// curve arithmetic. Neither stored nor compared.
     #[serde(skip)]
     pub(crate) close: Memo<Close>,
 }
 
-/// Something derived that is kept in memory only: two states are equal whether or not they have worked it out.
+/// A derived value that is kept in memory only. Any two are equal, so a state equals one that has not derived it yet.
 #[derive(Clone, Debug)]
 pub(crate) struct Memo<T>(pub(crate) Option<Arc<T>>);
 
@@ -90,20 +93,21 @@ impl<T> Eq for Memo<T> {}
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct HtlcState {
     pub(crate) htlc: Htlc,
-    /// When its origin expires, where that is known to the court.
+    /// The expiry of its upstream HTLC; `None` if the court does not know it, or if there is none.
     pub(crate) upstream_expiry: Option<Height>,
-    /// Irrevocably committed on both sides once: it may be claimed on chain (LR4).
+    /// Whether it was ever on our commitment and on their oldest unrevoked one at once: only then may it be claimed on chain
+    /// (LR4).
     pub(crate) irrevocable: bool,
 }
 
-/// A preimage that may be used for an HTLC, and since when.
+/// A preimage that may be used for an HTLC, and the tip since when.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Usable {
     pub(crate) preimage: Preimage,
     pub(crate) since: Height,
 }
 
-/// An origin's outcome and what the node said to it.
+/// The outcome that was released upstream, and the node's acknowledgement; `None` until it comes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Released {
     pub(crate) outcome: Upstream,
@@ -116,25 +120,28 @@ pub(crate) struct Ratchet {
     pub(crate) frozen: Option<FreezeReason>,
     /// Our commitment may be signed and sent.
     pub(crate) went_to_chain: bool,
+    /// Our state is older than the counterparty's: nothing of ours is signed or sent (F5).
     pub(crate) outdated: bool,
-    /// The last suspicion that the counterparty's state cleared.
+    /// The court's count of suspicions when the counterparty last showed that our state is current: a higher count since
+    /// means that the journal may be stale (F5).
     pub(crate) cleared: u64,
     pub(crate) usable: BTreeMap<HtlcRef, Usable>,
+    /// Received HTLCs whose preimage will not come, so that we stop contesting their outputs.
     pub(crate) given_up: BTreeSet<HtlcRef>,
     pub(crate) released: BTreeMap<HtlcRef, Released>,
-    /// Our signatures for our commitment, by funding.
+    /// Our signatures for our current commitment, by funding.
     pub(crate) commitment_signed: BTreeMap<OutPoint, CompactSig>,
-    /// The embedder, or the counterparty's error, asked for a close.
+    /// Why a close was asked for: by the operator, or by the counterparty's error. The first reason stays.
     pub(crate) close_requested: Option<CloseReason>,
-    /// A commitment that is not ours was seen unconfirmed.
+    /// A spend of a funding that is no closing transaction was seen unconfirmed.
     pub(crate) peer_on_chain: bool,
-    /// The counterparty's commitments of the set that were seen unconfirmed: they can be sent again, with a child.
+    /// The counterparty's commitments of the set that were seen unconfirmed, complete: each can be sent again with a child.
     pub(crate) seen: BTreeMap<Txid, SignedTx>,
-    /// The embedder forgot it.
+    /// The node forgot the channel.
     pub(crate) forgotten: bool,
-    /// It held an HTLC once: it cannot be forgotten (F1, F3).
+    /// It held an HTLC once, so the node must not forget it (F1, F3).
     pub(crate) held_htlc: bool,
-    /// Closing transactions that we signed, with the output that is ours.
+    /// Closing transactions that we signed, each with the index of our output; `None` if it has none of ours.
     pub(crate) closings: BTreeMap<Txid, Option<u32>>,
 }
 
