@@ -1,10 +1,12 @@
-//! Our anchor: worth less than it costs on its own, so it is claimed only by the child that paid for the commitment (BOLT 5
-//! F7): that one is sent until it confirms, for its change.
+//! Our anchor. On its own it is worth less than its claim costs, so only the child that paid for the commitment claims it
+//! (BOLT 5 F7). After the commitment has confirmed, the child is still sent for its change.
 //!
 //! ```text
 //! Waiting | ClaimWanted ──close irrevocable──► Done(Uneconomic)
 //!    └──spent──► Spent ──irrevocable──► Done(Lost | Claimed)
 //! ```
+//!
+//! Tests: `arb-harness/lab/tests/sweeper_suite/closes.rs`, `arb-harness/lab/tests/closes/main.rs`.
 
 use crate::api::facts::Funding;
 use crate::api::outcome::ContractOutcome;
@@ -39,7 +41,7 @@ impl Anchor {
     }
 }
 
-/// The claim of our anchor on a commitment of this funding.
+/// The claim of our anchor on a commitment that spends this funding. Its deadline comes from the commitment's HTLCs.
 pub(crate) fn anchor_claim(funding: &Funding, outpoint: OutPoint, since: Height) -> Claim {
     let script = anchor_script(&funding.local_key);
     Claim {

@@ -1,13 +1,15 @@
-//! An output of a revoked commitment, through the cheat's second level (BOLT 5 V3 to V8, V11): ours by the revocation key,
-//! for as long as the cheat has to wait.
+//! An output of a revoked commitment, and what the cheating peer's HTLC transaction leaves of it (BOLT 5 V3 to V8, V11): ours
+//! by the revocation key until the peer's delay ends.
 //!
 //! ```text
 //! ClaimWanted ──spent by us──► Spent ──irrevocable──► Done(Claimed)
 //!      └──spent by a second-level transaction──► its output: ClaimWanted ──spent──► Spent ──► Done(Claimed | Lost)
 //! ```
 //!
-//! A lost race is not a lost output: what the cheat's HTLC transaction leaves is under the revocation key again, and the
-//! delay begins anew with its confirmation.
+//! A lost race is not a lost output: the output of the peer's HTLC transaction is under the revocation key again, and the
+//! delay starts anew with its confirmation.
+//!
+//! Tests: `arb-harness/lab/tests/court_suite/breach.rs`, `arb-harness/lab/tests/breach_suite/main.rs`.
 
 use crate::api::ids::HtlcRef;
 use crate::api::outcome::ContractOutcome;
@@ -18,7 +20,7 @@ use crate::resolver::Next;
 use crate::resolver::kit::{Claim, ClaimWay, ResolverKit, RevocationKey};
 use bitcoin::{OutPoint, ScriptBuf, Sequence, TxOut};
 
-/// Owns one output that a revoked commitment left.
+/// Owns one output of a revoked commitment, or of an HTLC transaction below it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Breach {
     pub(crate) outpoint: OutPoint,
@@ -28,13 +30,13 @@ pub(crate) struct Breach {
 /// Which output it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Revoked {
-    /// The cheat's main output.
+    /// The counterparty's main output.
     ToLocal,
     /// An HTLC of a commitment that we could rebuild.
     Htlc(HtlcRef),
-    /// What an HTLC transaction left, of a commitment that we could not rebuild.
+    /// The output of an HTLC transaction below a commitment that we could not rebuild.
     SecondLevel {
-        /// Where that transaction confirmed.
+        /// The block in which that transaction confirmed.
         confirmed: Height,
     },
 }
@@ -44,14 +46,14 @@ impl Breach {
         let Some(spend) = kit.spend_of(&self.outpoint) else {
             return match self.claim(kit) {
                 Some(claim) => kit.claim(claim),
-                // Its keys are known and it was found by its script: it exists.
+                // Not reached: the output exists, and a revoked close has its penalty's keys.
                 None => Next::Done(ContractOutcome::Unclaimed),
             };
         };
         if spend.path.is_second_level() {
             return follow_second_level(kit, spend);
         }
-        // On their commitment the direct paths are our own: a claim from before it was revoked.
+        // On their commitment the direct paths are ours: a claim of ours from before the revocation.
         let ours = spend.path == SpendPath::Revocation || spend.path.is_direct();
         kit.follow(spend, if ours { ContractOutcome::Claimed } else { ContractOutcome::Lost })
     }
@@ -72,27 +74,28 @@ impl Breach {
             }
             Revoked::Htlc(htlc) => {
                 let (script, expiry) = htlc_of(kit, htlc)?;
-                // The soonest that the cheat can have its output: its own transaction first, then the delay.
-                let second = expiry.max(kit.close.height).after(Blocks::new(1));
+                // The earliest block in which the peer's HTLC transaction can confirm; its delay starts there.
+                let earliest = expiry.max(kit.close.height).after(Blocks::new(1));
                 let received = htlc.is_offered();
                 let way = if received { ClaimWay::ReceivedPenalty(key) } else { ClaimWay::OfferedPenalty(key) };
-                (way, script, kit.close.height, ResolverKit::matures(second, delay))
+                (way, script, kit.close.height, ResolverKit::matures(earliest, delay))
             }
         };
         Some(penalise(self.outpoint, output, way, script, since, deadline))
     }
 }
 
-/// The script of an HTLC output, and from when on its expiry lets the cheat spend it.
+/// The script of an HTLC output, and the height from which on the counterparty can spend it: its expiry, or 0 if it takes the
+/// preimage.
 fn htlc_of(kit: &ResolverKit<'_>, htlc: HtlcRef) -> Option<(ScriptBuf, Height)> {
     let rebuilt = kit.close.rebuilt.as_ref()?;
     let terms = rebuilt.htlcs.get(kit.close.commitment(&kit.channel.set)?.position(htlc)?)?;
-    // With the preimage it needs no expiry.
+    // What it received it spends with the preimage at any height.
     let expiry = if terms.offered_by_owner { terms.cltv_expiry } else { 0 };
     Some((htlc_script(kit.channel.facts.channel_type, terms, &rebuilt.built.keys), Height::new(expiry)))
 }
 
-/// The cheat's HTLC transaction confirmed: what it left is ours for as long as the delay lasts.
+/// The cheating peer's HTLC transaction confirmed: its output is ours by the revocation key, before the delay ends.
 fn follow_second_level(kit: &ResolverKit<'_>, spend: &SpendOf) -> Next {
     let found = kit.close.penalty.as_ref().zip(kit.stolen_second_level(spend));
     let Some((penalty, (outpoint, output))) = found else { return kit.follow(spend, ContractOutcome::Lost) };
@@ -122,7 +125,7 @@ fn penalise(
         amount_sat: output.value.to_sat(),
         script_pubkey: output.script_pubkey.clone(),
         witness_script: Some(script),
-        // Replaceable; the revocation key waits for nothing.
+        // Replaceable; the revocation branch has no lock.
         sequence: Sequence::ENABLE_RBF_NO_LOCKTIME,
         lock_time: Height::new(0),
         since,
@@ -131,8 +134,8 @@ fn penalise(
 }
 
 impl ResolverKit<'_> {
-    /// What the cheat's HTLC transaction left of an output of a revoked commitment: at the input's own index, because our
-    /// signature ties the two together (B42), verified to be there and under the revoked keys.
+    /// The output of the cheating peer's HTLC transaction that this spend of a revoked commitment's output pays to. It has the
+    /// index of the input, because our signature ties the two together (B42). `None` if it is missing or has another script.
     pub(crate) fn stolen_second_level(&self, spend: &SpendOf) -> Option<(OutPoint, &TxOut)> {
         let penalty = self.close.penalty.as_ref()?;
         let (outpoint, output) = self.child(spend.txid, spend.input)?;

@@ -3,6 +3,8 @@
 //! ```text
 //! Waiting ──mature──► ClaimWanted ──spent──► Spent ──irrevocable──► Done(Claimed | Lost)
 //! ```
+//!
+//! Tests: `arb-harness/lab/tests/court_suite/incidents_contracts.rs`, `arb-harness/lab/tests/closes/main.rs`.
 
 use crate::api::facts::Side;
 use crate::api::outcome::ContractOutcome;
@@ -26,7 +28,7 @@ impl CommitSweep {
         }
         match self.claim(kit) {
             Some(claim) => kit.claim(claim),
-            // The output was found by its script: it exists.
+            // Not reached: the output was found on the commitment, and our own commitment is rebuilt.
             None => Next::Done(ContractOutcome::Unclaimed),
         }
     }
@@ -45,7 +47,7 @@ impl CommitSweep {
             }
             Side::Remote => {
                 let script = to_remote_script(facts.channel_type, &facts.local.basepoints.payment);
-                // The anchors form has a CSV of one block; P2WPKH only wants a replaceable transaction.
+                // With anchors `to_remote` has a CSV of one block; as P2WPKH it has no lock, and the claim is only replaceable.
                 let sequence =
                     if script.is_some() { Sequence::from_height(1) } else { Sequence::ENABLE_RBF_NO_LOCKTIME };
                 (ClaimWay::ToRemote, script, sequence, kit.close.height)

@@ -1,9 +1,11 @@
-//! What the four HTLC resolvers share: the second level and the end of an HTLC output that was spent, by whomever.
+//! What the four HTLC resolvers share: the claim of an HTLC output, its second level, and its end after any spend.
 //!
 //! ```text
 //! spent by us on our commitment ──► second-level output: Waiting ──mature──► ClaimWanted ──spent──► Spent ──► Done
 //! spent by us on theirs, or by the peer on either ──► Spent ──irrevocable──► Done(Claimed | TakenByPeer | Lost)
 //! ```
+//!
+//! Tests: `arb-harness/lab/tests/court_suite/incidents_contracts.rs`, `arb-harness/lab/tests/court_suite/scenarios.rs`.
 
 use crate::api::facts::Side;
 use crate::api::ids::HtlcRef;
@@ -18,7 +20,7 @@ use bitcoin::{OutPoint, Sequence, TxOut};
 /// Who spent an HTLC output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Taker {
-    /// We, and the transaction's output of the same index is a delayed one of ours.
+    /// We, by a second-level transaction: its output at the input's index should be a delayed one of ours.
     UsSecondLevel,
     /// We, straight to our wallet.
     UsDirect,
@@ -26,11 +28,12 @@ pub(crate) enum Taker {
     PeerWithPreimage,
     /// The counterparty, by the timeout path.
     PeerTimeout,
-    /// Somebody, by a path that no honest spender has.
+    /// Anyone, by a path that an HTLC output of this commitment does not offer to an honest spender.
     Unknown,
 }
 
-/// Whose spend this is: an owner's path is second-level, the other side's is direct. Both need that side's key.
+/// Whose spend this is. The owner of the commitment spends its HTLC outputs through a second-level transaction, the other side
+/// directly, and each path needs the key of its side (BOLT 3).
 pub(crate) const fn taker(owner: Side, path: &SpendPath) -> Taker {
     match (owner, path) {
         (Side::Local, SpendPath::SecondLevelSuccess(_) | SpendPath::SecondLevelTimeout) => Taker::UsSecondLevel,
@@ -53,7 +56,7 @@ pub(crate) const fn taker(owner: Side, path: &SpendPath) -> Taker {
 }
 
 impl ResolverKit<'_> {
-    /// Follows an HTLC output that was spent to its end.
+    /// The stage or end of an HTLC output that was spent.
     pub(crate) fn follow_htlc(&self, htlc: HtlcRef, spend: &SpendOf) -> Next {
         match taker(self.owner(), &spend.path) {
             Taker::UsSecondLevel => self.follow_second_level(spend),
@@ -64,23 +67,24 @@ impl ResolverKit<'_> {
         }
     }
 
-    /// Whether the counterparty took what is theirs: ours with a preimage; theirs, unless we could have claimed it.
+    /// The outcome of an HTLC output that we did not spend. The counterparty may take what we offered with the preimage, and
+    /// what it offered after the expiry, unless we could have claimed it before. Any other spend is a loss.
     pub(crate) fn taken_by_peer(&self, htlc: HtlcRef, spend: &SpendOf) -> ContractOutcome {
-        let rightly = match taker(self.owner(), &spend.path) {
+        let theirs = match taker(self.owner(), &spend.path) {
             Taker::PeerWithPreimage => htlc.is_offered(),
             Taker::PeerTimeout => !htlc.is_offered() && !self.could_have_claimed(htlc, spend.height),
             Taker::Unknown | Taker::UsDirect | Taker::UsSecondLevel => false,
         };
-        if rightly { ContractOutcome::TakenByPeer } else { ContractOutcome::Lost }
+        if theirs { ContractOutcome::TakenByPeer } else { ContractOutcome::Lost }
     }
 
-    /// Whether a received HTLC had a usable preimage before the block in which it was taken.
+    /// Whether a received HTLC was irrevocable and had a usable preimage before the block in which it was taken.
     pub(crate) fn could_have_claimed(&self, htlc: HtlcRef, taken: Height) -> bool {
         let irrevocable = self.htlc(htlc).is_some_and(|state| state.irrevocable);
         irrevocable && self.channel.ratchet.usable.get(&htlc).is_some_and(|known| known.since < taken)
     }
 
-    /// Our second-level transaction confirmed: its output is ours after the delay, if it is really there (B19, L10).
+    /// Our second-level transaction confirmed: its output is ours after the delay, if it exists (B19, L10).
     fn follow_second_level(&self, spend: &SpendOf) -> Next {
         let Some((outpoint, output)) = self.second_level_output(spend) else {
             return self.follow(spend, ContractOutcome::Lost);
@@ -95,7 +99,7 @@ impl ResolverKit<'_> {
         }
     }
 
-    /// The output of the input's own index, verified to exist and to pay our delayed script.
+    /// The output of our second-level transaction at the input's index; `None` if it is missing or has another script.
     pub(crate) fn second_level_output(&self, spend: &SpendOf) -> Option<(OutPoint, &TxOut)> {
         let (outpoint, output) = self.child(spend.txid, spend.input)?;
         let keys = &self.close.rebuilt.as_ref()?.built.keys;
@@ -119,7 +123,8 @@ impl ResolverKit<'_> {
         })
     }
 
-    /// The claim of an HTLC output itself: through our second-level transaction, or straight on their commitment.
+    /// The claim of an HTLC output: through our second-level transaction, or directly on their commitment. `None` if something
+    /// that it needs is missing, such as the preimage.
     pub(crate) fn htlc_claim(&self, htlc: HtlcRef, outpoint: OutPoint, deadline: Height) -> Option<Claim> {
         let rebuilt = self.close.rebuilt.as_ref()?;
         let commitment = self.close.commitment(&self.channel.set)?;
@@ -141,7 +146,7 @@ impl ResolverKit<'_> {
         let sequence = match (self.channel.facts.channel_type, self.owner()) {
             (ChannelType::AnchorsZeroFeeHtlcTx, Side::Local | Side::Remote) => Sequence::from_height(1),
             (ChannelType::StaticRemotekey, Side::Local) => Sequence::ZERO,
-            // Replaceable, and not final: a final sequence would switch the locktime off (BIP 65).
+            // Replaceable, and not final: a final sequence would disable the locktime (BIP 65).
             (ChannelType::StaticRemotekey, Side::Remote) => Sequence::ENABLE_RBF_NO_LOCKTIME,
         };
         let expiry = state.htlc.cltv_expiry;
@@ -159,7 +164,8 @@ impl ResolverKit<'_> {
         })
     }
 
-    /// The counterparty's signature for the HTLC at this position of our commitment: they come in output order (B40).
+    /// The counterparty's signature for the HTLC at this position of our commitment. The signatures are in the order of the
+    /// HTLC outputs (B40).
     fn peer_signature(&self, position: usize) -> Option<CompactSig> {
         let rebuilt = self.close.rebuilt.as_ref()?;
         let local = self.channel.set.local.as_ref()?;

@@ -6,8 +6,10 @@
 //!    └──spent──► Spent ──irrevocable──► Done
 //! ```
 //!
-//! `Done(Unclaimed)` is not the end of hope: the view is derived, so a preimage before the channel is resolved takes
-//! the contract on to IncomingSuccess all the same.
+//! `Done(Unclaimed)` is not final: the view is derived anew each time, so a preimage that comes before the channel is resolved
+//! still hands the contract off to IncomingSuccess.
+//!
+//! Tests: `arb-harness/lab/tests/court_suite/scenarios.rs`, `arb-harness/lab/tests/court_suite/ratchets.rs`.
 
 use crate::api::ids::HtlcRef;
 use crate::api::outcome::ContractOutcome;
@@ -15,7 +17,7 @@ use crate::resolver::kit::{ContractStage, ResolverKit};
 use crate::resolver::{IncomingSuccess, Next, Resolver};
 use bitcoin::OutPoint;
 
-/// Owns the output of a received HTLC.
+/// Owns the output of a received HTLC that we cannot claim yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct IncomingContest {
     pub(crate) outpoint: OutPoint,
@@ -25,7 +27,7 @@ pub(crate) struct IncomingContest {
 impl IncomingContest {
     pub(crate) fn next(&self, kit: &ResolverKit<'_>) -> Next {
         let Some(state) = kit.htlc(self.htlc) else { return Next::Done(ContractOutcome::Unclaimed) };
-        // A preimage is of use only where the HTLC was irrevocably committed (LR4).
+        // Without irrevocable commitment by both sides the preimage must not be shown (LR4).
         if kit.channel.usable(self.htlc).is_some() && state.irrevocable {
             let next = IncomingSuccess { outpoint: self.outpoint, htlc: self.htlc };
             return Next::HandOff(Resolver::IncomingSuccess(next));

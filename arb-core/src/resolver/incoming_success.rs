@@ -4,10 +4,11 @@
 //! ```text
 //! ClaimWanted ──spent──► (second level) ──► Spent ──irrevocable──► Done
 //! ```
+//!
+//! Tests: `arb-harness/lab/tests/court_suite/scenarios.rs`, `arb-harness/lab/tests/thief_suite/fees.rs`.
 
 use crate::api::ids::HtlcRef;
 use crate::api::outcome::ContractOutcome;
-use crate::api::units::Height;
 use crate::resolver::Next;
 use crate::resolver::kit::ResolverKit;
 use bitcoin::OutPoint;
@@ -24,8 +25,9 @@ impl IncomingSuccess {
         if let Some(spend) = kit.spend_of(&self.outpoint) {
             return kit.follow_htlc(self.htlc, spend);
         }
-        let deadline = kit.htlc(self.htlc).map_or(Height::new(0), |state| state.htlc.cltv_expiry);
-        match kit.htlc_claim(self.htlc, self.outpoint, deadline) {
+        let Some(state) = kit.htlc(self.htlc) else { return Next::Done(ContractOutcome::Unclaimed) };
+        // From its expiry on, the counterparty may take it back.
+        match kit.htlc_claim(self.htlc, self.outpoint, state.htlc.cltv_expiry) {
             Some(claim) => kit.claim(claim),
             None => Next::Done(ContractOutcome::Unclaimed),
         }

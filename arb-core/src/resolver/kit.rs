@@ -1,4 +1,6 @@
-//! What a resolver may look at, and what it may wish for.
+//! What a resolver may read, and the claims and stages that it answers with.
+//!
+//! Tests: `arb-harness/lab/tests/thief_suite/fees.rs`, `arb-harness/lab/tests/court_suite/breach_state.rs`.
 
 use crate::api::facts::Side;
 use crate::api::ids::HtlcRef;
@@ -12,7 +14,7 @@ use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use bitcoin::{OutPoint, ScriptBuf, Sequence, TxOut, Txid};
 
-/// What a resolver may look at; all borrowed, read-only.
+/// What a resolver may read: one channel, its close and the spends below it, at one tip and under one policy.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ResolverKit<'a> {
     pub(crate) channel: &'a ChannelArbitrator,
@@ -22,38 +24,45 @@ pub(crate) struct ResolverKit<'a> {
     pub(crate) policy: &'a Policy,
 }
 
-/// What a contract waits for.
+/// What a contract waits for; each `until` is a tip height.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum ContractStage {
-    /// A height: maturity or expiry.
+    /// Its output matures, expires or is given up at this height.
     Waiting { until: Height },
     /// A preimage, until this height at most.
     Contested { until: Height },
-    /// The sweeper.
+    /// The sweeper is to claim its output.
     ClaimWanted(Arc<Claim>),
-    /// Spent; irrevocable at this height.
+    /// Its output was spent, irrevocably at this height.
     Spent { until: Height },
 }
 
-/// A resolver's wish to spend one outpoint.
+/// Where a contract stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum ContractState {
+    Live(ContractStage),
+    Done(ContractOutcome),
+}
+
+/// A resolver's wish to spend one outpoint, with everything that the input and its signature need.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Claim {
     pub(crate) outpoint: OutPoint,
     pub(crate) way: ClaimWay,
     pub(crate) amount_sat: u64,
     pub(crate) script_pubkey: ScriptBuf,
-    /// `None`: the output is P2WPKH.
+    /// `None` if the output is P2WPKH.
     pub(crate) witness_script: Option<ScriptBuf>,
     pub(crate) sequence: Sequence,
     pub(crate) lock_time: Height,
-    /// The tip height from which on it can be mined in the next block.
+    /// The tip height from which on a spend can be mined in the next block.
     pub(crate) since: Height,
-    /// It should be confirmed by then; `None`: nobody contests it.
+    /// The block by which it should confirm; `None` if nobody contests it.
     pub(crate) deadline: Option<Height>,
 }
 
-/// How an output is spent, with what only that way needs. `point` is the commitment's per-commitment point, which tweaks our
-/// key.
+/// The path by which an output is spent, with what that path alone needs. `point` is the per-commitment point that tweaks our
+/// key; `key` is the public key that signs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum ClaimWay {
     ToLocal { point: Point },
@@ -70,7 +79,7 @@ pub(crate) enum ClaimWay {
     SecondLevelPenalty(RevocationKey),
 }
 
-/// The key under which everything of a revoked commitment is ours, and the counterparty's secret that gives it away.
+/// The revocation public key of a revoked commitment, and the per-commitment secret that its private key is derived with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct RevocationKey {
     pub(crate) key: Point,
@@ -97,15 +106,15 @@ impl ClaimWay {
 }
 
 impl Claim {
-    /// The tip height at which waiting for feerates to fall ends: `irrevocable_depth` past its maturity, and past its deadline
-    /// (a preimage may come long after the output could have been claimed).
+    /// The tip height at which we stop waiting for lower feerates: `irrevocable_depth` past its maturity or its deadline,
+    /// whichever is later. A preimage may make an output claimable long after the output matured.
     pub(crate) fn worth_waiting_until(&self, policy: &Policy) -> Height {
         self.deadline.map_or(self.since, |deadline| deadline.max(self.since)).after(policy.irrevocable_depth)
     }
 }
 
 impl<'a> ResolverKit<'a> {
-    /// How an outpoint was spent, if it was.
+    /// How an outpoint was spent; `None` while it is unspent.
     pub(crate) fn spend_of(&self, outpoint: &OutPoint) -> Option<&'a SpendOf> {
         self.spends.get(outpoint)
     }
@@ -119,7 +128,7 @@ impl<'a> ResolverKit<'a> {
         self.channel.htlcs.get(&htlc)
     }
 
-    /// The stage of something spent, or its end once that is irrevocable.
+    /// The stage of a contract whose last output was spent; its end once the spend is irrevocable.
     pub(crate) fn follow(&self, spend: &SpendOf, outcome: ContractOutcome) -> Next {
         if self.tip.buries(spend.height, self.policy.irrevocable_depth) {
             Next::Done(outcome)
@@ -128,7 +137,8 @@ impl<'a> ResolverKit<'a> {
         }
     }
 
-    /// The stage of something that can be claimed: wanted, or given up as uneconomic `irrevocable_depth` after its maturity.
+    /// The stage of an unspent output: it waits for its maturity, then it is wanted. If its claim costs more than it is worth,
+    /// it ends as uneconomic at [`Claim::worth_waiting_until`].
     pub(crate) fn claim(&self, claim: Claim) -> Next {
         if self.tip < claim.since {
             return Next::Stay(ContractStage::Waiting { until: claim.since });
@@ -140,17 +150,18 @@ impl<'a> ResolverKit<'a> {
         Next::Stay(ContractStage::ClaimWanted(Arc::new(claim)))
     }
 
-    /// The tip height at which an output confirmed at `height` passes a CSV of `delay` blocks for the next block.
+    /// The tip height from which on the next block may spend an output that confirmed at `height` under a CSV of `delay` blocks
+    /// (BIP 68). It is also the height of the last block that cannot hold such a spend.
     pub(crate) const fn matures(height: Height, delay: u16) -> Height {
         Height::new(height.get().saturating_add(widen(delay))).before(Blocks::new(1))
     }
 
-    /// The output at an outpoint, verified to exist.
+    /// The output at an outpoint; `None` if the chain's facts have no such output.
     pub(crate) fn output(&self, outpoint: &OutPoint) -> Option<&'a TxOut> {
         self.channel.chain.output(outpoint)
     }
 
-    /// An output of the transaction that made a spend.
+    /// The output of a spending transaction at the index of this input, as second-level transactions pair them (BOLT 3).
     pub(crate) fn child(&self, txid: Txid, input: usize) -> Option<(OutPoint, &'a TxOut)> {
         let outpoint = OutPoint { txid, vout: u32::try_from(input).ok()? };
         Some((outpoint, self.output(&outpoint)?))

@@ -1,9 +1,11 @@
 //! Resolvers: each owns one output of a confirmed commitment until it is irrevocably resolved (front page,
 //! Stages and resolvers).
 //!
-//! An enum of structs. Each is a deterministic step function of a borrowed, read-only [`ResolverKit`]: stay in a stage,
-//! hand off to another resolver, or done with an outcome. Nothing is stored: a resolver is run from its first kind to
-//! its fixed point whenever its channel is touched, so a reorg needs no inverse of anything (R9).
+//! Each resolver is a deterministic step function of a borrowed, read-only [`ResolverKit`]: it stays in a stage, hands off to
+//! another resolver, or is done with an outcome. Nothing is stored. Whenever the channel is touched, each contract runs from
+//! its first resolver to the fixed point, so a reorg needs no inverse of anything (R9).
+//!
+//! Tests: `arb-harness/lab/tests/court_suite/scenarios.rs`, `arb-harness/lab/tests/court_suite/incidents_restart.rs`.
 
 mod anchor;
 mod breach;
@@ -25,11 +27,14 @@ pub(crate) use commit_sweep::CommitSweep;
 pub(crate) use htlc::{Taker, taker};
 pub(crate) use incoming_contest::IncomingContest;
 pub(crate) use incoming_success::IncomingSuccess;
-pub(crate) use kit::{Claim, ClaimWay, ContractStage, ResolverKit, RevocationKey};
+pub(crate) use kit::{Claim, ClaimWay, ContractStage, ContractState, ResolverKit, RevocationKey};
 pub(crate) use outgoing_contest::OutgoingContest;
 pub(crate) use outgoing_timeout::OutgoingTimeout;
 
-/// Whoever owns a contract right now.
+/// Rounds of a run. Hand-offs only go to a later kind, so seven rounds suffice; the bound is defensive.
+const MAX_ROUNDS: usize = 8;
+
+/// The owner of a contract's output.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Resolver {
     CommitSweep(CommitSweep),
@@ -74,20 +79,19 @@ impl Resolver {
         }
     }
 
-    /// Runs from this resolver to the fixed point: the resolvers it went through, and where it stands.
-    ///
-    /// Each kind hands off to a later one only, so there are fewer rounds than kinds; the bound is a belt.
-    pub(crate) fn run(self, kit: &ResolverKit<'_>) -> (Vec<ResolverKind>, Result<ContractStage, ContractOutcome>) {
+    /// Runs from this resolver to the fixed point: the kinds it went through, and where the contract stands.
+    pub(crate) fn run(self, kit: &ResolverKit<'_>) -> (Vec<ResolverKind>, ContractState) {
         let mut kinds = Vec::new();
         let mut resolver = self;
-        for _ in 0..8 {
+        for _ in 0..MAX_ROUNDS {
             kinds.push(resolver.kind());
             match resolver.next(kit) {
-                Next::Stay(stage) => return (kinds, Ok(stage)),
-                Next::Done(outcome) => return (kinds, Err(outcome)),
+                Next::Stay(stage) => return (kinds, ContractState::Live(stage)),
+                Next::Done(outcome) => return (kinds, ContractState::Done(outcome)),
                 Next::HandOff(other) => resolver = other,
             }
         }
-        (kinds, Ok(ContractStage::Waiting { until: kit.tip.next() }))
+        // Not reached. The contract would be looked at again in the next block instead of being forgotten (R13).
+        (kinds, ContractState::Live(ContractStage::Waiting { until: kit.tip.next() }))
     }
 }

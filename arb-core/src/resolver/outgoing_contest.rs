@@ -4,6 +4,8 @@
 //! Waiting ──expiry──► OutgoingTimeout
 //!    └──spent──► Spent ──irrevocable──► Done
 //! ```
+//!
+//! Tests: `arb-harness/lab/tests/court_suite/scenarios.rs`, `arb-harness/lab/tests/court_suite/properties.rs`.
 
 use crate::api::ids::HtlcRef;
 use crate::api::outcome::ContractOutcome;
@@ -11,7 +13,7 @@ use crate::resolver::kit::{ContractStage, ResolverKit};
 use crate::resolver::{Next, OutgoingTimeout, Resolver};
 use bitcoin::OutPoint;
 
-/// Owns the output of an HTLC that we sent.
+/// Owns the output of an HTLC that we sent and that has not expired.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct OutgoingContest {
     pub(crate) outpoint: OutPoint,
@@ -23,7 +25,7 @@ impl OutgoingContest {
         let Some(state) = kit.htlc(self.htlc) else { return Next::Done(ContractOutcome::Unclaimed) };
         let expiry = state.htlc.cltv_expiry;
         match kit.spend_of(&self.outpoint) {
-            // Spent while it could only be contested: it never was the next resolver's.
+            // Spent before our timeout path was open, so there is no hand-off, also when looked at after the expiry.
             Some(spend) if spend.height <= expiry => kit.follow_htlc(self.htlc, spend),
             _ if kit.tip >= expiry => {
                 let next = OutgoingTimeout { outpoint: self.outpoint, htlc: self.htlc };

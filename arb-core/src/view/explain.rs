@@ -1,5 +1,7 @@
-//! Hand-offs and stages, written as records that explain (R9): the difference between what followed before an event and
-//! what follows after it. Recovery ignores them, replay compares them.
+//! Closes, hand-offs and stages, as records that explain (R9): the difference between what followed before an event and what
+//! follows after it. Recovery ignores these records, replay compares them.
+//!
+//! Tests: `arb-harness/lab/tests/sim_suite/regressions.rs`, `arb-log/tests/earlier_journals.rs`.
 
 use crate::api::ids::ContractId;
 use crate::api::record::Conclusion;
@@ -8,7 +10,7 @@ use crate::view::ChannelView;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
-/// What followed from one channel's state.
+/// What followed from one channel's state, as far as the log explains it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Explained {
     close: Option<CloseKind>,
@@ -25,7 +27,7 @@ impl Explained {
         Self { close: view.close.as_ref().map(|close| close.kind), contracts: contracts.collect() }
     }
 
-    /// The records that explain the way from `before` to here.
+    /// The records that lead from `before` to `self`.
     pub(crate) fn since(&self, before: &Self) -> Vec<Conclusion> {
         let mut out = Vec::new();
         if self.close != before.close {

@@ -1,6 +1,8 @@
 //! What follows from one channel's facts and ratchets: its close, every contract's resolver and stage, what it waits for.
 //!
 //! Derived by pure functions whenever a channel is touched, never stored (R9).
+//!
+//! Tests: `arb-harness/lab/tests/court_suite/incidents_outcomes.rs`, `arb-harness/lab/tests/court_suite/breach_state.rs`.
 
 pub(crate) mod explain;
 mod wake;
@@ -11,8 +13,9 @@ use crate::api::outcome::ContractOutcome;
 use crate::api::policy::Policy;
 use crate::api::stage::{CloseKind, ContractKind, ResolverKind, Stage, StageRecord};
 use crate::api::units::{Blocks, Height};
-use crate::bolt3::{OutputKind, anchor_script, to_remote_script_pubkey};
+use crate::bolt3::{ChannelType, OutputKind, anchor_script, to_remote_script_pubkey};
 use crate::channel::{ChannelArbitrator, Close, KeptTx, SpendOf, Tier, forget_height, spends};
+pub(crate) use crate::resolver::ContractState;
 use crate::resolver::{
     Anchor, Breach, CommitSweep, ContractStage, IncomingContest, OutgoingContest, Resolver, ResolverKit, Revoked,
 };
@@ -22,33 +25,27 @@ use alloc::vec::Vec;
 use bitcoin::OutPoint;
 use core::ops::Deref;
 
-/// One output, or one HTLC without an output, and where it stands.
+/// One output of the confirmed close, or one HTLC that has none there, and where it stands.
 #[derive(Clone, Debug)]
 pub(crate) struct Contract {
     pub(crate) id: ContractId,
     pub(crate) kind: ContractKind,
     pub(crate) htlc: Option<HtlcRef>,
     pub(crate) amount_sat: u64,
+    /// The kinds of resolvers that it went through, the current one last; empty without an output.
     pub(crate) resolvers: Vec<ResolverKind>,
     pub(crate) state: ContractState,
 }
 
-/// Where a contract stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum ContractState {
-    Live(ContractStage),
-    Done(ContractOutcome),
-}
-
-/// What follows from one channel at one tip under one policy. Deriving it costs scripts and hashes for every contract, so
-/// whoever keeps the channel keeps this beside it.
+/// What follows from one channel at one tip under one policy. Deriving it costs scripts and hashes for every contract, so the
+/// court keeps it next to the channel.
 #[derive(Clone, Debug)]
 pub(crate) struct Derived {
     pub(crate) tip: Height,
     pub(crate) close: Option<Arc<Close>>,
     pub(crate) spends: BTreeMap<OutPoint, SpendOf>,
     pub(crate) contracts: Vec<Contract>,
-    /// Confirmations at which this channel gives up rights.
+    /// Confirmations at which this channel gives up rights (R12): grows with its capacity.
     pub(crate) fail_depth: Blocks,
 }
 
@@ -69,7 +66,7 @@ impl Deref for ChannelView<'_> {
 }
 
 impl<'a> ChannelView<'a> {
-    /// Derives everything about a channel at a tip.
+    /// Derives what follows from a channel at a tip.
     pub(crate) fn new(channel: &'a ChannelArbitrator, tip: Height, policy: &'a Policy) -> Self {
         let capacity = channel.facts.fundings.iter().map(|funding| funding.value_sat).max().unwrap_or(0);
         let close = channel.close.0.clone();
@@ -84,12 +81,12 @@ impl<'a> ChannelView<'a> {
         view
     }
 
-    /// A channel with what was derived from it before: for the same channel and policy.
+    /// A channel with what was derived from it before. Channel and policy must be those of that time.
     pub(crate) const fn kept(channel: &'a ChannelArbitrator, policy: &'a Policy, derived: Arc<Derived>) -> Self {
         Self { channel, policy, derived }
     }
 
-    /// What to keep with the channel. Nothing while its funding is unspent: deriving costs next to nothing then.
+    /// What to keep next to the channel; `None` while its funding is unspent, because deriving is cheap then.
     pub(crate) fn keep(&self) -> Option<Arc<Derived>> {
         self.close.is_some().then(|| self.derived.clone())
     }
@@ -105,7 +102,7 @@ impl<'a> ChannelView<'a> {
         }
     }
 
-    /// Whether every contract is irrevocable and every origin has an outcome that the node acknowledged.
+    /// Whether close and contracts are irrevocable and the node acknowledged an outcome for every HTLC that we sent.
     pub(crate) fn is_resolved(&self, close: &Close) -> bool {
         self.tip.buries(close.height, self.policy.irrevocable_depth)
             && !close.loading
@@ -116,13 +113,15 @@ impl<'a> ChannelView<'a> {
             })
     }
 
-    /// Until when the outputs of a commitment that we cannot rebuild are watched: any of them may be an HTLC whose spend
-    /// shows a preimage (R6). All spent for good, or long past every delay and expiry that we know of.
+    /// The tip height until which the outputs of a close that we cannot rebuild are watched: any of them may be an HTLC whose
+    /// spend shows a preimage (R6). If all are spent, until the last spend is irrevocable; else until `irrevocable_depth` past
+    /// every delay and expiry that we know of. `None` if nothing is to be watched.
     pub(crate) fn foreign_until(&self, close: &Close) -> Option<Height> {
         if !close.is_foreign() {
             return None;
         }
         let outputs = self.channel.chain.kept.get(&close.txid).map_or(0, |kept| kept.tx.output.len());
+        // A transaction has far fewer outputs than `u32` counts.
         let outputs = (0..u32::try_from(outputs).unwrap_or(u32::MAX)).map(|vout| OutPoint { txid: close.txid, vout });
         let foreign = outputs.filter(|outpoint| {
             let owned = |contract: &Contract| contract.id == ContractId::Output(*outpoint);
@@ -141,21 +140,21 @@ impl<'a> ChannelView<'a> {
         }
     }
 
-    /// Whether the chain was searched for spends of everything that a failure could rest on.
+    /// Whether the chain was searched for spends of all fundings and closes: a failure may rest on the absence of a spend (R5).
     pub(crate) fn is_scanned(&self) -> bool {
         self.channel.chain.fundings.iter().all(|funding| funding.scanned)
             && self.channel.chain.kept.iter().all(|(txid, kept)| {
-                // One without an output to watch has nothing to be searched for, and nobody is asked to.
+                // Without an output to watch no search is asked for, so none is waited for.
                 kept.scanned || kept.tier != Tier::Funding || !self.channel.watches_outputs(txid, kept)
             })
     }
 
-    /// The kit that this view's resolvers are handed.
+    /// The kit for the resolvers of this close.
     pub(crate) fn kit<'b>(&'b self, close: &'b Close) -> ResolverKit<'b> {
         ResolverKit { channel: self.channel, close, spends: &self.spends, tip: self.tip, policy: self.policy }
     }
 
-    /// The output that the confirmed commitment has for an HTLC.
+    /// The output that the confirmed commitment has for an HTLC; `None` if it has none or is not known to us.
     pub(crate) fn output_of(&self, htlc: HtlcRef) -> Option<OutPoint> {
         let close = self.close.as_ref()?;
         let rebuilt = close.rebuilt.as_ref()?;
@@ -172,8 +171,8 @@ impl<'a> ChannelView<'a> {
             CloseKind::Revoked | CloseKind::Unknown => self.outputs_by_script(close),
             CloseKind::Mutual => Vec::new(),
         };
-        let without = self.channel.htlcs.values().filter(|state| self.output_of(state.htlc.key).is_none());
-        contracts.extend(without.map(|state| Contract {
+        let without_output = self.channel.htlcs.values().filter(|state| self.output_of(state.htlc.key).is_none());
+        contracts.extend(without_output.map(|state| Contract {
             id: ContractId::NoOutput(state.htlc.key),
             kind: ContractKind::Htlc,
             htlc: Some(state.htlc.key),
@@ -184,7 +183,7 @@ impl<'a> ChannelView<'a> {
         contracts
     }
 
-    /// The outputs of a commitment that we rebuilt: identity was fixed when it was built (R7, B8).
+    /// The outputs of a commitment that we rebuilt: which HTLC an output belongs to was fixed when it was built (R7, B8).
     fn known_outputs(&self, close: &Close) -> Vec<Contract> {
         let (Some(rebuilt), Some(commitment)) = (&close.rebuilt, close.commitment(&self.channel.set)) else {
             return Vec::new();
@@ -215,17 +214,17 @@ impl<'a> ChannelView<'a> {
         contracts
     }
 
-    /// The outputs of a commitment that we cannot rebuild: our main output and our anchor have scripts of their own,
-    /// whoever made the transaction (static_remotekey). So has everything that a cheat has to wait for, once the commitment
-    /// is revoked.
+    /// The outputs of ours on a commitment that we cannot rebuild, found by script. `to_remote` (static_remotekey) and our
+    /// anchor have the same script on every commitment of the counterparty. Once a commitment is revoked, the scripts of its
+    /// `to_local` and second levels are also known.
     fn outputs_by_script(&self, close: &Close) -> Vec<Contract> {
         let Some(kept) = self.channel.chain.kept.get(&close.txid) else { return Vec::new() };
         let facts = &self.channel.facts;
         let kit = self.kit(close);
         let to_remote = to_remote_script_pubkey(facts.channel_type, &facts.local.basepoints.payment);
         let anchor = match facts.channel_type {
-            crate::bolt3::ChannelType::StaticRemotekey => None,
-            crate::bolt3::ChannelType::AnchorsZeroFeeHtlcTx => {
+            ChannelType::StaticRemotekey => None,
+            ChannelType::AnchorsZeroFeeHtlcTx => {
                 close.funding(facts).map(|funding| anchor_script(&funding.local_key).to_p2wsh())
             }
         };
@@ -246,8 +245,8 @@ impl<'a> ChannelView<'a> {
         contracts
     }
 
-    /// Whatever lies under the revoked keys in a transaction that spends an output of the close: every output, since one
-    /// transaction may carry several HTLCs (B42).
+    /// The outputs under the revoked keys of every transaction that spends an output of the close. One transaction may carry
+    /// several HTLCs (B42), so all its outputs are looked at.
     fn second_levels_by_script(&self, close: &Close) -> Vec<OutPoint> {
         let Some(penalty) = &close.penalty else { return Vec::new() };
         let spends_it = |kept: &KeptTx| kept.tx.input.iter().any(|input| input.previous_output.txid == close.txid);
@@ -260,13 +259,13 @@ impl<'a> ChannelView<'a> {
         outputs.collect()
     }
 
-    /// An HTLC that the confirmed transaction has no output for: over once its origin has an outcome.
+    /// The state of an HTLC without an output on the confirmed transaction: done once an outcome was released upstream.
     fn without_output(&self, close: &Close, htlc: HtlcRef) -> ContractState {
         let released = self.channel.ratchet.released.contains_key(&htlc);
         let state = self.channel.htlcs.get(&htlc).filter(|_| htlc.is_offered() && !released);
         let Some(state) = state else { return ContractState::Done(ContractOutcome::NoOutput) };
         let until = match close.kind {
-            // It may have an output for it all the same: burial says nothing.
+            // An unknown commitment may still have an output for it, so its burial decides nothing.
             CloseKind::Unknown => forget_height(state, self.policy),
             CloseKind::Local
             | CloseKind::Remote
@@ -279,7 +278,7 @@ impl<'a> ChannelView<'a> {
 }
 
 impl Contract {
-    /// The stage as the log explains it.
+    /// The stage in the form in which the log explains it.
     pub(crate) fn stage_record(&self) -> StageRecord {
         match &self.state {
             ContractState::Live(ContractStage::Waiting { until }) => StageRecord::Waiting { until: *until },
@@ -291,7 +290,7 @@ impl Contract {
     }
 }
 
-/// The contract of one output, its resolver run to the fixed point.
+/// The contract of one output, with its resolver run to the fixed point.
 fn contract(kit: &ResolverKit<'_>, outpoint: OutPoint, kind: ContractKind, htlc: Option<HtlcRef>) -> Option<Contract> {
     let resolver = match (kind, htlc) {
         (ContractKind::ToLocal | ContractKind::ToRemote, _) => Resolver::CommitSweep(CommitSweep { outpoint }),
@@ -310,16 +309,13 @@ fn contract(kit: &ResolverKit<'_>, outpoint: OutPoint, kind: ContractKind, htlc:
         (ContractKind::Htlc, Some(htlc)) => Resolver::IncomingContest(IncomingContest { outpoint, htlc }),
         (ContractKind::Htlc, None) => return None,
     };
-    let (resolvers, end) = resolver.run(kit);
+    let (resolvers, state) = resolver.run(kit);
     Some(Contract {
         id: ContractId::Output(outpoint),
         kind,
         htlc,
         amount_sat: kit.output(&outpoint)?.value.to_sat(),
         resolvers,
-        state: match end {
-            Ok(stage) => ContractState::Live(stage),
-            Err(outcome) => ContractState::Done(outcome),
-        },
+        state,
     })
 }

@@ -1,7 +1,9 @@
-//! When a channel has to be looked at again: the next height at which anything could follow that does not follow now.
+//! When a channel is judged again: the next height at which something could follow that does not follow now (R5).
 //!
-//! A superset is fine (an alarm in vain concludes nothing); a height left out would be a missed deadline. The heights
-//! come from the same expressions that judgement tests.
+//! Too many heights are harmless, because a needless alarm concludes nothing. A missing one is a missed deadline. The heights
+//! come from the same expressions that `decide` and the resolvers test.
+//!
+//! Tests: `arb-harness/lab/tests/thief_suite/heights.rs`, `arb-harness/lab/tests/thief_suite/sweeper.rs`.
 
 use super::{ChannelView, ContractState};
 use crate::api::outcome::Upstream;
@@ -11,7 +13,7 @@ use crate::resolver::ContractStage;
 use alloc::vec::Vec;
 
 impl ChannelView<'_> {
-    /// The next height at which this channel has to be judged.
+    /// The next height at which this channel must be judged; `None` if no block alone changes anything.
     pub(crate) fn alarm(&self) -> Option<Height> {
         let mut heights = Vec::new();
         if self.channel.ratchet.frozen.is_none() {
@@ -23,13 +25,14 @@ impl ChannelView<'_> {
         heights.into_iter().filter(|height| *height > self.tip).min()
     }
 
+    /// Heights at which an open channel's HTLCs may call for going to chain.
     fn open_wakes(&self, heights: &mut Vec<Height>) {
         for (key, state) in &self.channel.htlcs {
             let usable = self.channel.ratchet.usable.contains_key(key);
             if let Some(height) = chain_height(state, usable, self.policy) {
                 heights.push(height);
                 heights.push(height.after(self.policy.overdue_max));
-                // Overdue, and worth less than a close so far: what a close costs changes with every estimate.
+                // Overdue but not worth a close yet: the cost of a close changes with every estimate.
                 let answered = usable && key.is_offered();
                 if height <= self.tip && !answered && self.channel.has_output_somewhere(*key) {
                     heights.push(self.tip.next());
@@ -38,18 +41,19 @@ impl ChannelView<'_> {
         }
     }
 
+    /// Heights at which an HTLC that we sent is given up, or its waiting ends.
     fn outcome_wakes(&self, heights: &mut Vec<Height>) {
         for (key, state) in self.channel.htlcs.iter().filter(|(key, _)| key.is_offered()) {
-            let settled = self.channel.ratchet.released.get(key).map(|released| released.outcome);
-            if matches!(settled, None | Some(Upstream::Failed(_))) {
+            let released = self.channel.ratchet.released.get(key).map(|released| released.outcome);
+            if matches!(released, None | Some(Upstream::Failed(_))) {
                 heights.extend(give_up_height(state, self.policy));
                 heights.push(forget_height(state, self.policy));
             }
         }
     }
 
-    /// What the sweeper waits for: the next block while a refusal is to be answered or a commitment has a child, and now and
-    /// then a new look at the estimate for what nobody contests.
+    /// Heights for the sweeper: the next block while a refusal is to be answered, a bump is in force, or a commitment may need
+    /// a child; and every `lazy_target` blocks a look at the estimate, which is all that uncontested claims follow.
     fn sweep_wakes(&self, heights: &mut Vec<Height>) {
         let requests = &self.channel.requests;
         let waiting =
@@ -57,10 +61,10 @@ impl ChannelView<'_> {
         if waiting || !requests.bumps.is_empty() && self.close.is_some() {
             heights.push(self.tip.next());
         }
-        heights.extend(requests.sweeper.paused.values().map(|rested| rested.next()));
+        heights.extend(requests.sweeper.paused.values().map(|paused_at| paused_at.next()));
         for group in requests.sweeper.groups.values() {
             let at = group.members.iter().filter_map(|member| requests.sweeper.price(member)).map(|price| price.at);
-            // Again and again: one look in vain is not the last.
+            // Repeats every `lazy_target` blocks, also after a look that changed nothing.
             let lazy = self.policy.lazy_target.get().max(1);
             heights.extend(at.map(|at| {
                 let passed = self.tip.since(at).unwrap_or_default().get().checked_div(lazy).unwrap_or(0);
@@ -70,6 +74,7 @@ impl ChannelView<'_> {
         }
     }
 
+    /// Heights at which a close, its spends and its contracts mature, become irrevocable or are given up.
     fn closed_wakes(&self, heights: &mut Vec<Height>) {
         let Some(close) = &self.close else { return };
         heights.push(Height::buried_at(close.height, self.fail_depth));
@@ -94,7 +99,7 @@ impl ChannelView<'_> {
                 ContractState::Live(ContractStage::ClaimWanted(claim)) => {
                     heights.push(claim.worth_waiting_until(self.policy));
                     heights.extend(claim.deadline.map(Height::next));
-                    // The feerate wanted rises with every block until it is spent.
+                    // The wanted feerate of a contested claim rises in every block.
                     heights.extend(claim.deadline.map(|_| self.tip.next()));
                 }
                 ContractState::Done(_) => {}
