@@ -1,4 +1,6 @@
-//! Transactions from plans. Pure: the same plan and claims make the same transaction.
+//! Transactions from the sweeper's plans. Pure: the same plan and claims make the same transaction.
+//!
+//! Tests: `arb-harness/lab/tests/sweeper_suite/valid.rs`, `arb-harness/lab/tests/sweeper_suite/closes.rs`.
 
 use crate::api::plan::Plan;
 use crate::bolt3::second_level_tx;
@@ -14,8 +16,8 @@ use bitcoin::absolute::LockTime;
 use bitcoin::transaction::Version;
 use bitcoin::{Amount, OutPoint, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Witness};
 
-/// The unsigned transaction of a plan; `None` if it could not keep its own figures (B16, B35): the fee is what was planned,
-/// and no output is dust.
+/// The unsigned transaction of a plan. Its fee is exactly the planned one and no output is dust (B16, B35); `None` if the plan
+/// allows no such transaction, if a claim is no longer wanted, or if `script`, which the sweep pays to, is needed and missing.
 pub(crate) fn build(
     view: &ChannelView<'_>,
     wants: &BTreeMap<OutPoint, Want>,
@@ -37,7 +39,7 @@ pub(crate) fn build(
             return None;
         }
         match second_level(view, claim) {
-            // The counterparty signed input and output of one index (SINGLE|ANYONECANPAY), or all of it.
+            // The counterparty signed input and output of one index (SINGLE|ANYONECANPAY), or the whole transaction.
             Some(mut second) => {
                 tx.input.append(&mut second.input);
                 tx.output.append(&mut second.output);
@@ -45,24 +47,24 @@ pub(crate) fn build(
             None => tx.input.push(input(claim.outpoint, claim.sequence)),
         }
     }
-    let coins = plan.fee_inputs.value_sat();
-    let claimed = claims.iter().fold(coins, |sum, claim| sum.saturating_add(claim.amount_sat));
-    let fixed = total(&tx);
-    let rest = claimed.checked_sub(fixed)?.checked_sub(plan.fee_sat)?;
+    let coins_sat = plan.fee_inputs.value_sat();
+    let inputs_sat = claims.iter().fold(coins_sat, |sum, claim| sum.saturating_add(claim.amount_sat));
+    let signed_sat = total_sat(&tx);
+    let rest_sat = inputs_sat.checked_sub(signed_sat)?.checked_sub(plan.fee_sat)?;
     let rest_script = match pays(first.way.path(), view.channel.facts.channel_type) {
-        Pays::Signed => return (rest == 0).then_some(tx),
+        Pays::Signed => return (rest_sat == 0).then_some(tx),
         Pays::FromValue => script?.clone(),
         Pays::FromWallet => plan.fee_inputs.change.clone(),
     };
     tx.input.extend(plan.fee_inputs.coins.iter().map(|coin| input(coin.outpoint, Sequence::ENABLE_RBF_NO_LOCKTIME)));
-    if rest < dust_sat(&rest_script) {
+    if rest_sat < dust_sat(&rest_script) {
         return None;
     }
-    tx.output.push(TxOut { value: Amount::from_sat(rest), script_pubkey: rest_script });
+    tx.output.push(TxOut { value: Amount::from_sat(rest_sat), script_pubkey: rest_script });
     Some(tx)
 }
 
-/// The second-level transaction of an HTLC on our commitment, as the counterparty signed it.
+/// The second-level transaction of an HTLC on our commitment, as the counterparty signed it; `None` for other claims.
 fn second_level(view: &ChannelView<'_>, claim: &Claim) -> Option<Transaction> {
     let (ClaimWay::HtlcTimeout { htlc, .. } | ClaimWay::HtlcSuccess { htlc, .. }) = &claim.way else { return None };
     let close = view.close.as_ref()?;
@@ -81,7 +83,7 @@ fn second_level(view: &ChannelView<'_>, claim: &Claim) -> Option<Transaction> {
     .ok()
 }
 
-fn total(tx: &Transaction) -> u64 {
+fn total_sat(tx: &Transaction) -> u64 {
     tx.output.iter().fold(0, |sum, output| sum.saturating_add(output.value.to_sat()))
 }
 

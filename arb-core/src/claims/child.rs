@@ -1,8 +1,10 @@
-//! Child pays for parent: our anchor on an unconfirmed commitment, ours or theirs, with what missing a deadline loses as the
-//! measure (BOLT 5 F7; B23, B34, B48).
+//! Child pays for parent: a spend of our anchor on an unconfirmed commitment, ours or theirs. What missing a deadline loses
+//! bounds its fee (BOLT 5 F7; B23, B34, B48).
 //!
-//! A commitment that confirms late takes its HTLCs' time: each deadline counts less max(6, half of the blocks that were left
-//! when we decided), so that the second stage has time of its own.
+//! A commitment that confirms late leaves its HTLC claims less time. So each HTLC deadline counts for the commitment as
+//! max(6, half of the blocks that were left when we decided) blocks earlier, and the rest is for the second stage.
+//!
+//! Tests: `arb-harness/lab/tests/sweeper_suite/closes.rs`, `arb-harness/lab/tests/sweeper_suite/curve.rs`.
 
 use crate::api::facts::{Funding, Side};
 use crate::api::policy::Policy;
@@ -20,11 +22,11 @@ use alloc::vec::Vec;
 use bitcoin::secp256k1::{All, Secp256k1};
 use bitcoin::{OutPoint, Transaction};
 
-/// The time that is kept for the second stage at least.
-const SECOND_STAGE: Blocks = Blocks::new(6);
+/// The fewest blocks that are kept for the second stage.
+const SECOND_STAGE_MIN: Blocks = Blocks::new(6);
 
-/// The children that unconfirmed commitments in view could have: ours once our signature was given out, theirs once one of
-/// the set was seen in a mempool (a kept fact: it is sent again with its child when it is evicted).
+/// The children that unconfirmed commitments could have: of ours once our signature was given out, and of each of theirs that
+/// was seen in a mempool. The sight is kept, so an evicted commitment is sent again with its child.
 pub(crate) fn children(view: &ChannelView<'_>) -> Vec<Want> {
     let channel = view.channel;
     let anchors = match channel.facts.channel_type {
@@ -54,7 +56,7 @@ pub(crate) fn children(view: &ChannelView<'_>) -> Vec<Want> {
     ours.into_iter().chain(theirs).collect()
 }
 
-/// Our commitment of the newest confirmed funding, complete.
+/// Our commitment that spends the newest confirmed funding, with its witness; `None` until we have signed it.
 pub(crate) fn local_commitment<'a>(
     channel: &'a ChannelArbitrator,
     secp: &Secp256k1<All>,
@@ -72,7 +74,7 @@ pub(crate) fn local_commitment<'a>(
     Some((funding, rebuilt, tx))
 }
 
-/// A commitment is sent only where its parent is in view: the newest confirmed funding.
+/// The newest confirmed funding, with its index. A commitment is sent only if its parent is confirmed.
 pub(crate) fn newest_funding(channel: &ChannelArbitrator) -> Option<(usize, &Funding)> {
     let fundings = channel.facts.fundings.iter().zip(&channel.chain.fundings).enumerate();
     let confirmed = fundings.filter_map(|(index, (funding, facts))| Some((facts.confirmed?, index, funding)));
@@ -98,7 +100,8 @@ fn child(
     Some(Want { claim, parent: Some(Box::new(ParentTx { tx, fee_sat: rebuilt.built.fee_sat, stakes })) })
 }
 
-/// What is lost by missing each deadline, nearest first, with all that was lost before it.
+/// The stake of each deadline, nearest first: what the child may cost to meet it, earlier deadlines included. A bump of
+/// budget or deadline replaces all of them by one stake.
 fn stakes(
     view: &ChannelView<'_>,
     outpoint: OutPoint,
@@ -116,7 +119,7 @@ fn stakes(
         let amount_sat = view.channel.htlcs.get(htlc).map_or(0, |state| state.htlc.amount_sat());
         let budget_sat = amount_sat.checked_div(u64::from(view.policy.budget_divisor)).unwrap_or(0);
         let left = deadline.since(decided).unwrap_or_default().get();
-        let reserved = Blocks::new(left.checked_div(2).unwrap_or(0)).max(SECOND_STAGE);
+        let reserved = Blocks::new(left.checked_div(2).unwrap_or(0)).max(SECOND_STAGE_MIN);
         let sum = at_stake.entry(deadline.before(reserved)).or_default();
         *sum = sum.saturating_add(part_of(budget_sat, view.policy));
     }
@@ -132,7 +135,7 @@ fn stakes(
         })
         .collect();
     if stakes.is_empty() {
-        let budget_sat = nothing_at_stake_sat(view.policy, main_sat(owner, rebuilt));
+        let budget_sat = idle_budget_sat(view.policy, main_sat(owner, rebuilt));
         stakes.push(Stake { deadline: None, budget_sat });
     }
     if bumped.is_some() || sooner.is_some() {
@@ -143,17 +146,18 @@ fn stakes(
     stakes
 }
 
-/// The part of a claim's budget that its commitment may use.
+/// The part of a claim's budget, in sat, that the child of its commitment may use.
 pub(crate) fn part_of(budget_sat: u64, policy: &Policy) -> u64 {
     budget_sat.checked_div(u64::from(policy.child_divisor)).unwrap_or(0)
 }
 
-/// What a commitment without anything at stake may cost: a small part of what we get back sooner.
-fn nothing_at_stake_sat(policy: &Policy, main_sat: u64) -> u64 {
+/// What a child may cost if no deadline is at stake, in sat: a small part of our main output, which we then get sooner.
+fn idle_budget_sat(policy: &Policy, main_sat: u64) -> u64 {
     let part = main_sat.saturating_mul(u64::from(policy.idle_child_permille)).checked_div(1000).unwrap_or(0);
     part.min(policy.idle_child_sat)
 }
 
+/// The value of our main output, in sat; 0 if the commitment has none.
 fn main_sat(owner: Side, rebuilt: &Rebuilt) -> u64 {
     let kind = match owner {
         Side::Local => OutputKind::ToOwner,

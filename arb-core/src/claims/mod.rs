@@ -1,4 +1,4 @@
-//! Contracts as the sweeper's terms, and its plans as transactions.
+//! From contracts to the sweeper's terms, and from its plans to signed transactions.
 
 pub(crate) mod build;
 pub(crate) mod child;
@@ -13,18 +13,21 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use bitcoin::Transaction;
 
-/// One outpoint to be spent.
+/// One outpoint that the channel wants spent.
 #[derive(Clone, Debug)]
 pub(crate) struct Want {
     pub(crate) claim: Arc<Claim>,
-    /// The unconfirmed commitment that a child pays for, signed: they travel together.
+    /// The unconfirmed commitment that the claim pays for as its child, with its witness: both are sent as one package.
+    /// `None` for a claim of a confirmed close.
     pub(crate) parent: Option<Box<ParentTx>>,
 }
 
-/// An unconfirmed commitment, and what missing each deadline of a claim that needs it loses.
+/// An unconfirmed commitment, and what its child may cost.
 #[derive(Clone, Debug)]
 pub(crate) struct ParentTx {
     pub(crate) tx: Transaction,
+    /// The fee that the commitment itself pays, in sat.
     pub(crate) fee_sat: u64,
+    /// What missing each deadline of a claim that needs it loses, nearest first.
     pub(crate) stakes: Vec<Stake>,
 }

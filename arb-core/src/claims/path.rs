@@ -1,4 +1,4 @@
-//! What each way to spend an output is to the sweeper and to the signer: a row a path. Its weight is
+//! What each path of a claim means for sweeper and signer, one row for each path. The weight of its witness is
 //! [`bolt3::claim_witness_weight`](crate::bolt3::claim_witness_weight), its deadline comes from its resolver.
 //!
 //! | path | class | fee from | our key | deadline |
@@ -8,10 +8,12 @@
 //! | `HtlcTimeout`, `HtlcSuccess` | contested | wallet; without anchors fixed by the counterparty | HTLC | the HTLC's |
 //! | `DirectTimeout`, `DirectPreimage` | contested | its value | HTLC | the HTLC's |
 //! | `Anchor` | anchor | wallet | funding | those of the claims that need the commitment |
-//! | `ToLocalPenalty`, `SecondLevelPenalty` | penalty-safe | its value | revocation | the end of the cheat's delay |
-//! | `OfferedPenalty`, `ReceivedPenalty` | penalty-raced | its value | revocation | the same of its second level |
+//! | `ToLocalPenalty`, `SecondLevelPenalty` | penalty-safe | its value | revocation | the last block before the delay ends |
+//! | `OfferedPenalty`, `ReceivedPenalty` | penalty-raced | its value | revocation | the same for the earliest second level |
 //!
-//! Nobody here claims an anchor as anybody may (`AnchorByAnyone`): its row is the anchor's.
+//! No claim of ours uses `AnchorByAnyone`, so its values are those of `Anchor`.
+//!
+//! Tests: `arb-harness/lab/tests/sweeper_suite/closes.rs`, `arb-harness/lab/tests/sweeper_suite/groups.rs`.
 
 use crate::api::action::SigningKey;
 use crate::api::facts::Side;
@@ -22,12 +24,12 @@ use crate::sweep::{Class, Pays};
 use bitcoin::secp256k1::{All, Secp256k1};
 use bitcoin::{ScriptBuf, Witness};
 
-/// Whether a path is through a second-level transaction of ours.
+/// Whether the path leads through a second-level transaction of ours (BOLT 3 HTLC-timeout and HTLC-success).
 pub(crate) const fn is_second_level(path: ClaimPath) -> bool {
     matches!(path, ClaimPath::HtlcTimeout | ClaimPath::HtlcSuccess)
 }
 
-/// Which claims it may share a transaction with.
+/// The class of a claim: it shares a transaction only with claims of its class.
 pub(crate) const fn class(path: ClaimPath) -> Class {
     match path {
         ClaimPath::ToLocal | ClaimPath::ToRemote | ClaimPath::SecondLevelOutput => Class::Delayed,
@@ -40,7 +42,7 @@ pub(crate) const fn class(path: ClaimPath) -> Class {
     }
 }
 
-/// Where its fee comes from.
+/// Where the claim's fee comes from.
 pub(crate) const fn pays(path: ClaimPath, channel_type: ChannelType) -> Pays {
     match (path, channel_type) {
         (ClaimPath::HtlcTimeout | ClaimPath::HtlcSuccess, ChannelType::StaticRemotekey) => Pays::Signed,
@@ -78,7 +80,7 @@ pub(crate) const fn signing_key(way: &ClaimWay) -> SigningKey {
     }
 }
 
-/// The public key that a signature has to fit; `None` if a basepoint is no key.
+/// The public key that our signature must verify under; `None` if the key cannot be derived.
 pub(crate) fn public_key(secp: &Secp256k1<All>, channel: &ChannelArbitrator, way: &ClaimWay) -> Option<Point> {
     let basepoints = &channel.facts.side(Side::Local).basepoints;
     match way {
@@ -98,7 +100,7 @@ pub(crate) fn public_key(secp: &Secp256k1<All>, channel: &ChannelArbitrator, way
     }
 }
 
-/// The witness with our signature; `None` if the output has no witness script where the way needs one.
+/// The witness with our signature; `None` if the path needs a witness script and the claim has none.
 pub(crate) fn witness_of(channel: &ChannelArbitrator, claim: &Claim, ours: &CompactSig) -> Option<Witness> {
     let peer_type = counterparty_sighash_type(channel.facts.channel_type);
     let script = claim.witness_script.as_ref();

@@ -1,6 +1,8 @@
-//! What is asked of the signer, and what a complete transaction looks like once it answered.
+//! Requests to the signer, and the complete transactions from its answers.
 //!
-//! Every answer is verified against the very transaction and key before it is taken (R14).
+//! Every signature is verified against its own sighash and key before the answer counts (R14).
+//!
+//! Tests: `arb-harness/lab/tests/court_suite/bad_answers.rs`.
 
 use crate::api::action::{InputToSign, SignRequest, SigningKey};
 use crate::api::event::{FeeInput, InputSignature};
@@ -19,16 +21,16 @@ use bitcoin::secp256k1::{All, Secp256k1};
 use bitcoin::sighash::{EcdsaSighashType, SighashCache};
 use bitcoin::{Amount, OutPoint, Transaction, TxOut};
 
-/// Why an answer of the signer was not taken.
+/// Why an answer of the signer is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refusal {
-    /// Another number of signatures was asked for.
+    /// The request asked for `expected` signatures, and the answer has another number.
     Count { expected: usize },
-    /// This signature does not fit.
+    /// The signature for the input with this index is of the wrong kind or does not verify.
     Wrong { input: usize },
 }
 
-/// The request to sign a planned sweep; `None` once its claims are not wanted any more.
+/// The request to sign a planned sweep; `None` if one of its claims is no longer wanted.
 pub(crate) fn sweep_request(
     channel: &ChannelArbitrator,
     wants: &BTreeMap<OutPoint, Want>,
@@ -38,6 +40,7 @@ pub(crate) fn sweep_request(
     let mut prevouts = Vec::new();
     let mut inputs = Vec::new();
     let mut sign = |prevout: TxOut, key, script| {
+        // A transaction has far fewer inputs than `u32` counts, so the fallback is not reached.
         let index = u32::try_from(prevouts.len()).unwrap_or(u32::MAX);
         prevouts.push(prevout);
         inputs.push(InputToSign { index, key, script, sighash: EcdsaSighashType::All });
@@ -56,7 +59,7 @@ pub(crate) fn sweep_request(
     Some(SignRequest { id, channel: channel.facts.id, tx: state.sweep.tx.clone(), prevouts, inputs })
 }
 
-/// The request to sign our commitment of one funding.
+/// The request to sign our commitment that spends this funding.
 pub(crate) fn commitment_request(channel: &ChannelArbitrator, funding: &Funding, rebuilt: &Rebuilt) -> SignRequest {
     let script = rebuilt.built.funding_script.clone();
     SignRequest {
@@ -73,7 +76,10 @@ pub(crate) fn commitment_request(channel: &ChannelArbitrator, funding: &Funding,
     }
 }
 
-/// Our signature for our commitment, as it was answered.
+/// Our signature for our commitment from the signer's answer, not verified yet.
+///
+/// # Errors
+/// [`Refusal::Count`] if the answer is not exactly one signature by a channel key.
 pub(crate) fn commitment_signature(signatures: &[InputSignature]) -> Result<CompactSig, Refusal> {
     match signatures {
         [InputSignature::Channel(signature)] => Ok(*signature),
@@ -81,7 +87,10 @@ pub(crate) fn commitment_signature(signatures: &[InputSignature]) -> Result<Comp
     }
 }
 
-/// Whether that signature fits.
+/// Verifies that signature.
+///
+/// # Errors
+/// [`Refusal::Wrong`] if it does not verify.
 pub(crate) fn verify_commitment(
     secp: &Secp256k1<All>,
     funding: &Funding,
@@ -92,7 +101,11 @@ pub(crate) fn verify_commitment(
         .map_err(|_| Refusal::Wrong { input: 0 })
 }
 
-/// A sweep with its witnesses, from the signer's answer. Whether the signatures fit is for [`verify_sweep`] to say.
+/// A sweep with its witnesses from the signer's answer: number and kinds of the signatures are checked here, the signatures
+/// themselves by [`verify_sweep`].
+///
+/// # Errors
+/// [`Refusal::Count`] for another number of signatures, [`Refusal::Wrong`] for one of the wrong kind.
 pub(crate) fn complete_sweep(
     channel: &ChannelArbitrator,
     wants: &BTreeMap<OutPoint, Want>,
@@ -125,7 +138,10 @@ pub(crate) fn complete_sweep(
     Ok(tx)
 }
 
-/// Whether every signature of the signer's answer fits what it was asked to sign (R14).
+/// Verifies every signature of the signer's answer (R14). [`complete_sweep`] checks their number.
+///
+/// # Errors
+/// [`Refusal::Wrong`] for the first signature that does not verify.
 pub(crate) fn verify_sweep(
     secp: &Secp256k1<All>,
     channel: &ChannelArbitrator,
@@ -136,7 +152,7 @@ pub(crate) fn verify_sweep(
     let mut cache = SighashCache::new(&sweep.tx);
     let members = &sweep.plan.members;
     for (input, signature) in signatures.iter().enumerate() {
-        let fits = match signature {
+        let valid = match signature {
             InputSignature::Channel(ours) => members
                 .get(input)
                 .and_then(|member| claim_fits(secp, channel, &wants.get(member)?.claim, &mut cache, input, ours)),
@@ -145,12 +161,12 @@ pub(crate) fn verify_sweep(
                 coin.and_then(|coin| coin_fits(secp, coin, &mut cache, input, signature, key))
             }
         };
-        fits.ok_or(Refusal::Wrong { input })?;
+        valid.ok_or(Refusal::Wrong { input })?;
     }
     Ok(())
 }
 
-/// A signature for a wallet's coin; `None` if it does not fit.
+/// Verifies a signature for a coin of the wallet; `None` if it is not valid.
 fn coin_fits(
     secp: &Secp256k1<All>,
     coin: &FeeInput,
@@ -164,7 +180,7 @@ fn coin_fits(
     verify_sig(secp, &sighash.ok()?.to_byte_array(), signature, key).ok()
 }
 
-/// A signature for a claimed output; `None` if it does not fit.
+/// Verifies our signature for a claimed output; `None` if it is not valid.
 fn claim_fits(
     secp: &Secp256k1<All>,
     channel: &ChannelArbitrator,

@@ -1,5 +1,7 @@
-//! What a channel wants spent now, with all it takes to build and sign it: the claims of its contracts, and the children
-//! that pay for its commitment while that is unconfirmed.
+//! What a channel wants spent now: the claims of its contracts, and the children that pay for its commitment while that is
+//! unconfirmed. Each becomes terms for the sweeper, and no satoshi is budgeted twice.
+//!
+//! Tests: `arb-harness/lab/tests/sweeper_suite/closes.rs`, `arb-harness/lab/tests/thief_suite/fees.rs`.
 
 use crate::api::ids::ContractId;
 use crate::api::stage::ContractKind;
@@ -16,7 +18,7 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use bitcoin::{OutPoint, ScriptBuf, TxIn};
 
-/// Everything that this channel wants spent at this tip.
+/// Everything that this channel wants spent at this tip, by outpoint.
 pub(crate) fn wants(view: &ChannelView<'_>) -> BTreeMap<OutPoint, Want> {
     let wanted = |state: &ContractState| match state {
         ContractState::Live(ContractStage::ClaimWanted(claim)) => Some(claim.clone()),
@@ -34,8 +36,8 @@ pub(crate) fn wants(view: &ChannelView<'_>) -> BTreeMap<OutPoint, Want> {
     wants
 }
 
-/// Where sweeps of this close pay to. `None`: the wallet was not asked yet, or may still answer in this block; one that does
-/// not answer within a block delays nothing.
+/// The script that sweeps of this close pay to. `None` if the wallet was not asked yet, or was asked at this tip and may still
+/// answer. A wallet that does not answer within a block is not waited for: the fallback script is used.
 pub(crate) fn sweep_script(view: &ChannelView<'_>) -> Option<ScriptBuf> {
     match &view.channel.requests.scripts {
         ScriptsRequest::Offered(script) => Some(script.clone()),
@@ -44,7 +46,7 @@ pub(crate) fn sweep_script(view: &ChannelView<'_>) -> Option<ScriptBuf> {
     }
 }
 
-/// A claim as the sweeper sees it.
+/// A claim as the sweeper sees it. `script` is what sweeps pay to; until it is known, the widest script is assumed.
 pub(crate) fn terms(view: &ChannelView<'_>, want: &Want, script: Option<&ScriptBuf>, spent: &ChildSpent) -> Terms {
     let claim = &want.claim;
     let channel_type = view.channel.facts.channel_type;
@@ -83,15 +85,16 @@ pub(crate) fn terms(view: &ChannelView<'_>, want: &Want, script: Option<&ScriptB
     }
 }
 
-/// The fee of a second-level transaction that the counterparty signed with ALL.
+/// The fee, in sat, of a second-level transaction that the counterparty signed with `SIGHASH_ALL`: fixed by the commitment's
+/// feerate (BOLT 3).
 fn signed_fee_sat(view: &ChannelView<'_>, claim: &Claim) -> u64 {
     let commitment = view.close.as_ref().and_then(|close| close.commitment(&view.channel.set));
     let feerate = commitment.map_or(0, |commitment| commitment.feerate_sat_per_kw);
     second_level_fee_sat(view.channel.facts.channel_type, feerate, claim.way.path() == ClaimPath::HtlcTimeout)
 }
 
-/// What a claim may cost: its part of the value (replacement cycling must cost more than the HTLC), less what its commitment
-/// or its first stage was given already: no satoshi is budgeted twice.
+/// What a claim may cost, in sat: a part of its value, so that replacement cycling (B21) costs the attacker more than the HTLC.
+/// What its commitment's child or its first stage was given is subtracted, so no satoshi is budgeted twice.
 fn budget_sat(view: &ChannelView<'_>, claim: &Claim, spent: &ChildSpent) -> u64 {
     if let Some(budget_sat) = view.bumped_budget(claim) {
         return budget_sat.min(claim.amount_sat);
@@ -102,7 +105,7 @@ fn budget_sat(view: &ChannelView<'_>, claim: &Claim, spent: &ChildSpent) -> u64 
         ClaimPath::HtlcTimeout | ClaimPath::HtlcSuccess | ClaimPath::DirectTimeout | ClaimPath::DirectPreimage => {
             whole.saturating_sub(spent.part_of(claim.amount_sat))
         }
-        // The cheat shall not save anything by making it expensive.
+        // Near the deadline the whole value may go to fees: the cheating peer must not get it by making us pay.
         ClaimPath::ToLocalPenalty
         | ClaimPath::OfferedPenalty
         | ClaimPath::ReceivedPenalty
@@ -111,29 +114,31 @@ fn budget_sat(view: &ChannelView<'_>, claim: &Claim, spent: &ChildSpent) -> u64 
             if near { claim.amount_sat } else { whole }
         }
         ClaimPath::ToLocal | ClaimPath::ToRemote => whole,
-        // A child has stakes of its own.
+        // A child has its stakes, and an anchor is not worth a claim without one.
         ClaimPath::Anchor | ClaimPath::AnchorByAnyone => 0,
     }
 }
 
-/// What the child of the confirmed commitment was given: it came out of the budgets of the claims that needed it.
+/// What the child of the confirmed commitment was given. It comes out of the budgets of the claims that needed the commitment.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ChildSpent {
+    /// The fee that the child offers, in sat.
     fee_sat: u64,
-    /// What all HTLC outputs of the commitment are worth.
+    /// The value of all HTLC outputs of the commitment, in sat.
     htlcs_sat: u64,
 }
 
 impl ChildSpent {
-    /// One HTLC's part, by value.
+    /// The part of one HTLC, in sat, in proportion to its value; rounded up.
     fn part_of(&self, amount_sat: u64) -> u64 {
         let part = u128::from(self.fee_sat).saturating_mul(u128::from(amount_sat));
         let part = part.div_ceil(u128::from(self.htlcs_sat.max(1)));
+        // If the part does not fit, it exceeds every budget.
         u64::try_from(part).unwrap_or(u64::MAX)
     }
 }
 
-/// What our second-level transaction paid for this output: its fee in equal parts.
+/// What our second-level transaction paid for this output, in sat: its fee, in equal parts for the HTLCs that it spent.
 fn first_stage_sat(view: &ChannelView<'_>, claim: &Claim) -> u64 {
     let channel = view.channel;
     let Some(kept) = channel.chain.kept.get(&claim.outpoint.txid) else { return 0 };
@@ -145,12 +150,13 @@ fn first_stage_sat(view: &ChannelView<'_>, claim: &Claim) -> u64 {
     let outputs = kept.tx.output.iter().map(|output| output.value.to_sat()).fold(0, u64::saturating_add);
     let is_coin = |input: &&TxIn| channel.coin_value_sat(&input.previous_output).is_some();
     let claims = kept.tx.input.iter().filter(|input| !is_coin(input)).count();
+    // The bounds are not reached: the transaction spends at least one HTLC, and far fewer than `u64` counts.
     let claims = u64::try_from(claims).unwrap_or(u64::MAX).max(1);
     inputs.saturating_sub(outputs).div_ceil(claims)
 }
 
 impl ChannelView<'_> {
-    /// What was offered for a child of the commitment that confirmed, whether it confirms or not.
+    /// What the child of the confirmed commitment offers, whether or not the child confirms.
     pub(crate) fn child_spent(&self) -> ChildSpent {
         let outpoint = |contract: &Contract| match contract.id {
             ContractId::Output(outpoint) => Some(outpoint),
@@ -167,13 +173,13 @@ impl ChannelView<'_> {
         }
     }
 
-    /// A claim's deadline, or an earlier one that the operator set.
+    /// The claim's deadline, or the operator's if that is earlier.
     fn bumped_deadline(&self, claim: &Claim) -> Option<Height> {
         let bumped = self.channel.requests.bumps_of(&claim.outpoint).filter_map(|bump| bump.deadline).min();
         [claim.deadline, bumped].into_iter().flatten().min()
     }
 
-    /// The budget that the operator set for a claim.
+    /// The largest budget, in sat, that the operator set for a claim.
     fn bumped_budget(&self, claim: &Claim) -> Option<u64> {
         self.channel.requests.bumps_of(&claim.outpoint).filter_map(|bump| bump.budget_sat).max()
     }
