@@ -13,10 +13,9 @@ use bitcoin::psbt::{self, Psbt};
 use bitcoin::sighash::EcdsaSighashType;
 use bitcoin::{OutPoint, ScriptBuf, Transaction, TxOut, Txid};
 
-/// One thing to do, due until the event that its variant names. Exhaustive on purpose: a new action must break an
-/// embedder's build.
+/// One thing to do, due until the event that its variant names.
 ///
-/// An `id` stays the same after a restart; an `htlc` that is to be settled or failed is one that we sent.
+/// Exhaustive on purpose: a new action must break an embedder's build. An `id` stays the same after a restart.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "name and type say it")]
 pub enum Action {

@@ -166,7 +166,7 @@ pub struct Tip {
 pub enum Freshness {
     /// It is the newest.
     Trusted,
-    /// It may be older than the node: nothing of ours is signed before the counterparty's state was seen.
+    /// It may be older than the node: no commitment of ours is signed or sent before the counterparty's state was seen.
     Suspect,
 }
 

@@ -79,7 +79,7 @@ pub enum Alert {
     },
     /// A transaction of no known kind spent the funding (G9, RC5): a commitment newer than our state, or a leaked key.
     UnknownCommitment { txid: Txid },
-    /// Our state is outdated: nothing of ours is signed or sent any more (I10).
+    /// Our state is outdated: our commitment is never signed or sent, and the counterparty must close (I10).
     Outdated,
     /// The upstream HTLC is about to expire while this one is unresolved and too large to be given up.
     UpstreamAtRisk {
@@ -90,7 +90,7 @@ pub enum Alert {
     },
     /// The upstream HTLC is failed although the counterparty could still claim this one with a preimage.
     Risk { htlc: HtlcRef, why: FailReason, amount_sat: u64 },
-    /// The counterparty took this HTLC with a preimage after its upstream HTLC had been failed.
+    /// The counterparty was paid for this HTLC with its preimage after the upstream HTLC had been failed.
     Loss { htlc: HtlcRef, payment_hash: PaymentHash, amount_sat: u64 },
     /// Somebody else took an output that was ours.
     OutputLost {
