@@ -1,14 +1,17 @@
-//! Signature checks (R14): the rebuilt commitment must carry the counterparty's signatures before an event is heard.
+//! Signature checks (R14): our rebuilt commitment must carry the counterparty's signatures before the event is heard, and
+//! the signer's answer must fit its transaction.
 //!
-//! Pure in (channel, event): [`ChainArbitrator::check`] may run on many threads; its result holds only for the
-//! commitment that it was made for.
+//! Pure in (channel, event): [`ChainArbitrator::check`] may run on many threads; its result holds only for the commitment
+//! that it was made for.
+//!
+//! Tests: arb-harness/lab/tests/court_suite/bad_commitments.rs, arb-harness/lab/tests/court_suite/bad_answers.rs
 
 use crate::admit::admission::Admission;
 use crate::admit::admit;
 use crate::api::event::{Event, LocalCommitmentSigned, RemoteCommitmentSigned, Signed};
 use crate::api::facts::{Funding, Side};
 use crate::api::reject::Rejected;
-use crate::bolt3::{counterparty_sighash_type, htlc_script, second_level_tx, sighash_p2wsh, verify_sig};
+use crate::bolt3::{CompactSig, counterparty_sighash_type, htlc_script, second_level_tx, sighash_p2wsh, verify_sig};
 use crate::channel::{ChannelArbitrator, Commitment, Rebuilt};
 use crate::claims::sign::{Refusal, commitment_signature, complete_sweep, verify_commitment, verify_sweep};
 use crate::claims::wants::wants;
@@ -26,15 +29,15 @@ pub struct Checked {
 }
 
 impl Checked {
-    /// Whether it was made for this event: what the commitment was changed from, what changed, and the signatures.
+    /// Whether it was made for this event: the commitment that it changes, the change, and the signatures.
     fn is_for(&self, channel: &ChannelArbitrator, heard: &LocalCommitmentSigned) -> bool {
         self.base.as_ref() == channel.set.base(Side::Local, heard.update.number) && self.heard == *heard
     }
 }
 
 impl ChainArbitrator {
-    /// Checks an event's signatures ahead of [`Step::hear_checked`](crate::Step::hear_checked). `None`: the event has
-    /// none that can be checked ahead.
+    /// Checks an event's signatures ahead of [`Step::hear_checked`](crate::Step::hear_checked); `None` if it has none
+    /// that can be checked ahead.
     ///
     /// # Errors
     /// The refusal that `hear` would answer.
@@ -46,24 +49,24 @@ impl ChainArbitrator {
             return Ok(None);
         }
         let Some(channel) = court.channel_of(&heard.update.channel) else { return Ok(None) };
-        signatures(&Secp256k1::new(), channel, heard)?;
+        verify_local(&Secp256k1::new(), channel, heard)?;
         let base = channel.set.base(Side::Local, heard.update.number).cloned();
         Ok(Some(Checked { base, heard: (**heard).clone() }))
     }
 }
 
-/// Verifies whatever an admitted event has to prove.
+/// Verifies what an admitted event must prove.
 pub(crate) fn verify(court: CourtView<'_>, event: &Event, checked: Option<&Checked>) -> Result<Proof, Rejected> {
     match event {
         Event::LocalCommitmentSigned(heard) => {
             let Some(channel) = court.channel_of(&heard.update.channel) else { return Ok(Proof::Nothing) };
             if !checked.is_some_and(|checked| checked.is_for(channel, heard)) {
-                signatures(&Secp256k1::new(), channel, heard)?;
+                verify_local(&Secp256k1::new(), channel, heard)?;
             }
             Ok(Proof::Nothing)
         }
-        Event::RemoteCommitmentSigned(heard) => can_be_built(court, heard).map(|()| Proof::Nothing),
-        Event::Signed(heard) => signed(court, heard),
+        Event::RemoteCommitmentSigned(heard) => verify_remote(court, heard).map(|()| Proof::Nothing),
+        Event::Signed(heard) => verify_signed(court, heard),
         Event::JournalOpened(_)
         | Event::PolicySet(_)
         | Event::Started(_)
@@ -95,8 +98,8 @@ pub(crate) fn verify(court: CourtView<'_>, event: &Event, checked: Option<&Check
     }
 }
 
-/// What we are about to sign for the counterparty must at least exist.
-fn can_be_built(court: CourtView<'_>, heard: &RemoteCommitmentSigned) -> Result<(), Rejected> {
+/// What we are about to sign for the counterparty must be a commitment transaction (BOLT 3).
+fn verify_remote(court: CourtView<'_>, heard: &RemoteCommitmentSigned) -> Result<(), Rejected> {
     let Some(channel) = court.channel_of(&heard.update.channel) else { return Ok(()) };
     let commitment = Commitment::updated(channel.set.base(Side::Remote, heard.update.number), &heard.update);
     let htlcs = channel.bolt3_htlcs(Side::Remote, &commitment, &heard.update.added);
@@ -120,7 +123,8 @@ fn rebuild<'a>(
     channel.facts.fundings.iter().map(build).collect()
 }
 
-fn signatures(
+/// Verifies the counterparty's signatures on each funding's version of our commitment and on its HTLC transactions.
+fn verify_local(
     secp: &Secp256k1<All>,
     channel: &ChannelArbitrator,
     heard: &LocalCommitmentSigned,
@@ -136,22 +140,22 @@ fn signatures(
         }
         for (position, signature) in order.iter().zip(&given.htlcs) {
             let vout = rebuilt.built.htlc_vouts.get(*position).copied().flatten().ok_or(Rejected::CannotBuild)?;
-            htlc_signature(secp, channel, heard, rebuilt, *position, vout, signature)
+            verify_htlc(secp, channel, heard, rebuilt, *position, vout, signature)
                 .ok_or(Rejected::WrongHtlcSignature { txid, vout })?;
         }
     }
     Ok(())
 }
 
-/// Checks one HTLC signature: over the second-level transaction, with the counterparty's tweaked HTLC key.
-fn htlc_signature(
+/// Verifies one HTLC signature: over the second-level transaction, by the counterparty's tweaked HTLC key.
+fn verify_htlc(
     secp: &Secp256k1<All>,
     channel: &ChannelArbitrator,
     heard: &LocalCommitmentSigned,
     rebuilt: &Rebuilt,
     position: usize,
     vout: u32,
-    signature: &crate::bolt3::CompactSig,
+    signature: &CompactSig,
 ) -> Option<()> {
     let facts = &channel.facts;
     let htlc = rebuilt.htlcs.get(position)?;
@@ -165,8 +169,8 @@ fn htlc_signature(
     verify_sig(secp, &sighash, signature, &keys.other_htlc).ok()
 }
 
-/// The signer's answer fits the transaction that was to be signed.
-fn signed(court: CourtView<'_>, heard: &Signed) -> Result<Proof, Rejected> {
+/// Verifies the signer's answer against the transaction that was to be signed.
+fn verify_signed(court: CourtView<'_>, heard: &Signed) -> Result<Proof, Rejected> {
     let view = court.index_of(&heard.channel).and_then(|index| court.channel_view(index));
     let Some(view) = view else { return Ok(Proof::Nothing) };
     let channel = view.channel;

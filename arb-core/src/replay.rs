@@ -1,4 +1,6 @@
-//! Folding a log back into a court, and deciding it again to compare.
+//! Folding a log back into a court, and deciding it again to compare (I2).
+//!
+//! Tests: arb-log/tests/journal.rs, arb-log/tests/earlier_journals.rs, arb-harness/lab/tests/closes/main.rs
 
 use crate::api::event::Event;
 use crate::api::record::{Frame, Record};
@@ -9,26 +11,26 @@ use crate::court::draft::Draft;
 use crate::step::{Heard, Step};
 use alloc::vec::Vec;
 
-/// The first place where what was recorded and what is decided now differ.
+/// The first entry of a frame that is decided differently now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Difference {
     /// The frame.
     pub sequence: u64,
-    /// Which of its entries.
+    /// The entry's index in the frame.
     pub entry: usize,
     /// The event.
     pub heard: Event,
-    /// What the log says was concluded.
+    /// What the log says was concluded from it.
     pub recorded: Vec<Record>,
-    /// What is concluded now; `Err` if the event is not even heard now.
+    /// What is concluded from it now; `Err` if it is refused now.
     pub decided: Result<Vec<Record>, Rejected>,
 }
 
 impl ChainArbitrator {
-    /// Folds one frame into the court: what was heard and what was concluded is applied, nothing is judged.
+    /// Folds one frame into the court: applies what was heard and concluded, and decides nothing.
     ///
     /// # Errors
-    /// If the frame does not follow, or says something that cannot have happened; the court is then as it was.
+    /// If the frame is not the next one, or concludes something that is not possible; the court is then as it was.
     pub fn fold(&mut self, frame: &Frame) -> Result<(), Mismatch> {
         let expected = self.state.sequence.saturating_add(1);
         if frame.sequence != expected {
@@ -46,7 +48,7 @@ impl ChainArbitrator {
         Ok(())
     }
 
-    /// Decides a frame again from what was heard alone, compares, and folds what was recorded.
+    /// Decides a frame again from what was heard alone, compares, and folds the frame as it was recorded.
     ///
     /// # Errors
     /// As [`fold`](Self::fold).

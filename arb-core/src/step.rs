@@ -1,4 +1,6 @@
 //! A step: events in, one frame, actions out, in that order and in types (R1, R2, R3).
+//!
+//! Tests: arb-harness/lab/tests/court_suite/log_order.rs, arb-harness/lab/tests/court_suite/duplicates.rs
 
 use crate::admit;
 use crate::admit::admission::Admission;
@@ -19,8 +21,10 @@ use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
-/// What became of an event that was not refused. It counts only once the step is committed: then an accepted event is a
-/// *permission* (to send the message that it reported, to act on a revocation), and a duplicate is the same permission.
+/// What became of an event that was not refused.
+///
+/// It counts only once the step is committed: then an accepted event is a *permission* (to send the message that it
+/// reported, to act on a revocation), and a duplicate is the same permission.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Heard {
     /// It is new.
@@ -31,19 +35,19 @@ pub enum Heard {
 
 /// The log that a step is appended to.
 pub trait Log {
-    /// Why an append failed. Whether it is durable all the same is then unknown.
+    /// Why an append failed; the frame may still be durable.
     type Error;
 
-    /// Makes one frame durable, all or nothing, and with it the rows of past commitments that belong to it.
+    /// Makes one frame durable, all or nothing, together with [`Pending::commitments`].
     ///
     /// # Errors
-    /// If that failed, or if it cannot be known whether it did.
+    /// If that failed, or if it is unknown whether it did.
     fn append(&mut self, pending: &Pending<'_>) -> Result<(), Self::Error>;
 }
 
 /// A decision that has not happened yet. Dropping it changes nothing.
 ///
-/// There is no way from a step to an action but through the log, and no second step beside it:
+/// Only the log leads from a step to an action, and there is one step at a time:
 ///
 /// ```compile_fail,E0499
 /// let mut court = arb_core::ChainArbitrator::new();
@@ -70,8 +74,8 @@ pub struct Pending<'a> {
     frame: Frame,
 }
 
-/// How many rounds of judgement one entry may take for each channel that it touches, and at least. Conclusions only ever
-/// rise, so a few suffice; at the bound the court says `Stuck` (R1).
+/// Rounds of decisions that one entry allows a channel, for each channel that it touches and one more. Conclusions only
+/// rise, so a few suffice; at the bound the channel is `Stuck` (I1).
 const ROUNDS: usize = 64;
 
 impl<'a> Step<'a> {
@@ -80,7 +84,7 @@ impl<'a> Step<'a> {
         Self { court, draft, entries: Vec::new(), verify: true }
     }
 
-    /// The same without checking signatures again: for replay.
+    /// A step that does not check signatures again, for replay.
     pub(crate) fn unverified(court: &'a mut ChainArbitrator) -> Self {
         Self { verify: false, ..Self::new(court) }
     }
@@ -88,13 +92,14 @@ impl<'a> Step<'a> {
     /// Adds one event to the step.
     ///
     /// # Errors
-    /// Refused: the step is as it was, and other events go on.
+    /// Why the event is refused; the step is as it was, and other events may follow.
     pub fn hear(&mut self, event: &Event) -> Result<Heard, Rejected> {
         self.hear_with(event, None)
     }
 
-    /// The same with signatures that were checked before, by [`ChainArbitrator::check`], perhaps on another thread. A
-    /// check that was made for another commitment is made again.
+    /// Adds one event whose signatures were checked before by [`ChainArbitrator::check`], perhaps on another thread.
+    ///
+    /// A check that was made for another commitment is made again.
     ///
     /// # Errors
     /// As [`hear`](Self::hear).
@@ -116,7 +121,7 @@ impl<'a> Step<'a> {
         Ok(Heard::Accepted)
     }
 
-    /// Judges every channel that was touched, lowest number first, until nothing more follows.
+    /// Decides each channel that was touched, lowest number first, until nothing more follows (R1).
     fn decide(&mut self, entry: &mut Entry) {
         let view = CourtView::new(self.court, &self.draft);
         self.conclude(decide::consequences(view, &entry.heard), entry);
@@ -135,7 +140,7 @@ impl<'a> Step<'a> {
                 continue;
             }
             if *taken == most {
-                // Its own trouble: the others are judged all the same (I13).
+                // Only this channel stops: the others are still decided (R13).
                 self.stuck(index, entry);
                 continue;
             }
@@ -144,8 +149,8 @@ impl<'a> Step<'a> {
         }
     }
 
-    /// Applies conclusions. One that cannot be applied is a contradiction between `decide` and `apply`: it is left out,
-    /// so that the log only holds what happened, and the channel says so.
+    /// Applies conclusions. If one does not apply, `decide` and `apply` disagree: it is left out, so that the log holds
+    /// only what happened, and the channel is `Stuck`.
     fn conclude(&mut self, records: Vec<Record>, entry: &mut Entry) {
         for record in records {
             match self.draft.apply(self.court, &record) {
@@ -165,7 +170,7 @@ impl<'a> Step<'a> {
         }
     }
 
-    /// Writes down the stages and hand-offs that this entry brought about.
+    /// Records the stages and hand-offs that this entry led to (R9).
     fn explain(&mut self, entry: &mut Entry) {
         for (index, before) in self.draft.take_touched() {
             self.draft.derive(index);
@@ -179,11 +184,12 @@ impl<'a> Step<'a> {
         }
     }
 
-    /// Makes the frame durable, moves to the new state, then names the actions now due for the channels it touched. A
-    /// step that accepted nothing writes nothing.
+    /// Makes the frame durable, moves to the new state, then returns the actions due for the channels that it touched.
+    ///
+    /// A step that accepted nothing writes nothing.
     ///
     /// # Errors
-    /// The append's: nothing changed in memory and nothing is released, but the frame may be durable all the same.
+    /// The append's: nothing changed in memory and nothing is released, but the frame may still be durable.
     pub fn commit<L: Log>(self, log: &mut L) -> Result<Vec<Action>, L::Error> {
         let pending = self.detach();
         if pending.frame.entries.is_empty() {
@@ -210,14 +216,16 @@ impl Pending<'_> {
         &self.frame
     }
 
-    /// Rows that have to become durable with the frame: what [`Action::LoadRevoked`] will ask for (R15). Of two of one
-    /// channel and number the later one counts.
+    /// Rows that must become durable with the frame: what [`Action::LoadRevoked`] will ask for (R15).
+    ///
+    /// If two rows have one channel and number, the later one counts.
     pub fn commitments(&self) -> &[StoredCommitment] {
         &self.draft.commitments
     }
 
-    /// The second half of [`Step::commit`]: the caller says that the frame is durable. The one greppable way round the
-    /// log.
+    /// The second half of [`Step::commit`]: the caller attests that the frame is durable.
+    ///
+    /// This is the only way from a step to its actions without a [`Log`].
     pub fn attest_durable(self) -> Vec<Action> {
         if self.frame.entries.is_empty() {
             return Vec::new();
@@ -234,8 +242,9 @@ impl Pending<'_> {
 }
 
 impl ChainArbitrator {
-    /// Opens a step: a draft on the side, which becomes the court's state only in
-    /// [`Step::commit`](crate::Step::commit). A second step before that does not compile.
+    /// Opens a step: a draft that becomes the court's state only in [`Step::commit`](crate::Step::commit).
+    ///
+    /// A second step before that does not compile.
     pub fn step(&mut self) -> Step<'_> {
         Step::new(self)
     }

@@ -1,4 +1,4 @@
-//! The cheap check of a commitment's amounts refuses exactly what building it refuses.
+//! `check_amounts` refuses exactly what `build` refuses, if all keys are good.
 
 #![allow(clippy::unwrap_used, clippy::arithmetic_side_effects, reason = "fixed test values")]
 

@@ -1,4 +1,4 @@
-//! BOLT 3 Appendix C (static remote key) and Appendix F (anchors): every transaction byte for byte.
+//! BOLT 3 Appendix C (static remote key) and Appendix F (anchors): every transaction is rebuilt byte for byte.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -34,7 +34,8 @@ impl Common {
         let data: Value = serde_json::from_str(DATA).unwrap();
         let value = data["static_remotekey"]["common"].clone();
         let point = |name: &str| Point(unhex(value[name].as_str().unwrap()));
-        // The vectors have no revocation basepoint of the owner and no delayed one of the other: nothing depends on them.
+        // The vectors lack the owner's revocation basepoint and the other side's delayed one: no key of the owner's
+        // commitment depends on them.
         let filler = point("local_payment_basepoint");
         let owner = Basepoints {
             revocation: filler,
@@ -106,7 +107,7 @@ fn read_htlc(value: &Value) -> (CommitmentHtlc, Preimage) {
     (htlc, preimage)
 }
 
-/// Runs `check` over a list of vectors, with the HTLCs each one uses, and returns how many transactions it saw.
+/// Checks a list of vectors; returns how many commitments and how many second-level transactions it has.
 fn run(list: &str, channel_type: ChannelType) -> (usize, usize) {
     let common = Common::new();
     let data: Value = serde_json::from_str(DATA).unwrap();

@@ -74,13 +74,13 @@ fn appendix_d_a_contradiction_names_the_slot_that_it_contradicts() {
     assert_eq!(error, Err(SecretError::Contradiction { slot: 0 }));
     let error = store.insert(1, commitment_secret(&[8; 32], 1));
     assert_eq!(error, Err(SecretError::Contradiction { slot: 1 }));
-    assert_eq!(store.insert(1, commitment_secret(&[7; 32], 1)), Ok(()), "what is known may be said again");
+    assert_eq!(store.insert(1, commitment_secret(&[7; 32], 1)), Ok(()), "a known secret may be inserted again");
 }
 
 #[test]
 fn store_yields_every_secret_it_was_given_and_nothing_newer() {
     let seed = [0x5a; 32];
-    // From 0, and from a number where many slots change at once.
+    // From 0, and across a number that fills a high slot.
     for start in [0, (1 << 20) - 40] {
         let mut store = SecretStore::default();
         for number in start..start + 80 {

@@ -1,4 +1,4 @@
-//! Incidents that the transaction layer must not repeat, one test each, and the traps of building commitments.
+//! Incidents that the transaction layer must not repeat, one test each, and the pitfalls of building commitments.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -43,7 +43,7 @@ fn b8_equal_offered_outputs_are_told_apart_by_expiry_rank() {
     }
 }
 
-/// B8, the rest: HTLCs equal in everything take their outputs in the order of the terms.
+/// B8: HTLCs that are equal in everything take their outputs in the order of the terms.
 #[test]
 fn b8_identical_htlcs_take_outputs_in_the_order_of_the_terms() {
     let mut world = World::new(ChannelType::StaticRemotekey);
@@ -54,7 +54,7 @@ fn b8_identical_htlcs_take_outputs_in_the_order_of_the_terms() {
     assert_eq!(built.htlcs_in_output_order(), [0, 2, 3, 1]);
 }
 
-/// B36, B37: a spend without witness, or with one too short for its script, is unknown and no panic.
+/// B36, B37: a spend without a witness, or with one too short for its script, is unknown and causes no panic.
 #[test]
 fn b36_b37_missing_and_short_witnesses_are_unknown() {
     for world in TYPES.map(World::new) {
@@ -64,11 +64,11 @@ fn b36_b37_missing_and_short_witnesses_are_unknown() {
             assert_eq!(classify_spend(spk, &Witness::new()), SpendPath::Unknown);
             let full = world.signed(kind, &spot).input[0].witness.to_vec();
             for missing in 1..full.len() {
-                // From the front: the script stays last and matches, the stack below it is short.
+                // Items are missing at the front: the script is last and matches, its stack is short.
                 let short = Witness::from_slice(&full[missing..]);
                 assert_eq!(classify_spend(spk, &short), SpendPath::Unknown, "{kind:?} without {missing}");
-                let headless = Witness::from_slice(&full[..full.len() - missing]);
-                assert_eq!(classify_spend(spk, &headless), SpendPath::Unknown, "{kind:?} without script");
+                let without_script = Witness::from_slice(&full[..full.len() - missing]);
+                assert_eq!(classify_spend(spk, &without_script), SpendPath::Unknown, "{kind:?} without script");
             }
         }
         let tx = world.build().tx;
@@ -76,7 +76,7 @@ fn b36_b37_missing_and_short_witnesses_are_unknown() {
     }
 }
 
-/// B38: a penalty has three items like a preimage claim, but its second is the 33-byte key.
+/// B38: a penalty has three items like a preimage claim, but the second is a 33-byte key.
 #[test]
 fn b38_a_revocation_key_is_not_a_preimage() {
     for world in TYPES.map(World::new) {
@@ -96,15 +96,15 @@ fn b38_a_revocation_key_is_not_a_preimage() {
     }
 }
 
-/// What scripts drop, consensus does not look at: odd but valid timeouts are still timeouts.
+/// Consensus does not look at an item that the script drops: unusual but valid timeouts are still timeouts.
 #[test]
 fn items_that_nodes_do_not_relay_are_read_as_the_interpreter_reads_them() {
     for world in TYPES.map(World::new) {
         let cases = [
-            // The selector of a timeout is dropped unseen, even when it has the size of a key.
+            // The script drops the selector of a timeout whatever it is, also one of a key's size.
             (ClaimPath::HtlcTimeout, vec![2; 33]),
             (ClaimPath::DirectTimeout, vec![2; 33]),
-            // Truth and falsehood have many forms; MINIMALIF is policy only.
+            // True and false have many encodings; MINIMALIF is policy only.
             (ClaimPath::ToLocalPenalty, vec![0, 7]),
             (ClaimPath::ToLocal, vec![0, 0x80]),
         ];
@@ -121,7 +121,7 @@ fn items_that_nodes_do_not_relay_are_read_as_the_interpreter_reads_them() {
     }
 }
 
-/// B39: an annex behind the script shifts no item.
+/// B39: an annex after the script does not shift the items.
 #[test]
 fn b39_an_annex_does_not_hide_the_preimage() {
     let world = World::new(ChannelType::AnchorsZeroFeeHtlcTx);
@@ -134,11 +134,11 @@ fn b39_an_annex_does_not_hide_the_preimage() {
         let shown: Vec<_> = preimages_in(&tx).collect();
         assert_eq!(shown, if shows { vec![(0, world.preimage)] } else { vec![] });
     }
-    // An annex alone is one item, and so no annex.
+    // A single item is never an annex (BIP 341).
     assert_eq!(classify_spend(&ScriptBuf::new(), &Witness::from_slice(&[[0x50]])), SpendPath::Unknown);
 }
 
-/// B40: nothing is searched for. Each HTLC's own data gives exactly the transaction that the counterparty signed.
+/// B40: no search over fees or expiries. Each HTLC's own data gives exactly the transaction that the counterparty signed.
 #[test]
 fn b40_each_htlc_signature_fits_its_own_transaction_and_no_other() {
     for channel_type in TYPES {
@@ -167,7 +167,7 @@ fn b40_each_htlc_signature_fits_its_own_transaction_and_no_other() {
     }
 }
 
-/// B59: a commitment that carries our current number is not therefore ours: the rebuilt txid decides.
+/// B59: a commitment that carries our current number need not be ours: the rebuilt txid decides.
 #[test]
 fn b59_the_same_number_on_both_sides_is_two_transactions() {
     for world in TYPES.map(World::new) {
@@ -189,7 +189,7 @@ fn b59_the_same_number_on_both_sides_is_two_transactions() {
         assert_eq!(factor.number_of(&their_build.tx), Some(7));
         assert_ne!(our_build.txid, their_build.txid);
         assert_eq!(our_build.txid, ours.build(&world.secp).unwrap().txid, "a rebuild is the same transaction");
-        // A funding-output spend with a forged number in it: the number is readable, the txid is nobody's.
+        // A spend of the funding output with a forged number: the number is readable, the txid is neither side's.
         let mut forged = our_build.tx.clone();
         forged.output.pop();
         assert_eq!(factor.number_of(&forged), Some(7));
@@ -249,11 +249,11 @@ fn terms_that_make_no_sense_are_refused_by_name() {
         let refused = build(changed(terms, |t| (t.owner_msat, t.other_msat) = (owner_msat, other_msat)));
         assert_eq!(refused, Err(CommitmentError::BalancesExceedFunding));
     }
-    // The opener has nothing and all belongs to the other side: nobody pays for the anchor.
-    let broke = changed(terms, |t| {
+    // The opener has nothing: nobody pays for the other side's anchor.
+    let no_opener_balance = changed(terms, |t| {
         (t.owner_msat, t.other_msat, t.htlcs) = (0, FUNDING_SAT * 1000, &[]);
     });
-    assert_eq!(build(broke), Err(CommitmentError::OutputsExceedFunding));
+    assert_eq!(build(no_opener_balance), Err(CommitmentError::OutputsExceedFunding));
     let late = [CommitmentHtlc { cltv_expiry: 500_000_000, ..world.htlcs[0] }];
     let refused = build(CommitmentTerms { htlcs: &late, ..terms });
     assert_eq!(refused, Err(CommitmentError::ExpiryNotAHeight { cltv_expiry: 500_000_000 }));
@@ -267,7 +267,7 @@ fn changed<'a>(terms: CommitmentTerms<'a>, change: impl FnOnce(&mut CommitmentTe
     changed
 }
 
-/// The limit itself stays, one satoshi below goes; the fee counts only where the second level pays it.
+/// At the limit an HTLC has an output, one satoshi below it has none; the fee counts only if the second level pays it.
 #[test]
 fn trimming_is_strict_and_depends_on_direction_and_type() {
     let mut world = World::new(ChannelType::StaticRemotekey);
@@ -281,7 +281,7 @@ fn trimming_is_strict_and_depends_on_direction_and_type() {
         let built = world.build();
         let vouts: Vec<_> = built.htlc_vouts.iter().map(Option::is_none).collect();
         let asked: Vec<_> = world.htlcs.iter().map(|htlc| world.terms().is_trimmed(htlc)).collect();
-        assert_eq!(vouts, asked, "the cheap answer is the built one");
+        assert_eq!(vouts, asked, "`is_trimmed` agrees with `build`");
         vouts
     };
     assert_eq!(trimmed(&world), [false, true, false, true]);
@@ -296,21 +296,21 @@ fn trimming_is_strict_and_depends_on_direction_and_type() {
 fn anchors_follow_balances_and_htlcs() {
     let world = World::new(ChannelType::AnchorsZeroFeeHtlcTx);
     let kinds = |terms: CommitmentTerms<'_>| terms.build(&world.secp).unwrap().outputs;
-    let lonely = changed(world.terms(), |t| (t.other_msat, t.htlcs) = (0, &[]));
-    assert_eq!(kinds(lonely), [OutputKind::OwnerAnchor, OutputKind::ToOwner]);
+    let one_balance = changed(world.terms(), |t| (t.other_msat, t.htlcs) = (0, &[]));
+    assert_eq!(kinds(one_balance), [OutputKind::OwnerAnchor, OutputKind::ToOwner]);
     let with_htlc = changed(world.terms(), |t| t.other_msat = 0);
     assert!(kinds(with_htlc).contains(&OutputKind::OtherAnchor));
 }
 
-/// A to_remote claim is told from a stranger's P2WPKH spend by the key's hash.
+/// A P2WPKH witness is a `to_remote` claim only if its key hashes to the output's program.
 #[test]
 fn a_p2wpkh_spend_needs_the_key_of_its_program() {
     let world = World::new(ChannelType::StaticRemotekey);
     let spot = world.spot(ClaimPath::ToRemote);
     let sig = support::sign(&world.secp, [1; 32], &Secret([1; 32]));
-    let stranger = point_of_secret(&world.secp, &Secret([9; 32])).unwrap();
+    let other_key = point_of_secret(&world.secp, &Secret([9; 32])).unwrap();
     let read = |key: &Point| classify_spend(&spot.output.script_pubkey, &witness::to_remote(&sig, key, None));
-    assert_eq!(read(&stranger), SpendPath::Unknown);
+    assert_eq!(read(&other_key), SpendPath::Unknown);
     assert_eq!(read(&world.other_base.payment), SpendPath::ToRemote);
 }
 
@@ -328,12 +328,12 @@ proptest! {
         let witness = Witness::from_slice(&items);
         prop_assert_eq!(classify_spend(&spot.output.script_pubkey, &witness), SpendPath::Unknown);
         let script = spot.script.unwrap_or_default();
-        // With the right script on top, whatever it finds below must be no preimage of ours.
+        // With the right script on top, random items below it are no preimage of its hash.
         let mut with_script = items.clone();
         with_script.push(script.to_bytes());
         let path = classify_spend(&spot.output.script_pubkey, &Witness::from_slice(&with_script));
         prop_assert!(!matches!(path, SpendPath::Preimage(Preimage(_)) | SpendPath::SecondLevelSuccess(Preimage(_))));
-        // A script that is cut off is no script of ours, and random bytes are none either.
+        // A truncated script is no script of BOLT 3, and random bytes are none.
         let bytes = script.to_bytes();
         if cut < bytes.len() {
             prop_assert_eq!(parse_script(Script::from_bytes(&bytes[..cut])), None);

@@ -1,4 +1,5 @@
-//! Every claim of both channel types before Bitcoin Core's interpreter: accepted as built, refused when anything is wrong.
+//! Every claim of both channel types under Bitcoin Core's interpreter: accepted as built, refused if anything is wrong.
+//! The bounds of witness weights, too.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -21,20 +22,20 @@ use bitcoinconsensus::Error;
 use support::{judge, sign};
 use world::{FUNDING_SAT, Spot, TYPES, World, one_more};
 
-/// One thing that is wrong with a claim.
+/// What is made wrong in a claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Twist {
-    /// A signature of another message.
+    /// The signature is of another message.
     Signature,
     /// The counterparty's signature on a second-level transaction is of another message.
     OtherSignature,
-    /// A signature of another key.
+    /// The signature is of another key.
     Key,
-    /// The item that selects or opens the branch.
+    /// The item that selects or unlocks the branch.
     Item,
     /// The dummy below CHECKMULTISIG (BIP 147).
     Dummy,
-    /// The amount of the spent output.
+    /// The spent output's amount, after signing.
     Amount,
     /// The claim's output, after signing.
     Output,
@@ -42,7 +43,7 @@ enum Twist {
     SequenceAfter,
     /// Locktime after signing.
     LockTimeAfter,
-    /// The owner signs a sequence one block short, or any other where none is demanded.
+    /// The owner signs a sequence one block short, or any other if the script demands none.
     SequenceShort,
     /// The owner signs a locktime one block short.
     LockTimeShort,
@@ -65,7 +66,7 @@ const TWISTS: [Twist; 12] = [
     Twist::SequenceFinal,
 ];
 
-/// Whether the interpreter must refuse; `None` where the claim has no such thing.
+/// Whether the interpreter must refuse; `None` if the claim has nothing to twist so.
 fn must_refuse(world: &World, kind: ClaimPath, twist: Twist) -> Option<bool> {
     let second_level = matches!(kind, ClaimPath::HtlcTimeout | ClaimPath::HtlcSuccess);
     let unsigned = kind == ClaimPath::AnchorByAnyone;
@@ -73,7 +74,7 @@ fn must_refuse(world: &World, kind: ClaimPath, twist: Twist) -> Option<bool> {
         Twist::OtherSignature | Twist::Dummy => second_level.then_some(true),
         Twist::Signature | Twist::Key => (!unsigned).then_some(true),
         Twist::Item => Some(true),
-        // Nobody signs the anchor that anybody takes; only its sequence counts.
+        // Nobody signs the anchor's spend by anybody: only its sequence counts.
         Twist::Amount | Twist::Output | Twist::LockTimeAfter => Some(!unsigned),
         Twist::SequenceAfter => Some(true),
         // The counterparty signed version, locktime and sequence of a second-level transaction.
@@ -83,7 +84,7 @@ fn must_refuse(world: &World, kind: ClaimPath, twist: Twist) -> Option<bool> {
     }
 }
 
-/// The witness with its deciding item replaced by one that its script must not take.
+/// The witness with its deciding item replaced by one that its script must refuse.
 fn wrong_item(world: &World, kind: ClaimPath, witness: &Witness) -> Witness {
     let mut items = witness.to_vec();
     let place = items.len() - 2;
@@ -116,9 +117,9 @@ fn twist_locks(world: &World, kind: ClaimPath, twist: Twist, tx: &mut Transactio
     }
 }
 
-/// The signature and the counterparty's signature over `tx`, one of them spoilt if that is the twist.
+/// The signature and the counterparty's signature over `tx`, one of them wrong if that is the twist.
 fn signatures(world: &World, kind: ClaimPath, twist: Twist, spot: &Spot, tx: &Transaction) -> (CompactSig, CompactSig) {
-    // The counterparty signed the pre-signed form, whatever the owner makes of it.
+    // The counterparty signed the form before the owner changed it.
     let mut presigned = world.unsigned(kind, spot);
     if twist == Twist::OtherSignature {
         presigned.lock_time = LockTime::from_consensus(1);
@@ -185,7 +186,7 @@ fn every_claim_is_refused_by_the_interpreter_when_anything_is_wrong() {
             }
         }
     }
-    // A table that refuses nothing would pass silently.
+    // Guards against a table that demands no refusals.
     assert!(refused > 180, "only {refused} refusals");
 }
 
@@ -206,14 +207,14 @@ fn witness_weights_bound_what_is_signed_and_bound_it_closely() {
     }
 }
 
-/// The figures that BOLT 3 prints, and those of low-s signatures one less per signature.
+/// The weights of BOLT 3 with 73 bytes for a signature; a witness script's length is given where BOLT 3 assumes one.
 #[test]
 fn witness_weights_are_the_specification_s() {
     let weight = claim_witness_weight;
     let (plain, anchors) = (ChannelType::StaticRemotekey, ChannelType::AnchorsZeroFeeHtlcTx);
     assert_eq!(weight(ClaimPath::HtlcTimeout, plain, None), 285);
     assert_eq!(weight(ClaimPath::HtlcTimeout, anchors, None), 288);
-    // BOLT 3 counts 324 and 327 here, with the widest expiry.
+    // BOLT 3 counts the widest expiry here.
     assert_eq!(weight(ClaimPath::HtlcSuccess, plain, None), 324);
     assert_eq!(weight(ClaimPath::HtlcSuccess, anchors, None), 327);
     assert_eq!(weight(ClaimPath::ToLocal, plain, Some(77)), 154);
@@ -245,14 +246,15 @@ fn the_funding_spend_needs_both_signatures_in_key_order() {
     assert_eq!(verdict(&other, &owner), Err(Error::ERR_SCRIPT));
     assert_eq!(verdict(&owner, &owner), Err(Error::ERR_SCRIPT));
     assert_ne!(built.sighash(FUNDING_SAT + 1), message);
-    // The builder sorts by key, so it does not matter who is called the owner.
+    // The builder sorts by key, so owner and other side can be swapped.
     assert_eq!(
         witness::commitment(&terms.owner_funding, &owner, &terms.other_funding, &other),
         witness::commitment(&terms.other_funding, &other, &terms.owner_funding, &owner)
     );
 }
 
-/// Anchors: the counterparty's SINGLE|ANYONECANPAY lets the owner add an input that pays the fee. Without anchors it cannot.
+/// With anchors the counterparty signs SINGLE|ANYONECANPAY, so the owner may add an input that pays the fee; without
+/// anchors it may not.
 #[test]
 fn only_anchor_channels_allow_a_fee_input_on_a_second_level_transaction() {
     for (channel_type, expected) in TYPES.into_iter().zip([Err(Error::ERR_SCRIPT), Ok(())]) {
@@ -269,7 +271,7 @@ fn only_anchor_channels_allow_a_fee_input_on_a_second_level_transaction() {
     }
 }
 
-/// B26 (CVE-2020-26895): consensus takes a high s, relay does not, so the check of a peer's signature must not either.
+/// B26 (CVE-2020-26895): consensus accepts a high s and nodes do not relay it, so the check of a peer's signature refuses it.
 #[test]
 fn b26_a_high_s_is_refused_although_the_interpreter_accepts_it() {
     let world = World::new(ChannelType::AnchorsZeroFeeHtlcTx);
@@ -292,7 +294,7 @@ fn b26_a_high_s_is_refused_although_the_interpreter_accepts_it() {
     assert_eq!(judge(&spot.output, &tx, 0), Ok(()));
 }
 
-/// The same signature with n - s: s is a private key to the library, which knows how to negate it.
+/// The same signature with n - s. The library negates private keys, so s is read as one.
 fn negate_s(sig: &CompactSig) -> CompactSig {
     let (r, s) = sig.halves();
     let s = bitcoin::secp256k1::SecretKey::from_slice(&s).unwrap().negate();

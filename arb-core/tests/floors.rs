@@ -1,8 +1,8 @@
-//! The floors of the crate (front page, "Where a line belongs"): a file names only what lies below it, files do not name each
+//! The floors of the crate (front page, "Where a line belongs"): a file names only files on lower floors, no files name each
 //! other in a circle, and only the listed files have `impl` blocks for the two arbitrators.
 //!
-//! It reads the sources: every `crate::` and `super::` path outside comments and strings, in `use` trees and inline, and every
-//! path that a module file takes through a child it declares. A path through a re-export of the crate's root is refused,
+//! The test reads the sources: every `crate::` and `super::` path outside comments and strings, in `use` trees and inline, and
+//! every path of a module file through a child that it declares. A path through a re-export at the crate's root is refused,
 //! because it hides which floor it leads to.
 
 #![allow(clippy::arithmetic_side_effects, clippy::indexing_slicing, reason = "it reads sources that are checked in")]
@@ -107,7 +107,7 @@ fn code_of(source: &str) -> String {
     out
 }
 
-/// One path as it is written: its line, its segments, and how many inline modules it stands in.
+/// One path as it is written: its line, its segments, and how many inline modules surround it.
 #[derive(Debug, PartialEq)]
 struct Written {
     line: usize,
@@ -216,7 +216,7 @@ fn children_of(code: &str) -> BTreeSet<String> {
     declared.map(|three| three[1].1.clone()).collect()
 }
 
-/// What one file names: the files, with line and whether that is in a test module.
+/// The files that one file names, each with the line, and whether that line is in an inline (test) module.
 fn arrows_of(
     file: &str,
     source: &str,
@@ -260,7 +260,7 @@ fn floor_of(file: &str) -> Option<usize> {
     FLOORS.iter().position(|rooms| rooms.contains(&room_of(file)))
 }
 
-/// Everything that is wrong with a tree of sources, a line each.
+/// The faults of a tree of sources, one line each.
 fn faults(tree: &Tree) -> Vec<String> {
     let modules: BTreeMap<Vec<String>, String> =
         tree.keys().filter(|file| *file != "lib.rs").map(|file| (module_of(file), file.clone())).collect();
@@ -302,7 +302,7 @@ fn implements(code: &str, arbitrator: &str) -> bool {
     })
 }
 
-/// Files that name each other in a circle, outside the rooms that may.
+/// Files that name each other in a circle, except in the rooms where they may.
 fn circles(graph: &BTreeMap<&str, BTreeSet<String>>) -> Vec<String> {
     let reaches = |from: &str| {
         let (mut seen, mut open) = (BTreeSet::new(), vec![from.to_owned()]);
@@ -341,7 +341,7 @@ fn every_listed_file_has_the_impl_block_that_it_is_listed_for() {
     }
 }
 
-/// The faults that a line at the end of a file adds.
+/// The faults of the sources with one line added at the end of a file.
 fn planted(file: &str, line: &str) -> Vec<String> {
     let mut tree = sources();
     tree.get_mut(file).expect("a source").push_str(line);

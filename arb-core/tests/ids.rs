@@ -23,13 +23,13 @@ const PRIMITIVES: [&str; 6] = ["f32", "f64", "i16", "i32", "i64", "i128"];
 const FRONT_PAGE: &str = "arb-core/src/architecture.md";
 const PAGE: &str = "arb-core/src/incidents.md";
 
-/// This file: its examples are wrong on purpose.
+/// This file, whose examples are wrong on purpose.
 const THIS: &str = "arb-core/tests/ids.rs";
 
-/// Folders without sources: what was built, foreign data, seeds that a failed property left.
+/// Folders without sources of ours: build output, data of others, seeds of failed properties.
 const SKIPPED: [&str; 4] = ["target", "testdata", "corpus", "proptest-regressions"];
 
-/// Its letters, its number, and what follows a dot.
+/// An id: its letters, its number, and the number after a dot.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Id {
     family: String,
@@ -238,7 +238,7 @@ fn functions(code: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// What is wrong, and the places of what is cited.
+/// What is wrong, and where each id is cited.
 #[derive(Default)]
 struct Findings {
     faults: Vec<String>,
@@ -252,7 +252,7 @@ impl Findings {
         }
     }
 
-    /// A source, by its path in the repository.
+    /// Reads a source, by its path in the repository.
     fn read(&mut self, path: &str, text: &str) {
         let stem = Path::new(path).file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
         self.cite(path, ids_of_name(stem));
@@ -271,7 +271,7 @@ impl Findings {
         }
     }
 
-    /// Holds what is cited against the two pages.
+    /// Compares what is cited with what the two pages define.
     fn judge(mut self, front_page: &str, page: &str) -> Vec<String> {
         let mut defined = BTreeSet::new();
         for (path, text) in [(FRONT_PAGE, front_page), (PAGE, page)] {
@@ -338,12 +338,12 @@ fn every_id_is_defined_once_and_cited_and_every_section_has_a_document() {
     assert!(faults.is_empty(), "\n{}", faults.join("\n"));
 }
 
-/// The faults of one source beside pages that define R1, B1, B2 and B2.1, all of them cited.
+/// The faults of one source, with pages that define R1, B1, B2 and B2.1, all of them cited.
 fn faults(path: &str, text: &str) -> Vec<String> {
-    faults_beside("| B1 | a | b |\n| B2 | a | b |\n| B2.1 | a | b |", path, text)
+    faults_with_page("| B1 | a | b |\n| B2 | a | b |\n| B2.1 | a | b |", path, text)
 }
 
-fn faults_beside(page: &str, path: &str, text: &str) -> Vec<String> {
+fn faults_with_page(page: &str, path: &str, text: &str) -> Vec<String> {
     let mut findings = Findings::default();
     findings.read("cited.md", "B1 B2 B2.1");
     findings.read(path, text);
@@ -436,7 +436,7 @@ fn a_section_needs_a_document() {
 
 #[test]
 fn a_definition_is_alone_and_in_use() {
-    let page = |page: &str| faults_beside(page, "a.rs", "// R1 B2");
+    let page = |page: &str| faults_with_page(page, "a.rs", "// R1 B2");
     let whole = "| B1 | a | b |\n| B2 | a | b |\n| B2.1 | a | b |";
     assert_eq!(page(whole), [""; 0]);
     assert_eq!(page(&format!("{whole}\n| B1 | c | d |")), [format!("{PAGE}:4: B1 is defined twice")]);

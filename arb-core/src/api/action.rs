@@ -1,4 +1,6 @@
-//! What the court wants done: level-triggered, idempotent, due until an event says it is done (R4).
+//! What the court wants done: level-triggered, idempotent, due until an event says that it is done (R4).
+//!
+//! Tests: arb-harness/lab/tests/court_suite/log_order.rs, arb-harness/lab/tests/court_suite/incidents_restart.rs
 
 use crate::api::ids::{ActionId, ChannelId, HtlcKey};
 use crate::api::notice::{Alert, ContractReport, FreezeReason};
@@ -11,166 +13,131 @@ use bitcoin::psbt::{self, Psbt};
 use bitcoin::sighash::EcdsaSighashType;
 use bitcoin::{OutPoint, ScriptBuf, Transaction, TxOut, Txid};
 
-/// One thing to do. Exhaustive on purpose: a new action must break an embedder's build.
+/// One thing to do, due until the event that its variant names.
+///
+/// Exhaustive on purpose: a new action must break an embedder's build. An `id` stays the same after a restart.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "name and type say it")]
 pub enum Action {
     /// Search the chain for spends of these outputs; answer with `Scanned`.
     SearchSpends {
-        /// Stable identity.
         id: ActionId,
-        /// The channel.
         channel: ChannelId,
-        /// The transaction whose outputs these are.
+        /// The transaction whose outputs these are: a funding, or a confirmed one below it. The answer names it.
         parent: Txid,
-        /// The outputs.
         outpoints: Vec<OutPoint>,
-        /// Their scripts, as far as the court knows them.
+        /// The scriptPubKeys of `outpoints`, in the same order.
         scripts: Vec<ScriptBuf>,
-        /// From which height.
+        /// The first height to search.
         from: Height,
     },
-    /// Give this transaction, or this package, to the network, in every block until it is confirmed; answer with
-    /// `BroadcastAnswered` about the last one.
+    /// Submit this transaction, or this package, in every block until it is confirmed; answer with `BroadcastAnswered`
+    /// for the last one.
     Broadcast {
-        /// Contains the height: the next block's repetition is another action.
+        /// Contains the height: the repetition in the next block is another action.
         id: ActionId,
-        /// The channel.
         channel: ChannelId,
         /// The signed transaction; or an unconfirmed commitment and the child that pays for it, in that order, to be
         /// submitted as one package.
         txs: Vec<Transaction>,
-        /// The greatest feerate that is meant; a node's "absurd fee" guard may be set above it.
+        /// What the last transaction pays, rounded up, in satoshi per kiloweight: a node's "absurd fee" guard must let
+        /// it pass.
         max_feerate_sat_per_kw: u32,
     },
     /// Sign; answer with `Signed` or `SigningRefused`.
     Sign(SignRequest),
-    /// Offer one fresh script for this close; answer with `ScriptsOffered`.
+    /// Offer one fresh script for the sweeps of this close; answer with `ScriptsOffered`. The fallback script is used
+    /// if no answer comes within a block.
     RequestScripts {
-        /// Stable identity; the answer names it.
+        /// The answer names it.
         id: ActionId,
-        /// The channel.
         channel: ChannelId,
     },
-    /// Offer confirmed coins; answer with `FeeInputsOffered` or `FeeInputsRefused`. When there are not enough for all, the
-    /// nearest deadline goes first, then the greatest value.
+    /// Offer confirmed coins; answer with `FeeInputsOffered` or `FeeInputsRefused`. If the wallet has too few for all
+    /// requests, the nearest deadline goes first, then the greatest value.
     RequestFeeInputs {
-        /// Stable identity; the answer names it.
+        /// The answer names it.
         id: ActionId,
-        /// The channel.
         channel: ChannelId,
-        /// The claim that owns what is offered.
+        /// The output whose claim the coins pay for.
         owner: OutPoint,
-        /// What they have to be worth together after paying for their own inputs: the fee and a change output that is not
-        /// dust.
+        /// What the coins must be worth together, in satoshi, after paying for their own inputs: the fee and a change
+        /// output that is not dust.
         amount_sat: u64,
-        /// The feerate that the coins' own inputs are counted with.
+        /// The feerate that the coins' own inputs are counted with, in satoshi per kiloweight.
         feerate_sat_per_kw: u32,
-        /// When the claim is due; `None`: nobody contests it.
+        /// The height by which the claim should be confirmed; `None` if nobody contests it.
         deadline: Option<Height>,
         /// What is at stake, in satoshi.
         value_sat: u64,
     },
-    /// These coins belong to a live sweep: keep them reserved.
+    /// These coins belong to a planned transaction: keep them reserved, also after a restart of the wallet.
     HoldFeeInputs {
-        /// Stable identity.
         id: ActionId,
-        /// The channel.
         channel: ChannelId,
-        /// The claim that owns them.
+        /// The output whose claim the coins pay for.
         owner: OutPoint,
-        /// The coins.
         coins: Vec<OutPoint>,
     },
     /// These coins are free again; answer with `Performed`.
     ReleaseFeeInputs {
-        /// Stable identity.
         id: ActionId,
-        /// The channel.
         channel: ChannelId,
-        /// The claim that owned them.
+        /// The output whose claim the coins were held for.
         owner: OutPoint,
-        /// The coins.
         coins: Vec<OutPoint>,
     },
-    /// No more updates: the channel is going to chain; answer with `Performed`.
-    FreezeChannel {
-        /// Stable identity.
-        id: ActionId,
-        /// The channel.
-        channel: ChannelId,
-        /// Why.
-        why: FreezeReason,
-    },
-    /// Settle this HTLC's origin; answer with `UpstreamAcknowledged`.
+    /// Make no more updates in this channel; answer with `Performed`.
+    FreezeChannel { id: ActionId, channel: ChannelId, why: FreezeReason },
+    /// Settle the upstream HTLC, or our own payment; answer with `UpstreamAcknowledged`.
     SettleUpstream {
-        /// Stable identity.
         id: ActionId,
         /// The HTLC that we sent.
         htlc: HtlcKey,
-        /// Its preimage.
         preimage: Preimage,
-        /// The HTLC's opaque tag.
+        /// What the node gave with that HTLC ([`Htlc::tag`](crate::Htlc::tag)).
         tag: Vec<u8>,
     },
-    /// Fail this HTLC's origin; answer with `UpstreamAcknowledged`.
+    /// Fail the upstream HTLC, or our own payment; answer with `UpstreamAcknowledged`.
     FailUpstream {
-        /// Stable identity.
         id: ActionId,
         /// The HTLC that we sent.
         htlc: HtlcKey,
-        /// By which rule.
         why: FailReason,
-        /// The HTLC's opaque tag.
+        /// What the node gave with that HTLC ([`Htlc::tag`](crate::Htlc::tag)).
         tag: Vec<u8>,
     },
-    /// A received HTLC's output is live: a preimage before this height would claim it.
+    /// The output of a received HTLC is unspent and would be claimed with a preimage; answer with `PreimageLearned` or
+    /// `HtlcGivenUp`.
     AskForPreimage {
-        /// Stable identity.
         id: ActionId,
-        /// The HTLC.
+        /// The received HTLC.
         htlc: HtlcKey,
-        /// The last height at which a preimage is of use.
+        /// The HTLC's expiry. Later the counterparty can claim the output, too, and a preimage helps only while it has
+        /// not.
         until: Height,
-        /// The HTLC's opaque tag.
+        /// What the node gave with that HTLC ([`Htlc::tag`](crate::Htlc::tag)).
         tag: Vec<u8>,
     },
-    /// A revoked commitment confirmed: say what it was, with [`Event::RevokedLoaded`](crate::Event::RevokedLoaded). From
-    /// the log's rows; for a channel that was adopted while it ran, from the node's own records; with no candidate where
-    /// neither has it.
+    /// A revoked commitment confirmed: say what it was, with [`Event::RevokedLoaded`](crate::Event::RevokedLoaded).
+    /// Take it from the log's rows; for a channel that was adopted while it ran, from the node's own records. If
+    /// neither has it, answer without a candidate.
     LoadRevoked {
-        /// Stable identity.
         id: ActionId,
-        /// The channel.
         channel: ChannelId,
-        /// The funding that it spends.
+        /// The funding output that it spends.
         funding: OutPoint,
-        /// The commitment.
+        /// Its commitment number.
         number: u64,
     },
     /// Something that a person should know; answer with `Performed`.
-    Alert {
-        /// Stable identity.
-        id: ActionId,
-        /// The channel.
-        channel: ChannelId,
-        /// What.
-        alert: Alert,
-    },
+    Alert { id: ActionId, channel: ChannelId, alert: Alert },
     /// A contract is over; answer with `Performed`.
-    ReportOutcome {
-        /// Stable identity.
-        id: ActionId,
-        /// The channel.
-        channel: ChannelId,
-        /// What became of it.
-        report: ContractReport,
-    },
+    ReportOutcome { id: ActionId, channel: ChannelId, report: ContractReport },
     /// Every contract is irrevocable and every outcome acknowledged; answer with `Performed`. Only then may the
-    /// channel's rows go.
+    /// channel's rows be removed.
     ChannelResolved {
-        /// Stable identity.
         id: ActionId,
-        /// The channel.
         channel: ChannelId,
         /// Where every satoshi went (I11).
         sheet: Sheet,
@@ -182,26 +149,26 @@ pub enum Action {
 pub struct SignRequest {
     /// Hash of the unsigned transaction and its keys; the answer names it.
     pub id: ActionId,
-    /// The channel.
+    /// The channel whose keys sign; the answer names it.
     pub channel: ChannelId,
-    /// The unsigned transaction.
+    /// The transaction without witnesses.
     pub tx: Transaction,
-    /// What its inputs spend, input by input.
+    /// The outputs that the inputs spend, in input order.
     pub prevouts: Vec<TxOut>,
-    /// The signatures wanted, in the order in which they are answered.
+    /// The signatures wanted; the answer has them in this order.
     pub inputs: Vec<InputToSign>,
 }
 
 /// One signature that is wanted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InputToSign {
-    /// Which input.
+    /// The input's index in the transaction.
     pub index: u32,
-    /// With which key.
+    /// The key to sign with.
     pub key: SigningKey,
-    /// The witness script (P2WSH), or the script that is spent (P2WPKH).
+    /// The witness script of a P2WSH output; the scriptPubKey of a P2WPKH output.
     pub script: ScriptBuf,
-    /// The sighash type.
+    /// The sighash type that the signature commits to.
     pub sighash: EcdsaSighashType,
 }
 
@@ -226,7 +193,7 @@ impl SignRequest {
     /// The request as a PSBT (BIP 174) with outputs, witness scripts and sighash types, for signers that speak it.
     ///
     /// # Errors
-    /// If the transaction is signed already, which a request's never is.
+    /// If an input is signed already; a request's never is.
     pub fn to_psbt(&self) -> Result<Psbt, psbt::Error> {
         let mut psbt = Psbt::from_unsigned_tx(self.tx.clone())?;
         for (input, prevout) in psbt.inputs.iter_mut().zip(&self.prevouts) {
@@ -236,7 +203,7 @@ impl SignRequest {
             let index = usize::try_from(wanted.index).unwrap_or(usize::MAX);
             if let Some(input) = psbt.inputs.get_mut(index) {
                 input.sighash_type = Some(wanted.sighash.into());
-                // A P2WPKH input is complete with its output; the script is the output's own.
+                // BIP 174 wants a witness script for P2WSH only; a P2WPKH request names the scriptPubKey.
                 let own = input.witness_utxo.as_ref().is_some_and(|prevout| prevout.script_pubkey == wanted.script);
                 input.witness_script = (!own).then(|| wanted.script.clone());
             }
@@ -248,7 +215,6 @@ impl SignRequest {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bolt3::Point;
     use alloc::vec;
     use bitcoin::hashes::Hash;
     use bitcoin::{Amount, Sequence, TxIn, Witness, absolute, transaction};

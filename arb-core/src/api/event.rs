@@ -1,7 +1,9 @@
-//! What the outside tells the court. Plain, serialisable, exhaustive on purpose: a new event or action must break an
-//! embedder's build, so neither enum is `non_exhaustive`.
+//! What the outside tells the court: plain data, serialisable. Events and actions are exhaustive on purpose: a new one must
+//! break an embedder's build.
 //!
-//! Everybody is at-least-once: the same event again is a [`Duplicate`](crate::Heard::Duplicate), never an error.
+//! Delivery is at-least-once: an event that was heard before is a [`Duplicate`](crate::Heard::Duplicate), never an error.
+//!
+//! Tests: arb-harness/lab/tests/court_suite/duplicates.rs, arb-harness/lab/tests/court_suite/bad_input.rs
 
 use crate::api::facts::{ChannelFacts, Htlc, Standing};
 use crate::api::ids::{ActionId, ChannelId, HtlcKey, HtlcRef};
@@ -17,23 +19,25 @@ use bitcoin::{BlockHash, Network, OutPoint, ScriptBuf, Transaction, Txid};
 use serde::{Deserialize, Serialize};
 
 /// One thing that the outside told us.
+///
+/// A `why` in text is for people and has at most 256 bytes; a `request` is the id of the action that is answered.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "name and type say it")]
 pub enum Event {
-    /// The first event of a journal.
+    /// The first event of a journal; it comes once.
     JournalOpened(JournalIdentity),
-    /// The whole policy, whenever it changes.
+    /// The new policy, whole.
     PolicySet(Policy),
     /// Heard first after every start, before any action.
     Started(Started),
     /// A channel joins the court, new or running.
     ChannelOpened(Box<ChannelOpened>),
-    /// A channel joins with its static facts only (a channel backup): outdated from birth (BOLT 5 F5).
+    /// A channel joins with its static facts only (a channel backup): outdated from the start (BOLT 5 F5).
     ChannelRestored(Box<ChannelFacts>),
-    /// Fresh signals for a channel.
+    /// The channel's short channel id became known, or changed.
     ChannelSignals {
-        /// The channel.
         channel: ChannelId,
-        /// Its short channel id, as BOLT 7 packs it.
+        /// As BOLT 7 packs it.
         short_channel_id: u64,
     },
     /// The counterparty signed our next commitment. Accepted: `revoke_and_ack` may be sent.
@@ -44,52 +48,32 @@ pub enum Event {
     RemoteRevoked(Box<RemoteRevoked>),
     /// A preimage, and the HTLCs that it may be used for (R8).
     PreimageLearned {
-        /// The preimage.
         preimage: Preimage,
-        /// The HTLCs it may be used for: received ones may be claimed, offered ones settled upstream.
+        /// Received HTLCs that may be claimed with it, and offered ones that may be settled upstream.
         usable_for: Vec<HtlcKey>,
     },
     /// The node will never have a preimage for this received HTLC.
-    HtlcGivenUp {
-        /// The received HTLC.
-        htlc: HtlcKey,
-    },
-    /// The node carried out an upstream outcome durably.
+    HtlcGivenUp { htlc: HtlcKey },
+    /// The node durably settled or failed the upstream HTLC, or our own payment.
     UpstreamAcknowledged {
         /// The HTLC that we sent.
         htlc: HtlcKey,
-        /// What was done with its origin.
         outcome: Acknowledged,
     },
-    /// What `channel_reestablish` proved about the counterparty's state.
-    PeerStateSeen {
-        /// The channel.
-        channel: ChannelId,
-        /// What it proved.
-        peer: PeerState,
-    },
-    /// Go to chain.
-    CloseRequested {
-        /// The channel.
-        channel: ChannelId,
-        /// Why.
-        why: CloseReason,
-    },
+    /// What `channel_reestablish` (BOLT 2) proved about whose state is newer.
+    PeerStateSeen { channel: ChannelId, peer: PeerState },
+    /// The channel shall go to chain.
+    CloseRequested { channel: ChannelId, why: CloseReason },
     /// A closing transaction that we are about to sign. Accepted: our signature may leave.
     ClosingSigned(Box<ClosingSigned>),
-    /// The node has given up on a channel that never held an HTLC.
-    ChannelForgotten {
-        /// The channel.
-        channel: ChannelId,
-    },
-    /// The operator wants more for a claim, or for a whole close. What it changed is in the records; a later request adds
-    /// to an earlier one, and nothing falls.
+    /// The node has given up a channel that never held an HTLC.
+    ChannelForgotten { channel: ChannelId },
+    /// The operator wants more for a claim, or for a whole close. What it changed is in the records; a later request
+    /// adds to an earlier one and lowers nothing.
     BumpRequested {
-        /// The channel.
         channel: ChannelId,
-        /// One outpoint, or the whole close.
+        /// The output whose claim is meant; `None` for the whole close.
         outpoint: Option<OutPoint>,
-        /// What is wanted.
         bump: Bump,
     },
     /// A block joined the best chain.
@@ -98,80 +82,55 @@ pub enum Event {
     BlockDisconnected(Disconnected),
     /// The answer to [`Action::SearchSpends`](crate::Action::SearchSpends).
     Scanned(Box<Scanned>),
-    /// An unconfirmed transaction was seen: one that a node's mempool accepted, so that its signatures are known to be
-    /// good. It may add a preimage, or the first sight of a close; it ends nothing (R12).
+    /// An unconfirmed transaction that a node's mempool accepted, so its signatures are good. It may add a preimage, or
+    /// the first sight of a close; it ends nothing (R12).
     MempoolSeen {
-        /// The transaction.
         #[serde(with = "wire::tx")]
         tx: Transaction,
     },
-    /// Feerates, whenever they move by about a tenth.
+    /// New fee estimates. Worth an event when they moved by about a tenth; less is a duplicate until they are half
+    /// stale.
     FeesEstimated(Fees),
-    /// What became of a broadcast.
+    /// What the network made of an [`Action::Broadcast`](crate::Action::Broadcast).
     BroadcastAnswered {
-        /// The channel.
         channel: ChannelId,
-        /// The transaction.
+        /// The last transaction of that action.
         txid: Txid,
-        /// Accepted, known, or why not.
         answer: BroadcastAnswer,
     },
-    /// The signer's answer.
+    /// The signatures that an [`Action::Sign`](crate::Action::Sign) asked for.
     Signed(Box<Signed>),
     /// The signer will not sign.
-    SigningRefused {
-        /// The channel.
-        channel: ChannelId,
-        /// The request.
-        request: ActionId,
-        /// Why, for people.
-        why: String,
-    },
-    /// A fresh script for this close's sweeps.
+    SigningRefused { channel: ChannelId, request: ActionId, why: String },
+    /// A fresh script for the sweeps of a close.
     ScriptsOffered {
-        /// The channel.
         channel: ChannelId,
-        /// The request.
         request: ActionId,
-        /// The script that sweeps shall pay to.
+        /// The scriptPubKey that sweeps shall pay to.
         script: ScriptBuf,
     },
     /// Coins for a claim whose fee comes from the wallet.
     FeeInputsOffered(Box<FeeInputsOffered>),
-    /// The wallet has nothing to offer.
+    /// The wallet has too few coins for a request.
     FeeInputsRefused {
-        /// The channel.
         channel: ChannelId,
-        /// The request.
         request: ActionId,
-        /// How much is missing.
+        /// How many satoshi are missing.
         missing_sat: u64,
     },
     /// What is known of a revoked commitment; the answer to [`Action::LoadRevoked`](crate::Action::LoadRevoked).
     RevokedLoaded {
-        /// The channel.
         channel: ChannelId,
-        /// The commitment.
+        /// Its commitment number.
         number: u64,
-        /// Every candidate of that number: which one confirmed, its txid tells. Empty: neither log nor node know it.
+        /// Every commitment that was signed under that number; the txid tells which one confirmed. Empty if neither log
+        /// nor node knows one.
         candidates: Vec<RevokedCommitment>,
     },
-    /// An action that no domain event completes was carried out.
-    Performed {
-        /// The channel.
-        channel: ChannelId,
-        /// The action.
-        id: ActionId,
-    },
+    /// An action was carried out that no other event completes.
+    Performed { channel: ChannelId, id: ActionId },
     /// An action could not be carried out; it stays due.
-    Failed {
-        /// The channel.
-        channel: ChannelId,
-        /// The action.
-        id: ActionId,
-        /// Why, for people.
-        why: String,
-    },
+    Failed { channel: ChannelId, id: ActionId, why: String },
 }
 
 impl Event {
@@ -181,43 +140,42 @@ impl Event {
     }
 }
 
-/// What a journal belongs to.
+/// What a journal belongs to: another store's journal is refused by it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JournalIdentity {
-    /// The Bitcoin network.
+    /// The network whose blocks are delivered.
     pub network: Network,
-    /// A random id that the embedder drew for this journal: another store's journal is refused.
+    /// A random id that the embedder drew for this journal.
     pub journal: [u8; 32],
-    /// The block from which on blocks are delivered.
+    /// The block that the first delivered one follows.
     pub tip: Tip,
-    /// The first policy.
+    /// The policy until the first `PolicySet`.
     pub policy: Policy,
 }
 
 /// A block of the best chain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "name and type say it")]
 pub struct Tip {
-    /// Its height.
     pub height: Height,
-    /// Its hash.
     pub hash: BlockHash,
 }
 
 /// Whether the journal is known to be the newest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Freshness {
-    /// It is.
+    /// It is the newest.
     Trusted,
-    /// It may be older than the node: no commitment of ours is signed until the peer's state was seen.
+    /// It may be older than the node: no commitment of ours is signed or sent before the counterparty's state was seen.
     Suspect,
 }
 
-/// A start of the embedder.
+/// The embedder started.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Started {
-    /// The build that decides from now on.
+    /// The build that decides from now on; at most 256 bytes.
     pub build: String,
-    /// Whether the journal can be trusted to be the newest.
+    /// Whether the journal is known to be the newest.
     pub freshness: Freshness,
     /// The greatest height that the chain source has validated and can deliver.
     pub best_height: Height,
@@ -228,75 +186,74 @@ pub struct Started {
 pub struct ChannelOpened {
     /// What never changes.
     pub facts: ChannelFacts,
-    /// Where it stands.
+    /// How far it has come; all zero for a new channel.
     pub standing: Standing,
 }
 
 /// One commitment, as the change from the one before on the same side.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "name and type say it")]
 pub struct CommitmentUpdate {
-    /// The channel.
     pub channel: ChannelId,
-    /// The commitment number.
+    /// BOLT 3's commitment number, from 0.
     pub number: u64,
-    /// The owner's per-commitment point.
+    /// The owner's per-commitment point for this number.
     pub point: Point,
-    /// The commitment's feerate.
     pub feerate_sat_per_kw: u32,
-    /// Our balance.
+    /// Our balance in millisatoshi, before fees and without HTLCs.
     pub local_msat: u64,
-    /// The counterparty's balance.
+    /// The counterparty's balance in millisatoshi, before fees and without HTLCs.
     pub remote_msat: u64,
-    /// HTLCs that this commitment has and the one before had not.
+    /// HTLCs that this commitment has and the one before does not.
     pub added: Vec<Htlc>,
-    /// HTLCs that the one before had and this one has not.
+    /// HTLCs that the one before has and this one does not.
     pub removed: Vec<HtlcRef>,
 }
 
 /// The counterparty's signatures for one funding's version of our commitment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CommitmentSignatures {
-    /// For the commitment.
+    /// On the commitment transaction.
     pub commitment: CompactSig,
-    /// For its HTLC transactions, in output order (BOLT 2 `htlc_signature`).
+    /// On its HTLC transactions, in output order (BOLT 2 `htlc_signature`).
     pub htlcs: Vec<CompactSig>,
 }
 
 /// Our next commitment, signed by the counterparty.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LocalCommitmentSigned {
-    /// The commitment.
+    /// What changed.
     pub update: CommitmentUpdate,
-    /// The counterparty's signatures, one set for each active funding.
+    /// The counterparty's signatures, one set for each funding, in the order of `ChannelFacts::fundings`.
     pub signatures: Vec<CommitmentSignatures>,
 }
 
 /// The counterparty's next commitment, about to be signed by us.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RemoteCommitmentSigned {
-    /// The commitment.
+    /// What changed.
     pub update: CommitmentUpdate,
 }
 
-/// A `revoke_and_ack`.
+/// The counterparty's `revoke_and_ack` (BOLT 2).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "name and type say it")]
 pub struct RemoteRevoked {
-    /// The channel.
     pub channel: ChannelId,
     /// The commitment that it revokes.
     pub number: u64,
-    /// That commitment's secret.
+    /// That commitment's `per_commitment_secret`.
     pub secret: Secret,
-    /// The point of the commitment after the next.
+    /// The point of commitment `number + 2` (`next_per_commitment_point`).
     pub next_point: Point,
 }
 
-/// What the node did with an HTLC's origin.
+/// What the node did with the upstream HTLC, or with our own payment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Acknowledged {
-    /// It was settled.
+    /// It settled it.
     Settled,
-    /// It was failed.
+    /// It failed it.
     Failed,
 }
 
@@ -305,14 +262,14 @@ pub enum Acknowledged {
 pub enum PeerState {
     /// Our state is the newest.
     Current,
-    /// It has a newer state: ours is outdated for ever.
+    /// The counterparty has a newer state: ours is outdated for ever.
     WeAreBehind,
 }
 
 /// Why a channel was asked to close.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum CloseReason {
-    /// The operator wants it.
+    /// The operator asked.
     Operator,
     /// The counterparty sent an error.
     PeerError,
@@ -320,24 +277,23 @@ pub enum CloseReason {
 
 /// A mutual closing transaction that we sign.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "name and type say it")]
 pub struct ClosingSigned {
-    /// The channel.
     pub channel: ChannelId,
-    /// The transaction.
+    /// The transaction; it spends a funding of the channel.
     #[serde(with = "wire::tx")]
     pub tx: Transaction,
-    /// Which output is ours, if one is.
+    /// The index of our output; `None` if we have none.
     pub local_output: Option<u32>,
 }
 
 /// A block, whole or reduced to what the court watches.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "name and type say it")]
 pub struct Block {
-    /// Its height.
     pub height: Height,
-    /// Its hash.
     pub hash: BlockHash,
-    /// The block before.
+    /// The hash of the block before.
     pub parent: BlockHash,
     /// The greatest height that the chain source has validated and can deliver.
     pub best_height: Height,
@@ -353,7 +309,7 @@ pub struct Disconnected {
     pub height: Height,
     /// Its hash.
     pub hash: BlockHash,
-    /// The block before, which is the tip now.
+    /// The hash of the block before, which is the tip now.
     pub parent: BlockHash,
     /// The greatest height that the chain source has validated and can deliver.
     pub best_height: Height,
@@ -361,12 +317,12 @@ pub struct Disconnected {
 
 /// What a scan found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "name and type say it")]
 pub struct Scanned {
-    /// The channel.
     pub channel: ChannelId,
     /// The transaction whose outputs were searched for.
     pub parent: Txid,
-    /// The height up to which was searched.
+    /// The last height that was searched.
     pub through: Height,
     /// The spends that were found, in chain order.
     pub spends: Vec<FoundSpend>,
@@ -374,10 +330,10 @@ pub struct Scanned {
 
 /// One transaction that a scan found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "name and type say it")]
 pub struct FoundSpend {
-    /// Where it confirmed.
+    /// The height at which it confirmed.
     pub height: Height,
-    /// The transaction.
     #[serde(with = "wire::tx")]
     pub tx: Transaction,
 }
@@ -387,7 +343,7 @@ pub struct FoundSpend {
 pub struct Fees {
     /// (confirmation target in blocks, satoshi per kiloweight), by rising target.
     pub by_target: Vec<(u16, u32)>,
-    /// What the mempool asks for at least.
+    /// The mempool's minimum feerate, in satoshi per kiloweight.
     pub relay_floor_sat_per_kw: u32,
 }
 
@@ -396,7 +352,7 @@ pub struct Fees {
 pub enum BroadcastAnswer {
     /// It is in the mempool now.
     Accepted,
-    /// It was there before, or is confirmed.
+    /// It was in the mempool before, or is confirmed.
     Known,
     /// It was refused.
     Rejected(BroadcastRejection),
@@ -405,13 +361,13 @@ pub enum BroadcastAnswer {
 /// Why a transaction was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum BroadcastRejection {
-    /// Below the mempool's floor, or too cheap a replacement.
+    /// Its fee is below the mempool's minimum, or too low to replace another transaction (BIP 125).
     FeeTooLow,
     /// An input does not exist or is spent.
     MissingInputs,
-    /// An unconfirmed transaction spends the same.
+    /// An unconfirmed transaction spends one of its inputs.
     ConflictInMempool,
-    /// A timelock has not passed.
+    /// A timelock has not passed yet.
     NonFinal,
     /// Too many unconfirmed ancestors.
     TooLongChain,
@@ -421,39 +377,38 @@ pub enum BroadcastRejection {
     Unknown,
 }
 
-/// The signer's answer: one signature for every input that was asked for, in that order.
+/// The signer's answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "name and type say it")]
 pub struct Signed {
-    /// The channel.
     pub channel: ChannelId,
-    /// The request.
+    /// The [`SignRequest`](crate::SignRequest) that it answers.
     pub request: ActionId,
-    /// The signatures.
+    /// One signature for every input that was asked for, in that order.
     pub signatures: Vec<InputSignature>,
 }
 
 /// A signature for one input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "name and type say it")]
 pub enum InputSignature {
-    /// With a channel's key.
+    /// With a key of the channel.
     Channel(CompactSig),
     /// With the wallet's key of a P2WPKH coin.
     Wallet {
-        /// The signature.
         signature: CompactSig,
-        /// The key that it was made with.
+        /// The key that signed; its P2WPKH is the coin's script.
         key: Point,
     },
 }
 
 /// A confirmed P2WPKH coin of the wallet.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "name and type say it")]
 pub struct FeeInput {
-    /// The coin.
     pub outpoint: OutPoint,
-    /// Its value.
     pub value_sat: u64,
-    /// Its script.
+    /// Its scriptPubKey.
     pub script: ScriptBuf,
 }
 
@@ -462,21 +417,22 @@ pub struct FeeInput {
 pub struct Bump {
     /// At least this feerate, as far as the budget bears it, in satoshi per kiloweight; 0 for none.
     pub feerate_sat_per_kw: u32,
-    /// An earlier deadline.
+    /// A deadline that replaces the claim's own if it is earlier.
     pub deadline: Option<Height>,
-    /// Another budget, up to the claim's value.
+    /// A budget in place of the policy's, in satoshi: up to the claim's value, and for a commitment's child as it is
+    /// given.
     pub budget_sat: Option<u64>,
 }
 
 /// The wallet's answer to a request for fee inputs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "name and type say it")]
 pub struct FeeInputsOffered {
-    /// The channel.
     pub channel: ChannelId,
-    /// The request.
+    /// The [`Action::RequestFeeInputs`](crate::Action::RequestFeeInputs) that it answers.
     pub request: ActionId,
     /// The coins.
     pub inputs: Vec<FeeInput>,
-    /// Where change goes.
+    /// The scriptPubKey that change pays to: P2WPKH, P2WSH or P2TR.
     pub change: ScriptBuf,
 }

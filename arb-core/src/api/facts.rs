@@ -1,4 +1,4 @@
-//! What an embedder says once about a channel and about each HTLC: static, never changed afterwards.
+//! What an embedder says once about a channel and about each HTLC; it never changes afterwards.
 
 use crate::api::ids::{ChannelId, HtlcKey, HtlcRef};
 use crate::api::units::Height;
@@ -19,12 +19,12 @@ pub enum Side {
 /// What one side brought to the channel (BOLT 2 `open_channel` and `accept_channel`).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SideFacts {
-    /// Its basepoints.
+    /// The points that this side's keys are derived from (BOLT 3).
     pub basepoints: Basepoints,
-    /// CSV delay, in blocks, of this side's own outputs on this side's own commitments: the `to_self_delay` that
-    /// the *other* side asked for.
+    /// CSV delay, in blocks, of this side's own outputs on this side's own commitments: the `to_self_delay` that the
+    /// *other* side asked for.
     pub delay_blocks: u16,
-    /// The dust limit of this side's own commitments.
+    /// The `dust_limit_satoshis` of this side's own commitments.
     pub dust_limit_sat: u64,
 }
 
@@ -33,7 +33,7 @@ pub struct SideFacts {
 pub struct Funding {
     /// The 2-of-2 output.
     pub outpoint: OutPoint,
-    /// Its value.
+    /// Its value, in satoshi.
     pub value_sat: u64,
     /// Our funding key.
     pub local_key: Point,
@@ -46,26 +46,27 @@ pub struct Funding {
 /// Everything about a channel that never changes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChannelFacts {
-    /// The identity that the channel has outside.
+    /// The identity that the node knows the channel by.
     pub id: ChannelId,
     /// Which scripts and transactions it uses.
     pub channel_type: ChannelType,
-    /// Its funding outputs, in the order in which the embedder lists signatures for them.
+    /// Its funding outputs; signatures for them come in this order.
     pub fundings: Vec<Funding>,
     /// Our side.
     pub local: SideFacts,
     /// The counterparty's side.
     pub remote: SideFacts,
-    /// Who opened the channel: pays the commitment's fee, and comes first in the obscured number's hash.
+    /// Who opened the channel: that side pays the commitment's fee, and its payment basepoint comes first in the hash
+    /// that obscures the commitment number (BOLT 3).
     pub opener: Side,
-    /// Where sweeps go when the wallet offers no fresh script.
+    /// The scriptPubKey that sweeps pay to if the wallet offers no fresh one.
     pub fallback_script: ScriptBuf,
-    /// The height from which the chain has to be searched for spends of the fundings.
+    /// The first height of the chain that can hold a spend of the fundings.
     pub watch_from: Height,
 }
 
 impl ChannelFacts {
-    /// What one side brought.
+    /// The facts of one side.
     pub fn side(&self, side: Side) -> &SideFacts {
         match side {
             Side::Local => &self.local,
@@ -84,55 +85,55 @@ impl Side {
     }
 }
 
-/// Where a channel stands when the court first hears of it, so that a running channel is adopted.
+/// How far a channel has come when the court first hears of it, so that a running one is adopted.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Standing {
     /// The number of the next local commitment to be reported; 0 for a new channel.
     pub next_local: u64,
     /// The number of the next remote commitment to be reported; 0 for a new channel.
     pub next_remote: u64,
-    /// The counterparty's secrets so far: those of all remote commitments below `next_remote`.
+    /// The counterparty's secrets of all remote commitments below `next_remote`, and no others.
     pub secrets: SecretStore,
 }
 
-/// Where an HTLC that we sent came from, or that it was sent to us.
+/// Where an HTLC that we sent comes from, or that it was sent to us.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Link {
-    /// Offered: our own payment; no upstream.
+    /// Offered: our own payment, without an upstream.
     Own,
-    /// Offered: forwarded for an HTLC of a channel that this court knows.
+    /// Offered: forwarded for this HTLC, which is in a channel of this court.
     Forward(HtlcKey),
-    /// Offered: forwarded for something outside this court that must be answered before this height.
+    /// Offered: forwarded for something outside this court.
     Relay {
-        /// The height at which the upstream can no longer be settled.
+        /// The height at which that can no longer be settled.
         deadline: Height,
     },
     /// Received: the counterparty sent it.
     Received,
 }
 
-/// The most bytes that an HTLC's opaque tag may have.
+/// The most bytes of an HTLC's opaque tag.
 pub const TAG_MAX: usize = 64;
 
 /// One HTLC, as it was added.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "name and type say it")]
 pub struct Htlc {
-    /// Direction and id.
+    /// Direction and id; the channel is known where it is used.
     pub key: HtlcRef,
     /// Amount in millisatoshi.
     pub amount_msat: u64,
-    /// The payment hash.
     pub payment_hash: PaymentHash,
     /// The absolute timelock (BOLT 2 `cltv_expiry`).
     pub cltv_expiry: Height,
-    /// Where it came from.
+    /// Where it comes from.
     pub link: Link,
     /// Opaque to the court, returned in every action about this HTLC; at most [`TAG_MAX`] bytes.
     pub tag: Vec<u8>,
 }
 
 impl Htlc {
-    /// The whole satoshis of its amount (BOLT 3 rounds down).
+    /// The amount in whole satoshi, rounded down (BOLT 3).
     pub const fn amount_sat(&self) -> u64 {
         self.amount_msat / 1000
     }

@@ -1,11 +1,13 @@
 //! Identities (R7): channels, HTLCs, contracts, actions and requests.
+//!
+//! Tests: arb-core/tests/bolt3_incidents.rs, arb-harness/lab/tests/court_suite/incidents_outcomes.rs
 
 use bitcoin::OutPoint;
 use bitcoin::hashes::{Hash, HashEngine, sha256};
 use core::fmt;
 use serde::{Deserialize, Serialize};
 
-/// The opaque identity that a channel has outside the court; usually BOLT 2's `channel_id`.
+/// The identity that the node knows a channel by, opaque to the court; usually BOLT 2's `channel_id`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ChannelId(pub [u8; 32]);
@@ -16,12 +18,12 @@ pub struct ChannelId(pub [u8; 32]);
 pub struct ChannelIndex(u32);
 
 impl ChannelIndex {
-    /// The channel with this number.
+    /// The index of this number.
     pub const fn new(index: u32) -> Self {
         Self(index)
     }
 
-    /// The number.
+    /// The index as a number.
     pub const fn get(self) -> u32 {
         self.0
     }
@@ -38,8 +40,8 @@ pub enum Direction {
 
 /// An HTLC inside its channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "name and type say it")]
 pub struct HtlcRef {
-    /// Which way it goes.
     pub direction: Direction,
     /// BOLT 2's `id`, counted by the side that offered it.
     pub id: u64,
@@ -62,19 +64,19 @@ impl HtlcRef {
     }
 }
 
-/// The only identity that an HTLC has: channel, direction, HTLC id (R7). Never (hash, amount).
+/// The only identity of an HTLC: channel, direction, HTLC id (R7). Never (hash, amount).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "name and type say it")]
 pub struct HtlcKey {
-    /// The channel it is in.
     pub channel: ChannelId,
-    /// The HTLC inside that channel.
+    /// Direction and id inside that channel.
     pub htlc: HtlcRef,
 }
 
-/// One output, or one HTLC without an output, of a confirmed commitment.
+/// One output of a confirmed commitment, or one HTLC that has none there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum ContractId {
-    /// An output: its outpoint.
+    /// An output, by its outpoint.
     Output(OutPoint),
     /// An HTLC that the confirmed commitment has no output for.
     NoOutput(HtlcRef),
@@ -86,7 +88,7 @@ pub enum ContractId {
 pub struct ActionId(pub [u8; 16]);
 
 impl ActionId {
-    /// Hashes a tag and the parts that make the action what it is.
+    /// Hashes a tag, the channel, and the parts that tell the action from others of its tag.
     pub(crate) fn of(tag: &str, channel: &ChannelId, parts: &[&[u8]]) -> Self {
         let mut engine = sha256::Hash::engine();
         engine.input(tag.as_bytes());
@@ -144,7 +146,7 @@ impl fmt::Display for HtlcKey {
     }
 }
 
-/// The bytes of an outpoint inside an action's id.
+/// An outpoint as it is hashed into an action's id.
 pub(crate) fn outpoint_bytes(outpoint: &OutPoint) -> [u8; 36] {
     let mut bytes = [0; 36];
     let (txid, vout) = bytes.split_at_mut(32);
@@ -153,7 +155,7 @@ pub(crate) fn outpoint_bytes(outpoint: &OutPoint) -> [u8; 36] {
     bytes
 }
 
-/// The bytes of an HTLC inside an action's id.
+/// An HTLC as it is hashed into an action's id.
 pub(crate) fn htlc_bytes(htlc: &HtlcRef) -> [u8; 9] {
     let mut bytes = [0; 9];
     let (direction, id) = bytes.split_at_mut(1);
@@ -162,7 +164,7 @@ pub(crate) fn htlc_bytes(htlc: &HtlcRef) -> [u8; 9] {
     bytes
 }
 
-/// The identity of a contract's report.
+/// The id of the action that reports a contract's end.
 pub(crate) fn report_id(channel: &ChannelId, id: &ContractId) -> ActionId {
     match id {
         ContractId::Output(outpoint) => ActionId::of("report", channel, &[&outpoint_bytes(outpoint)]),

@@ -1,5 +1,5 @@
-//! Everything that an embedder says or hears: events, actions, records, refusals, and the plain data inside them, with its
-//! encoding and its text. Read it before the first line of an integration. Nothing here decides.
+//! What an embedder says or hears: events, actions, records, refusals, and the plain data inside them, with its encoding
+//! and its text. An integration starts here. Nothing in this folder decides.
 
 pub(crate) mod action;
 pub(crate) mod event;

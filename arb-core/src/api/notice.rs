@@ -1,4 +1,7 @@
-//! What goes to the outside once and is done when the outside says `Performed`: alerts, reports, the freeze, the end.
+//! Notices: what is told once and is done when the outside says `Performed`. The freeze, alerts, reports, coins that are
+//! free again, the end of a channel.
+//!
+//! Tests: arb-harness/lab/tests/court_suite/incidents_restart.rs, arb-harness/lab/tests/court_suite/outcomes.rs
 
 use crate::api::ids::{ActionId, ChannelId, ContractId, HtlcRef, htlc_bytes, outpoint_bytes, report_id};
 use crate::api::outcome::{ContractOutcome, FailReason};
@@ -13,8 +16,9 @@ use serde::{Deserialize, Serialize};
 
 /// One entry of a channel's outbox.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "name and type say it")]
 pub enum Notice {
-    /// No more updates.
+    /// The node shall make no more updates.
     Freeze(FreezeReason),
     /// A person should know.
     Alert(Alert),
@@ -22,11 +26,10 @@ pub enum Notice {
     Report(ContractReport),
     /// Coins are free again.
     Release {
-        /// The claim that owned them.
+        /// The output whose claim the coins were held for.
         owner: OutPoint,
-        /// The coins.
         coins: Vec<OutPoint>,
-        /// When: the same coins may be offered, and let go, again.
+        /// The tip then: the same coins may be offered, and released, again.
         at: Height,
     },
     /// The channel is resolved.
@@ -36,9 +39,9 @@ pub enum Notice {
 /// Why a channel was frozen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum FreezeReason {
-    /// An HTLC's deadline is here.
+    /// This HTLC's deadline for going to chain is reached.
     Deadline(HtlcRef),
-    /// Small HTLCs, each not worth a close, are together.
+    /// Overdue HTLCs that are each not worth a close are worth one together.
     OverdueSum,
     /// The operator asked.
     Operator,
@@ -55,126 +58,103 @@ pub enum FreezeReason {
 }
 
 /// Something that a person should know, with the heights and amounts that tell how urgent it is.
+///
+/// An `htlc` is one that we sent; an `amount_sat` is in satoshi.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "name and type say it")]
 pub enum Alert {
     /// A revoked commitment confirmed.
     RevokedCommitment {
-        /// Its number.
+        /// Its commitment number.
         number: u64,
-        /// Its txid.
         txid: Txid,
     },
-    /// A revoked commitment confirmed whose HTLCs neither log nor node know: its main output and what HTLC transactions leave
-    /// are taken, HTLC outputs are not, until the node tells what they are (an adopted channel).
+    /// A revoked commitment confirmed, and neither log nor node knows its HTLCs (an adopted channel). Its main output
+    /// and the outputs of its HTLC transactions are claimed; its HTLC outputs are not, until the node tells what they
+    /// are.
     RevokedStateMissing {
-        /// Its number.
+        /// Its commitment number.
         number: u64,
-        /// Its txid.
         txid: Txid,
     },
-    /// A transaction that is none we know spent the funding (G9, RC5): a newer commitment, or a leaked key.
-    UnknownCommitment {
-        /// Its txid.
-        txid: Txid,
-    },
-    /// Our state is outdated: nothing of ours will be sent.
+    /// A transaction of no known kind spent the funding (G9, RC5): a commitment newer than our state, or a leaked key.
+    UnknownCommitment { txid: Txid },
+    /// Our state is outdated: our commitment is never signed or sent, and the counterparty must close (I10).
     Outdated,
-    /// An upstream HTLC is about to expire while this one is unresolved and too large to be given up.
+    /// The upstream HTLC is about to expire while this one is unresolved and too large to be given up.
     UpstreamAtRisk {
-        /// The HTLC that we sent.
         htlc: HtlcRef,
-        /// Its amount.
         amount_sat: u64,
-        /// When the upstream expires.
+        /// The height at which the upstream HTLC expires.
         upstream_expiry: Height,
     },
-    /// The origin was failed on a wager.
-    Risk {
-        /// The HTLC that we sent.
-        htlc: HtlcRef,
-        /// By which rule.
-        why: FailReason,
-        /// Its amount.
-        amount_sat: u64,
-    },
-    /// The downstream HTLC was paid after its origin was failed for good.
-    Loss {
-        /// The HTLC that we sent.
-        htlc: HtlcRef,
-        /// Its payment hash.
-        payment_hash: PaymentHash,
-        /// Its amount.
-        amount_sat: u64,
-    },
-    /// An output that was ours was taken by somebody else.
+    /// The upstream HTLC is failed although the counterparty could still claim this one with a preimage.
+    Risk { htlc: HtlcRef, why: FailReason, amount_sat: u64 },
+    /// The counterparty was paid for this HTLC with its preimage after the upstream HTLC had been failed.
+    Loss { htlc: HtlcRef, payment_hash: PaymentHash, amount_sat: u64 },
+    /// Somebody else took an output that was ours.
     OutputLost {
-        /// The output.
         outpoint: OutPoint,
-        /// Its amount.
         amount_sat: u64,
-        /// Who spent it.
+        /// The transaction that spent it.
         by: Txid,
     },
-    /// A claim's deadline passed with the output unspent.
+    /// An output that we claim is unspent after its deadline.
     DeadlineMissed {
-        /// The output.
         outpoint: OutPoint,
-        /// The deadline.
+        /// The last height at which its claim was in time.
         deadline: Height,
-        /// Its amount.
         amount_sat: u64,
     },
-    /// The signer refuses; asked again in every block.
+    /// The signer refuses; it is asked again in every block.
     SigningRefused {
-        /// The request.
+        /// The request, by its action's id.
         request: ActionId,
     },
-    /// The wallet has no coin for a claim that needs one; asked again in every block.
+    /// The wallet has too few coins for a claim whose fee it pays; it is asked again in every block.
     FeeInputsMissing {
-        /// The claim.
+        /// The output that is claimed.
         owner: OutPoint,
-        /// How much is missing.
+        /// How many satoshi are missing, by the wallet's last answer.
         missing_sat: u64,
     },
-    /// A transaction of ours was refused for its script: a bug, or a counterparty's signature that is not standard.
-    ScriptFailure {
-        /// The transaction.
-        txid: Txid,
-    },
-    /// A transaction that the counterparty signed with ALL pays less than the mempool asks for.
-    FeeTooLow {
-        /// The transaction.
-        txid: Txid,
-    },
-    /// The court did not come to rest within its bound.
+    /// The network refused a transaction of ours for its script: a bug, or a counterparty's signature that is not
+    /// standard.
+    ScriptFailure { txid: Txid },
+    /// A transaction pays less than the mempool's minimum, and the counterparty's signature with SIGHASH_ALL fixes its
+    /// fee.
+    FeeTooLow { txid: Txid },
+    /// A bug of the court: conclusions about the channel did not come to an end within the bound, or one could not be
+    /// applied.
     Stuck,
 }
 
 /// How one contract ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ContractReport {
-    /// Which contract.
+    /// The output, or the HTLC without one.
     pub id: ContractId,
-    /// The HTLC, if it is one.
+    /// The HTLC; `None` for every other kind of output.
     pub htlc: Option<HtlcRef>,
     /// What kind of output it is.
     pub kind: ContractKind,
-    /// On which kind of close.
+    /// Which kind of close left it.
     pub close: CloseKind,
-    /// Its amount.
+    /// Its amount, in satoshi.
     pub amount_sat: u64,
-    /// The resolvers that it went through.
+    /// The resolvers that owned it, in order.
     pub resolvers: Vec<ResolverKind>,
     /// How it ended.
     pub outcome: ContractOutcome,
     /// The transactions that spent it, in order.
     pub txids: Vec<Txid>,
-    /// What our transactions among them paid in fees.
+    /// What our transactions among them paid in fees, in satoshi; of a transaction that several claims share, this
+    /// contract's part.
     pub fee_sat: u64,
 }
 
 impl Notice {
-    /// The stable identity of the action that this notice becomes: the same notice is raised once.
+    /// The id of the action that this notice becomes: of two notices with one id only the first is raised.
     pub(crate) fn id(&self, channel: &ChannelId) -> ActionId {
         match self {
             Self::Freeze(_) => ActionId::of("freeze", channel, &[]),

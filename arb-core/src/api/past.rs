@@ -1,9 +1,11 @@
 //! Past commitments of the counterparty: what the log keeps of each (R15), and what comes back when one confirms.
 //!
 //! An open channel has no history in memory. Each commitment that we sign for the counterparty becomes one row of the log,
-//! found by (channel, number): a change from the one before, or a whole set whenever the changes since the last whole one
-//! are larger than that. So a row costs what changed, and any commitment is found in two reads: its own row, which names
-//! the last whole one, and the rows from there on.
+//! found by (channel, number). A row is a change from the commitment before, or a whole set if the changes since the last
+//! whole row, this one included, would be larger. So a row costs what changed, and any commitment is found in two reads:
+//! its own row, which names the last whole one, and the rows from there on.
+//!
+//! Tests: arb-log/tests/rows.rs, arb-log/tests/rows_damage.rs, arb-harness/lab/tests/rows_suite/main.rs
 
 use crate::api::facts::Htlc;
 use crate::api::ids::{ChannelIndex, HtlcRef};
@@ -14,14 +16,14 @@ use serde::{Deserialize, Serialize};
 
 /// An HTLC of a past commitment: everything that its script, and a tweak of its key, is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "name and type say it")]
 pub struct RevokedHtlc {
     /// Direction and id, seen from us.
     pub key: HtlcRef,
     /// Amount in millisatoshi.
     pub amount_msat: u64,
-    /// The payment hash.
     pub payment_hash: PaymentHash,
-    /// The absolute timelock.
+    /// The absolute timelock (BOLT 2 `cltv_expiry`).
     pub cltv_expiry: Height,
 }
 
@@ -48,14 +50,15 @@ impl RevokedHtlc {
     }
 }
 
-/// A past commitment of the counterparty. Its number is known where it is used, and its point follows from its secret.
+/// A past commitment of the counterparty, without its number, which is known where it is used, and its point, which
+/// follows from its secret.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "name and type say it")]
 pub struct RevokedCommitment {
-    /// Its feerate.
     pub feerate_sat_per_kw: u32,
-    /// Our balance.
+    /// Our balance in millisatoshi.
     pub local_msat: u64,
-    /// The counterparty's balance.
+    /// The counterparty's balance in millisatoshi.
     pub remote_msat: u64,
     /// Its HTLCs, in rising order of their keys.
     pub htlcs: Vec<RevokedHtlc>,
@@ -63,40 +66,40 @@ pub struct RevokedCommitment {
 
 /// What the log keeps of one past commitment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "name and type say it")]
 pub enum CommitmentRow {
-    /// Every candidate of this number whole, the one that was signed last at the end: a reconnection may have changed what
-    /// was signed (R14).
+    /// Every commitment that was signed under this number, the last one at the end: a reconnection may have changed
+    /// what was signed.
     Whole(Vec<RevokedCommitment>),
     /// The change from the commitment before.
     Change {
-        /// The last number whose row is whole.
+        /// The number of the last commitment whose row is whole.
         whole: u64,
-        /// What changed.
         change: CommitmentChange,
     },
 }
 
 /// The change from one commitment to the next.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "name and type say it")]
 pub struct CommitmentChange {
-    /// The new feerate.
     pub feerate_sat_per_kw: u32,
-    /// Our new balance.
+    /// Our new balance in millisatoshi.
     pub local_msat: u64,
-    /// The counterparty's new balance.
+    /// The counterparty's new balance in millisatoshi.
     pub remote_msat: u64,
-    /// HTLCs that came.
+    /// HTLCs that the commitment before does not have.
     pub added: Vec<RevokedHtlc>,
-    /// HTLCs that went.
+    /// HTLCs that only the commitment before has.
     pub removed: Vec<HtlcRef>,
 }
 
-/// A row that belongs to a frame: whoever appends the frame writes it in the same batch.
+/// A row that belongs to a frame, and is written in the same batch (R3).
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "name and type say it")]
 pub struct StoredCommitment {
-    /// The channel.
     pub channel: ChannelIndex,
-    /// The commitment.
+    /// The commitment number.
     pub number: u64,
     /// The row; it replaces an earlier one of the same number.
     pub row: CommitmentRow,
@@ -118,7 +121,7 @@ impl RevokedCommitment {
 }
 
 impl CommitmentRow {
-    /// The number of the whole row that this one builds on, if it is not whole itself: where to read from.
+    /// The number of the whole row that this one builds on, from which rows must be read; `None` if this one is whole.
     pub const fn builds_on(&self) -> Option<u64> {
         match self {
             Self::Whole(_) => None,
@@ -126,7 +129,7 @@ impl CommitmentRow {
         }
     }
 
-    /// The candidates that consecutive rows end with, the first of them whole; `None` if it is not.
+    /// The commitments of the last of consecutive rows; `None` if the first is not whole.
     pub fn unfold<'a>(rows: impl IntoIterator<Item = &'a Self>) -> Option<Vec<RevokedCommitment>> {
         let mut last: Option<Vec<RevokedCommitment>> = None;
         for row in rows {

@@ -1,4 +1,4 @@
-//! What the sweeper decided, as the log and tools show it: requests for coins, plans, planned transactions.
+//! What the sweeper decided, as the log and tools show it: planned transactions, and requests for coins.
 
 use crate::api::event::FeeInput;
 use crate::api::units::Height;
@@ -7,8 +7,7 @@ use alloc::vec::Vec;
 use bitcoin::{OutPoint, ScriptBuf, Transaction};
 use serde::{Deserialize, Serialize};
 
-/// A transaction that the court planned for a group of claims. All else that it takes to complete it follows from the
-/// claims.
+/// A transaction that the court planned for a group of claims; its witnesses follow from the claims.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sweep {
     /// What was decided.
@@ -21,17 +20,17 @@ pub struct Sweep {
 /// A decision about one transaction.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {
-    /// The group.
+    /// The number of the group that the transaction is for.
     pub group: u32,
-    /// Its claims, in the order of the inputs.
+    /// The outputs that it claims, in the order of its inputs.
     pub members: Vec<OutPoint>,
-    /// The coins that pay.
+    /// The wallet's coins that pay, and where change goes.
     pub fee_inputs: FeeInputs,
-    /// What its claims want, in satoshi per kiloweight.
+    /// The feerate that its claims want, in satoshi per kiloweight.
     pub wanted_sat_per_kw: u32,
-    /// What it offers.
+    /// The feerate that it offers, in satoshi per kiloweight.
     pub feerate_sat_per_kw: u32,
-    /// Its fee.
+    /// Its fee, in satoshi.
     pub fee_sat: u64,
     /// Why it offers less than is wanted, if it does.
     pub limit: Option<Limit>,
@@ -51,42 +50,42 @@ pub enum Limit {
 pub struct FeeInputs {
     /// The coins.
     pub coins: Vec<FeeInput>,
-    /// Where change goes.
+    /// The scriptPubKey that change pays to.
     pub change: ScriptBuf,
 }
 
 impl FeeInputs {
-    /// What the coins are worth.
+    /// The sum of the coins, in satoshi.
     pub fn value_sat(&self) -> u64 {
         self.coins.iter().fold(0, |sum, coin| sum.saturating_add(coin.value_sat))
     }
 }
 
-/// A request for coins.
+/// A request for coins of the wallet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ask {
-    /// The claim that the coins are for.
+    /// The output whose claim the coins pay for.
     pub owner: OutPoint,
-    /// What they have to be worth together, after paying for their own inputs.
+    /// What the coins must be worth together, in satoshi, after paying for their own inputs.
     pub amount_sat: u64,
-    /// The feerate that their inputs are counted with, in satoshi per kiloweight.
+    /// The feerate that the coins' own inputs are counted with, in satoshi per kiloweight.
     pub feerate_sat_per_kw: u32,
-    /// When the claim is due: coins go to the nearest deadline first.
+    /// The height by which the claim should be confirmed; the nearest deadline is served first.
     pub deadline: Option<Height>,
-    /// What is at stake: then to the greatest value.
+    /// What is at stake, in satoshi; of equal deadlines the greatest value is served first.
     pub value_sat: u64,
     /// The tip when it was asked.
     pub at: Height,
 }
 
-/// Confirmed coins that the wallet should have free. The fees of anchor channels come from the wallet: without coins a
-/// commitment cannot be hurried and no HTLC of ours reaches its second stage (LDK #4592, #4670: reserves that were too low).
+/// Confirmed coins that the wallet should have free. The fees of anchor channels come from the wallet: without coins no
+/// commitment is hurried, and no HTLC transaction of ours can be sent (LDK #4592, #4670: reserves that were too low).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ReserveAdvice {
-    /// Channels that would need coins.
+    /// Open channels that would need coins.
     pub channels: u64,
-    /// How many separate coins: one for each commitment, and one for each HTLC that may have to stand alone.
+    /// The number of separate coins: one for each commitment, and one for each HTLC that may stand alone.
     pub coins: u64,
-    /// What they should be worth together, in satoshi, at today's feerate for a claim within six blocks.
+    /// What they should be worth together, in satoshi, at the current estimate for six blocks.
     pub amount_sat: u64,
 }

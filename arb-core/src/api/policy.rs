@@ -1,71 +1,80 @@
-//! The policy: every number that a decision rests on. It is heard as an event, so every value is in the log (R3).
+//! The policy: every number that a decision depends on. It is heard as an event, so every value is in the log (R3).
+//!
+//! Tests: in this file, arb-harness/lab/tests/court_suite/going_to_chain.rs, arb-harness/lab/tests/court_suite/outcomes.rs,
+//! arb-harness/lab/tests/sweeper_suite/curve.rs, arb-harness/lab/tests/sweeper_suite/groups.rs
 
 use crate::api::units::Blocks;
 use serde::{Deserialize, Serialize};
 
-/// Every tunable of the court. The defaults are documented field by field.
+/// Every number that can be tuned, with its default; why each is what it is stands in the table of the crate's front
+/// page.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Policy {
-    /// Blocks after its expiry at which an unresolved forwarded HTLC that we sent takes us to chain. Default 0, as lnd.
+    /// Blocks after its expiry at which an unresolved HTLC that we forwarded takes the channel to chain. Default 0, as
+    /// lnd.
     pub outgoing_grace: Blocks,
     /// The same for our own payments, which have no upstream to save. Default 72.
     pub own_grace: Blocks,
-    /// Blocks before its expiry at which a received HTLC with a usable preimage takes us to chain. Default 18:
-    /// BOLT 2's 2R + G + S.
+    /// Blocks before its expiry at which a received HTLC with a usable preimage takes the channel to chain. Default 18:
+    /// 2R + G + S of BOLT 2.
     pub incoming_margin: Blocks,
-    /// A claim of an HTLC that we forwarded is due this many blocks before the upstream expiry. Default 6, as Core
-    /// Lightning.
+    /// Blocks before the upstream expiry by which the claim of an HTLC that we forwarded should be confirmed. Default
+    /// 6, as Core Lightning.
     pub upstream_margin: Blocks,
-    /// A claim of our own payment is due this many blocks after the later of its expiry and its commitment's
-    /// confirmation, so that the deadline does not tell the origin. Default 34: BOLT 2's delta.
+    /// Blocks after the later of its expiry and its commitment's confirmation by which the claim of our own payment
+    /// should be confirmed: the deadline does not tell that the payment is ours. Default 34: the `cltv_expiry_delta`
+    /// that BOLT 2 works out.
     pub own_delta: Blocks,
-    /// Unused: nothing reads it but the check that it is one block at least. It stays because the format has it, and goes
-    /// with the next version of the format.
+    /// Unused; it must be at least one block. It stays because the format has it, and goes with the next version of the
+    /// format.
     pub claim_depth: Blocks,
-    /// The least and the most confirmations at which rights are given up; in between they grow with the channel's
+    /// The least and the most confirmations at which rights are given up; between them they grow with the channel's
     /// capacity. Defaults 3 and 6.
     pub fail_depth: (Blocks, Blocks),
-    /// Confirmations at which something is irrevocable (BOLT 5 G2), and blocks past an expiry at which waiting ends.
+    /// Confirmations at which a spend is irrevocable (BOLT 5 G2), and blocks past an expiry at which waiting ends.
     /// Default 100.
     pub irrevocable_depth: Blocks,
-    /// Blocks before the upstream expiry at which an unresolved small HTLC is failed upstream anyway. Default 3.
+    /// Blocks before the upstream expiry at which the upstream of an unresolved small HTLC is failed anyway. Default 3.
     pub upstream_giveup: Blocks,
-    /// The most that may be given up so, as a multiple of `close_cost`. Default 20.
+    /// The largest HTLC that may be given up so, as a multiple of what a close costs: a commitment and one sweep at the
+    /// lazy estimate. Default 20.
     pub giveup_max_close_costs: u32,
-    /// Blocks after which even a small overdue HTLC takes us to chain. Default 2,016.
+    /// Blocks after which an overdue HTLC that is not worth a close still takes the channel to chain. Default 2,016.
     pub overdue_max: Blocks,
-    /// The share of a claim's value that may go to fees, as a divisor. Default 2: half of it.
+    /// The part of a claim's value that may go to fees, as a divisor. Default 2: half of it.
     pub budget_divisor: u32,
     /// The highest feerate that is ever offered, in satoshi per kiloweight. Default 250,000 (1,000 sat/vB).
     pub max_feerate_sat_per_kw: u32,
-    /// The feerate used without a fresh estimate. Default 2,500 (10 sat/vB).
+    /// The feerate without an estimate, and the least that a stale one is trusted for, in satoshi per kiloweight.
+    /// Default 2,500 (10 sat/vB).
     pub fallback_feerate_sat_per_kw: u32,
-    /// Blocks after which an estimate is no longer fresh. Default 6.
+    /// Blocks after which an estimate is stale. Default 6.
     pub fee_stale: Blocks,
-    /// What a replacement has to pay for itself on top of what it replaces, in satoshi per kiloweight (BIP 125 rule 4).
-    /// Default 250: Core's incremental relay feerate of 1 sat/vB.
+    /// What a replacement pays for its own weight on top of what it replaces, in satoshi per kiloweight (BIP 125 rule
+    /// 4). Default 250: Bitcoin Core's incremental relay feerate of 1 sat/vB.
     pub incremental_sat_per_kw: u32,
-    /// The share of the budgets of the claims that need a commitment which may go to its child, as a divisor; taken from
-    /// theirs. Default 2: half of it.
+    /// The part of the claims' budgets that the child of their commitment may cost, as a divisor; their budgets shrink
+    /// by what it was given. Default 2: half of them.
     pub child_divisor: u32,
-    /// The share of our main output that a child may cost when nothing is at stake, in permille. Default 50.
+    /// The part of our main output that a child may cost when nothing is at stake, in permille. Default 50.
     pub idle_child_permille: u32,
     /// The most that such a child may cost, in satoshi. Default 10,000.
     pub idle_child_sat: u64,
-    /// How long a fee spike may last: a claim with a deadline is offered at the estimate for a block so much earlier. Default
-    /// 60, ten hours.
+    /// How long a fee spike may last, in blocks: a claim with a deadline follows the estimate for so many blocks fewer
+    /// than are left. Default 60, ten hours.
     pub spike: Blocks,
-    /// What such a claim offers once there is no time left to wait a spike out, in permille of the next block's estimate.
+    /// What such a claim offers once no time is left to wait a spike out, in permille of the next block's estimate.
     /// Default 1,200.
     pub pressing_permille: u32,
-    /// A budget that buys no more than this many permille of the next block's estimate is offered whole at once: there is
-    /// no room for a curve. Default 1,500.
+    /// A budget that buys at most this many permille of the next block's estimate is offered whole at once: it has no
+    /// room for a curve. Default 1,500.
     pub tight_permille: u32,
-    /// Blocks before a deadline at which a claim stands alone. Default 6.
+    /// Blocks before a deadline at which a claim shares its transaction with no other. Default 6.
     pub alone: Blocks,
-    /// Blocks before the end at which penalties are split. Default 18 (BOLT 5 `security_delay`).
+    /// The same for penalties, whose whole value may go to fees from then on. Default 18 (BOLT 5 `security_delay`).
     pub penalty_split: Blocks,
-    /// The confirmation target of claims that nobody contests. Default 144.
+    /// The confirmation target of claims that nobody contests, in blocks, and how often they follow the estimate.
+    /// Default 144.
     pub lazy_target: Blocks,
     /// The most inputs of one sweep. Default 100.
     pub max_inputs: u32,
@@ -104,7 +113,7 @@ impl Default for Policy {
     }
 }
 
-/// The largest channel without `option_support_large_channel`, in satoshi: lnd's scale for depths.
+/// The largest channel without `option_support_large_channel`, in satoshi, by which lnd scales depths.
 const WUMBO_SAT: u64 = 16_777_215;
 
 impl Policy {
@@ -116,7 +125,8 @@ impl Policy {
         Blocks::new(u32::try_from(scaled).unwrap_or(u32::MAX)).clamp(least, most.max(least))
     }
 
-    /// Whether the numbers can be worked with: nothing that divides is zero and no range is empty.
+    /// Whether the policy can be used: divisors, depths, the cap and `max_inputs` are above zero, `idle_child_permille`
+    /// is at most 1,000, and depths rise.
     pub fn is_sound(&self) -> bool {
         self.budget_divisor > 0
             && self.child_divisor > 0

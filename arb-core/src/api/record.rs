@@ -1,4 +1,6 @@
-//! What the court decided. A record carries judgement only and repeats nothing that was heard (R3).
+//! What the court decided. A record holds a judgement and repeats nothing that was heard (R3).
+//!
+//! Tests: arb-harness/lab/tests/court_suite/log_order.rs, arb-log/tests/journal.rs, arb-log/tests/earlier_journals.rs
 
 use crate::api::event::Event;
 use crate::api::ids::{ChannelIndex, ContractId, HtlcRef};
@@ -16,7 +18,7 @@ use serde::{Deserialize, Serialize};
 /// One step of the court, as the log has it: one atomic append.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Frame {
-    /// Counts frames from 1, without gaps.
+    /// Counts the log's frames from 1, without gaps.
     pub sequence: u64,
     /// What was heard, each with what was concluded from it.
     pub entries: Vec<Entry>,
@@ -27,103 +29,90 @@ pub struct Frame {
 pub struct Entry {
     /// The event; a block is reduced to the transactions that matter.
     pub heard: Event,
-    /// The conclusions, in order.
+    /// The conclusions, in the order in which they are applied.
     pub concluded: Vec<Record>,
 }
 
 /// One conclusion.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "name and type say it")]
 pub struct Record {
     /// The channel that it is about.
     pub channel: ChannelIndex,
-    /// What was concluded.
     pub what: Conclusion,
 }
 
 /// What was concluded about a channel. Exhaustive on purpose, as events and actions are.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "name and type say it")]
 pub enum Conclusion {
-    /// The upstream HTLC's expiry, from the channel that it is in.
+    /// When the upstream HTLC expires, read from the channel that it is in.
     UpstreamLinked {
         /// The HTLC that we sent.
         htlc: HtlcRef,
-        /// When its origin expires.
+        /// The height at which its upstream expires.
         expiry: Height,
     },
-    /// A preimage may be used for this HTLC from now on.
-    PreimageUsable {
-        /// The HTLC.
-        htlc: HtlcRef,
-        /// The preimage.
-        preimage: Preimage,
-    },
-    /// This received HTLC will never have a preimage: its downstream failed for good.
-    GaveUp {
-        /// The received HTLC.
-        htlc: HtlcRef,
-    },
+    /// This preimage may be used for this HTLC from now on.
+    PreimageUsable { htlc: HtlcRef, preimage: Preimage },
+    /// This received HTLC will never have a preimage: what it was forwarded as failed for good.
+    GaveUp { htlc: HtlcRef },
     /// The channel is frozen for ever (R10).
     Frozen(FreezeReason),
-    /// Our commitment shall go to chain: the signature may be asked for, and the transaction given out.
+    /// Our commitment shall go to chain: its signature may be asked for, and the transaction sent.
     WentToChain,
-    /// An origin's outcome; only ever rises (R8).
+    /// What becomes of the upstream of an HTLC that we sent; it only ever rises (R8).
     Released {
         /// The HTLC that we sent.
         htlc: HtlcRef,
-        /// What its origin gets.
         outcome: Upstream,
     },
-    /// A fresh script is wanted for this close.
+    /// A fresh script is wanted for this close's sweeps.
     ScriptsRequested,
     /// Coins are wanted for a claim.
     FeeInputsRequested(Ask),
     /// Coins that were given for a claim are not needed.
     FeeInputsReturned {
-        /// The claim.
+        /// The output that is claimed.
         owner: OutPoint,
     },
-    /// A transaction was planned: new, or instead of its group's last.
+    /// A transaction was planned for a group: its first, or the replacement of its last.
     SweepPlanned(Box<Sweep>),
     /// A group's transaction cannot confirm any more.
     SweepDropped {
-        /// The group.
+        /// The group's number.
         group: u32,
-        /// Whether its claims rest until the next block, so that network and wallet cannot make us run in a circle.
+        /// Whether its claims wait for the next block, so that answers of network and wallet cannot keep one block's
+        /// decisions going for ever.
         pauses: bool,
     },
-    /// What the operator's request changed.
+    /// The operator's request raised what is wanted for a claim.
     Bumped {
-        /// The claim.
+        /// The output that is claimed.
         outpoint: OutPoint,
-        /// What was wanted for it, in satoshi per kiloweight.
+        /// The feerate wanted before, in satoshi per kiloweight.
         from_sat_per_kw: u32,
-        /// What is wanted now.
+        /// The feerate wanted now, in satoshi per kiloweight.
         to_sat_per_kw: u32,
     },
-    /// A claim costs more than it is worth; looked at again when feerates fall.
+    /// A claim costs more than it is worth; it is looked at again when feerates fall.
     Uneconomic {
-        /// The claim.
+        /// The output that is not claimed.
         outpoint: OutPoint,
     },
-    /// Something for the outbox.
+    /// An entry for the outbox.
     Noticed(Box<Notice>),
-    /// Explains: the funding spend's kind. Recovery ignores it, replay compares it (R9).
+    /// Explains which kind of transaction spent the funding. Recovery ignores it, replay compares it (R9).
     Classified {
-        /// The kind, if the funding is spent.
+        /// `None`: the funding is unspent again.
         kind: Option<CloseKind>,
     },
-    /// Explains: a contract went from one resolver to another.
+    /// Explains that a contract went from one resolver to another.
     HandedOff {
-        /// The contract.
         contract: ContractId,
-        /// The resolver that has it now.
+        /// The resolver that owns it now.
         to: ResolverKind,
     },
-    /// Explains: a contract's stage.
-    Staged {
-        /// The contract.
-        contract: ContractId,
-        /// Its stage.
-        stage: StageRecord,
-    },
+    /// Explains a contract's stage.
+    Staged { contract: ContractId, stage: StageRecord },
 }

@@ -1,4 +1,7 @@
-//! Why an event was refused. A refusal leaves the step, and the court, as they were.
+//! Why an event was refused (R1, R14). A refusal leaves the step, and the court, as they were.
+//!
+//! Tests: arb-harness/lab/tests/court_suite/bad_input.rs, arb-harness/lab/tests/court_suite/bad_commitments.rs,
+//! arb-harness/lab/tests/court_suite/bad_answers.rs
 
 use crate::api::event::Tip;
 use crate::api::ids::{ActionId, ChannelId, HtlcKey, HtlcRef};
@@ -8,278 +11,227 @@ use bitcoin::{BlockHash, OutPoint, Txid};
 /// Why an event was not heard, and what was expected instead.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
+#[expect(missing_docs, reason = "name and type say it")]
 pub enum Rejected {
-    /// Nothing can be heard before `JournalIdentity`.
-    #[error("no journal is open: JournalOpened has to be heard first")]
+    /// Another event came before `JournalOpened`.
+    #[error("no journal is open: JournalOpened must be the first event")]
     JournalNotOpened,
-    /// `JournalIdentity` comes once.
-    #[error("the journal belongs to another node, network or start")]
+    /// A second `JournalOpened` has another content.
+    #[error("the journal was opened with another id, network, first block or policy")]
     OtherIdentity,
-    /// The policy divides by zero, or has an empty range.
-    #[error("the policy has a number that cannot be worked with")]
+    /// A number of the policy is out of its range.
+    #[error(
+        "the policy is invalid: a divisor, a depth, max_feerate_sat_per_kw or max_inputs is zero, depths do not rise, \
+         or idle_child_permille is above 1,000"
+    )]
     UnsoundPolicy,
-    /// No such channel.
-    #[error("channel {0} is not known")]
+    /// The court has no such channel, or it is resolved.
+    #[error("channel {0} is unknown")]
     UnknownChannel(ChannelId),
     /// The channel is known with other facts.
-    #[error("channel {0} is known with other facts")]
+    #[error("channel {0} is known with other facts; facts never change")]
     OtherFacts(ChannelId),
     /// Another channel has this funding output.
     #[error("funding {outpoint} belongs to channel {channel}")]
     FundingTaken {
-        /// The funding.
         outpoint: OutPoint,
         /// The channel that has it.
         channel: ChannelId,
     },
-    /// A channel has at least one funding, distinct, with a value.
-    #[error("a channel needs one or more distinct fundings with a value")]
+    /// A channel needs at least one funding; fundings are distinct and have a possible value.
+    #[error("a channel needs one or more distinct fundings, each worth 1 sat to 21 million BTC")]
     BadFundings,
-    /// A delay of 0 would leave no time to punish, or an unspendable script.
-    #[error("a delay of {0} blocks cannot be used: 1 to 65,535 are possible")]
+    /// A delay of 0 leaves no time to punish.
+    #[error("a delay of {0} blocks is invalid, expected 1 to 65,535")]
     BadDelay(u16),
     /// A key is no point on the curve.
     #[error("a key is not a point on the curve")]
     BadKey,
-    /// The fallback script cannot take a sweep.
-    #[error("the fallback script is empty")]
+    /// The fallback script, a close's fresh script or a change script is not one that we can pay to.
+    #[error("a script to pay to is invalid: it is empty, or is for change and not P2WPKH, P2WSH or P2TR")]
     BadScript,
-    /// The standing contradicts itself.
-    #[error("next remote commitment {next_remote} needs {next_remote} secrets; the store lacks that of {missing}")]
+    /// The counterparty's secrets are not those of all remote commitments below the next one.
+    #[error(
+        "next_remote is {next_remote}, so the store must hold every secret below it and no other; the secret that it \
+         expects next is {missing}"
+    )]
     BadStanding {
-        /// The next remote commitment.
+        /// The number of the next remote commitment.
         next_remote: u64,
-        /// A secret that is missing.
+        /// The number of the secret that follows the newest of the store.
         missing: u64,
     },
-    /// The channel refuses new commitments for ever (R10).
-    #[error("channel {0} is frozen")]
+    /// The channel takes no new commitments any more (R10).
+    #[error("channel {0} is frozen: it takes no new commitments")]
     Frozen(ChannelId),
-    /// The channel is outdated for ever.
-    #[error("channel {0} is outdated")]
+    /// Our state is outdated for ever (R10).
+    #[error("our state of channel {0} is outdated: it takes no new commitments")]
     Outdated(ChannelId),
-    /// A commitment number was skipped, or repeated with other content.
-    #[error("commitment {got}, expected {expected}")]
-    WrongNumber {
-        /// The number expected.
-        expected: u64,
-        /// The number given.
-        got: u64,
-    },
-    /// The set already has two unrevoked remote commitments.
-    #[error("commitment {pending} is still waiting for the revocation of the one before")]
+    /// A commitment number was skipped, or repeated with another content.
+    #[error("commitment {got} is out of order, expected {expected}")]
+    WrongNumber { expected: u64, got: u64 },
+    /// The counterparty has two unrevoked commitments, or too many candidates for the newer one.
+    #[error("the counterparty must first revoke the commitment before commitment {pending}")]
     RevocationMissing {
-        /// The newest remote commitment.
+        /// The number of the newest remote commitment.
         pending: u64,
     },
-    /// The point is not the one that was announced.
+    /// The point is not the one that the counterparty announced in `revoke_and_ack`.
     #[error("the per-commitment point of commitment {number} is not the one that was announced")]
-    WrongPoint {
-        /// The commitment.
-        number: u64,
-    },
-    /// The secret does not fit its point.
-    #[error("the secret of commitment {number} does not fit its point")]
-    SecretNotOfPoint {
-        /// The commitment.
-        number: u64,
-    },
-    /// The secret contradicts one that is known.
-    #[error("the secret of commitment {number} contradicts the store")]
-    SecretContradicts {
-        /// The commitment.
-        number: u64,
-    },
-    /// The commitment is not revoked.
+    WrongPoint { number: u64 },
+    /// The secret is not the private key of the commitment's point.
+    #[error("the secret of commitment {number} is not that of its per-commitment point")]
+    SecretNotOfPoint { number: u64 },
+    /// The secret and one that is known cannot come from one seed (BOLT 3), or the commitment was revoked with another.
+    #[error("the secret of commitment {number} contradicts the secrets that are known")]
+    SecretContradicts { number: u64 },
+    /// The counterparty did not revoke this commitment.
     #[error("commitment {number} is not revoked")]
-    NotRevoked {
-        /// The commitment.
-        number: u64,
-    },
-    /// What is said of a revoked commitment is not what confirmed, or not what is known.
-    #[error("what is said of revoked commitment {number} contradicts its txid, or what is known of it")]
-    RevokedContradicts {
-        /// The commitment.
-        number: u64,
-    },
-    /// More candidates than there can be for one commitment number.
-    #[error("{got} candidates for one commitment; {max} are possible")]
-    TooManyCandidates {
-        /// How many.
-        got: usize,
-        /// How many there can be.
-        max: usize,
-    },
-    /// The HTLC is there already, or its id was used before.
-    #[error("HTLC {0} was added before")]
+    NotRevoked { number: u64 },
+    /// What was told of a revoked commitment does not give the txid that confirmed, or is not what is stored.
+    #[error("what was told of revoked commitment {number} contradicts the txid that confirmed, or what is stored")]
+    RevokedContradicts { number: u64 },
+    /// There are more candidates than one commitment number can have.
+    #[error("{got} candidates for one commitment number, expected at most {max}")]
+    TooManyCandidates { got: usize, max: usize },
+    /// The HTLC is there already, is known with another content, or its id was used before.
+    #[error("HTLC {0} was added before; an id is used once")]
     HtlcTwice(HtlcRef),
-    /// The HTLC is not in the commitment before.
-    #[error("HTLC {0} is not known")]
+    /// The channel, or the commitment before, has no such HTLC.
+    #[error("HTLC {0} is unknown")]
     UnknownHtlc(HtlcRef),
-    /// The HTLC cannot be.
-    #[error("HTLC {htlc} cannot be: {why}")]
-    BadHtlc {
-        /// The HTLC.
-        htlc: HtlcRef,
-        /// Why.
-        why: &'static str,
-    },
+    /// The HTLC is invalid.
+    #[error("HTLC {htlc} is invalid: {why}")]
+    BadHtlc { htlc: HtlcRef, why: &'static str },
     /// More HTLCs than BOLT 2 allows (483 each way).
-    #[error("{got} HTLCs one way; BOLT 2 allows 483")]
-    TooManyHtlcs {
-        /// How many.
-        got: usize,
-    },
-    /// The upstream HTLC is not known.
-    #[error("upstream HTLC {0} is not known")]
+    #[error("{got} HTLCs in one direction, expected at most 483 (BOLT 2)")]
+    TooManyHtlcs { got: usize },
+    /// The upstream is not a received HTLC of a channel that the court knows.
+    #[error("upstream HTLC {0} is not a received HTLC of a known channel")]
     UnknownUpstream(HtlcKey),
-    /// Balances and HTLCs exceed the funding.
-    #[error("balances and HTLCs are {sum_msat} msat; the funding has {capacity_msat} msat")]
-    AboveCapacity {
-        /// The sum.
-        sum_msat: u64,
-        /// The capacity.
-        capacity_msat: u64,
-    },
-    /// The number of signatures is wrong.
+    /// Balances and HTLCs exceed a funding.
+    #[error("balances and HTLCs are {sum_msat} msat, expected at most the funding's {capacity_msat} msat")]
+    AboveCapacity { sum_msat: u64, capacity_msat: u64 },
+    /// There are too many or too few signatures.
     #[error("{got} signatures, expected {expected}")]
-    SignatureCount {
-        /// How many are needed.
-        expected: usize,
-        /// How many came.
-        got: usize,
-    },
-    /// The counterparty's commitment signature does not fit the rebuilt commitment.
+    SignatureCount { expected: usize, got: usize },
+    /// The counterparty's signature does not fit the rebuilt commitment.
     #[error("the signature for commitment {txid} is wrong")]
     WrongCommitmentSignature {
         /// The rebuilt commitment.
         txid: Txid,
     },
-    /// The counterparty's HTLC signature does not fit the rebuilt HTLC transaction.
+    /// The counterparty's signature does not fit the rebuilt HTLC transaction.
     #[error("the HTLC signature for output {vout} of commitment {txid} is wrong")]
     WrongHtlcSignature {
         /// The rebuilt commitment.
         txid: Txid,
-        /// Its output.
+        /// The HTLC's output in it.
         vout: u32,
     },
-    /// The commitment cannot be built.
-    #[error("the commitment cannot be built")]
+    /// No commitment transaction has these terms (BOLT 3).
+    #[error("no commitment transaction has these terms: a key, the number, an expiry or an amount is out of range")]
     CannotBuild,
-    /// The preimage does not hash to that HTLC's payment hash.
-    #[error("the preimage is not that of HTLC {0}")]
+    /// The preimage does not hash to the HTLC's payment hash.
+    #[error("the preimage does not hash to the payment hash of HTLC {0}")]
     WrongPreimage(HtlcKey),
-    /// The outcome acknowledged is not the one that was released.
-    #[error("HTLC {0} has no such outcome to acknowledge")]
+    /// The acknowledged outcome was not released, or another one was acknowledged before.
+    #[error("the acknowledged outcome of HTLC {0} was not released, or another was acknowledged before")]
     NoSuchOutcome(HtlcKey),
-    /// The block leaves a gap, or repeats a height with another hash.
-    #[error("block {got} does not follow {tip:?}")]
+    /// A block is not the next one, or a found spend is above the tip.
+    #[error("height {got} does not fit: the tip is {}, block {}", .tip.height, .tip.hash)]
     HeightGap {
-        /// The tip.
         tip: Tip,
-        /// The block's height.
+        /// The height of the block, or of the spend.
         got: Height,
     },
-    /// The block's parent is not our tip.
-    #[error("the block's parent is {got}; the tip is {tip:?}")]
+    /// The block does not follow the tip.
+    #[error("the block's parent is {got}, expected the tip, {} at height {}", .tip.hash, .tip.height)]
     UnknownParent {
-        /// The tip.
         tip: Tip,
         /// The block's parent.
         got: BlockHash,
     },
-    /// The disconnected block is not our tip.
-    #[error("the tip is {tip:?}; only it can be disconnected")]
-    NotTheTip {
-        /// The tip.
-        tip: Tip,
-    },
+    /// Only the tip can leave the best chain.
+    #[error("only the tip can be disconnected: it is {} at height {}", .tip.hash, .tip.height)]
+    NotTheTip { tip: Tip },
     /// The best known height is below the block's own.
-    #[error("best known height {best} is below {height}")]
+    #[error("the best known height {best} is below the block's height {height}")]
     BadBestHeight {
         /// The block's height.
         height: Height,
         /// The best known height.
         best: Height,
     },
-    /// The scan ends below the height at which it was asked for: what came in between would be missed.
-    #[error("the scan ends at {through}; it has to reach {needed}")]
+    /// The scan ends below the height at which it was asked for: spends between would be missed.
+    #[error("the scan ends at height {through}, expected {needed} at least")]
     ScanTooShort {
-        /// Where it ends.
+        /// The last height that was searched.
         through: Height,
         /// The tip when it was asked for.
         needed: Height,
     },
-    /// Feerates must rise in target and not be zero.
-    #[error("feerates need rising targets and values above zero")]
+    /// There is no estimate, targets do not rise, or a feerate is zero.
+    #[error("fee estimates need one or more targets, in rising order, with feerates above zero")]
     BadFees,
-    /// Nobody asked.
+    /// No such request is outstanding.
     #[error("request {0} is not outstanding")]
     UnknownRequest(ActionId),
     /// A signature does not fit the transaction that was to be signed.
     #[error("signature {input} of request {request} is wrong")]
     WrongSignature {
-        /// The request.
         request: ActionId,
-        /// Which signature.
+        /// The signature's place in the answer, from 0.
         input: usize,
     },
-    /// The coin offered cannot be used.
-    #[error("coin {0} cannot be used: it is not P2WPKH, in use, or there twice")]
+    /// A coin is not P2WPKH, is in use, or was offered twice.
+    #[error("coin {0} is invalid: it is not P2WPKH, is in use, or was offered twice")]
     BadFeeInput(OutPoint),
-    /// The coins offered are not worth enough.
-    #[error("the coins are worth {net_sat} sat after paying for their inputs; {amount_sat} sat are needed")]
+    /// The coins are worth less than was asked for.
+    #[error("the coins are worth {net_sat} sat after paying for their inputs, expected at least {amount_sat} sat")]
     FeeInputsTooSmall {
         /// What was asked for.
         amount_sat: u64,
-        /// What they are worth.
+        /// What they are worth after paying for their own inputs.
         net_sat: u64,
     },
-    /// Nothing that is wanted has this outpoint.
-    #[error("output {0} is not being claimed: there is nothing to raise")]
+    /// No claim of this channel spends this output.
+    #[error("no claim spends output {0}: nothing to raise")]
     NothingToBump(OutPoint),
-    /// The channel held an HTLC: it cannot be forgotten.
-    #[error("channel {0} held an HTLC or is closing; it cannot be forgotten")]
+    /// The channel held an HTLC, or is closing.
+    #[error("channel {0} held an HTLC or is closing: it must not be forgotten")]
     CannotForget(ChannelId),
-    /// A closing transaction must spend a funding of the channel.
-    #[error("the transaction does not spend a funding of the channel")]
+    /// A closing transaction spends a funding of the channel, and `local_output` is one of its outputs.
+    #[error("a closing transaction must spend a funding of the channel, and local_output must be one of its outputs")]
     NotAClosing,
-    /// A text or tag is too long.
-    #[error("{what} has {got} bytes; {max} are possible")]
+    /// A text or a tag is too long.
+    #[error("the {what} has {got} bytes, expected at most {max}")]
     TooLong {
-        /// What.
+        /// What is too long.
         what: &'static str,
-        /// How long it is.
+        /// Its length in bytes.
         got: usize,
-        /// How long it may be.
+        /// The most bytes it may have.
         max: usize,
     },
 }
 
-/// The log does not fit the state: a fact that cannot have happened.
+/// A frame of the log does not fit the state.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
+#[expect(missing_docs, reason = "name and type say it")]
 pub enum Mismatch {
-    /// The frame does not follow.
-    #[error("frame {got} does not follow frame {have}")]
+    /// The frame is not the next one.
+    #[error("frame {got} does not follow frame {have}, expected the next one")]
     Sequence {
         /// The last frame that was folded.
         have: u64,
-        /// The frame given.
         got: u64,
     },
     /// The frame names a channel that does not exist.
     #[error("frame {sequence} names a channel that does not exist")]
-    NoChannel {
-        /// The frame.
-        sequence: u64,
-    },
-    /// The frame says something that cannot follow from the state.
-    #[error("frame {sequence} does not fit: {what}")]
-    Impossible {
-        /// The frame.
-        sequence: u64,
-        /// What.
-        what: &'static str,
-    },
+    NoChannel { sequence: u64 },
+    /// The frame concludes something that is not possible in the state before it.
+    #[error("frame {sequence} contradicts the state: {what}")]
+    Impossible { sequence: u64, what: &'static str },
 }

@@ -1,4 +1,6 @@
 //! Where a channel and its contracts stand: kinds and stages, by name.
+//!
+//! Tests: arb-harness/lab/tests/court_suite/ratchets.rs, arb-harness/lab/tests/court_suite/going_to_chain.rs
 
 use crate::api::outcome::ContractOutcome;
 use crate::api::units::Height;
@@ -9,15 +11,15 @@ use serde::{Deserialize, Serialize};
 pub enum CloseKind {
     /// Our commitment.
     Local,
-    /// The counterparty's commitment, the oldest that is not revoked.
+    /// The counterparty's oldest commitment that is not revoked.
     Remote,
-    /// The counterparty's commitment that we signed last, with the one before not yet revoked.
+    /// The counterparty's commitment that we signed last, while the one before is not revoked.
     RemotePending,
     /// A commitment that the counterparty revoked.
     Revoked,
     /// A closing transaction that we signed.
     Mutual,
-    /// None that we know: newer than our state, or foreign.
+    /// No transaction that we know: newer than our state, or foreign.
     Unknown,
 }
 
@@ -36,11 +38,11 @@ pub enum CloseKind {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Stage {
-    /// In use, or at least able to be.
+    /// Updates are possible.
     Open,
     /// Frozen; our commitment is not signed yet, or must not be.
     GoingToChain,
-    /// Our commitment was given out; waits for whatever spends the funding.
+    /// Our commitment was given out; no spend of the funding is confirmed.
     AwaitingCommitment,
     /// A spend of the funding is confirmed.
     Resolving(CloseKind),
@@ -61,11 +63,11 @@ pub enum ContractKind {
     Htlc,
     /// The counterparty's main output on a commitment that it revoked.
     RevokedToLocal,
-    /// What an HTLC transaction left of a revoked commitment whose HTLCs nobody knows any more.
+    /// The output of an HTLC transaction below a revoked commitment whose HTLCs are unknown.
     RevokedSecondLevel,
 }
 
-/// The kinds of resolvers, by the names of lnd's contract court.
+/// The kinds of resolvers, named as in lnd's contract court.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum ResolverKind {
     /// Our main output, on either commitment.
@@ -80,28 +82,26 @@ pub enum ResolverKind {
     IncomingSuccess,
     /// Our anchor.
     Anchor,
-    /// An output of a revoked commitment, or of what the cheat made of it.
+    /// An output of a revoked commitment, or of an HTLC transaction below it.
     Breach,
 }
 
 /// A contract's stage, as the log explains it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "name and type say it")]
 pub enum StageRecord {
     /// Waits for a height.
-    Waiting {
-        /// The height.
-        until: Height,
-    },
-    /// Waits for a preimage.
+    Waiting { until: Height },
+    /// A received HTLC waits for a preimage.
     Contested {
-        /// The last height at which one is of use.
+        /// The height at which the contract ends without one.
         until: Height,
     },
     /// Wants to be claimed.
     ClaimWanted,
-    /// Spent; waits until that is irrevocable.
+    /// Spent, not yet irrevocably.
     Spent {
-        /// The height at which it is.
+        /// The height at which the spend is irrevocable.
         until: Height,
     },
     /// Over.

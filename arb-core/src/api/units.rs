@@ -1,6 +1,8 @@
-//! Heights and distances in blocks: the only clock the core knows (R5).
+//! Heights and distances in blocks: the only clock that the core knows (R5).
 //!
-//! All arithmetic saturates or is checked; there is none that can wrap or panic.
+//! All arithmetic saturates or is checked; none can wrap or panic.
+//!
+//! Tests: in this file
 
 use core::fmt;
 use serde::{Deserialize, Serialize};
@@ -10,13 +12,13 @@ use serde::{Deserialize, Serialize};
 #[serde(transparent)]
 pub struct Height(u32);
 
-/// A distance between two heights: a CSV delay, a safety margin, a depth.
+/// A number of blocks: a CSV delay, a safety margin, a depth.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Blocks(u32);
 
 impl Height {
-    /// The greatest height there can be: "never".
+    /// The greatest height there can be, for "never".
     pub const MAX: Self = Self(u32::MAX);
 
     /// A height from its number.

@@ -1,4 +1,6 @@
-//! How transactions look inside the log: their consensus bytes, not a field-by-field encoding.
+//! How transactions are encoded in the log: as their consensus bytes, not field by field.
+//!
+//! Tests: arb-log/tests/earlier_journals.rs
 
 use alloc::vec::Vec;
 use bitcoin::Transaction;

@@ -1,12 +1,22 @@
-//! Commitment transactions, built from the terms both sides agreed on (BOLT 3, "Commitment Transaction Construction").
+//! Commitment transactions, built from the terms that both sides agreed on (BOLT 3, "Commitment Transaction Construction").
 //!
-//! The build is a pure function: the same terms give the same txid, and the map from HTLC to output is fixed while the
-//! outputs are laid out. Nobody has to find an HTLC's output by its script afterwards, which cannot be done: two offered
-//! HTLCs with one hash and one amount have identical outputs even when their expiries differ.
+//! The same terms give the same txid, and the build ties each HTLC to its output (R7). An output's script does not tell the
+//! HTLC: two offered HTLCs with one hash and one amount have identical outputs even if their expiries differ (B8).
+//!
+//! Tests: arb-core/tests/bolt3_appendix_c_f.rs, arb-core/tests/bolt3_incidents.rs, arb-core/tests/bolt3_amounts.rs
 
+use crate::bolt3::keys::{Basepoints, CommitmentKeys};
+use crate::bolt3::number::{COMMITMENT_NUMBER_MAX, ObscureFactor};
+use crate::bolt3::scripts::{
+    ANCHOR_SAT, anchor_script, delayed_script, funding_redeem_script, to_remote_script, to_remote_script_pubkey,
+};
+use crate::bolt3::second_level::{htlc_script, second_level_fee_sat};
+use crate::bolt3::terms::{CommitmentError, CommitmentHtlc, HTLC_EXPIRY_LIMIT, whole_sat};
+use crate::bolt3::types::{ChannelType, Point};
+use crate::bolt3::weight::{HTLC_OUTPUT_WEIGHT, commitment_weight};
+use crate::bolt3::witness::sighash_p2wsh;
 use alloc::vec;
 use alloc::vec::Vec;
-
 use bitcoin::transaction::Version;
 use bitcoin::{
     Amount, EcdsaSighashType, OutPoint, ScriptBuf, Transaction, TxIn, TxOut, Txid, Witness,
@@ -14,25 +24,14 @@ use bitcoin::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::keys::{Basepoints, CommitmentKeys};
-use super::number::{COMMITMENT_NUMBER_MAX, ObscureFactor};
-use super::scripts::{
-    ANCHOR_SAT, anchor_script, delayed_script, funding_redeem_script, to_remote_script, to_remote_script_pubkey,
-};
-use super::second_level::{htlc_script, second_level_fee_sat};
-use super::terms::{CommitmentError, CommitmentHtlc, HTLC_EXPIRY_LIMIT, whole_sat};
-use super::types::{ChannelType, Point};
-use super::weight::{HTLC_OUTPUT_WEIGHT, commitment_weight};
-use super::witness::sighash_p2wsh;
-
 /// All that determines one commitment transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CommitmentTerms<'a> {
     /// Format of the channel.
     pub channel_type: ChannelType,
-    /// The output that is spent.
+    /// The funding output that it spends.
     pub funding: OutPoint,
-    /// Its value in satoshis.
+    /// That output's value in satoshi.
     pub funding_value_sat: u64,
     /// The owner's funding key.
     pub owner_funding: Point,
@@ -42,9 +41,9 @@ pub struct CommitmentTerms<'a> {
     pub owner: &'a Basepoints,
     /// The other side's basepoints.
     pub other: &'a Basepoints,
-    /// Whether the owner opened the channel, and so pays fee and anchors.
+    /// Whether the owner opened the channel, and so pays the fee and the anchors.
     pub owner_is_opener: bool,
-    /// CSV delay on the owner's own outputs, in blocks (the `to_self_delay` that the other side asked for).
+    /// CSV delay on the owner's own outputs, in blocks: the `to_self_delay` that the other side asked for.
     pub owner_delay_blocks: u16,
     /// The owner's `dust_limit_satoshis`.
     pub owner_dust_limit_sat: u64,
@@ -52,13 +51,13 @@ pub struct CommitmentTerms<'a> {
     pub number: u64,
     /// The owner's per-commitment point for that number.
     pub point: Point,
-    /// Feerate in satoshis per 1000 weight units.
+    /// Feerate in satoshi per kiloweight.
     pub feerate_sat_per_kw: u32,
-    /// The owner's balance in millisatoshis, before fees.
+    /// The owner's balance in millisatoshi, before fees.
     pub owner_msat: u64,
-    /// The other side's balance in millisatoshis, before fees.
+    /// The other side's balance in millisatoshi, before fees.
     pub other_msat: u64,
-    /// The HTLCs of this commitment, trimmed ones included, in an order of the caller's choice.
+    /// The HTLCs of this commitment, trimmed ones included, in any order.
     pub htlcs: &'a [CommitmentHtlc],
 }
 
@@ -86,18 +85,19 @@ pub struct BuiltCommitment {
     pub txid: Txid,
     /// The keys in its scripts.
     pub keys: CommitmentKeys,
-    /// What each output is, one entry per vout.
+    /// What each output is, in output order.
     pub outputs: Vec<OutputKind>,
-    /// The vout of each entry of the terms' HTLCs, `None` where it was trimmed.
+    /// The output index of each of the terms' HTLCs; `None` if it was trimmed.
     pub htlc_vouts: Vec<Option<u32>>,
-    /// Funding value minus all outputs, in satoshis: base fee, trimmed HTLCs, dust and fractions of satoshis.
+    /// Funding value less all outputs, in satoshi: the base fee, trimmed outputs, an anchor that is left out, and
+    /// fractions of a satoshi.
     pub fee_sat: u64,
     /// Witness script of the funding output.
     pub funding_script: ScriptBuf,
 }
 
-/// Whether an HTLC has no output of its own: what is left after its second-level fee is below the owner's dust limit.
-#[must_use]
+/// Whether an HTLC has no output: less its second-level fee it is below the owner's dust limit (BOLT 3, "Trimmed
+/// Outputs").
 pub fn is_trimmed(
     channel_type: ChannelType,
     feerate_sat_per_kw: u32,
@@ -106,13 +106,12 @@ pub fn is_trimmed(
     amount_msat: u64,
 ) -> bool {
     let fee_sat = second_level_fee_sat(channel_type, feerate_sat_per_kw, offered_by_owner);
-    // The fee goes to the limit and not from the amount: the difference may be negative.
+    // Added to the limit, because the amount less the fee may be negative.
     whole_sat(amount_msat) < dust_limit_sat.saturating_add(fee_sat)
 }
 
 impl CommitmentTerms<'_> {
     /// Whether this commitment has no output for `htlc`. Needs no curve arithmetic.
-    #[must_use]
     pub fn is_trimmed(&self, htlc: &CommitmentHtlc) -> bool {
         is_trimmed(
             self.channel_type,
@@ -124,6 +123,9 @@ impl CommitmentTerms<'_> {
     }
 
     /// Builds the transaction and fixes which output is which.
+    ///
+    /// # Errors
+    /// Why these terms make no commitment.
     pub fn build<C: Verification>(&self, secp: &Secp256k1<C>) -> Result<BuiltCommitment, CommitmentError> {
         self.check()?;
         let keys = CommitmentKeys::derive(secp, &self.point, self.owner, self.other)?;
@@ -143,11 +145,10 @@ impl CommitmentTerms<'_> {
         Ok(BuiltCommitment { txid: tx.compute_txid(), tx, keys, outputs, htlc_vouts, fee_sat, funding_script })
     }
 
-    /// Whether these terms make a commitment: everything that [`build`](Self::build) would refuse, except keys, which
-    /// cost curve arithmetic.
+    /// Refuses everything that [`build`](Self::build) refuses, except bad keys, which cost curve arithmetic.
     ///
     /// # Errors
-    /// The refusal.
+    /// Why these terms make no commitment.
     pub fn check_amounts(&self) -> Result<(), CommitmentError> {
         self.check_terms()?;
         let untrimmed = || self.htlcs.iter().filter(|htlc| !self.is_trimmed(htlc));
@@ -173,7 +174,7 @@ impl CommitmentTerms<'_> {
     fn check(&self) -> Result<(), CommitmentError> {
         self.owner_funding.parse()?;
         self.other_funding.parse()?;
-        // The obscuring factor hashes it, and `derive` has no other use for it.
+        // `derive` does not check it: only the obscuring factor uses it.
         self.owner.payment.parse()?;
         self.check_terms()
     }
@@ -210,7 +211,7 @@ impl CommitmentTerms<'_> {
         }
         let any_htlc = !planned.is_empty();
         let (owner_sat, other_sat) = self.balances_sat(planned.len())?;
-        // No peer may set a dust limit of zero (BOLT 2), but an output of nothing must not follow if one did.
+        // BOLT 2 allows no dust limit of zero, but if a peer set one, no output of 0 sat must follow.
         let has_owner = owner_sat >= self.owner_dust_limit_sat && owner_sat > 0;
         let has_other = other_sat >= self.owner_dust_limit_sat && other_sat > 0;
         if has_owner {
@@ -232,16 +233,17 @@ impl CommitmentTerms<'_> {
                 }
             }
         }
-        // Stable: outputs that are equal in everything keep the order of the terms' HTLCs.
+        // A stable sort: equal outputs keep the order of the terms' HTLCs.
         planned.sort_by(|a, b| a.order().cmp(&b.order()));
         Ok(planned)
     }
 
-    /// Both balances in satoshis after the opener has paid; an opener that cannot pay is left with nothing.
+    /// Both balances in satoshi, after the opener has paid fee and anchors; an opener that has less is left with
+    /// nothing.
     fn balances_sat(&self, untrimmed: usize) -> Result<(u64, u64), CommitmentError> {
         let anchors_sat = match self.channel_type {
             ChannelType::StaticRemotekey => 0,
-            // Both anchors, even if one of them is left out.
+            // The opener pays for both anchors, even if one is left out (BOLT 3).
             ChannelType::AnchorsZeroFeeHtlcTx => ANCHOR_SAT.saturating_mul(2),
         };
         let base = commitment_weight(self.channel_type);
@@ -259,7 +261,7 @@ impl CommitmentTerms<'_> {
         })
     }
 
-    /// What the outputs leave of the funding output.
+    /// The funding value that no output takes.
     fn fee_left(&self, planned: &[Planned]) -> Result<u64, CommitmentError> {
         planned
             .iter()
@@ -286,10 +288,9 @@ impl CommitmentTerms<'_> {
 }
 
 impl BuiltCommitment {
-    /// The witness script of an output; `None` for a P2WPKH output or a vout that does not exist.
+    /// The witness script of an output; `None` if it is P2WPKH, or there is no such output.
     ///
     /// `terms` are those that this commitment was built from.
-    #[must_use]
     pub fn output_script(&self, terms: &CommitmentTerms<'_>, vout: u32) -> Option<ScriptBuf> {
         match *self.outputs.get(usize::try_from(vout).ok()?)? {
             OutputKind::ToOwner => {
@@ -302,19 +303,18 @@ impl BuiltCommitment {
         }
     }
 
-    /// The message that both funding keys sign (SIGHASH_ALL); `funding_value_sat` is the value of the spent output.
+    /// The message (BIP 143) that both funding keys sign with SIGHASH_ALL; `funding_value_sat` is the value of the
+    /// spent output.
     ///
     /// # Panics
     ///
-    /// Only if a caller has taken the input out of `tx`.
-    #[must_use]
+    /// If a caller removed the input from `tx`.
     pub fn sighash(&self, funding_value_sat: u64) -> [u8; 32] {
         sighash_p2wsh(&self.tx, 0, &self.funding_script, funding_value_sat, EcdsaSighashType::All)
             .expect("a built commitment has its funding input")
     }
 
-    /// Indexes of the untrimmed HTLCs in output order: the order of `htlc_signature`s in `commitment_signed` (BOLT 2).
-    #[must_use]
+    /// Indexes of the untrimmed HTLCs in output order, in which `commitment_signed` has its `htlc_signature`s (BOLT 2).
     pub fn htlcs_in_output_order(&self) -> Vec<usize> {
         self.outputs
             .iter()
@@ -326,7 +326,7 @@ impl BuiltCommitment {
     }
 }
 
-/// An output before it has a place.
+/// An output whose index is not fixed yet.
 struct Planned {
     value_sat: u64,
     script_pubkey: ScriptBuf,
@@ -343,7 +343,7 @@ impl Planned {
         Self::plain(ANCHOR_SAT, anchor_script(funding).to_p2wsh(), kind)
     }
 
-    /// BOLT 3's order: BIP 69, then expiry.
+    /// The order of outputs: value and script (BIP 69), then expiry (BOLT 3, "Transaction Output Ordering").
     fn order(&self) -> (u64, &[u8], u32) {
         (self.value_sat, self.script_pubkey.as_bytes(), self.cltv_expiry)
     }

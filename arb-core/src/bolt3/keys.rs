@@ -1,32 +1,33 @@
 //! Key derivation (BOLT 3, "Key Derivation" and Appendix E).
 //!
-//! Every function takes bytes and can fail only on bytes that are no key, or with negligible probability on a tweak that
-//! falls outside the group. The payment key is not tweaked: both channel types here have a static remote key.
+//! Every function takes bytes. It fails on bytes that are no key, and, with negligible probability, on a tweak outside the
+//! group. The payment key is not tweaked: both channel types have a static remote key.
+//!
+//! Tests: arb-core/tests/bolt3_appendix_d_e.rs, arb-core/tests/bolt3_appendix_c_f.rs
 
+use crate::bolt3::types::{Point, Secret};
 use bitcoin::hashes::{Hash, HashEngine, sha256};
 use bitcoin::secp256k1::{PublicKey, Scalar, Secp256k1, SecretKey, Signing, Verification};
 use serde::{Deserialize, Serialize};
-
-use super::types::{Point, Secret};
 
 /// Why a key or a signature was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum KeyError {
-    /// The 33 bytes are not a point of the curve.
-    #[error("the 33 bytes are not a compressed point of the curve")]
+    /// The 33 bytes are not a point on the curve.
+    #[error("the 33 bytes are not a compressed point on the curve")]
     InvalidPoint,
     /// The 32 bytes are zero or not below the group order.
     #[error("the 32 bytes are not a private key")]
     InvalidSecret,
-    /// A tweak or its result left the group; no honest input does this.
-    #[error("the derived key does not exist")]
+    /// A tweak or its result is outside the group; no honest input does this.
+    #[error("the derived key is outside the group")]
     TweakOutOfRange,
     /// r or s is not below the group order.
-    #[error("r or s of the signature is out of range")]
+    #[error("r or s of the signature is not below the group order")]
     MalformedSignature,
-    /// The signature is valid for consensus at most: s is in the upper half, so no node relays it (CVE-2020-26895).
-    #[error("the signature has a high s and would not be relayed")]
+    /// s is in the upper half: consensus accepts the signature, nodes do not relay it (CVE-2020-26895).
+    #[error("the signature has a high s, which nodes do not relay")]
     HighS,
     /// The signature is not this key's signature of this message.
     #[error("the signature does not match key and message")]
@@ -51,7 +52,7 @@ pub struct Basepoints {
 pub struct CommitmentKeys {
     /// The owner's point for this commitment; all other keys but `other_payment` depend on it.
     pub per_commitment_point: Point,
-    /// Lets the other side punish, once it has the owner's per-commitment secret (`revocationpubkey`).
+    /// Lets the other side claim, once it has the owner's per-commitment secret (`revocationpubkey`).
     pub revocation: Point,
     /// Pays the owner after its delay (`local_delayedpubkey`).
     pub owner_delayed: Point,
@@ -65,13 +66,16 @@ pub struct CommitmentKeys {
 
 impl CommitmentKeys {
     /// Derives the keys of the owner's commitment whose per-commitment point is `point`.
+    ///
+    /// # Errors
+    /// If a basepoint or the point is not on the curve.
     pub fn derive<C: Verification>(
         secp: &Secp256k1<C>,
         point: &Point,
         owner: &Basepoints,
         other: &Basepoints,
     ) -> Result<Self, KeyError> {
-        // Checked although it is not tweaked: an output that pays to no key would be lost.
+        // Not tweaked, but checked: an output that pays to no key is lost.
         other.payment.parse()?;
         Ok(Self {
             per_commitment_point: *point,
@@ -85,43 +89,61 @@ impl CommitmentKeys {
 }
 
 impl Point {
-    /// The point of a secret: `secret * G`.
+    /// The point of a secret, `secret * G`.
+    ///
+    /// # Errors
+    /// If the secret is not a private key.
     pub fn from_secret<C: Signing>(secp: &Secp256k1<C>, secret: &Secret) -> Result<Self, KeyError> {
         Ok(PublicKey::from_secret_key(secp, &secret.parse()?).into())
     }
 
-    /// The point as a library key, if it is on the curve.
+    /// The point as a library key.
+    ///
+    /// # Errors
+    /// If it is not on the curve.
     pub fn parse(&self) -> Result<PublicKey, KeyError> {
         PublicKey::from_slice(&self.0).map_err(|_| KeyError::InvalidPoint)
     }
 }
 
 impl Secret {
-    /// The secret as a library key, if it is in range.
+    /// The secret as a library key.
+    ///
+    /// # Errors
+    /// If it is not a private key.
     pub fn parse(&self) -> Result<SecretKey, KeyError> {
         SecretKey::from_slice(&self.0).map_err(|_| KeyError::InvalidSecret)
     }
 }
 
-/// `secret * G`, under the name that goes with per-commitment secrets.
+/// `secret * G`, for per-commitment secrets.
+///
+/// # Errors
+/// If the secret is not a private key.
 pub fn point_of_secret<C: Signing>(secp: &Secp256k1<C>, secret: &Secret) -> Result<Point, KeyError> {
     Point::from_secret(secp, secret)
 }
 
-/// `basepoint + SHA256(per_commitment_point || basepoint) * G`: the owner's htlc and delayed keys, the other's htlc key.
+/// `basepoint + SHA256(per_commitment_point || basepoint) * G`: the delayed key, and both sides' HTLC keys.
+///
+/// # Errors
+/// If one of the points is not on the curve.
 pub fn derive_public_key<C: Verification>(
     secp: &Secp256k1<C>,
     basepoint: &Point,
     per_commitment_point: &Point,
 ) -> Result<Point, KeyError> {
-    // Both are parsed: garbage as a per-commitment point would hash to a key that nobody ever re-derives.
+    // The point is only hashed, but checked: with any other bytes no private key can be derived.
     per_commitment_point.parse()?;
     let key = basepoint.parse()?;
     let tweaked = key.add_exp_tweak(secp, &tweak(per_commitment_point, basepoint)?);
     tweaked.map(Point::from).map_err(|_| KeyError::TweakOutOfRange)
 }
 
-/// The private half of [`derive_public_key`].
+/// The private key of [`derive_public_key`].
+///
+/// # Errors
+/// If the secret is not a private key, or the point not on the curve.
 pub fn derive_private_key<C: Signing>(
     secp: &Secp256k1<C>,
     base_secret: &Secret,
@@ -133,8 +155,13 @@ pub fn derive_private_key<C: Signing>(
     tweaked.map(|key| Secret(key.secret_bytes())).map_err(|_| KeyError::TweakOutOfRange)
 }
 
-/// The revocation key of a commitment: the other side's basepoint and the owner's point, so that neither side knows the
-/// private key before the owner gives its secret away.
+/// The revocation key of a commitment (BOLT 3 `revocationpubkey`).
+///
+/// It combines the other side's basepoint and the owner's point, so neither side knows the private key before the owner
+/// reveals its secret.
+///
+/// # Errors
+/// If one of the points is not on the curve.
 pub fn revocation_public_key<C: Verification>(
     secp: &Secp256k1<C>,
     revocation_basepoint: &Point,
@@ -147,7 +174,10 @@ pub fn revocation_public_key<C: Verification>(
     base.combine(&point).map(Point::from).map_err(|_| KeyError::TweakOutOfRange)
 }
 
-/// The private half of [`revocation_public_key`]: needs both the punisher's base secret and the owner's revealed secret.
+/// The private key of [`revocation_public_key`], from the other side's base secret and the owner's revealed secret.
+///
+/// # Errors
+/// If one of the secrets is not a private key.
 pub fn revocation_private_key<C: Signing>(
     secp: &Secp256k1<C>,
     revocation_base_secret: &Secret,

@@ -1,13 +1,16 @@
 //! The transactions and scripts of BOLT 3, built and read back.
 //!
-//! Two channel types: `option_static_remotekey` and `option_anchors` (zero-fee HTLC transactions). Everything is a pure
-//! function of its arguments: no randomness, no chain, no signing. What is built here is rebuilt byte for byte from the same
-//! terms, which is what lets the court prove whose commitment confirmed.
+//! Two channel types: `option_static_remotekey`, and `option_anchors` with zero-fee HTLC transactions. Everything is a pure
+//! function of its arguments: no randomness, no chain, no signing. The same terms always give the same bytes, which lets
+//! the court prove whose commitment confirmed.
 //!
-//! Words: the *owner* holds and broadcasts a commitment transaction, the *other* is its counterparty. BOLT 3 says "local"
-//! and "remote" for them, which changes meaning with the reader; these two words do not.
+//! Words: the *owner* holds and broadcasts a commitment transaction, the *other* side is its counterparty. BOLT 3 says
+//! "local" and "remote", which change sides with the reader.
 //!
 //! Not here: taproot channels, version 3 (zero-fee) commitments, closing transactions, and any policy on fees.
+//!
+//! Tests: arb-core/tests/bolt3_appendix_c_f.rs, arb-core/tests/bolt3_appendix_d_e.rs, arb-core/tests/bolt3_interpreter.rs,
+//! arb-core/tests/bolt3_incidents.rs
 
 mod commitment;
 mod keys;

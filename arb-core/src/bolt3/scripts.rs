@@ -2,18 +2,18 @@
 //!
 //! Each function is total: what it is given goes into the script. Whether a delay or an expiry makes sense is the caller's
 //! question (`CommitmentTerms::build` asks it).
+//!
+//! Tests: arb-core/tests/bolt3_appendix_c_f.rs, arb-core/tests/bolt3_interpreter.rs
 
+use crate::bolt3::types::{ChannelType, PaymentHash, Point};
 use bitcoin::opcodes::all as op;
 use bitcoin::script::{Builder, ScriptBuf};
 use bitcoin::{WPubkeyHash, hashes::Hash};
-
-use super::types::{ChannelType, PaymentHash, Point};
 
 /// Value of a keyed anchor output, in satoshis (BOLT 3, "to_local_anchor and to_remote_anchor Output").
 pub const ANCHOR_SAT: u64 = 330;
 
 /// The 2-of-2 of the funding output; the keys go in lexicographic order whatever the order of the arguments.
-#[must_use]
 pub fn funding_redeem_script(one: &Point, two: &Point) -> ScriptBuf {
     let (first, second) = if one <= two { (one, two) } else { (two, one) };
     Builder::new()
@@ -26,7 +26,6 @@ pub fn funding_redeem_script(one: &Point, two: &Point) -> ScriptBuf {
 }
 
 /// The owner's delayed output: `to_local`, and the single output of every second-level transaction.
-#[must_use]
 pub fn delayed_script(revocation: &Point, delay_blocks: u16, owner_delayed: &Point) -> ScriptBuf {
     Builder::new()
         .push_opcode(op::OP_IF)
@@ -42,7 +41,6 @@ pub fn delayed_script(revocation: &Point, delay_blocks: u16, owner_delayed: &Poi
 }
 
 /// The witness script of `to_remote`, or `None` where that output is a plain P2WPKH.
-#[must_use]
 pub fn to_remote_script(channel_type: ChannelType, other_payment: &Point) -> Option<ScriptBuf> {
     match channel_type {
         ChannelType::StaticRemotekey => None,
@@ -58,13 +56,11 @@ pub fn to_remote_script(channel_type: ChannelType, other_payment: &Point) -> Opt
 }
 
 /// The scriptPubKey of `to_remote`: P2WPKH without anchors, P2WSH with them.
-#[must_use]
 pub fn to_remote_script_pubkey(channel_type: ChannelType, other_payment: &Point) -> ScriptBuf {
     to_remote_script(channel_type, other_payment).map_or_else(|| p2wpkh(other_payment), |script| script.to_p2wsh())
 }
 
 /// A keyed anchor: the funding key at once, anybody after sixteen blocks.
-#[must_use]
 pub fn anchor_script(funding: &Point) -> ScriptBuf {
     Builder::new()
         .push_slice(funding.0)
@@ -78,7 +74,6 @@ pub fn anchor_script(funding: &Point) -> ScriptBuf {
 }
 
 /// An HTLC that the commitment's owner offered: the other side takes it with the preimage.
-#[must_use]
 pub fn offered_htlc_script(
     channel_type: ChannelType,
     revocation: &Point,
@@ -103,7 +98,6 @@ pub fn offered_htlc_script(
 }
 
 /// An HTLC that the commitment's owner received: the other side takes it back from height `cltv_expiry` on.
-#[must_use]
 pub fn received_htlc_script(
     channel_type: ChannelType,
     revocation: &Point,

@@ -2,14 +2,14 @@
 //!
 //! Secret number n has the 48-bit index 2^48-1-n. A secret whose index ends in k zero bits yields all secrets whose index
 //! differs from it in those k bits only, so 49 slots hold every secret ever received. Numbers must come in order.
+//!
+//! Tests: in this file, arb-core/tests/bolt3_appendix_d_e.rs
 
+use crate::bolt3::number::COMMITMENT_NUMBER_MAX;
+use crate::bolt3::types::Secret;
 use alloc::vec::Vec;
-
 use bitcoin::hashes::{Hash, sha256};
 use serde::{Deserialize, Serialize};
-
-use super::number::COMMITMENT_NUMBER_MAX;
-use super::types::Secret;
 
 /// Bits in an index; also the number of the slot that only index 0 fills.
 const INDEX_BITS: u32 = 48;
@@ -87,25 +87,21 @@ impl SecretStore {
     }
 
     /// The secret of commitment `number`, if it was inserted or follows from one that was.
-    #[must_use]
     pub fn get(&self, number: u64) -> Option<Secret> {
         self.find(index_of(number)?).map(|(_, secret)| secret)
     }
 
     /// How many slots are filled (at most 49); not the number of secrets that can be derived.
-    #[must_use]
     pub fn len(&self) -> usize {
         self.entries.len()
     }
 
     /// Whether no secret was ever inserted.
-    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
 
     /// The highest commitment number whose secret is known.
-    #[must_use]
     pub fn newest_number(&self) -> Option<u64> {
         let lowest = self.entries.iter().map(|entry| entry.index).min()?;
         COMMITMENT_NUMBER_MAX.checked_sub(lowest)
@@ -152,7 +148,6 @@ impl TryFrom<Vec<Entry>> for SecretStore {
 }
 
 /// The secret of commitment `number` (taken modulo 2^48) of the side that owns `seed`.
-#[must_use]
 pub fn commitment_secret(seed: &[u8; 32], number: u64) -> Secret {
     walk(*seed, INDEX_BITS, !number & COMMITMENT_NUMBER_MAX)
 }

@@ -3,15 +3,15 @@
 //! Everything here is total: any transaction that confirms is an input, whoever wrote it, and what is not understood is
 //! `Unknown`, never an error. A path is decided as the script itself decides it, by hash and size of the topmost item,
 //! because only that is consensus: shapes that nodes refuse to relay can still be mined.
+//!
+//! Tests: arb-core/tests/bolt3_incidents.rs, arb-core/tests/bolt3_interpreter.rs
 
+use crate::bolt3::types::{ChannelType, Point, Preimage};
 use alloc::vec::Vec;
-
 use bitcoin::hashes::{Hash, hash160};
 use bitcoin::opcodes::{Opcode, all as op};
 use bitcoin::script::{Instruction, InstructionIndices};
 use bitcoin::{Script, Transaction, Witness};
-
-use super::types::{ChannelType, Point, Preimage};
 
 /// First byte of a taproot annex (BIP 341).
 const ANNEX_TAG: u8 = 0x50;
@@ -153,7 +153,6 @@ pub enum ScriptTemplate {
 }
 
 /// How the output with this scriptPubKey was spent by this witness.
-#[must_use]
 pub fn classify_spend(spent_script_pubkey: &Script, witness: &Witness) -> SpendPath {
     let mut items: Vec<&[u8]> = witness.iter().collect();
     // Only taproot knows an annex, but none of our scripts begins with this byte, so taking it off costs nothing.
@@ -172,7 +171,6 @@ pub fn classify_spend(spent_script_pubkey: &Script, witness: &Witness) -> SpendP
 }
 
 /// Takes a witness script apart; `None` if it is not exactly one of BOLT 3's.
-#[must_use]
 pub fn parse_script(script: &Script) -> Option<ScriptTemplate> {
     let readers = [read_htlc, read_delayed, read_to_remote, read_anchor, read_funding];
     readers.iter().find_map(|read| {

@@ -1,13 +1,14 @@
-//! The plain values that BOLT 3 computes with: points, hashes, secrets and signatures as bytes.
+//! The values that BOLT 3 computes with: points, hashes, secrets and signatures, as bytes.
 //!
-//! They are bytes and not library types so that a record which holds them is small, ordered, comparable and decodes without
-//! any curve arithmetic. A [`Point`] may therefore be no point at all; [`Point::parse`] finds out.
-
-use core::fmt;
+//! They are no library types, so a record that holds them is small, ordered, comparable, and decodes without curve
+//! arithmetic. A [`Point`] may therefore not be on the curve; [`Point::parse`] tells.
+//!
+//! Tests: in this file
 
 use bitcoin::hashes::{Hash, hash160, ripemd160, sha256};
 use bitcoin::hex::DisplayHex;
 use bitcoin::secp256k1::PublicKey;
+use core::fmt;
 use serde::{Deserialize, Serialize};
 
 /// The format of a channel's transactions, fixed when the channel is opened.
@@ -17,7 +18,7 @@ use serde::{Deserialize, Serialize};
 pub enum ChannelType {
     /// `option_static_remotekey` (feature bits 12/13): no anchors, second-level transactions pay their own fee.
     StaticRemotekey,
-    /// `option_anchors` (bits 22/23): two keyed anchors, a delay of one block on everything of the other side, and
+    /// `option_anchors` (bits 22/23): two keyed anchors, a delay of one block on every output of the other side, and
     /// second-level transactions that pay no fee.
     AnchorsZeroFeeHtlcTx,
 }
@@ -35,7 +36,7 @@ pub struct PaymentHash(pub [u8; 32]);
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Preimage(pub [u8; 32]);
 
-/// A private key or a per-commitment secret, 32 bytes; its `Debug` form shows nothing of it.
+/// A private key or a per-commitment secret, 32 bytes; its `Debug` form hides them.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Secret(pub [u8; 32]);
 
@@ -46,15 +47,13 @@ pub struct CompactSig(pub [u8; 64]);
 
 impl Preimage {
     /// The payment hash that this preimage fulfils.
-    #[must_use]
     pub fn hash(&self) -> PaymentHash {
         PaymentHash(sha256::Hash::hash(&self.0).to_byte_array())
     }
 }
 
 impl PaymentHash {
-    /// RIPEMD160 of the payment hash: the form in which HTLC scripts carry it.
-    #[must_use]
+    /// RIPEMD160 of the payment hash, as HTLC scripts carry it.
     pub fn script_hash(&self) -> [u8; 20] {
         ripemd160::Hash::hash(&self.0).to_byte_array()
     }
@@ -62,7 +61,6 @@ impl PaymentHash {
 
 impl Point {
     /// HASH160 of the 33 bytes, as scripts and P2WPKH programs carry a key.
-    #[must_use]
     pub fn hash160(&self) -> [u8; 20] {
         hash160::Hash::hash(&self.0).to_byte_array()
     }
@@ -70,7 +68,6 @@ impl Point {
 
 impl CompactSig {
     /// The r and s halves, big-endian.
-    #[must_use]
     pub fn halves(&self) -> ([u8; 32], [u8; 32]) {
         let mut r = [0; 32];
         let mut s = [0; 32];
@@ -146,7 +143,7 @@ impl fmt::Debug for CompactSig {
 
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Not even a hash of it: two logs must not tell whether two secrets are the same.
+        // Not even a hash: two logs must not tell whether two secrets are equal.
         f.write_str("Secret(..)")
     }
 }

@@ -1,25 +1,27 @@
 //! Witness weights of claims, for fees that are set before anything is signed.
 //!
-//! Bounds from above: a signature counts 73 bytes as in BOLT 3's "Expected Weights", although a low s never needs more
-//! than 72. BOLT 5's own penalty numbers assume other script sizes and are not used.
+//! They are upper bounds: a signature counts 73 bytes as in BOLT 3's "Expected Weights", although one with a low s has at
+//! most 72. BOLT 5's own penalty weights assume other script sizes and are not used.
+//!
+//! Tests: arb-core/tests/bolt3_interpreter.rs
 
+use crate::bolt3::types::ChannelType;
 use serde::{Deserialize, Serialize};
 
-use super::types::ChannelType;
-
-/// Longest signature item: DER with a high s, and the sighash byte.
+/// The longest signature item in bytes: DER with a high s, and the sighash byte.
 pub const SIGNATURE_SIZE_MAX: u64 = 73;
 
-/// Weight of an input apart from its witness: outpoint, empty scriptSig and sequence.
+/// Weight of an input without its witness: outpoint, empty scriptSig and sequence.
 pub const INPUT_BASE_WEIGHT: u64 = 164;
 
-/// Weight of one HTLC output of a commitment, as of any P2WSH output (BOLT 3, "Expected Weight of the Commitment Transaction").
+/// Weight of one HTLC output of a commitment, as of any P2WSH output (BOLT 3, "Expected Weight of the Commitment
+/// Transaction").
 pub const HTLC_OUTPUT_WEIGHT: u64 = 172;
 
 /// Weight of an HTLC-timeout transaction without anchors (BOLT 3, "Fee Calculation for HTLC Transactions").
 pub(super) const HTLC_TIMEOUT_WEIGHT: u64 = 663;
 
-/// Weight of an HTLC-success transaction without anchors (BOLT 3, the same section).
+/// Weight of an HTLC-success transaction without anchors (BOLT 3, "Fee Calculation for HTLC Transactions").
 pub(super) const HTLC_SUCCESS_WEIGHT: u64 = 703;
 
 /// Weight of a commitment without HTLCs (BOLT 3, "Fee Calculation for Commitment Transactions").
@@ -37,25 +39,25 @@ pub enum ClaimPath {
     ToLocal,
     /// The other side spends `to_remote`.
     ToRemote,
-    /// HTLC-timeout transaction's spend of an offered HTLC.
+    /// The HTLC-timeout transaction spends an HTLC that the owner offered.
     HtlcTimeout,
-    /// HTLC-success transaction's spend of a received HTLC.
+    /// The HTLC-success transaction spends an HTLC that the owner received.
     HtlcSuccess,
     /// The owner spends a second-level output after its delay.
     SecondLevelOutput,
-    /// The other side spends a received HTLC after its expiry.
+    /// The other side spends an HTLC that the owner received, after its expiry.
     DirectTimeout,
-    /// The other side spends an offered HTLC with the preimage.
+    /// The other side spends an HTLC that the owner offered, with the preimage.
     DirectPreimage,
     /// A side spends its own anchor.
     Anchor,
-    /// The punisher spends a revoked `to_local`.
+    /// The other side spends a revoked `to_local`.
     ToLocalPenalty,
-    /// The punisher spends an HTLC that the cheat offered.
+    /// The other side spends a revoked HTLC that the owner offered.
     OfferedPenalty,
-    /// The punisher spends an HTLC that the cheat received.
+    /// The other side spends a revoked HTLC that the owner received.
     ReceivedPenalty,
-    /// The punisher spends the output of a revoked commitment's second-level transaction.
+    /// The other side spends the output of a revoked commitment's second-level transaction.
     SecondLevelPenalty,
     /// Anybody spends an anchor after sixteen blocks.
     AnchorByAnyone,
@@ -80,10 +82,10 @@ impl ClaimPath {
     ];
 }
 
-/// Length of the longest witness script of this path in bytes: delays up to 65535, expiries up to 499,999,999.
+/// The length of the longest witness script of this path in bytes: delays up to 65,535, expiries up to 499,999,999.
 ///
-/// `None` if the output has no witness script (`to_remote` without anchors) or does not exist (anchors without anchors).
-#[must_use]
+/// `None` if the output has no witness script (`to_remote` without anchors) or does not exist (an anchor without
+/// anchors).
 pub fn widest_script_len(path: ClaimPath, channel_type: ChannelType) -> Option<u64> {
     let (csv_suffix, anchors) = match channel_type {
         ChannelType::StaticRemotekey => (0u64, false),
@@ -105,11 +107,10 @@ pub fn widest_script_len(path: ClaimPath, channel_type: ChannelType) -> Option<u
     }
 }
 
-/// Largest weight of this claim's witness, its item count included.
+/// The largest weight of this claim's witness, its item count included.
 ///
-/// `script_len` is the witness script's length in bytes (`None` takes [`widest_script_len`]). A P2WPKH `to_remote` ignores
-/// it.
-#[must_use]
+/// `script_len` is the witness script's length in bytes (`None` takes [`widest_script_len`]). A P2WPKH `to_remote`
+/// ignores it.
 pub fn claim_witness_weight(path: ClaimPath, channel_type: ChannelType, script_len: Option<u64>) -> u64 {
     /// A signature with its length byte.
     const SIG: u64 = SIGNATURE_SIZE_MAX.saturating_add(1);

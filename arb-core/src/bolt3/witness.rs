@@ -1,17 +1,17 @@
-//! Witnesses for every claim of BOLT 3 and BOLT 5, the messages they sign, and the check of a peer's signature.
+//! Witnesses for every claim of BOLT 3 and BOLT 5, the messages that they sign, and the check of a peer's signature.
 //!
-//! Each builder puts items in script order, the witness script last. Signatures are given as r and s and become DER with
-//! their sighash byte here. The owner of an output signs ALL. Nothing is verified: a wrong signature makes a wrong witness.
+//! Each builder puts items in script order, the witness script last. It takes signatures as r and s, and writes DER with
+//! the sighash byte. The owner of an output signs ALL. Nothing is verified: a wrong signature makes a wrong witness.
+//!
+//! Tests: in this file, arb-core/tests/bolt3_interpreter.rs
 
+use crate::bolt3::keys::KeyError;
+use crate::bolt3::scripts::{funding_redeem_script, p2wpkh};
+use crate::bolt3::types::{CompactSig, Point, Preimage};
 use alloc::vec::Vec;
-
 use bitcoin::secp256k1::{Message, Secp256k1, Verification, ecdsa};
 use bitcoin::sighash::SighashCache;
 use bitcoin::{Amount, EcdsaSighashType, Script, Transaction, Witness, hashes::Hash};
-
-use super::keys::KeyError;
-use super::scripts::{funding_redeem_script, p2wpkh};
-use super::types::{CompactSig, Point, Preimage};
 
 /// Why there is no message to sign.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -22,7 +22,11 @@ pub enum SighashError {
     NoSuchInput(usize),
 }
 
-/// The message for input `index` of `tx`, which spends a P2WSH output of `value_sat` satoshis with this witness script.
+/// The message (BIP 143) for input `index` of `tx`, which spends a P2WSH output of `value_sat` satoshi with this
+/// witness script.
+///
+/// # Errors
+/// If there is no such input.
 pub fn sighash_p2wsh(
     tx: &Transaction,
     index: usize,
@@ -36,7 +40,10 @@ pub fn sighash_p2wsh(
         .map_err(|_| SighashError::NoSuchInput(index))
 }
 
-/// The message for input `index` of `tx`, which spends the P2WPKH output of `key`, `value_sat` satoshis.
+/// The message (BIP 143) for input `index` of `tx`, which spends the P2WPKH output of `key`, worth `value_sat` satoshi.
+///
+/// # Errors
+/// If there is no such input.
 pub fn sighash_p2wpkh(
     tx: &Transaction,
     index: usize,
@@ -50,7 +57,10 @@ pub fn sighash_p2wpkh(
         .map_err(|_| SighashError::NoSuchInput(index))
 }
 
-/// Checks a peer's signature, and that nodes would relay it: a high s is refused although consensus takes it.
+/// Checks a peer's signature, and that nodes relay it: a high s is refused although consensus accepts it (B26).
+///
+/// # Errors
+/// What is wrong with the key or the signature.
 pub fn verify_sig<C: Verification>(
     secp: &Secp256k1<C>,
     sighash: &[u8; 32],
@@ -67,8 +77,7 @@ pub fn verify_sig<C: Verification>(
     secp.verify_ecdsa(&Message::from_digest(*sighash), &parsed, &key).map_err(|_| KeyError::WrongSignature)
 }
 
-/// The spend of the funding output: both signatures in the order of their keys.
-#[must_use]
+/// The owner's spend of the funding output: both signatures, in the order of the keys in the script.
 pub fn commitment(
     owner_funding: &Point,
     owner_sig: &CompactSig,
@@ -81,7 +90,6 @@ pub fn commitment(
 }
 
 /// HTLC-timeout: the owner takes back an HTLC that it offered.
-#[must_use]
 pub fn htlc_timeout(
     other_sig: &CompactSig,
     other_type: EcdsaSighashType,
@@ -92,7 +100,6 @@ pub fn htlc_timeout(
 }
 
 /// HTLC-success: the owner takes an HTLC that it received.
-#[must_use]
 pub fn htlc_success(
     other_sig: &CompactSig,
     other_type: EcdsaSighashType,
@@ -104,20 +111,18 @@ pub fn htlc_success(
 }
 
 /// The owner's spend of a delayed output, once the delay is over.
-#[must_use]
 pub fn delayed(sig: &CompactSig, script: &Script) -> Witness {
     stack(&[&all(sig), &[], script.as_bytes()])
 }
 
-/// The punisher's spend of a delayed output, with the revocation key.
-#[must_use]
+/// The other side's spend of a revoked delayed output, with the revocation key.
 pub fn penalty(sig: &CompactSig, script: &Script) -> Witness {
-    // Exactly one byte 01: nodes do not relay any other truth (MINIMALIF).
+    // Exactly the byte 01: nodes relay no other true value (MINIMALIF).
     stack(&[&all(sig), &[1], script.as_bytes()])
 }
 
-/// The other side's spend of its `to_remote`: the key itself without anchors (P2WPKH), the witness script with them.
-#[must_use]
+/// The other side's spend of its `to_remote`: with the key itself without anchors (P2WPKH), with the witness script
+/// with anchors.
 pub fn to_remote(sig: &CompactSig, key: &Point, script: Option<&Script>) -> Witness {
     match script {
         None => stack(&[&all(sig), &key.0]),
@@ -126,31 +131,26 @@ pub fn to_remote(sig: &CompactSig, key: &Point, script: Option<&Script>) -> Witn
 }
 
 /// The spend of an anchor by the funding key in it.
-#[must_use]
 pub fn anchor_by_key(sig: &CompactSig, script: &Script) -> Witness {
     stack(&[&all(sig), script.as_bytes()])
 }
 
 /// The spend of an anchor by anybody, sixteen blocks after its confirmation.
-#[must_use]
 pub fn anchor_by_anyone(script: &Script) -> Witness {
     stack(&[&[], script.as_bytes()])
 }
 
 /// The other side's spend of an HTLC that the owner offered, with the preimage.
-#[must_use]
 pub fn direct_preimage(sig: &CompactSig, preimage: &Preimage, script: &Script) -> Witness {
     stack(&[&all(sig), &preimage.0, script.as_bytes()])
 }
 
 /// The other side's spend of an HTLC that the owner received, after its expiry.
-#[must_use]
 pub fn direct_timeout(sig: &CompactSig, script: &Script) -> Witness {
     stack(&[&all(sig), &[], script.as_bytes()])
 }
 
-/// The punisher's spend of an HTLC output of a revoked commitment.
-#[must_use]
+/// The other side's spend of an HTLC output of a revoked commitment, with the revocation key.
 pub fn htlc_penalty(sig: &CompactSig, revocation: &Point, script: &Script) -> Witness {
     stack(&[&all(sig), &revocation.0, script.as_bytes()])
 }
@@ -163,8 +163,8 @@ fn all(sig: &CompactSig) -> Vec<u8> {
     der(sig, EcdsaSighashType::All)
 }
 
-/// DER and the sighash byte. Written out because the library's encoder takes a checked signature, and a builder of
-/// witnesses should not fail on bytes that the interpreter refuses anyway.
+/// DER and the sighash byte. The library's encoder takes only signatures in range; a builder of witnesses does not fail
+/// on bytes that the interpreter refuses anyway.
 fn der(sig: &CompactSig, sighash_type: EcdsaSighashType) -> Vec<u8> {
     let (r, s) = sig.halves();
     let (r, s) = (der_integer(&r), der_integer(&s));
@@ -178,10 +178,10 @@ fn der(sig: &CompactSig, sighash_type: EcdsaSighashType) -> Vec<u8> {
     out
 }
 
-/// Tag, length, and the shortest form of a positive number.
+/// DER's tag, length and shortest form of a positive number.
 fn der_integer(number: &[u8; 32]) -> Vec<u8> {
     let mut body: Vec<u8> = number.iter().copied().skip_while(|byte| *byte == 0).collect();
-    // Zero needs one byte, and a leading bit would read as a minus sign.
+    // Zero needs one byte, and a leading one bit would make the number negative.
     if body.first().is_none_or(|first| *first >= 0x80) {
         body.insert(0, 0);
     }
@@ -192,7 +192,7 @@ fn der_integer(number: &[u8; 32]) -> Vec<u8> {
     out
 }
 
-/// Length of a part of a signature, which is at most 35.
+/// The length of a part of a signature: at most 35 for an integer, 70 for both.
 fn byte_len(part: &[u8]) -> u8 {
     u8::try_from(part.len()).unwrap_or(u8::MAX)
 }
@@ -213,7 +213,7 @@ mod tests {
                 assert_eq!(der(&sig, EcdsaSighashType::SinglePlusAnyoneCanPay), expected, "{sig:?}");
             }
         }
-        // Out of range for the library; here still 73 bytes at most, and the interpreter's to refuse.
+        // Out of range for the library, and for the interpreter to refuse: still 73 bytes at most.
         assert_eq!(all(&CompactSig([0xff; 64])).len(), 73);
     }
 }

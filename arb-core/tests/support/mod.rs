@@ -1,4 +1,4 @@
-//! What the BOLT 3 tests share: signing, and Bitcoin Core's interpreter as the judge.
+//! What the BOLT 3 tests share: signing, and Bitcoin Core's interpreter.
 #![allow(dead_code, reason = "each test crate uses its own part")]
 
 use arb_core::bolt3::{CompactSig, Secret};
@@ -10,7 +10,7 @@ pub(crate) fn unhex<const N: usize>(hex: &str) -> [u8; N] {
     bitcoin::hex::FromHex::from_hex(hex).unwrap_or_else(|error| panic!("{hex}: {error}"))
 }
 
-/// Plain RFC 6979, as the vectors of BOLT 3 were signed: no grinding for a low r.
+/// Signs with plain RFC 6979, as the vectors of BOLT 3 were signed: no grinding for a low r.
 pub(crate) fn sign(secp: &Secp256k1<All>, sighash: [u8; 32], secret: &Secret) -> CompactSig {
     let key = SecretKey::from_slice(&secret.0).unwrap();
     CompactSig(secp.sign_ecdsa(&Message::from_digest(sighash), &key).serialize_compact())

@@ -1,4 +1,4 @@
-//! One channel with fixed secrets, its commitment transaction, and every claim that BOLT 5 knows on it.
+//! One channel with fixed secrets, its commitment transaction, and every claim of BOLT 5 on it.
 #![allow(dead_code, reason = "each test crate uses its own part")]
 
 use arb_core::bolt3::{
@@ -159,7 +159,7 @@ impl World {
         second_level_tx(self.channel_type, built.txid, vout, &self.htlcs[htlc], FEERATE, &built.keys, DELAY).unwrap()
     }
 
-    /// The claim before anybody signs it: sequence and locktime as the script demands.
+    /// The unsigned claim, with the sequence and locktime that its script demands.
     pub(crate) fn unsigned(&self, kind: ClaimPath, spot: &Spot) -> Transaction {
         if kind == ClaimPath::HtlcTimeout {
             return self.second_level(&self.build(), 0);
@@ -228,7 +228,7 @@ impl World {
         }
     }
 
-    /// The message of this claim's only pre-signed input.
+    /// The message that this claim's first input signs.
     pub(crate) fn message(&self, tx: &Transaction, spot: &Spot, kind: EcdsaSighashType) -> [u8; 32] {
         let value_sat = spot.output.value.to_sat();
         match &spot.script {
@@ -276,7 +276,7 @@ impl World {
         tx
     }
 
-    /// How a claim of this kind must read on the chain.
+    /// The path that this claim's witness must be read as.
     pub(crate) fn path(&self, kind: ClaimPath) -> SpendPath {
         match kind {
             ClaimPath::ToLocal | ClaimPath::SecondLevelOutput => SpendPath::Delayed,
