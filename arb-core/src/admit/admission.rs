@@ -1,4 +1,4 @@
-//! What every admission answers and looks up.
+//! The answers of admission, and what every refusal looks up.
 
 use crate::api::ids::{ChannelId, HtlcKey};
 use crate::api::reject::Rejected;
@@ -6,7 +6,7 @@ use crate::channel::{ChannelArbitrator, HtlcState};
 use crate::court::draft::CourtView;
 use crate::view::ChannelView;
 
-/// What an event that is not refused is.
+/// What an admitted event is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Admission {
     /// New: it will be applied.
@@ -16,21 +16,21 @@ pub(crate) enum Admission {
 }
 
 impl Admission {
-    /// New, if that is so.
+    /// `New` if it says something new, else `Duplicate`.
     pub(crate) const fn new_if(new: bool) -> Self {
         if new { Self::New } else { Self::Duplicate }
     }
 }
 
-/// The longest text that is kept.
+/// The longest text that is kept, in bytes.
 const TEXT_MAX: usize = 256;
 
-/// A channel by its outside identity.
+/// A channel by the id that the node knows it by.
 pub(crate) fn channel<'a>(court: CourtView<'a>, id: &ChannelId) -> Result<&'a ChannelArbitrator, Rejected> {
     court.channel_of(id).ok_or(Rejected::UnknownChannel(*id))
 }
 
-/// A channel by its outside identity, with what follows from it at the tip.
+/// What follows at the tip from a channel, by the id that the node knows it by.
 pub(crate) fn channel_view<'a>(court: CourtView<'a>, id: &ChannelId) -> Result<ChannelView<'a>, Rejected> {
     court.index_of(id).and_then(|index| court.channel_view(index)).ok_or(Rejected::UnknownChannel(*id))
 }

@@ -1,4 +1,7 @@
-//! Answers to what was asked: by the request's own id, and only while it is outstanding.
+//! Answers of signer, wallet and network, and the operator's bumps. An answer names the request by its own id, and is heard
+//! only while that is outstanding (R14).
+//!
+//! Tests: `arb-harness/lab/tests/court_suite/bad_answers.rs`.
 
 use crate::admit::admission::{Admission, channel, channel_view};
 use crate::api::event::{BroadcastAnswer, Bump, FeeInput, FeeInputsOffered, Signed};
@@ -18,7 +21,7 @@ pub(super) fn broadcast(
     txid: &Txid,
     answer: BroadcastAnswer,
 ) -> Result<Admission, Rejected> {
-    // A channel that is resolved by now has no use for the answer.
+    // The channel is resolved and gone: the answer changes nothing.
     let Some(channel) = court.channel_of(id) else {
         return Ok(Admission::Duplicate);
     };
@@ -31,7 +34,7 @@ pub(super) fn broadcast(
     Ok(Admission::new_if(match (sweep, channel.ratchet.commitment_signed.is_empty()) {
         (Some(state), _) => state.rejected != why,
         (None, false) => requests.commitment_rejected != why.map(|why| (*txid, why)),
-        // A sweep that was dropped since.
+        // It is about a sweep that was dropped since.
         (None, true) => false,
     }))
 }
@@ -40,7 +43,7 @@ pub(super) fn signed(court: CourtView<'_>, signed: &Signed) -> Result<Admission,
     let view = channel_view(court, &signed.channel)?;
     let channel = view.channel;
     if let Some((_, state, sweep)) = channel.sweep_asked(&signed.request) {
-        // Claims that are over by now need no signature.
+        // The claims may be over by now: then no signature is needed.
         let wants = wants(&view);
         let wanted = sweep.plan.members.iter().all(|member| wants.contains_key(member));
         return Ok(Admission::new_if(wanted && state.signed.is_none()));
@@ -77,7 +80,7 @@ pub(super) fn scripts(
     }
     match channel.requests.scripts {
         ScriptsRequest::Asked { .. } => Ok(Admission::New),
-        // The first answer is the one that is used.
+        // The first answer counts.
         ScriptsRequest::Offered(_) => Ok(Admission::Duplicate),
         ScriptsRequest::NotAsked => Err(Rejected::UnknownRequest(*request)),
     }
@@ -86,10 +89,10 @@ pub(super) fn scripts(
 pub(super) fn fee_inputs(court: CourtView<'_>, offered: &FeeInputsOffered) -> Result<Admission, Rejected> {
     let channel = channel(court, &offered.channel)?;
     let Some(ask) = channel.coins_asked(&offered.request) else {
-        // Answered before, or planned since with what there was.
+        // It was answered before, or the claim was planned since with the coins that there were.
         return Ok(Admission::Duplicate);
     };
-    // The least change is what these need to be relayed: any other script could make a plan that cannot be built.
+    // Plans leave enough change for these scripts to be relayed. Another script may need more: the plan could not be built.
     let change = &offered.change;
     if !(change.is_p2wpkh() || change.is_p2wsh() || change.is_p2tr()) {
         return Err(Rejected::BadScript);
@@ -109,7 +112,7 @@ pub(super) fn fee_inputs(court: CourtView<'_>, offered: &FeeInputsOffered) -> Re
 }
 
 fn usable(court: CourtView<'_>, coin: &FeeInput) -> bool {
-    // Whoever uses a coin, or was offered it, watches it.
+    // A channel that uses a coin, or was offered it, watches it.
     coin.script.is_p2wpkh() && court.watchers(&coin.outpoint).is_empty()
 }
 
@@ -120,13 +123,13 @@ pub(super) fn fee_inputs_refused(
     missing_sat: u64,
 ) -> Result<Admission, Rejected> {
     let channel = channel(court, id)?;
-    // Answered before, or another amount was asked for since.
+    // It was answered before, or another amount was asked for since.
     let Some(ask) = channel.coins_asked(request) else { return Ok(Admission::Duplicate) };
     let answer = Shortage { asked_sat: ask.amount_sat, missing_sat };
     Ok(Admission::new_if(channel.requests.sweeper.missing.get(&ask.owner) != Some(&answer)))
 }
 
-/// An operator's wish is about something that is wanted, or about the whole close.
+/// A bump is for an output that is being claimed, or for the whole close.
 pub(super) fn bump(
     court: CourtView<'_>,
     id: &ChannelId,
@@ -149,7 +152,7 @@ pub(super) fn bump(
     })))
 }
 
-/// A resolved channel is gone once that was performed: said again, it is no news.
+/// A repetition is a duplicate, also if the channel was resolved and the first time removed it.
 pub(super) fn performed(court: CourtView<'_>, id: &ChannelId, action: &ActionId) -> Admission {
     let known = court.channel_of(id);
     Admission::new_if(known.is_some_and(|channel| channel.outbox.contains_key(action)))

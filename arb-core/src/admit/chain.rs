@@ -1,4 +1,6 @@
-//! Blocks follow each other (R5): a gap, an unknown parent, a block that is not the tip are refused by name.
+//! Blocks follow each other (R5): a gap, an unknown parent, and a disconnected block that is not the tip are refused by name.
+//!
+//! Tests: `arb-harness/lab/tests/court_suite/bad_input.rs`, `arb-harness/lab/tests/court_suite/ratchets.rs`.
 
 use crate::admit::admission::{Admission, channel};
 use crate::api::event::{Block, Disconnected, Fees, Scanned};
@@ -49,9 +51,9 @@ pub(super) fn scanned(court: CourtView<'_>, scanned: &Scanned) -> Result<Admissi
     let fundings = fundings.filter(|(funding, _)| funding.outpoint.txid == scanned.parent);
     let asked: Vec<(Height, bool)> =
         fundings.map(|(_, facts)| (facts.since, facts.scanned)).chain(kept).filter(|(_, scanned)| !scanned).collect();
-    // Blocks have told of everything since it was asked for; what came before must be in the scan.
+    // Every block since the request was heard; the scan has to cover the blocks before it.
     match asked.iter().map(|(since, _)| *since).max() {
-        // A reorg may have taken the tip below that: those blocks come again.
+        // A reorg may have led the tip below that height: the blocks above it will be heard again.
         Some(needed) if scanned.through < needed.min(tip.height) => {
             Err(Rejected::ScanTooShort { through: scanned.through, needed: needed.min(tip.height) })
         }
@@ -59,7 +61,7 @@ pub(super) fn scanned(court: CourtView<'_>, scanned: &Scanned) -> Result<Admissi
     }
 }
 
-/// An unconfirmed transaction is news if it reveals a preimage, or is the first sight of a close.
+/// An unconfirmed transaction is new if it reveals a preimage, or is the first sight of a close.
 pub(super) fn mempool(court: CourtView<'_>, tx: &Transaction) -> Admission {
     let watched = tx.input.iter().any(|input| {
         court.watchers(&input.previous_output).into_iter().any(|index| {
@@ -93,13 +95,13 @@ pub(super) fn fees(court: CourtView<'_>, fees: &Fees) -> Result<Admission, Rejec
     }
     let court = court.state();
     let Some((known, at)) = &court.fees else { return Ok(Admission::New) };
-    // The same bucket is no news, except that an estimate grows old.
+    // An estimate of the same buckets is a duplicate, unless the last one is growing old.
     let half_stale = court.policy.fee_stale.get() / 2;
     let aging = court.tip.height.since(*at).is_none_or(|age| age.get() > half_stale);
     Ok(Admission::new_if(aging || bucketed(known) != bucketed(fees)))
 }
 
-/// Feerates in buckets of about a tenth: the four leading bits count, steps of a sixteenth to an eighth.
+/// Feerates cut to their four leading bits: a bucket is as wide as a sixteenth to an eighth of the feerate.
 fn bucketed(fees: &Fees) -> Fees {
     let bucket = |feerate: u32| {
         let shift = u32::BITS.saturating_sub(feerate.leading_zeros()).saturating_sub(4);

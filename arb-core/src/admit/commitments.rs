@@ -1,7 +1,9 @@
-//! What a commitment may be (R14): numbers in order, HTLC ids used once, sums within the funding, points as announced,
-//! secrets that fit.
+//! What is checked of a commitment and of a revocation (R14): numbers in order, HTLC ids used once, sums within the funding,
+//! points as announced, secrets that fit.
+//!
+//! Tests: `arb-harness/lab/tests/court_suite/bad_commitments.rs`, `arb-harness/lab/tests/court_suite/duplicates.rs`.
 
-use crate::admit::admission::{Admission, channel, channel as channel_of};
+use crate::admit::admission::{Admission, channel};
 use crate::api::event::{CommitmentUpdate, LocalCommitmentSigned, RemoteCommitmentSigned, RemoteRevoked};
 use crate::api::facts::{Htlc, Link, Side, TAG_MAX};
 use crate::api::ids::{Direction, HtlcRef};
@@ -12,9 +14,9 @@ use crate::court::draft::CourtView;
 use alloc::collections::BTreeSet;
 use bitcoin::secp256k1::Secp256k1;
 
-/// BOLT 2 `max_accepted_htlcs`, each way.
+/// BOLT 2's limit of `max_accepted_htlcs`, in each direction.
 pub(super) const HTLCS_MAX: usize = 483;
-/// Candidates for one remote commitment number: each needs a reconnection of its own.
+/// Candidates for one number of the counterparty's commitments. Each further one takes a reconnection, so there are few.
 pub(super) const CANDIDATES_MAX: usize = 8;
 
 pub(super) fn local(court: CourtView<'_>, heard: &LocalCommitmentSigned) -> Result<Admission, Rejected> {
@@ -41,7 +43,8 @@ pub(super) fn remote(court: CourtView<'_>, heard: &RemoteCommitmentSigned) -> Re
     let update = &heard.update;
     let channel = channel(court, &update.channel)?;
     let set = &channel.set;
-    // What it changes is known until the commitment before is revoked: then nothing but the very same is the same again.
+    // A repetition is compared as a whole while the commitment before is known. Once that is revoked, only what the update
+    // names can be compared.
     let base = set.base(Side::Remote, update.number);
     let complete = |known: &Commitment| {
         (base.is_none() && update.number != set.first_remote) || Commitment::updated(base, update) == *known
@@ -56,7 +59,7 @@ pub(super) fn remote(court: CourtView<'_>, heard: &RemoteCommitmentSigned) -> Re
     if update.number != next && !candidate {
         return Err(Rejected::WrongNumber { expected: next, got: update.number });
     }
-    // One unrevoked commitment and one to follow it: a third would be one too many (BOLT 2).
+    // BOLT 2 allows one unrevoked commitment and one that follows it, not a third.
     if let (Some(pending), false) = (newest.filter(|newest| *newest > set.next_revoked), candidate) {
         return Err(Rejected::RevocationMissing { pending });
     }
@@ -77,7 +80,7 @@ pub(super) fn revoked(court: CourtView<'_>, heard: &RemoteRevoked) -> Result<Adm
         let same = set.secrets.get(heard.number) == Some(heard.secret);
         return if same { Ok(Admission::Duplicate) } else { Err(Rejected::SecretContradicts { number: heard.number }) };
     }
-    // Only the oldest is revoked, and only once there is one to follow it.
+    // Only the oldest commitment can be revoked, and only once another follows it.
     let followed = set.remotes.iter().any(|remote| remote.number > set.next_revoked);
     if heard.number != set.next_revoked || !followed {
         return Err(Rejected::WrongNumber { expected: set.next_revoked, got: heard.number });
@@ -106,7 +109,7 @@ fn may_change(channel: &ChannelArbitrator) -> Result<(), Rejected> {
     Ok(())
 }
 
-/// Whether an update describes a commitment that is known: everybody is at-least-once.
+/// Whether an update repeats one that was heard: the node may report it again after a restart.
 fn is_again(channel: &ChannelArbitrator, update: &CommitmentUpdate, known: &Commitment) -> bool {
     let same = |htlc: &Htlc| channel.htlcs.get(&htlc.key).is_some_and(|state| state.htlc == *htlc);
     known.number == update.number
@@ -162,8 +165,8 @@ fn one_htlc(court: CourtView<'_>, channel: &ChannelArbitrator, htlc: &Htlc) -> R
     match (htlc.key.direction, htlc.link) {
         (Direction::Offered, Link::Own | Link::Relay { .. }) | (Direction::Received, Link::Received) => {}
         (Direction::Offered, Link::Forward(upstream)) => {
-            // Running channels are adopted one after the other: its HTLC may be told later, its channel may not.
-            if upstream.htlc.is_offered() || channel_of(court, &upstream.channel).is_err() {
+            // Running channels are adopted one by one: the upstream HTLC may be heard later, its channel must be known.
+            if upstream.htlc.is_offered() || court.channel_of(&upstream.channel).is_none() {
                 return Err(Rejected::UnknownUpstream(upstream));
             }
         }
@@ -184,7 +187,7 @@ fn one_htlc(court: CourtView<'_>, channel: &ChannelArbitrator, htlc: &Htlc) -> R
     Ok(())
 }
 
-/// Balances and HTLCs fit into every funding.
+/// Refuses balances and HTLCs that exceed a funding of the channel.
 fn sums(channel: &ChannelArbitrator, commitment: &Commitment, update: &CommitmentUpdate) -> Result<(), Rejected> {
     let amount = |htlc: &HtlcRef| {
         let known = channel.htlcs.get(htlc).map(|state| state.htlc.amount_msat);

@@ -1,6 +1,9 @@
-//! Admission (R1): every refusal, first. What passes is applied and judged; what does not leaves the step as it was.
+//! Admission (R1, R14): every refusal, before anything changes. An admitted event is applied and judged; a refused one leaves
+//! the step as it was.
 //!
-//! Pure: reads the court and the step's draft, changes nothing. Signatures are checked in [`crate::check`].
+//! Admission reads the court and the step's draft and changes nothing. Signatures are checked in [`crate::check`].
+//!
+//! Tests: `arb-harness/lab/tests/court_suite/bad_input.rs`, `arb-harness/lab/tests/court_suite/duplicates.rs`.
 
 pub(crate) mod admission;
 mod answers;
@@ -56,7 +59,7 @@ pub(crate) fn admit(court: CourtView<'_>, event: &Event) -> Result<Admission, Re
         Event::BumpRequested { channel, outpoint, bump } => answers::bump(court, channel, *outpoint, bump),
         Event::RevokedLoaded { channel, number, candidates } => revoked::loaded(court, channel, *number, candidates),
         Event::Performed { channel, id } => Ok(answers::performed(court, channel, id)),
-        // It stays due: nothing to keep.
+        // The action stays due, so there is nothing to keep.
         Event::Failed { why, .. } => text("reason", why).map(|()| Admission::Duplicate),
     }
 }

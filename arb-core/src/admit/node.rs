@@ -1,4 +1,6 @@
-//! What the node and its operator say of a channel.
+//! What the node and its operator say of a channel (R14).
+//!
+//! Tests: `arb-harness/lab/tests/court_suite/bad_input.rs`.
 
 use crate::admit::admission::{Admission, channel, htlc};
 use crate::api::event::{Acknowledged, ClosingSigned, PeerState};
@@ -15,7 +17,7 @@ pub(super) fn signals(court: CourtView<'_>, id: &ChannelId, short_channel_id: u6
 pub(super) fn given_up(court: CourtView<'_>, key: &HtlcKey) -> Result<Admission, Rejected> {
     let (channel, _) = htlc(court, key)?;
     if key.htlc.is_offered() {
-        return Err(Rejected::BadHtlc { htlc: key.htlc, why: "only a received HTLC is given up" });
+        return Err(Rejected::BadHtlc { htlc: key.htlc, why: "only a received HTLC can be given up" });
     }
     Ok(Admission::new_if(!channel.ratchet.given_up.contains(&key.htlc)))
 }
@@ -56,7 +58,7 @@ pub(super) fn closing(court: CourtView<'_>, closing: &ClosingSigned) -> Result<A
     Ok(Admission::new_if(!channel.ratchet.closings.contains_key(&closing.tx.compute_txid())))
 }
 
-/// HTLCs that are over by now do not keep the preimage from the others.
+/// Unknown HTLCs are ignored if at least one is known: they may be over by now.
 pub(super) fn preimage_learned(
     court: CourtView<'_>,
     preimage: &Preimage,
@@ -85,7 +87,7 @@ pub(super) fn acknowledged(court: CourtView<'_>, key: &HtlcKey, outcome: Acknowl
     match (released.outcome, released.acknowledged, outcome) {
         (_, Some(before), now) if before == now => Ok(Admission::Duplicate),
         (Upstream::Settled(_), None, Acknowledged::Settled)
-        // The node may have failed the origin while the settlement that overrides it was on its way.
+        // The node may have failed the upstream HTLC before the settlement that overrides the failure reached it.
         | (Upstream::Failed(_) | Upstream::Settled(_), None, Acknowledged::Failed) => Ok(Admission::New),
         (Upstream::Failed(_), None, Acknowledged::Settled) | (_, Some(_), _) => Err(Rejected::NoSuchOutcome(*key)),
     }

@@ -1,4 +1,6 @@
-//! How journals and channels begin.
+//! How journals and channels begin (R14).
+//!
+//! Tests: `arb-harness/lab/tests/court_suite/bad_input.rs`, `arb-harness/lab/tests/court_suite/bad_commitments.rs`.
 
 use crate::admit::admission::{Admission, text};
 use crate::api::event::{ChannelOpened, Freshness, JournalIdentity, Started};
@@ -28,10 +30,10 @@ pub(super) fn policy(court: CourtView<'_>, policy: &Policy) -> Result<Admission,
 
 pub(super) fn started(court: CourtView<'_>, started: &Started) -> Result<Admission, Rejected> {
     text("build", &started.build)?;
-    // What blocks said about the best height since is as good as the start's own word.
+    // A best height that blocks have reported by now is not new.
     let court = court.state();
     let same = court.started.as_ref().is_some_and(|known| {
-        // A suspicion is news every time: what cleared the last one may be what was lost.
+        // A suspicion is new every time: what cleared the last one may be among what was lost.
         known.build == started.build && started.freshness == Freshness::Trusted && known.freshness == started.freshness
     });
     Ok(Admission::new_if(!same || started.best_height > court.best_height))
@@ -75,7 +77,7 @@ fn facts(court: CourtView<'_>, facts: &ChannelFacts) -> Result<Admission, Reject
     Ok(Admission::New)
 }
 
-/// All the bitcoin there can be.
+/// 21 million bitcoin, in satoshi.
 const MAX_SAT: u64 = 21_000_000 * 100_000_000;
 
 fn keys(side: &SideFacts) -> Result<(), Rejected> {
@@ -91,7 +93,7 @@ fn is_key(point: &Point) -> bool {
     point.parse().is_ok()
 }
 
-/// The secrets of all remote commitments below the next are there.
+/// Refuses a standing without the secrets of all the counterparty's commitments below `next_remote`.
 fn standing(standing: &Standing) -> Result<(), Rejected> {
     let Standing { next_remote, secrets, .. } = standing;
     let newest = secrets.newest_number();

@@ -1,5 +1,7 @@
-//! What may be said of a revoked commitment: only while one is on chain, in a commitment's form, and never against what
-//! its txid proves.
+//! What is accepted about a revoked commitment (R14): only while it is on chain, only in a commitment's form, and nothing that
+//! its txid contradicts.
+//!
+//! Tests: `arb-harness/lab/tests/court_suite/breach_state.rs`, `arb-harness/lab/tests/court_suite/bad_input.rs`.
 
 use crate::admit::admission::{Admission, channel};
 use crate::api::ids::{ChannelId, Direction};
@@ -28,18 +30,18 @@ pub(super) fn loaded(
     for candidate in candidates {
         form(channel, candidate)?;
     }
-    // A reorg may have taken it away since it was asked for: then it is asked for again when it comes back.
+    // A reorg may have removed the commitment since the request. If it confirms again, the request is due again.
     if !channel.shows(number) {
         return Ok(Admission::Duplicate);
     }
     match channel.revoked.get(&number) {
         Some(known) if candidates.is_empty() || known == candidates => return Ok(Admission::Duplicate),
-        // What was stored decides, unless it was nothing.
+        // An earlier answer stands, unless it was empty.
         Some(known) if !known.is_empty() => return Err(Rejected::RevokedContradicts { number }),
         Some(_) | None => {}
     }
-    // The log's own word about a commitment that it saw signed stands, and makes another transaction an unknown one. From
-    // everybody else only what the txid proves is taken.
+    // The log has a row for every commitment that it saw signed. That row stands, also where it does not fit: then the
+    // transaction is unknown. Of all other commitments only what the txid proves is accepted.
     let unproven = number < channel.set.first_remote || channel.revoked.contains_key(&number);
     if !candidates.is_empty() && unproven && !fits(channel, number, candidates) {
         return Err(Rejected::RevokedContradicts { number });
@@ -56,12 +58,13 @@ fn fits(channel: &ChannelArbitrator, number: u64, candidates: &[RevokedCommitmen
     })
 }
 
-/// The form of a commitment: HTLCs in rising order, no more than two sides may add, and no more than a funding holds.
+/// Checks a commitment's form: HTLCs in rising order, no more than BOLT 2 allows, known ones unchanged, and no more in all
+/// than a funding holds.
 fn form(channel: &ChannelArbitrator, candidate: &RevokedCommitment) -> Result<(), Rejected> {
     let pairs = candidate.htlcs.iter().zip(candidate.htlcs.iter().skip(1));
     if let Some((before, htlc)) = pairs.into_iter().find(|(a, b)| a.key >= b.key) {
         let twice = before.key == htlc.key;
-        let bad = Rejected::BadHtlc { htlc: htlc.key, why: "HTLCs are listed in rising order of their keys" };
+        let bad = Rejected::BadHtlc { htlc: htlc.key, why: "HTLCs must be listed in rising order of their keys" };
         return Err(if twice { Rejected::HtlcTwice(htlc.key) } else { bad });
     }
     for direction in [Direction::Offered, Direction::Received] {
@@ -73,7 +76,7 @@ fn form(channel: &ChannelArbitrator, candidate: &RevokedCommitment) -> Result<()
     if let Some(htlc) = candidate.htlcs.iter().find(|htlc| htlc.cltv_expiry.get() >= HTLC_EXPIRY_LIMIT) {
         return Err(Rejected::BadHtlc { htlc: htlc.key, why: "its expiry is a time, not a height" });
     }
-    // A txid proves an HTLC's content, not its id: one that we know must be that one (R7).
+    // A txid proves an HTLC's content, not its id: an HTLC that is known under this id must have this content (R7).
     let other = |htlc: &&RevokedHtlc| {
         channel.htlcs.get(&htlc.key).is_some_and(|state| RevokedHtlc::from(&state.htlc) != **htlc)
     };

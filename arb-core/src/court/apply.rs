@@ -1,11 +1,13 @@
-//! The only place where heard events and conclusions are applied to a draft, and where a draft becomes the court.
+//! The only place where heard events and conclusions change a draft, and where a draft becomes the court (R1).
+//!
+//! Tests: `arb-harness/lab/tests/court_suite/log_order.rs`, `arb-harness/lab/tests/court_suite/properties.rs`.
 
 use crate::api::event::{Block, ChannelOpened, Disconnected, Event, RemoteCommitmentSigned, Signed, Tip};
-use crate::api::facts::ChannelFacts;
-use crate::api::ids::{ChannelId, ChannelIndex};
+use crate::api::facts::{ChannelFacts, Standing};
+use crate::api::ids::{ActionId, ChannelId, ChannelIndex};
 use crate::api::notice::Notice;
 use crate::api::past::StoredCommitment;
-use crate::api::record::Record;
+use crate::api::record::{Conclusion, Record};
 use crate::api::reject::Mismatch;
 use crate::api::units::{Blocks, Height};
 use crate::bolt3::CompactSig;
@@ -21,30 +23,20 @@ use alloc::vec::Vec;
 use bitcoin::secp256k1::Secp256k1;
 use bitcoin::{OutPoint, Transaction};
 
-/// What admission verified of an event and worked out on the way: nobody does it again.
+/// What [`crate::check`] verified of an event and built on the way, so that it is done once.
 #[derive(Clone, Debug)]
 pub(crate) enum Proof {
-    /// The event has nothing to verify, or it is folded: what was heard was verified then.
+    /// The event has nothing to verify, or it is folded from the log: it was verified when it was heard.
     Nothing,
     /// The signer's answer completes the transaction of this group.
-    Sweep {
-        /// The group.
-        group: u32,
-        /// The transaction, signed.
-        tx: Transaction,
-    },
-    /// Our signature for our commitment of this funding.
-    Commitment {
-        /// The funding.
-        funding: OutPoint,
-        /// The signature.
-        signature: CompactSig,
-    },
+    Sweep { group: u32, tx: Transaction },
+    /// Our signature for our commitment that spends this funding output.
+    Commitment { funding: OutPoint, signature: CompactSig },
 }
 
 impl Draft {
-    /// A channel's copy, made at the first touch. `None`: there is no such channel, or its row is newer than this frame
-    /// (a checkpoint's rows may be).
+    /// The draft's copy of a channel, made at the first touch. `None` if there is no such channel, or if its row came from
+    /// a checkpoint that is newer than this frame.
     fn touch(&mut self, base: &ChainArbitrator, index: ChannelIndex) -> Option<&mut ChannelArbitrator> {
         let caught_up = self.state.is_caught_up();
         if let alloc::collections::btree_map::Entry::Vacant(vacant) = self.channels.entry(index) {
@@ -60,14 +52,14 @@ impl Draft {
             };
             self.touched.insert(index, before);
         }
-        // Whatever is changed now, what followed from it before does not follow any more.
+        // The caller may change the channel, so what was derived from it is dropped.
         slot.derived = None;
         let channel = &mut slot.channel;
         channel.touched(self.state.tip.height, caught_up);
         Some(channel)
     }
 
-    /// Applies a heard event, and answers what the log keeps of it: a block is reduced to the transactions that matter.
+    /// Applies a heard event. Returns what the log keeps of it: a block is reduced to the transactions that concern a channel.
     #[expect(clippy::too_many_lines, reason = "one match over every event: an arm cannot be forgotten")]
     pub(crate) fn apply_heard(&mut self, base: &ChainArbitrator, event: &Event, proof: Proof) -> Event {
         match event {
@@ -81,7 +73,7 @@ impl Draft {
             }
             Event::PolicySet(policy) => {
                 self.state.policy = policy.clone();
-                // Every deadline may have moved. Rare, and an operator's act: the one event that costs all channels.
+                // Every deadline may have moved, so every channel is judged again. Only an operator does this, and rarely.
                 let all: BTreeSet<_> =
                     base.channels().map(|(index, _)| index).chain(self.channels.keys().copied()).collect();
                 self.touch_all(base, all);
@@ -101,7 +93,7 @@ impl Draft {
                 self.open(base, facts, standing);
             }
             Event::ChannelRestored(facts) => {
-                let index = self.open(base, (**facts).clone(), crate::api::facts::Standing::default());
+                let index = self.open(base, (**facts).clone(), Standing::default());
                 if let Some(channel) = self.touch(base, index) {
                     channel.hear_restored();
                 }
@@ -179,12 +171,7 @@ impl Draft {
         }
     }
 
-    fn open(
-        &mut self,
-        base: &ChainArbitrator,
-        facts: ChannelFacts,
-        standing: crate::api::facts::Standing,
-    ) -> ChannelIndex {
+    fn open(&mut self, base: &ChainArbitrator, facts: ChannelFacts, standing: Standing) -> ChannelIndex {
         let index = ChannelIndex::new(self.state.next_index);
         self.state.next_index = self.state.next_index.saturating_add(1);
         self.ids.insert(facts.id, index);
@@ -214,7 +201,7 @@ impl Draft {
         }
     }
 
-    /// Adds what a drafted channel watches now to the draft's own index.
+    /// Adds what a drafted channel watches by now to the draft's own index.
     fn note_watched(&mut self, index: ChannelIndex) {
         if let Some(Some(Slot { channel, .. })) = self.channels.get(&index) {
             self.watched.extend(channel.watched().into_iter().map(|outpoint| (outpoint, index)));
@@ -230,16 +217,17 @@ impl Draft {
                 kept.push(tx.clone());
             }
         }
-        let ringing = self.undrafted(base.indexes.alarms(block.height));
+        let due = self.undrafted(base.indexes.alarms(block.height));
         let policy = &self.state.policy;
-        let rings = |slot: &Slot| slot.view_as_judged(policy).alarm().is_some_and(|alarm| alarm <= block.height);
-        let drafted = self.drafted(rings);
-        self.touch_all(base, ringing.into_iter().chain(drafted));
+        let is_due = |slot: &Slot| slot.view_as_judged(policy).alarm().is_some_and(|alarm| alarm <= block.height);
+        let drafted = self.drafted(is_due);
+        self.touch_all(base, due.into_iter().chain(drafted));
         self.wake_deferred(base);
         Event::BlockConnected(Box::new(Block { txs: kept, ..*block }))
     }
 
-    /// Gives a confirmed transaction to every channel that watches one of its inputs or waits for it; whether any does.
+    /// Gives a confirmed transaction to every channel that watches one of its inputs or has a funding output in it. Returns
+    /// whether there is such a channel.
     fn hear_tx(&mut self, base: &ChainArbitrator, height: Height, tx: &Transaction) -> bool {
         let view = CourtView::new(base, self);
         let mut concerned: BTreeSet<ChannelIndex> = BTreeSet::new();
@@ -250,7 +238,7 @@ impl Draft {
         for index in &concerned {
             if let Some(channel) = self.touch(base, *index) {
                 channel.hear_tx(height, tx);
-                // Within a block the index grows from transaction to transaction (R5).
+                // A later transaction of the same block may spend an output of this one (R5).
                 self.note_watched(*index);
             }
         }
@@ -297,7 +285,7 @@ impl Draft {
         });
     }
 
-    /// What a signer's answer of the log completes: it was verified when it was heard.
+    /// What a signer's answer completes when the log is folded: it was verified when it was heard.
     fn completed(&self, base: &ChainArbitrator, heard: &Signed) -> Option<Proof> {
         let view = CourtView::new(base, self);
         let view = view.channel_view(view.index_of(&heard.channel)?)?;
@@ -311,18 +299,19 @@ impl Draft {
         Some(Proof::Commitment { funding: funding.outpoint, signature })
     }
 
-    fn performed(&mut self, base: &ChainArbitrator, id: &ChannelId, action: &crate::api::ids::ActionId) {
+    fn performed(&mut self, base: &ChainArbitrator, id: &ChannelId, action: &ActionId) {
         let Some(index) = CourtView::new(base, self).index_of(id) else { return };
         let Some(channel) = self.touch(base, index) else { return };
         let over = matches!(channel.outbox.get(action), Some(Notice::Resolved(_)));
         channel.hear_performed(action);
-        // Only now, resolved and acknowledged, may its rows go (front page, Stages and resolvers).
+        // The outside knows that the channel is resolved: only now may its rows go (front page, Stages and resolvers).
         if over {
             self.channels.insert(index, None);
         }
     }
 
-    /// Once the tip is the best known block, everything that was touched on the way is judged (R11).
+    /// Once the tip is the best known block, touches every channel that was touched while blocks were missing, so that it is
+    /// judged again (R11).
     fn wake_deferred(&mut self, base: &ChainArbitrator) {
         if self.state.is_caught_up() {
             let deferred = self.undrafted(base.indexes.deferred());
@@ -331,12 +320,12 @@ impl Draft {
         }
     }
 
-    /// Channels of an index that the draft has no newer copy of.
+    /// Indexed channels that the draft has no newer copy of.
     fn undrafted(&self, indexed: impl Iterator<Item = ChannelIndex>) -> BTreeSet<ChannelIndex> {
         indexed.filter(|index| !self.channels.contains_key(index)).collect()
     }
 
-    /// Drafted channels with a property.
+    /// Drafted channels that `has` is true for.
     fn drafted(&self, has: impl Fn(&Slot) -> bool) -> Vec<ChannelIndex> {
         let drafted = self.channels.iter().filter_map(|(index, slot)| Some((*index, slot.as_ref()?)));
         drafted.filter(|(_, slot)| has(slot)).map(|(index, _)| index).collect()
@@ -348,7 +337,10 @@ impl Draft {
         }
     }
 
-    /// Applies a conclusion.
+    /// Applies a conclusion. Does nothing if the channel's row came from a checkpoint that is newer than this frame.
+    ///
+    /// # Errors
+    /// If there is no such channel, or if the conclusion cannot follow from its state.
     pub(crate) fn apply(&mut self, base: &ChainArbitrator, record: &Record) -> Result<(), Mismatch> {
         let sequence = self.state.sequence;
         let tip = self.state.tip.height;
@@ -357,7 +349,7 @@ impl Draft {
             return if ahead { Ok(()) } else { Err(Mismatch::NoChannel { sequence }) };
         };
         channel.conclude(&record.what, tip).map_err(|what| Mismatch::Impossible { sequence, what })?;
-        if matches!(record.what, crate::api::record::Conclusion::SweepPlanned(_)) {
+        if matches!(record.what, Conclusion::SweepPlanned(_)) {
             self.note_watched(record.channel);
         }
         Ok(())
@@ -365,12 +357,12 @@ impl Draft {
 }
 
 impl ChainArbitrator {
-    /// Takes a draft over: the one place where the court changes.
+    /// Makes a draft the court's state: the only place where the court changes.
     pub(crate) fn absorb(&mut self, draft: Draft) {
         let old_policy = core::mem::replace(&mut self.state, draft.state).policy;
         let sequence = self.state.sequence;
         if old_policy != self.state.policy {
-            // On recovery a channel's row may be ahead of this frame: then the draft has no copy of it.
+            // A channel whose row is newer than this frame is not in the draft, but its indexes follow the policy, too.
             let ahead = self.channels().map(|(index, _)| index).filter(|index| !draft.channels.contains_key(index));
             for index in ahead.collect::<Vec<_>>() {
                 self.reindex(index, &old_policy);

@@ -17,34 +17,34 @@ use bitcoin::Txid;
 /// One channel, as it stands at the court's tip.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Docket {
-    /// The channel's stage.
+    /// Where the channel stands between open and resolved.
     pub stage: Stage,
-    /// What its contracts are still worth: everything that is not over.
+    /// What the contracts that are not over are worth, in satoshi.
     pub limbo_sat: u64,
-    /// Every contract.
+    /// Every contract: outputs in their order, then HTLCs without an output. Empty while the funding is unspent.
     pub contracts: Vec<ContractStatus>,
-    /// Every transaction of ours that may still confirm, by number. Not those whose outputs are spent.
+    /// Every planned transaction whose claims are all still wanted, by the number of its group.
     pub sweeps: Vec<SweepStatus>,
-    /// What the wallet is asked for, most urgent first.
+    /// Requests for coins that the wallet has not met, most urgent first.
     pub coins_wanted: Vec<CoinsStatus>,
-    /// Alerts that were raised and not yet performed.
+    /// Alerts that were raised and not yet answered with [`Event::Performed`](crate::Event::Performed).
     pub alerts: Vec<Alert>,
-    /// The next height at which the channel is judged.
+    /// The next height at which the channel is judged if nothing else happens; `None` if there is none.
     pub alarm: Option<Height>,
 }
 
 /// One contract, as it stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ContractStatus {
-    /// Which contract.
+    /// Its output, or its HTLC if that has no output.
     pub id: ContractId,
     /// What kind of output.
     pub kind: ContractKind,
-    /// The HTLC, if it is one.
+    /// The HTLC that the contract is for; `None` for outputs of other kinds.
     pub htlc: Option<HtlcRef>,
-    /// Its amount.
+    /// The value of its output, or the amount of its HTLC if that has no output, in satoshi.
     pub amount_sat: u64,
-    /// The resolvers that it went through; the last one has it.
+    /// The resolvers that it went through, in order; the last one owns it now.
     pub resolvers: Vec<ResolverKind>,
     /// What it waits for, or how it ended.
     pub stage: StageRecord,
@@ -55,27 +55,28 @@ pub struct ContractStatus {
 pub struct SweepStatus {
     /// What was decided: claims, coins, feerate, fee, and why it offers less than is wanted, if it does.
     pub plan: Plan,
-    /// Its txid.
+    /// Its txid as it is planned now; signing does not change it.
     pub txid: Txid,
-    /// What its claims want by now, in satoshi per kiloweight: more than was planned for, once an operator has asked for more.
+    /// The highest feerate that its claims want by now, in satoshi per kiloweight. It is above the plan's once an operator
+    /// has asked for more.
     pub wanted_sat_per_kw: u32,
-    /// Whether the signer has answered.
+    /// Whether the signer has answered for this version.
     pub signed: bool,
-    /// What the network said last, if that was a refusal.
+    /// Why the network refused it; `None` if its last answer was no refusal.
     pub trouble: Option<BroadcastRejection>,
 }
 
 /// One request to the wallet, as it stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CoinsStatus {
-    /// What is asked for.
+    /// The claim, the amount, the feerate and the deadline of the request.
     pub ask: Ask,
-    /// How much the wallet lacks, if it said so.
+    /// How much the wallet said that it lacks, in satoshi; `None` if it did not refuse.
     pub missing_sat: Option<u64>,
 }
 
 impl ChainArbitrator {
-    /// A channel as a person reads it.
+    /// A channel as a person reads it; `None` if the court has no such channel, or no longer.
     pub fn docket(&self, index: ChannelIndex) -> Option<Docket> {
         let view = self.view(index)?;
         let contracts: Vec<ContractStatus> = view
@@ -134,7 +135,7 @@ fn alerts(channel: &ChannelArbitrator) -> Vec<Alert> {
 }
 
 impl ContractStatus {
-    /// How it ended, if it did.
+    /// How it ended; `None` while it is not over.
     pub const fn outcome(&self) -> Option<ContractOutcome> {
         match self.stage {
             StageRecord::Done(outcome) => Some(outcome),

@@ -1,5 +1,7 @@
-//! A step's draft: copies of just the channels that it touches (R2), and the [`CourtView`] through which judgement reads court
-//! and draft together. Dropping a draft undoes everything.
+//! A step's draft: copies of just the channels that it touches (R2), and the [`CourtView`] through which admission and
+//! judgement read court and draft together. Dropping a draft undoes everything.
+//!
+//! Tests: `arb-harness/lab/tests/court_suite/log_order.rs`.
 
 use crate::api::ids::{ChannelId, ChannelIndex, HtlcRef};
 use crate::api::past::StoredCommitment;
@@ -14,23 +16,25 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use bitcoin::{OutPoint, Txid};
 
-/// What a step will turn the court into.
+/// What the court becomes if the step is committed.
 #[derive(Clone, Debug)]
 pub(crate) struct Draft {
     pub(crate) state: Snapshot,
     /// `None`: the channel leaves the court.
     pub(crate) channels: BTreeMap<ChannelIndex, Option<Slot>>,
+    /// The channels that this step opened.
     pub(crate) ids: BTreeMap<ChannelId, ChannelIndex>,
-    /// What this step added to the court's indexes; the channels confirm.
+    /// Outpoints that drafted channels watch, or watched earlier in this step: a reader asks the channel.
     pub(crate) watched: BTreeSet<(OutPoint, ChannelIndex)>,
+    /// The funding transactions of the channels that this step opened.
     pub(crate) parents: BTreeSet<(Txid, ChannelIndex)>,
-    /// Rows of the log that belong to the frame (R15).
+    /// Rows of the counterparty's commitments that become durable with the frame (R15).
     pub(crate) commitments: Vec<StoredCommitment>,
-    /// The channels that the entry in work touched, with what followed from them before it.
+    /// The channels that the current entry touched, with what followed from each before it.
     pub(super) touched: BTreeMap<ChannelIndex, Explained>,
-    /// A fold explains nothing.
+    /// Whether stages and hand-offs are recorded: in a step, not while a log is folded.
     pub(super) explains: bool,
-    /// The policy before the entry in work.
+    /// The policy before the current entry.
     pub(super) policy_before: Policy,
 }
 
@@ -52,7 +56,7 @@ impl Draft {
         }
     }
 
-    /// Ends an entry: the channels that it touched, with what followed from them before.
+    /// Ends an entry. Returns the channels that it touched, with what followed from each before.
     pub(crate) fn take_touched(&mut self) -> BTreeMap<ChannelIndex, Explained> {
         if self.policy_before != self.state.policy {
             self.policy_before = self.state.policy.clone();
@@ -60,20 +64,20 @@ impl Draft {
         core::mem::take(&mut self.touched)
     }
 
-    /// Derives what follows from a channel of the draft, once for all that read it before it is touched again.
+    /// Derives what follows from a drafted channel, once for all who read it until it is touched again.
     pub(crate) fn derive(&mut self, index: ChannelIndex) {
         if let Some(Some(slot)) = self.channels.get_mut(&index) {
             slot.derived = slot.view(self.state.tip.height, &self.state.policy).keep();
         }
     }
 
-    /// The channels that the entry in work touched so far.
+    /// The channels that the current entry has touched so far.
     pub(crate) fn touched(&self) -> Vec<ChannelIndex> {
         self.touched.keys().copied().collect()
     }
 }
 
-/// The court and a step's draft, as judgement sees them: it never knows which of the two it reads.
+/// The court and a step's draft read as one state: a drafted channel hides the court's.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct CourtView<'a> {
     base: &'a ChainArbitrator,
@@ -111,7 +115,7 @@ impl<'a> CourtView<'a> {
         drafted.or_else(|| self.base.indexes.id(id)).filter(|index| self.channel(*index).is_some())
     }
 
-    /// A channel by its outside id.
+    /// A channel by the id that the node knows it by.
     pub(crate) fn channel_of(self, id: &ChannelId) -> Option<&'a ChannelArbitrator> {
         self.channel(self.index_of(id)?)
     }
@@ -124,7 +128,7 @@ impl<'a> CourtView<'a> {
         all.filter(|index| self.channel(*index).is_some_and(|channel| channel.watches(outpoint))).collect()
     }
 
-    /// The channels whose funding a transaction carries.
+    /// The channels that have a funding output in this transaction, in rising order.
     pub(crate) fn parents(self, txid: &Txid) -> BTreeSet<ChannelIndex> {
         let drafted = self.draft.parents.range((*txid, ChannelIndex::new(0))..);
         let drafted = drafted.take_while(|(parent, _)| parent == txid).map(|(_, index)| *index);

@@ -1,4 +1,6 @@
-//! What is due, as a view of the state (R4): remember nothing, ask what is owed.
+//! What is due, worked out from the state (R4): no list of actions is kept that a crash could lose.
+//!
+//! Tests: `arb-harness/lab/tests/court_suite/ratchets.rs`, `arb-harness/lab/tests/sweeper_suite/closes.rs`.
 
 use crate::api::action::Action;
 use crate::api::facts::{Funding, Side};
@@ -23,10 +25,10 @@ use bitcoin::secp256k1::Secp256k1;
 use bitcoin::{OutPoint, Transaction, Txid};
 use core::cmp::Reverse;
 
-/// What the court-wide state holds back for now.
+/// What the state of the whole court holds back for now.
 #[derive(Clone, Copy)]
 struct Hold {
-    /// The journal may be older than the node: nothing of ours is signed.
+    /// The journal may be older than the node's state: our commitment is neither signed nor sent (F5).
     suspect: bool,
     /// Blocks are being caught up: a give-up is not due (R11).
     behind: bool,
@@ -38,11 +40,11 @@ pub(crate) fn actions(court: &Snapshot, view: &ChannelView<'_>, out: &mut Vec<Ac
     collect(view, hold, out);
 }
 
-/// Puts what concerns the wallet into the order in which it has to be carried out: what is held first, for a wallet that
-/// forgot may offer it to somebody else; then the nearest deadline, then the greatest value.
+/// Sorts actions into the order in which the wallet has to carry them out: releases, holds, everything else, requests. A
+/// wallet that lost its memory could otherwise offer held coins again. Requests go by nearest deadline, then greatest value.
 pub(crate) fn in_order(actions: &mut [Action]) {
     actions.sort_by_key(|action| match action {
-        // An old release may still be due for coins that their claim was given again: what is held has the last word.
+        // A release may still be due for coins that their claim was given again since: the hold comes later and wins.
         Action::ReleaseFeeInputs { .. } => (0, Height::new(0), Reverse(0)),
         Action::HoldFeeInputs { .. } => (1, Height::new(0), Reverse(0)),
         Action::RequestFeeInputs { deadline, value_sat, .. } => {
@@ -63,9 +65,9 @@ pub(crate) fn in_order(actions: &mut [Action]) {
     });
 }
 
-/// Whether anything could be due for a channel: what the index of owing channels holds.
+/// Whether anything could be due for a channel; the index of owing channels holds those for which it could.
 pub(crate) fn owes(view: &ChannelView<'_>) -> bool {
-    // Most channels most of the time: open, searched, silent.
+    // A cheap answer for most channels at most times: open, searched, nothing to tell.
     let channel = view.channel;
     if channel.ratchet.frozen.is_none()
         && channel.outbox.is_empty()
@@ -80,7 +82,7 @@ pub(crate) fn owes(view: &ChannelView<'_>) -> bool {
 }
 
 fn collect(view: &ChannelView<'_>, hold: Hold, out: &mut Vec<Action>) {
-    watch(view, out);
+    searches(view, out);
     notices(view.channel, out);
     outcomes(view, hold, out);
     match &view.close {
@@ -101,7 +103,7 @@ fn collect(view: &ChannelView<'_>, hold: Hold, out: &mut Vec<Action>) {
     }
 }
 
-/// A revoked commitment of which nothing is known but its number and its secret.
+/// Asks for a revoked commitment of which only the number and the secret are known.
 fn load(view: &ChannelView<'_>, out: &mut Vec<Action>) {
     let channel = view.channel;
     let Some(close) = view.close.as_ref().filter(|close| close.loading) else { return };
@@ -115,8 +117,8 @@ fn load(view: &ChannelView<'_>, out: &mut Vec<Action>) {
     }
 }
 
-/// Every output below a funding spend is searched for, also in the past (R5).
-fn watch(view: &ChannelView<'_>, out: &mut Vec<Action>) {
+/// Asks for a search of past blocks for spends of the funding outputs and of the watched outputs below them (R5).
+fn searches(view: &ChannelView<'_>, out: &mut Vec<Action>) {
     let channel = view.channel;
     let id = |parent: &Txid| ActionId::of("watch", &channel.facts.id, &[&parent.to_byte_array()]);
     let fundings = channel.facts.fundings.iter().zip(&channel.chain.fundings);
@@ -164,7 +166,7 @@ fn notices(channel: &ChannelArbitrator, out: &mut Vec<Action>) {
     }));
 }
 
-/// The outbox of origins: until the node acknowledges (B52).
+/// Every outcome that was released for an upstream HTLC, until the node acknowledges it (B52).
 fn outcomes(view: &ChannelView<'_>, hold: Hold, out: &mut Vec<Action>) {
     let channel = view.channel;
     for (htlc, released) in &channel.ratchet.released {
@@ -182,8 +184,8 @@ fn outcomes(view: &ChannelView<'_>, hold: Hold, out: &mut Vec<Action>) {
     }
 }
 
-/// The commitment, while nothing has spent the funding: ours signed, then sent in every block (BOLT 5 F6), with its child as
-/// soon as there is one; theirs, once seen, only with its child.
+/// What is due for commitments while the funding is unspent. Ours is signed, then sent in every block (BOLT 5 F6), with its
+/// child once there is one. Theirs is sent only with our child, once it was seen unconfirmed.
 fn commitment(view: &ChannelView<'_>, hold: Hold, out: &mut Vec<Action>) {
     let channel = view.channel;
     let ratchet = &channel.ratchet;
@@ -206,7 +208,8 @@ fn commitment(view: &ChannelView<'_>, hold: Hold, out: &mut Vec<Action>) {
     }
 }
 
-/// Children of commitments that are unconfirmed, each in one package with its parent; the parents that are sent so.
+/// Asks for the signatures of children of unconfirmed commitments, and sends each child in one package with its parent.
+/// Returns the parents that need not be sent alone.
 fn children(view: &ChannelView<'_>, out: &mut Vec<Action>) -> BTreeSet<Txid> {
     let channel = view.channel;
     let mut parents = BTreeSet::new();
@@ -223,7 +226,7 @@ fn children(view: &ChannelView<'_>, out: &mut Vec<Action>) -> BTreeSet<Txid> {
         if let Some(child) = state.signed.as_ref().or(state.before.as_ref()) {
             let txs = [parent.tx.clone(), child.0.clone()];
             out.push(broadcast(view, txs.into(), state.sweep.plan.fee_sat));
-            // Refused for whatever reason: the commitment is sent alone as well.
+            // Where the package was refused, the commitment alone may be accepted.
             if state.rejected.is_none() {
                 parents.insert(parent.tx.compute_txid());
             }
@@ -232,11 +235,11 @@ fn children(view: &ChannelView<'_>, out: &mut Vec<Action>) -> BTreeSet<Txid> {
     parents
 }
 
-/// Sends transactions; `fee_sat` is the last one's.
+/// One broadcast of these transactions, parents first; `fee_sat` is the last one's fee.
 fn broadcast(view: &ChannelView<'_>, txs: Vec<Transaction>, fee_sat: u64) -> Action {
     let channel = view.channel.facts.id;
     let last = txs.last();
-    // What it really pays: trimmed HTLCs are fee, and signatures are shorter than planned for.
+    // The feerate that it really pays: trimmed HTLCs add to the fee, and signatures are shorter than planned.
     let feerate = fee_sat.saturating_mul(1000).div_ceil(last.map_or(1, |tx| tx.weight().to_wu()).max(1));
     let max_feerate_sat_per_kw = u32::try_from(feerate).unwrap_or(u32::MAX);
     let txid = last.map_or([0; 32], |tx| tx.compute_txid().to_byte_array());
@@ -262,7 +265,7 @@ fn requests(view: &ChannelView<'_>, wants: &BTreeMap<OutPoint, Want>, out: &mut 
     }
 }
 
-/// Coins are held until their group is dropped, or its outputs are spent beyond recall (B49, B56).
+/// Holds coins until their group is dropped, or all its claims are irrevocably spent (B49, B56).
 fn holds(view: &ChannelView<'_>, out: &mut Vec<Action>) {
     let channel = view.channel;
     let mut hold = |owner: OutPoint, fee_inputs: &FeeInputs| {
@@ -287,7 +290,7 @@ fn holds(view: &ChannelView<'_>, out: &mut Vec<Action>) {
     }
 }
 
-/// Planned transactions: signatures asked for, and sent while their claims are wanted.
+/// Asks for the signatures of planned transactions, and sends them while all their claims are wanted.
 fn sweeps(view: &ChannelView<'_>, wants: &BTreeMap<OutPoint, Want>, out: &mut Vec<Action>) {
     let channel = view.channel;
     for state in channel.requests.sweeps.values() {
@@ -298,7 +301,7 @@ fn sweeps(view: &ChannelView<'_>, wants: &BTreeMap<OutPoint, Want>, out: &mut Ve
         if state.signed.is_none() {
             out.extend(sweep_request(channel, wants, state).map(Action::Sign));
         }
-        // A claim that has left the group may be none any more: a reorg took away what it would have spent.
+        // The version before may have claims that left the group since, and a reorg may have removed what they spend.
         let is_there = |outpoint: &OutPoint| wants.contains_key(outpoint) || channel.coin_value_sat(outpoint).is_some();
         let is_whole = |before: &&SignedTx| before.0.input.iter().all(|input| is_there(&input.previous_output));
         if let Some(signed) = state.signed.as_ref().or_else(|| state.before.as_ref().filter(is_whole)) {
@@ -307,7 +310,7 @@ fn sweeps(view: &ChannelView<'_>, wants: &BTreeMap<OutPoint, Want>, out: &mut Ve
     }
 }
 
-/// A received HTLC whose output is live and whose preimage nobody has: ask.
+/// Asks the node for the preimage of each received HTLC whose output is unspent and waits for one.
 fn questions(view: &ChannelView<'_>, out: &mut Vec<Action>) {
     let channel = view.channel;
     if view.close.as_ref().is_some_and(|close| close.kind == CloseKind::Mutual) {
@@ -321,14 +324,10 @@ fn questions(view: &ChannelView<'_>, out: &mut Vec<Action>) {
             out.push(Action::AskForPreimage {
                 id: ActionId::of("ask", &channel.facts.id, &[&htlc_bytes(&htlc)]),
                 htlc: HtlcKey { channel: channel.facts.id, htlc },
-                until: last_use(state.htlc.cltv_expiry),
+                // From the expiry on, the counterparty's timeout can confirm first.
+                until: state.htlc.cltv_expiry,
                 tag: state.htlc.tag.clone(),
             });
         }
     }
-}
-
-/// A preimage is of use until the counterparty's timeout can confirm, and after that for as long as it has not.
-const fn last_use(expiry: Height) -> Height {
-    expiry
 }

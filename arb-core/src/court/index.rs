@@ -1,8 +1,11 @@
-//! Indexes carry the cost (R5): what a block or a transaction concerns is found without looking at channels it does not.
+//! Indexes carry the cost (R5): they find the channels that a block or a transaction concerns without a look at the others.
 //!
-//! Every row is a pure function of one channel and the policy, and [`Indexes::replace`] is the only mutator. The
-//! outpoint index is a *multiset* of (32-bit fingerprint, channel), confirmed by the channel: never a map keyed by a
-//! truncated txid, where a ground collision would un-watch somebody's channel. Nothing is ever iterated in hash order.
+//! A channel's entries are a pure function of the channel and the policy, and [`Indexes::replace`] is the only mutator (I15).
+//! The outpoint index is a multiset of (32-bit fingerprint, channel), and a reader asks the channel whether it is meant. In a
+//! map keyed by a truncated txid, an attacker could grind a collision that removes another channel's entry. Nothing is
+//! iterated in hash order.
+//!
+//! Tests: `arb-log/tests/journal.rs`, `arb-log/tests/checkpoint.rs`.
 
 use crate::api::ids::{ChannelId, ChannelIndex};
 use crate::api::units::Height;
@@ -56,7 +59,7 @@ impl Row {
 struct Fingerprints(HashTable<(u32, ChannelIndex)>);
 
 impl Fingerprints {
-    /// Both lists are sorted: only the difference costs anything.
+    /// Replaces a channel's fingerprints. Both lists are sorted, so the cost is that of their difference.
     fn replace(&mut self, index: ChannelIndex, old: &[u32], new: &[u32]) {
         let (mut old, mut new) = (old.iter().copied().peekable(), new.iter().copied().peekable());
         loop {
@@ -74,7 +77,7 @@ impl Fingerprints {
                     self.0.insert_unique(spread(b), (b, index), |(print, _)| spread(*print));
                     new.next();
                 }
-                // A smaller or lone `a` was taken above.
+                // Never reached: an `a` that is alone or smaller than `b` was removed above.
                 (Some(_), None) => return,
             }
         }
@@ -93,7 +96,7 @@ impl Fingerprints {
         channels.into_iter()
     }
 
-    /// In order, for comparison only.
+    /// Sorted, for comparisons.
     fn sorted(&self) -> Vec<(u32, ChannelIndex)> {
         let mut all: Vec<_> = self.0.iter().copied().collect();
         all.sort_unstable();
@@ -101,7 +104,7 @@ impl Fingerprints {
     }
 }
 
-/// All indexes of a court.
+/// All indexes of a court. Two are equal if they have the same entries, whatever the order in which those were made.
 #[derive(Clone, Debug, Default)]
 pub struct Indexes {
     ids: BTreeMap<ChannelId, ChannelIndex>,
@@ -132,7 +135,7 @@ impl PartialEq for Indexes {
 impl Eq for Indexes {}
 
 impl Indexes {
-    /// Takes a channel's predecessor out and the channel in: the only place where indexes change.
+    /// Replaces a channel's entries: the only place where indexes change.
     pub(crate) fn replace(
         &mut self,
         index: ChannelIndex,
@@ -191,7 +194,7 @@ impl Indexes {
         self.alarms.range(range).map(|(_, index)| *index)
     }
 
-    /// Channels that know something of this height or above.
+    /// Channels that hold a fact of this height or above.
     pub(crate) fn heights(&self, height: Height) -> impl Iterator<Item = ChannelIndex> {
         self.heights.range((height, ChannelIndex::new(0))..).map(|(_, index)| *index)
     }
@@ -209,7 +212,7 @@ impl Indexes {
     }
 }
 
-/// Fingerprints need not be hard to collide with, only cheap: a collision costs a look at a channel, nothing else.
+/// A cheap fingerprint: a collision costs one look at a channel, nothing else.
 fn print(bytes: &[u8; 32], salt: u32) -> u32 {
     let (head, _) = bytes.split_first_chunk::<4>().unwrap_or((&[0; 4], &[]));
     u32::from_le_bytes(*head) ^ salt.wrapping_mul(0x9e37_79b1)
@@ -227,7 +230,7 @@ fn print_hash(hash: &PaymentHash) -> u32 {
     print(&hash.0, 0)
 }
 
-/// Spreads a fingerprint over the table's 64 bits: a fixed function, so that a court is the same everywhere.
+/// Spreads a fingerprint over the table's 64 bits. The function is fixed, so that every process builds the same table.
 fn spread(print: u32) -> u64 {
     u64::from(print).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }

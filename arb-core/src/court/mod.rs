@@ -1,4 +1,6 @@
-//! The ChainArbitrator: every channel that is not fully resolved, the chain's tip, the policy.
+//! The [`ChainArbitrator`]: every channel that is not fully resolved, the chain's tip, the policy, the indexes (I15).
+//!
+//! Tests: `arb-log/tests/journal.rs`, `arb-log/tests/checkpoint.rs`.
 
 pub(crate) mod apply;
 pub(crate) mod docket;
@@ -37,7 +39,8 @@ pub struct ChainArbitrator {
 #[derive(Clone, Debug)]
 pub(crate) struct Slot {
     pub(crate) channel: ChannelArbitrator,
-    /// What followed from it when it was judged last, under the policy in force: in memory only, while its funding is spent.
+    /// What followed from it when it was judged last, under the policy in force. In memory only; `None` while its funding is
+    /// unspent.
     pub(crate) derived: Option<Arc<Derived>>,
 }
 
@@ -46,7 +49,7 @@ impl Slot {
         Self { channel, derived: None }
     }
 
-    /// What follows from the channel at a tip: derived before, or now.
+    /// What follows from the channel at a tip; derived again only if it was not derived for that tip.
     pub(crate) fn view<'a>(&'a self, tip: Height, policy: &'a Policy) -> ChannelView<'a> {
         match self.derived.as_ref().filter(|derived| derived.tip == tip) {
             Some(derived) => ChannelView::kept(&self.channel, policy, derived.clone()),
@@ -54,13 +57,13 @@ impl Slot {
         }
     }
 
-    /// The same at the tip at which it was judged last.
+    /// What follows from the channel at the tip at which it was judged last.
     pub(crate) fn view_as_judged<'a>(&'a self, policy: &'a Policy) -> ChannelView<'a> {
         self.view(self.channel.seen, policy)
     }
 }
 
-/// Durable state decides; the indexes follow from it.
+/// Compares what is durable; the indexes follow from that.
 impl PartialEq for ChainArbitrator {
     fn eq(&self, other: &Self) -> bool {
         self.state == other.state && self.channels().eq(other.channels())
@@ -81,7 +84,8 @@ impl ChainArbitrator {
         Self { state: Snapshot::empty(), channels: Vec::new(), indexes: Indexes::default() }
     }
 
-    /// Everything that is due, for a start and for each block's repetition. Costs what is owed, not what is watched.
+    /// Everything that is due now: ask on a start and in every block. The cost grows with the channels that have something
+    /// due, not with those that are watched.
     pub fn actions_due(&self) -> Vec<Action> {
         let mut out = Vec::new();
         for index in self.indexes.owing() {
@@ -93,7 +97,7 @@ impl ChainArbitrator {
         out
     }
 
-    /// The identity, once it was heard.
+    /// What [`Event::JournalOpened`](crate::Event::JournalOpened) said; `None` before it was heard.
     pub const fn identity(&self) -> Option<&JournalIdentity> {
         self.state.identity.as_ref()
     }
@@ -103,22 +107,22 @@ impl ChainArbitrator {
         &self.state.policy
     }
 
-    /// The tip of the chain as the court has it.
+    /// The tip of the chain, as far as the court has heard blocks.
     pub const fn tip(&self) -> Tip {
         self.state.tip
     }
 
-    /// The last start that was heard.
+    /// The last [`Event::Started`](crate::Event::Started); `None` before the first.
     pub const fn started(&self) -> Option<&Started> {
         self.state.started.as_ref()
     }
 
-    /// The sequence of the last frame.
+    /// The sequence number of the last frame; 0 before the first.
     pub const fn sequence(&self) -> u64 {
         self.state.sequence
     }
 
-    /// A channel by its number.
+    /// A channel by its number; `None` if there is no such channel, or no longer.
     pub fn channel(&self, index: ChannelIndex) -> Option<&ChannelArbitrator> {
         self.slot(index).map(|slot| &slot.channel)
     }
@@ -132,7 +136,7 @@ impl ChainArbitrator {
         self.slot(index).map(|slot| slot.view(self.state.tip.height, &self.state.policy))
     }
 
-    /// The number of a channel.
+    /// The number of a channel; `None` if the court has no such channel, or no longer.
     pub fn index_of(&self, id: &ChannelId) -> Option<ChannelIndex> {
         self.indexes.id(id)
     }
@@ -153,11 +157,11 @@ impl ChainArbitrator {
         self.state.clone()
     }
 
-    /// A court from a checkpoint's rows. A channel's row may be newer than the court's, never older: frames are then
-    /// folded into the court and skipped for that channel.
+    /// A court from a checkpoint's rows. A channel's row may be newer than the court's, never older: the frames in between
+    /// are folded into the court and skipped for that channel.
     ///
     /// # Errors
-    /// If a channel's number was never given out.
+    /// None at present: a channel's number may be above those that the court's row has given out, since its row may be newer.
     pub fn restore(
         snapshot: Snapshot,
         channels: impl IntoIterator<Item = (ChannelIndex, ChannelArbitrator)>,
@@ -170,7 +174,7 @@ impl ChainArbitrator {
         Ok(court)
     }
 
-    /// Puts a channel in, or out, of its slot and the indexes.
+    /// Replaces a channel in its slot and in the indexes; `None` removes it.
     pub(crate) fn put(&mut self, index: ChannelIndex, slot: Option<Slot>, old_policy: &Policy) {
         let Some(place) = place(index) else { return };
         if self.channels.len() <= place {
@@ -187,7 +191,7 @@ impl ChainArbitrator {
         }
     }
 
-    /// Enters a channel that is as it was into the indexes again: the policy is another one.
+    /// Indexes an unchanged channel again, because the policy has changed.
     pub(crate) fn reindex(&mut self, index: ChannelIndex, old_policy: &Policy) {
         let place = place(index).and_then(|place| self.channels.get_mut(place));
         let Some(slot) = place.and_then(Option::as_deref_mut) else { return };
@@ -197,7 +201,7 @@ impl ChainArbitrator {
         slot.derived = new.keep();
     }
 
-    /// The indexes as they would be if they were built from the channels now: the other side of invariant I15.
+    /// The indexes built anew from the channels: I15 says that they equal [`indexes`](Self::indexes).
     pub fn rebuilt_indexes(&self) -> Indexes {
         let mut indexes = Indexes::default();
         for (index, channel) in self.channels() {
@@ -206,7 +210,7 @@ impl ChainArbitrator {
         indexes
     }
 
-    /// The indexes as they are.
+    /// The indexes as they were kept up to date.
     pub const fn indexes(&self) -> &Indexes {
         &self.indexes
     }

@@ -1,4 +1,6 @@
-//! How much the wallet should keep: confirmed coins that all open channels would need if they went to chain.
+//! How much the wallet should keep: confirmed coins that all open channels would need if they went to chain (B58).
+//!
+//! Tests: `arb-harness/lab/tests/sweeper_suite/closes.rs`.
 
 use crate::api::facts::Side;
 use crate::api::plan::ReserveAdvice;
@@ -12,11 +14,12 @@ use crate::sweep::curve::Now;
 use crate::sweep::price::{FRAME_WEIGHT, WALLET_INPUT_WEIGHT, WIDEST_OUTPUT_WEIGHT, fee_sat};
 use crate::sweep::terms::CHANGE_MIN_SAT;
 
+/// Blocks within which such a close should confirm.
 const SOON: Blocks = Blocks::new(6);
 
 impl ChainArbitrator {
-    /// What the wallet should hold for the channels that are open now. Costs a look at every channel: meant for an operator's
-    /// question or a timer, not for each block.
+    /// The confirmed coins that the wallet should keep for the channels that are open now, at the current estimate for six
+    /// blocks. It looks at every channel, so ask for an operator or on a timer, not in every block.
     pub fn reserve_advice(&self) -> ReserveAdvice {
         let now = Now {
             tip: self.state.tip.height,
@@ -39,8 +42,8 @@ impl ChainArbitrator {
     }
 }
 
-/// Coins and weight that one open channel's close would have to pay for: the commitment with its child, and the second
-/// level of every HTLC with an output on our commitment.
+/// The coins that one open channel's close would need, and the weight that they would pay for, in weight units: the commitment
+/// with its child, and the second level of every HTLC with an output on our commitment.
 fn needs(channel: &ChannelArbitrator) -> (u64, u64) {
     let channel_type = channel.facts.channel_type;
     match channel_type {
@@ -60,6 +63,7 @@ fn needs(channel: &ChannelArbitrator) -> (u64, u64) {
         }
         let kind = if htlc.is_offered() { ClaimPath::HtlcTimeout } else { ClaimPath::HtlcSuccess };
         let second = claim_witness_weight(kind, channel_type, None).saturating_add(INPUT_BASE_WEIGHT);
+        // Its output on the commitment, the output and the input of its second level, and what that needs for its coin.
         weight = [HTLC_OUTPUT_WEIGHT, HTLC_OUTPUT_WEIGHT, second, coin].into_iter().fold(weight, u64::saturating_add);
         coins = coins.saturating_add(1);
     }

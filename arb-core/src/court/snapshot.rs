@@ -1,4 +1,6 @@
 //! The court's own state, without its channels.
+//!
+//! Tests: `arb-harness/lab/tests/court_suite/going_to_chain.rs`.
 
 use crate::api::event::{Fees, Freshness, JournalIdentity, Started, Tip};
 use crate::api::policy::Policy;
@@ -12,7 +14,7 @@ use serde::{Deserialize, Serialize};
 /// The court's state without its channels: what a checkpoint stores as one row.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Snapshot {
-    /// The last frame folded into it.
+    /// The sequence number of the last frame that it contains; 0 before the first.
     pub sequence: u64,
     pub(crate) identity: Option<JournalIdentity>,
     pub(crate) policy: Policy,
@@ -20,8 +22,8 @@ pub struct Snapshot {
     pub(crate) best_height: Height,
     pub(crate) fees: Option<(Fees, Height)>,
     pub(crate) started: Option<Started>,
-    /// How often the embedder started with a suspicion: a channel is treated as outdated until its counterparty cleared
-    /// the last one.
+    /// How many starts said that the journal may be old. Until its counterparty has cleared the last one, a channel signs no
+    /// commitment of ours (F5).
     pub(crate) suspicions: u64,
     pub(crate) next_index: u32,
 }
@@ -46,13 +48,13 @@ impl Snapshot {
         self.tip.height >= self.best_height
     }
 
-    /// The feerate for a confirmation target; see [`Now::estimate`].
-    pub(crate) fn feerate(&self, target: Option<Blocks>) -> u32 {
+    /// The feerate for a confirmation target, in satoshi per kiloweight; see [`Now::estimate`].
+    pub(crate) fn feerate(&self, target: Blocks) -> u32 {
         let now = Now { tip: self.tip.height, policy: &self.policy, fees: self.fees.as_ref(), wallet_output_weight: 0 };
-        now.estimate(target.unwrap_or(self.policy.lazy_target))
+        now.estimate(target)
     }
 
-    /// Whether our commitment must not be signed because the journal may be old (F5).
+    /// Whether our commitment must be neither signed nor sent, because the journal may be old (F5).
     pub(crate) fn suspects(&self, channel: &ChannelArbitrator) -> bool {
         self.suspicions > channel.ratchet.cleared
     }

@@ -4,7 +4,7 @@ use crate::api::facts::Link;
 use crate::api::ids::{ChannelIndex, HtlcRef};
 use crate::court::draft::CourtView;
 
-/// What the court-wide state allows a channel's judgement to conclude.
+/// The court around the channel that is judged.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Bench<'a> {
     pub(crate) court: CourtView<'a>,
@@ -12,7 +12,7 @@ pub(crate) struct Bench<'a> {
     pub(crate) caught_up: bool,
 }
 
-/// The received HTLC that an HTLC which we sent was forwarded for.
+/// The upstream HTLC of an HTLC that we sent; `None` if it is no forward, or if the upstream is not known here.
 pub(crate) fn upstream_of(
     court: CourtView<'_>,
     channel: ChannelIndex,

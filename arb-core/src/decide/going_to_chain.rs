@@ -1,8 +1,9 @@
-//! Going to chain (front page, Stages and resolvers): when, why, and whether our commitment may be sent at all.
+//! Going to chain (front page, Stages and resolvers; R11): when, why, and whether our commitment may be sent at all.
+//!
+//! Tests: `arb-harness/lab/tests/court_suite/going_to_chain.rs`.
 
 use crate::api::event::CloseReason;
 use crate::api::facts::Link;
-use crate::api::ids::HtlcRef;
 use crate::api::notice::{Alert, FreezeReason, Notice};
 use crate::api::record::Conclusion;
 use crate::api::stage::CloseKind;
@@ -21,12 +22,12 @@ pub(super) fn freezes(bench: &Bench<'_>, view: &ChannelView<'_>, out: &mut Vec<C
         out.push(Conclusion::Frozen(why));
         out.push(Conclusion::Noticed(Box::new(Notice::Freeze(why))));
     }
-    // Frozen for whatever reason: ours goes to chain too, unless something of ours must not, or the funding is spent.
+    // Our commitment follows every freeze, unless it must not be sent, or the funding is spent.
     let frozen = ratchet.frozen.or(reason);
     let wanted = frozen.is_some_and(|why| match why {
         FreezeReason::Outdated | FreezeReason::Forgotten => false,
-        // A mutual close that a reorg took away comes back by itself: no reason for a commitment (B62), unless an HTLC is
-        // at stake.
+        // A mutual close that a reorg removed can confirm again, so our commitment is not needed (B62), unless an HTLC is at
+        // stake.
         FreezeReason::FundingSpent => ratchet.closings.is_empty() || !view.channel.htlcs.is_empty(),
         FreezeReason::Deadline(_)
         | FreezeReason::OverdueSum
@@ -47,8 +48,7 @@ fn alerts(view: &ChannelView<'_>, out: &mut Vec<Conclusion>) {
     if let Some(close) = &view.close {
         match close.kind {
             CloseKind::Unknown => raise(Alert::UnknownCommitment { txid: close.txid }),
-            // What was stored may still say that it is another one; but nobody waits in silence for an answer that does not
-            // come (R13).
+            // What is loaded may still show that it is unknown, so the alert waits for the answer; but one block only (R13).
             CloseKind::Revoked if close.loading && view.tip <= close.height => {}
             CloseKind::Revoked => {
                 let (number, txid) = (close.number.unwrap_or(0), close.txid);
@@ -62,7 +62,7 @@ fn alerts(view: &ChannelView<'_>, out: &mut Vec<Conclusion>) {
     }
 }
 
-/// Why the channel has to be frozen, by falling certainty.
+/// Why the channel has to be frozen: of the reasons that apply, the most certain one.
 fn reason(bench: &Bench<'_>, view: &ChannelView<'_>) -> Option<FreezeReason> {
     let ratchet = &view.channel.ratchet;
     if view.close.is_some() {
@@ -82,11 +82,12 @@ fn reason(bench: &Bench<'_>, view: &ChannelView<'_>) -> Option<FreezeReason> {
     if ratchet.peer_on_chain {
         return Some(FreezeReason::PeerOnChain);
     }
-    // Rests on the funding being unspent: only at the best known block (R11).
+    // A deadline counts only while the funding is unspent, so it waits for the best known block (R11).
     if bench.caught_up { deadline(bench, view) } else { None }
 }
 
-/// An HTLC asks for the chain. Dust never does; small ones do together, or when long overdue.
+/// The HTLC, or the sum of HTLCs, that asks for the chain. One that is dust on every commitment never does; small ones do if
+/// together they are worth more than a close, or once they are long overdue.
 fn deadline(bench: &Bench<'_>, view: &ChannelView<'_>) -> Option<FreezeReason> {
     let channel = view.channel;
     let close_cost_sat = close_cost_sat(bench, view);
@@ -94,7 +95,9 @@ fn deadline(bench: &Bench<'_>, view: &ChannelView<'_>) -> Option<FreezeReason> {
     for (htlc, state) in &channel.htlcs {
         let usable = channel.ratchet.usable.contains_key(htlc);
         let Some(due) = chain_height(state, usable, view.policy).filter(|due| view.tip >= *due) else { continue };
-        if answered(view, *htlc) || !channel.has_output_somewhere(*htlc) {
+        // With its preimage, an HTLC that we sent is settled off chain: nothing is gained by going to chain.
+        let answered = usable && state.htlc.link != Link::Received;
+        if answered || !channel.has_output_somewhere(*htlc) {
             continue;
         }
         let amount_sat = state.htlc.amount_sat();
@@ -106,19 +109,14 @@ fn deadline(bench: &Bench<'_>, view: &ChannelView<'_>) -> Option<FreezeReason> {
     (small_sat > close_cost_sat).then_some(FreezeReason::OverdueSum)
 }
 
-/// An HTLC that we sent and whose preimage is known costs nobody anything: its origin can be settled off chain.
-fn answered(view: &ChannelView<'_>, htlc: HtlcRef) -> bool {
-    let Some(state) = view.channel.htlcs.get(&htlc) else { return true };
-    state.htlc.link != Link::Received && view.channel.ratchet.usable.contains_key(&htlc)
-}
-
-/// Weight of one sweep: an input with a witness script, and an output.
+/// Weight of one sweep, in weight units: an input with a witness script, and an output.
 const SWEEP_WEIGHT: u64 = 600;
-/// Weight that going to chain costs at least: a commitment without HTLCs, and one sweep. The same for every channel type.
+/// The least weight of going to chain, in weight units: a commitment without HTLCs, and one sweep. The same for every channel
+/// type.
 const CLOSE_WEIGHT: u64 = commitment_weight(ChannelType::AnchorsZeroFeeHtlcTx) + SWEEP_WEIGHT;
 
-/// The policy's `close_cost`: commitment and sweep at the current estimate, in satoshi.
+/// The policy's `close_cost`: the commitment and one sweep at the current lazy estimate, in satoshi.
 pub(crate) fn close_cost_sat(bench: &Bench<'_>, view: &ChannelView<'_>) -> u64 {
-    let feerate = bench.court.state().feerate(Some(view.policy.lazy_target));
+    let feerate = bench.court.state().feerate(view.policy.lazy_target);
     u64::from(feerate).saturating_mul(CLOSE_WEIGHT).div_ceil(1000)
 }

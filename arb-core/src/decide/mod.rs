@@ -1,7 +1,9 @@
-//! Judgement (R1): what follows from the state, asked per cause, until nothing more follows.
+//! Judgement (R1): what follows from the state, one file for each subject, asked again until nothing more follows.
 //!
-//! Nothing here can fail and nothing here changes anything: every function reads a [`CourtView`] of the court and the step's
-//! draft, and answers with conclusions that `apply` then carries out.
+//! Nothing here can fail or change anything: every function reads a [`CourtView`] of the court and the step's draft, and
+//! returns conclusions, which `apply` then carries out.
+//!
+//! Tests: `arb-harness/lab/tests/court_suite/properties.rs`, `arb-log/tests/earlier_journals.rs`.
 
 pub(crate) mod bench;
 mod going_to_chain;
@@ -22,7 +24,7 @@ use crate::view::ChannelView;
 use alloc::vec::Vec;
 use bitcoin::Transaction;
 
-/// What follows for one channel as it stands now. Applied and asked again until nothing follows.
+/// What follows for one channel as it stands now. The step applies it and asks again until nothing follows.
 pub(crate) fn judge(court: CourtView<'_>, index: ChannelIndex) -> Vec<Record> {
     let Some(view) = court.channel_view(index) else { return Vec::new() };
     let bench = Bench { court, caught_up: court.state().is_caught_up() };
@@ -35,7 +37,7 @@ pub(crate) fn judge(court: CourtView<'_>, index: ChannelIndex) -> Vec<Record> {
     out.into_iter().map(|what| Record { channel: index, what }).collect()
 }
 
-/// What an event means for channels before any of them is judged.
+/// What follows from an event itself, also for channels that it does not name, before any channel is judged.
 pub(crate) fn consequences(court: CourtView<'_>, event: &Event) -> Vec<Record> {
     match event {
         Event::BlockConnected(block) => revealed(court, &block.txs),
@@ -72,8 +74,8 @@ pub(crate) fn consequences(court: CourtView<'_>, event: &Event) -> Vec<Record> {
     }
 }
 
-/// What transactions reveal: every HTLC that we sent with that hash, in any channel, and its upstream, and nothing else
-/// (R8).
+/// Makes preimages that transactions reveal usable: for every HTLC that we sent with that hash, in any channel, and for its
+/// upstream HTLC, and for nothing else (R8).
 fn revealed<'a>(court: CourtView<'_>, txs: impl IntoIterator<Item = &'a Transaction>) -> Vec<Record> {
     let mut out: Vec<Record> = Vec::new();
     let mut conclude = |channel: ChannelIndex, what: Conclusion| {
@@ -98,7 +100,7 @@ fn revealed<'a>(court: CourtView<'_>, txs: impl IntoIterator<Item = &'a Transact
     out
 }
 
-/// The downstream HTLC failed for good: the received one will never have a preimage.
+/// The node has failed the upstream of an HTLC that we sent: no preimage will be used for that upstream HTLC any more.
 fn downstream_over(court: CourtView<'_>, key: &HtlcKey, outcome: Acknowledged) -> Vec<Record> {
     match outcome {
         Acknowledged::Settled => return Vec::new(),
@@ -106,11 +108,11 @@ fn downstream_over(court: CourtView<'_>, key: &HtlcKey, outcome: Acknowledged) -
     }
     let upstream = court.index_of(&key.channel).and_then(|index| upstream_of(court, index, key.htlc));
     let Some((channel, htlc)) = upstream else { return Vec::new() };
-    let news = court.channel(channel).is_some_and(|channel| !channel.ratchet.given_up.contains(&htlc));
-    if news { [Record { channel, what: Conclusion::GaveUp { htlc } }].into() } else { Vec::new() }
+    let is_new = court.channel(channel).is_some_and(|channel| !channel.ratchet.given_up.contains(&htlc));
+    if is_new { [Record { channel, what: Conclusion::GaveUp { htlc } }].into() } else { Vec::new() }
 }
 
-/// Received HTLCs that HTLCs which we sent were waiting for: channels are adopted in any order.
+/// Links received HTLCs to HTLCs that we sent for them and that were heard before: channels are adopted in any order.
 fn linked(court: CourtView<'_>, update: &CommitmentUpdate) -> Vec<Record> {
     let mut out = Vec::new();
     for received in update.added.iter().filter(|htlc| !htlc.key.is_offered()) {

@@ -1,4 +1,6 @@
-//! What goes to the outside once: reports, alerts about what cannot be helped, and the end of the channel.
+//! What the outside is told once: alerts, the report of each contract, and the end of the channel (R13, I14).
+//!
+//! Tests: `arb-harness/lab/tests/court_suite/breach_state.rs`, `arb-harness/lab/tests/court_suite/incidents_restart.rs`.
 
 use crate::api::event::BroadcastRejection;
 use crate::api::ids::{ContractId, report_id};
@@ -35,7 +37,7 @@ pub(super) fn notices(bench: &Bench<'_>, view: &ChannelView<'_>, out: &mut Vec<C
     }
 }
 
-/// What signer, wallet and network cannot do.
+/// Alerts about what signer, wallet and network refuse.
 fn requests(view: &ChannelView<'_>, notices: &mut Vec<Notice>) {
     let requests = &view.channel.requests;
     let refused = requests.refused.iter().map(|request| Alert::SigningRefused { request: *request });
@@ -47,11 +49,11 @@ fn requests(view: &ChannelView<'_>, notices: &mut Vec<Notice>) {
         ChannelType::StaticRemotekey => true,
         ChannelType::AnchorsZeroFeeHtlcTx => false,
     };
-    // What the counterparty signed with ALL is all that pays for itself only: everything else the sweeper raises.
+    // Only what the counterparty signed with `SIGHASH_ALL` has a fixed fee; the sweeper raises the fee of everything else.
     let sweeps = requests
         .sweeps
         .values()
-        .filter_map(|state| Some((state.txid, state.rejected?, fixed && is_signed_by_all(view, state))));
+        .filter_map(|state| Some((state.txid, state.rejected?, fixed && has_fixed_fee(view, state))));
     let commitment = requests.commitment_rejected.map(|(txid, why)| (txid, why, fixed));
     for (txid, why, fixed) in sweeps.chain(commitment) {
         match why {
@@ -67,8 +69,8 @@ fn requests(view: &ChannelView<'_>, notices: &mut Vec<Notice>) {
     }
 }
 
-/// Whether a transaction is as the counterparty signed it: static_remotekey's second level.
-fn is_signed_by_all(view: &ChannelView<'_>, state: &SweepState) -> bool {
+/// Whether the counterparty signed the whole transaction: a second level of static_remotekey.
+fn has_fixed_fee(view: &ChannelView<'_>, state: &SweepState) -> bool {
     let member = state.sweep.plan.members.first();
     view.contracts.iter().any(|contract| match &contract.state {
         ContractState::Live(ContractStage::ClaimWanted(claim)) => {
@@ -96,8 +98,7 @@ fn of_contract(
             {
                 notices.push(Notice::Alert(Alert::OutputLost { outpoint, amount_sat: contract.amount_sat, by }));
             }
-            // A contract that ended without a spend can still change its mind; it is reported when the close is
-            // irrevocable.
+            // A contract that ended without a spend may still be spent, so it is reported once the close is irrevocable.
             if view.tip.buries(close.height, view.policy.irrevocable_depth) {
                 notices.push(Notice::Report(ContractReport {
                     id: contract.id,
@@ -124,7 +125,7 @@ fn of_contract(
     }
 }
 
-/// The balance sheet, once nothing is open and the outside has carried out everything.
+/// The balance sheet, once every contract is over and reported and the outside has carried out every notice.
 fn resolved(view: &ChannelView<'_>) -> Option<Sheet> {
     let channel = view.channel;
     if !channel.outbox.is_empty() {

@@ -1,4 +1,6 @@
 //! The balance sheet of a closed channel (I11): every term is computed on its own, none as a remainder.
+//!
+//! Tests: `arb-harness/lab/tests/closes/main.rs`, `arb-harness/lab/tests/breach_suite/main.rs`.
 
 use crate::api::ids::ContractId;
 use crate::api::outcome::ContractOutcome;
@@ -11,7 +13,7 @@ use crate::view::{ChannelView, Contract, ContractState};
 use alloc::vec::Vec;
 use bitcoin::{OutPoint, Script, Transaction, Txid};
 
-/// The transactions that spent a contract, in order: its output's spender, then the second level's.
+/// The transactions that spent a contract, in order: the one that spent its output, then the one that spent its second level.
 pub(crate) fn spenders(view: &ChannelView<'_>, contract: &Contract) -> Vec<Txid> {
     let ContractId::Output(outpoint) = contract.id else { return Vec::new() };
     let Some(first) = view.spends.get(&outpoint) else { return Vec::new() };
@@ -19,12 +21,12 @@ pub(crate) fn spenders(view: &ChannelView<'_>, contract: &Contract) -> Vec<Txid>
     [Some(first), second].into_iter().flatten().map(|spend| spend.txid).collect()
 }
 
-/// What our transactions for a contract paid in fees.
+/// What our transactions for a contract paid in fees, in satoshi.
 pub(crate) fn fees_of(view: &ChannelView<'_>, contract: &Contract) -> u64 {
     let mut sheet = Sheet::default();
     if let (Some(close), ContractId::Output(outpoint)) = (&view.close, contract.id) {
         if close.kind == CloseKind::Revoked {
-            // The cheat's own transaction has a fee, too: that one is not ours.
+            // The counterparty's HTLC transaction paid a fee of its own: only the fee of our penalty counts.
             if let Some((spend, amount_sat)) = penalised(view, close, outpoint) {
                 swept(view, spend, amount_sat, &mut sheet);
             }
@@ -54,7 +56,7 @@ pub(crate) fn sheet(view: &ChannelView<'_>, close: &Close) -> Sheet {
     sheet
 }
 
-/// An output that a resolver owned.
+/// Adds an output that a resolver owned.
 fn of_output(view: &ChannelView<'_>, close: &Close, contract: &Contract, outpoint: OutPoint, sheet: &mut Sheet) {
     let amount_sat = contract.amount_sat;
     let ContractState::Done(outcome) = contract.state else { return };
@@ -93,37 +95,37 @@ fn of_output(view: &ChannelView<'_>, close: &Close, contract: &Contract, outpoin
     }
 }
 
-/// A revoked output that was spent: ours where the revocation key did it, or where it took what the cheat's HTLC transaction
-/// left; the cheat's where that was too late.
+/// Adds a spent output of a revoked commitment. It is swept if we took it, or took what the counterparty's HTLC transaction
+/// left of it; lost if the counterparty kept it; uneconomic if nobody took what was left.
 fn of_revoked(view: &ChannelView<'_>, close: &Close, outpoint: OutPoint, amount_sat: u64, sheet: &mut Sheet) {
     let Some(spend) = view.spends.get(&outpoint) else { return add(&mut sheet.contested_unclaimed_sat, amount_sat) };
-    let left_sat = match stolen(view, close, spend) {
+    let left_sat = match revoked_second_level(view, close, spend) {
         Some((_, left_sat)) => left_sat.min(amount_sat),
         None => amount_sat,
     };
     add(&mut sheet.fees_sat, amount_sat.saturating_sub(left_sat));
-    match (penalised(view, close, outpoint), stolen(view, close, spend)) {
+    match (penalised(view, close, outpoint), revoked_second_level(view, close, spend)) {
         (Some((ours, _)), _) => swept(view, ours, left_sat, sheet),
         (None, Some((second, _))) if !view.spends.contains_key(&second) => add(&mut sheet.uneconomic_sat, left_sat),
         (None, _) => add(&mut sheet.lost_sat, left_sat),
     }
 }
 
-/// Our spend of a revoked output, or of what the cheat's HTLC transaction left of it, and what that was worth.
+/// Our spend of a revoked output, or of what the counterparty's HTLC transaction left of it, and the value of what we spent.
 fn penalised<'a>(view: &'a ChannelView<'_>, close: &Close, outpoint: OutPoint) -> Option<(&'a SpendOf, u64)> {
     let amount_sat = view.channel.chain.output(&outpoint)?.value.to_sat();
     let spend = view.spends.get(&outpoint)?;
-    // On their commitment the direct paths are our own: claims from before it was revoked.
+    // A direct spend on their commitment is our own: a claim from before it was revoked.
     if spend.path == SpendPath::Revocation || spend.path.is_direct() {
         return Some((spend, amount_sat));
     }
-    let (second, left_sat) = stolen(view, close, spend)?;
+    let (second, left_sat) = revoked_second_level(view, close, spend)?;
     let last = view.spends.get(&second)?;
     (last.path == SpendPath::Revocation).then_some((last, left_sat))
 }
 
-/// What the cheat's HTLC transaction left, and its value.
-fn stolen(view: &ChannelView<'_>, close: &Close, spend: &SpendOf) -> Option<(OutPoint, u64)> {
+/// The output that the counterparty's HTLC transaction left under the revoked keys, and its value in satoshi.
+fn revoked_second_level(view: &ChannelView<'_>, close: &Close, spend: &SpendOf) -> Option<(OutPoint, u64)> {
     if !spend.path.is_second_level() {
         return None;
     }
@@ -131,7 +133,7 @@ fn stolen(view: &ChannelView<'_>, close: &Close, spend: &SpendOf) -> Option<(Out
     kit.stolen_second_level(spend).map(|(outpoint, output)| (outpoint, output.value.to_sat()))
 }
 
-/// Our second-level transaction: the wallet's coins go in, change and a delayed output come out.
+/// Adds our second-level transaction: the wallet's coins go in, change and a delayed output come out.
 fn of_second_level(view: &ChannelView<'_>, contract: &Contract, spend: &SpendOf, second: OutPoint, sheet: &mut Sheet) {
     let delayed_sat = view.channel.chain.output(&second).map_or(0, |output| output.value.to_sat());
     with_coins(view, spend, contract.amount_sat, delayed_sat, sheet);
@@ -142,7 +144,7 @@ fn of_second_level(view: &ChannelView<'_>, contract: &Contract, spend: &SpendOf,
     }
 }
 
-/// A claim whose fee the wallet paid: its part of fee and change, and of the coins what those parts need.
+/// Adds a claim whose fee the wallet paid: its parts of fee and change, and as much of the coins as those parts need.
 fn with_coins(view: &ChannelView<'_>, spend: &SpendOf, amount_sat: u64, fixed_sat: u64, sheet: &mut Sheet) {
     let Some(shared) = Shared::of(view, spend) else { return };
     let (fee_sat, change_sat) = (shared.part(shared.fee_sat), shared.part(shared.change_sat(fixed_sat > 0)));
@@ -152,13 +154,13 @@ fn with_coins(view: &ChannelView<'_>, spend: &SpendOf, amount_sat: u64, fixed_sa
     add(&mut sheet.fees_sat, fee_sat);
 }
 
-/// A transaction of ours that several claims share: its fee is split by the weight of their inputs, the remainder goes to
-/// the first.
+/// A transaction of ours that several claims share. Its fee is split by the weight of their inputs; the remainder of the
+/// division goes to the first.
 struct Shared<'a> {
     tx: &'a Transaction,
     /// The inputs that are claims, with their weights.
     claims: Vec<(usize, u64)>,
-    /// Which of them is meant.
+    /// The claim in question: its place in `claims`.
     position: usize,
     fee_sat: u64,
 }
@@ -170,7 +172,7 @@ impl<'a> Shared<'a> {
         let mut claims = Vec::new();
         let mut in_sat: u64 = 0;
         for (index, input) in tx.input.iter().enumerate() {
-            // A coin may be the change of another transaction of this channel.
+            // Coins come first: one may be the change of a kept transaction, and would then pass for a claim.
             match channel.coin_value_sat(&input.previous_output) {
                 Some(coin_sat) => add(&mut in_sat, coin_sat),
                 None => {
@@ -200,7 +202,7 @@ impl<'a> Shared<'a> {
         total_sat.saturating_sub(others)
     }
 
-    /// What comes back to the wallet: all outputs but those that a signature fixes at the claims' own indexes.
+    /// What comes back to the wallet: all outputs, except those that the counterparty's signatures fix at the claims' indexes.
     fn change_sat(&self, fixed: bool) -> u64 {
         let is_fixed = |vout: usize| fixed && self.claims.iter().any(|(index, _)| *index == vout);
         let outputs = self.tx.output.iter().enumerate().filter(|(vout, _)| !is_fixed(*vout));
@@ -208,7 +210,8 @@ impl<'a> Shared<'a> {
     }
 }
 
-/// An output that no resolver owned: the counterparty's, except where a commitment that we cannot rebuild shows ours.
+/// Adds an output that no resolver owned. It is the counterparty's, except our output of a mutual close, and what we may have
+/// lost on a commitment that we cannot rebuild.
 fn of_foreign(view: &ChannelView<'_>, close: &Close, outpoint: OutPoint, amount_sat: u64, sheet: &mut Sheet) {
     match close.kind {
         CloseKind::Local | CloseKind::Remote | CloseKind::RemotePending => add(&mut sheet.peer_sat, amount_sat),
@@ -221,7 +224,7 @@ fn of_foreign(view: &ChannelView<'_>, close: &Close, outpoint: OutPoint, amount_
     }
 }
 
-/// An output whose meaning only its spend can tell.
+/// Adds an output whose purpose only its spend can show.
 fn of_unknown(view: &ChannelView<'_>, close: &Close, outpoint: OutPoint, amount_sat: u64, sheet: &mut Sheet) {
     let facts = &view.channel.facts;
     let remote_anchor = close.funding(facts).map(|funding| anchor_script(&funding.remote_key).to_p2wsh());
@@ -240,8 +243,8 @@ fn of_unknown(view: &ChannelView<'_>, close: &Close, outpoint: OutPoint, amount_
     left(view, spend, amount_sat, &mut sheet.fees_sat, term);
 }
 
-/// Whether the script that a spend revealed is an HTLC which we could have claimed with a preimage. An offered HTLC's script
-/// has a hash and no expiry: its amount is all that tells two of one hash apart, and only our own could be more.
+/// Whether the script that a spend revealed is an HTLC that we could have claimed with a preimage before that spend. The
+/// script of an offered HTLC has the hash and no expiry, so two HTLCs with one hash are told apart by their amounts only.
 fn could_have_been_ours(view: &ChannelView<'_>, spend: &SpendOf, outpoint: OutPoint, amount_sat: u64) -> bool {
     let kept = view.channel.chain.kept.get(&spend.txid);
     let input = kept.and_then(|kept| kept.tx.input.iter().find(|input| input.previous_output == outpoint));
@@ -256,14 +259,15 @@ fn could_have_been_ours(view: &ChannelView<'_>, spend: &SpendOf, outpoint: OutPo
     })
 }
 
-/// A claim of ours: what it pays out is swept, its part of the fee is fee.
+/// Adds a claim of ours: its part of the fee is a fee, the rest is swept.
 fn swept(view: &ChannelView<'_>, spend: &SpendOf, amount_sat: u64, sheet: &mut Sheet) {
     let fee_sat = Shared::of(view, spend).map_or(0, |shared| shared.part(shared.fee_sat)).min(amount_sat);
     add(&mut sheet.swept_sat, amount_sat.saturating_sub(fee_sat));
     add(&mut sheet.fees_sat, fee_sat);
 }
 
-/// An output that leaves to somebody else: through a second-level transaction, that one's fee is inside.
+/// Adds an output that somebody else took to `term`. If a second-level transaction took it, that transaction's fee goes to
+/// `fees`.
 fn left(view: &ChannelView<'_>, spend: &SpendOf, amount_sat: u64, fees: &mut u64, term: &mut u64) {
     let vout = u32::try_from(spend.input).ok().filter(|_| spend.path.is_second_level());
     let second = vout.and_then(|vout| view.channel.chain.output(&OutPoint { txid: spend.txid, vout }));
@@ -273,11 +277,11 @@ fn left(view: &ChannelView<'_>, spend: &SpendOf, amount_sat: u64, fees: &mut u64
     add(fees, amount_sat.saturating_sub(gone));
 }
 
-/// The delayed output of our own second-level transaction.
+/// The output of the second-level transaction that spent a contract: ours, or the counterparty's under the revoked keys.
 fn second_level(view: &ChannelView<'_>, contract: &Contract, spend: &SpendOf) -> Option<OutPoint> {
     let close = view.close.as_ref()?;
     if close.kind == CloseKind::Revoked {
-        return stolen(view, close, spend).map(|(outpoint, _)| outpoint);
+        return revoked_second_level(view, close, spend).map(|(outpoint, _)| outpoint);
     }
     if contract.kind != ContractKind::Htlc || taker(close.owner, &spend.path) != Taker::UsSecondLevel {
         return None;

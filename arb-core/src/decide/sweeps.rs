@@ -1,4 +1,6 @@
 //! What the sweeper is told, and what its orders become: plans, requests for coins, releases.
+//!
+//! Tests: `arb-harness/lab/tests/sweeper_suite/closes.rs`, `arb-harness/lab/tests/sweeper_suite/valid.rs`.
 
 use crate::api::notice::Notice;
 use crate::api::plan::{FeeInputs, Sweep};
@@ -13,7 +15,7 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use bitcoin::{OutPoint, ScriptBuf, Transaction};
 
-/// Plans, drops and asks, for everything that this channel wants spent.
+/// Plans, drops and requests for everything that this channel wants spent.
 pub(crate) fn plans(bench: &Bench<'_>, view: &ChannelView<'_>, out: &mut Vec<Conclusion>) {
     let sweeper = &view.channel.requests.sweeper;
     let wants = wants::wants(view);
@@ -22,7 +24,7 @@ pub(crate) fn plans(bench: &Bench<'_>, view: &ChannelView<'_>, out: &mut Vec<Con
     }
     retire(view, &wants, out);
     if bumps(view, &wants, out) {
-        // What follows from the operator's wish is decided once it counts.
+        // The plans follow in the next round, once the bumps are applied.
         return;
     }
     let script = wants::sweep_script(view);
@@ -84,7 +86,7 @@ fn drop_group(view: &ChannelView<'_>, group: u32, pauses: bool, out: &mut Vec<Co
     }
 }
 
-/// Coins that nothing uses any more are free again (B49).
+/// Tells the wallet that coins are free again (B49).
 fn release(view: &ChannelView<'_>, owner: OutPoint, fee_inputs: Option<&FeeInputs>, out: &mut Vec<Conclusion>) {
     let coins: Vec<OutPoint> =
         fee_inputs.iter().flat_map(|fee_inputs| &fee_inputs.coins).map(|coin| coin.outpoint).collect();
@@ -94,8 +96,8 @@ fn release(view: &ChannelView<'_>, owner: OutPoint, fee_inputs: Option<&FeeInput
     out.extend(view.channel.raise(Notice::Release { owner, coins, at: view.tip }));
 }
 
-/// Groups whose outputs were all spent for good by others, or whose commitment lost for good: until then a reorg may want
-/// them, and their coins, back (B15, B56).
+/// Drops groups none of whose claims can come back: each was irrevocably spent by others, or was on a commitment that another
+/// one has irrevocably replaced. Before that, a reorg may make the claims wanted again, and with them their coins (B15, B56).
 fn retire(view: &ChannelView<'_>, wants: &BTreeMap<OutPoint, Want>, out: &mut Vec<Conclusion>) {
     let Some(close) = &view.close else { return };
     let depth = view.policy.irrevocable_depth;
@@ -123,9 +125,9 @@ fn retire(view: &ChannelView<'_>, wants: &BTreeMap<OutPoint, Want>, out: &mut Ve
     }
 }
 
-/// Groups whose transaction cannot confirm although their claims are wanted: a coin was spent by a transaction that claims
-/// nothing of theirs, or it waits for an expiry and its claims do not (a commitment revoked after it confirmed, and a reorg
-/// to below the expiry).
+/// Groups whose transaction cannot confirm although their claims are wanted. Either a transaction that claims nothing of theirs
+/// has spent one of their coins. Or the transaction waits for an expiry that its claims do not need any more: the commitment
+/// was revoked after it confirmed, and a reorg led to below the expiry.
 fn broken(view: &ChannelView<'_>) -> BTreeSet<u32> {
     let mut spenders: BTreeMap<OutPoint, &Transaction> = BTreeMap::new();
     for kept in view.channel.chain.kept.values() {
@@ -147,7 +149,7 @@ fn broken(view: &ChannelView<'_>) -> BTreeSet<u32> {
     groups.map(|(number, _)| *number).collect()
 }
 
-/// What the operator asked for that is not wanted yet; whether there was any.
+/// Raises the feerates wanted to what the operator asked for. Returns whether that raised any.
 fn bumps(view: &ChannelView<'_>, wants: &BTreeMap<OutPoint, Want>, out: &mut Vec<Conclusion>) -> bool {
     let requests = &view.channel.requests;
     let before = out.len();

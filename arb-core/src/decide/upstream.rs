@@ -1,8 +1,9 @@
-//! The outcome of every HTLC that we sent (R8): exactly one, never a failure with a usable preimage, failures as late
-//! as the chain demands and as early as the upstream needs.
+//! The outcome for the upstream of every HTLC that we sent (R8): exactly one, and never a failure with a usable preimage. A
+//! failure comes as late as the chain demands and as early as the upstream needs.
 //!
-//! One function decides for every kind of close: a rule that is written once cannot be patched on one branch only
-//! (B5, B6, L2).
+//! One function decides for every kind of close, so that no rule can be mended on one branch only (B5, B6, L2).
+//!
+//! Tests: `arb-harness/lab/tests/court_suite/outcomes.rs`, `arb-harness/lab/tests/court_suite/incidents_outcomes.rs`.
 
 use crate::api::event::Acknowledged;
 use crate::api::facts::Link;
@@ -33,21 +34,21 @@ fn one(bench: &Bench<'_>, view: &ChannelView<'_>, htlc: HtlcRef, state: &HtlcSta
     let amount_sat = state.htlc.amount_sat();
     let raise = |alert: Alert, out: &mut Vec<Conclusion>| out.extend(view.channel.raise(Notice::Alert(alert)));
     match (released.map(|released| (released.outcome, released.acknowledged)), usable) {
-        // Settled already; if the node had failed the origin by then, that is a loss once the counterparty is paid.
+        // Settled already. If the node had failed the upstream HTLC by then, it is a loss once the counterparty is paid.
         (Some((Upstream::Settled(_), acknowledged)), _) => {
             if acknowledged == Some(Acknowledged::Failed) && was_paid(view, htlc, state) {
                 raise(Alert::Loss { htlc, payment_hash: state.htlc.payment_hash, amount_sat }, out);
             }
         }
-        // A preimage alone is no loss: a twin with the same hash may have shown it (R7).
+        // A preimage alone is no loss: another HTLC with the same hash may have shown it (R7).
         (Some((Upstream::Failed(_), Some(Acknowledged::Failed | Acknowledged::Settled))), Some(_)) => {
             if was_paid(view, htlc, state) {
                 raise(Alert::Loss { htlc, payment_hash: state.htlc.payment_hash, amount_sat }, out);
             }
         }
-        // An open channel settles by update messages: that is the node's.
+        // While the channel is open, the node settles by update messages.
         (None, Some(_)) if is_open(view) => {}
-        // A settlement overrides a failure that nobody acted on yet.
+        // A settlement overrides a failure that the node has not acknowledged.
         (None | Some((Upstream::Failed(_), None)), Some(preimage)) => {
             out.push(Conclusion::Released { htlc, outcome: Upstream::Settled(preimage) });
         }
@@ -68,14 +69,14 @@ fn one(bench: &Bench<'_>, view: &ChannelView<'_>, htlc: HtlcRef, state: &HtlcSta
     }
 }
 
-/// Whether the channel still takes updates: settling and failing are the node's then, except for a give-up, which is for
-/// HTLCs that are too small to go to chain for (B30, L8).
+/// Whether the channel still takes updates. Then the node settles and fails, and the court only gives up HTLCs that are too
+/// small to go to chain for (B30, L8).
 fn is_open(view: &ChannelView<'_>) -> bool {
     view.channel.ratchet.frozen.is_none()
 }
 
-/// Whether the counterparty took this HTLC with its preimage: its own output, or, where nobody can tell which output that
-/// is, one of its amount.
+/// Whether the counterparty took this HTLC with its preimage. If the HTLC's own output is not known, any output of its
+/// amount counts.
 fn was_paid(view: &ChannelView<'_>, htlc: HtlcRef, state: &HtlcState) -> bool {
     let shows = |spend: &SpendOf| spend.path.preimage().is_some_and(|shown| shown.hash() == state.htlc.payment_hash);
     let is_its_amount = |outpoint: &OutPoint| {
@@ -83,15 +84,15 @@ fn was_paid(view: &ChannelView<'_>, htlc: HtlcRef, state: &HtlcState) -> bool {
         output.is_some_and(|output| output.value.to_sat() == state.htlc.amount_sat())
     };
     match view.close.as_ref().map(|close| close.kind) {
-        // Off chain: the node told us of the preimage.
+        // Off chain: in an open channel, the preimage came with an update message.
         None => is_open(view),
         Some(CloseKind::Mutual) => false,
-        // What the cheat took with a preimage is ours again once it is penalised.
+        // What the counterparty took with a preimage is ours again once our penalty has spent it.
         Some(CloseKind::Revoked) => match view.output_of(htlc) {
-            Some(outpoint) => view.spends.get(&outpoint).is_some_and(shows) && cheat_has(view, outpoint),
+            Some(outpoint) => view.spends.get(&outpoint).is_some_and(shows) && counterparty_keeps(view, outpoint),
             None => {
                 let mut shown = view.spends.iter().filter(|(outpoint, spend)| is_its_amount(outpoint) && shows(spend));
-                shown.any(|(outpoint, _)| cheat_has(view, *outpoint))
+                shown.any(|(outpoint, _)| counterparty_keeps(view, *outpoint))
             }
         },
         Some(CloseKind::Unknown) => view.spends.iter().any(|(outpoint, spend)| is_its_amount(outpoint) && shows(spend)),
@@ -101,8 +102,8 @@ fn was_paid(view: &ChannelView<'_>, htlc: HtlcRef, state: &HtlcState) -> bool {
     }
 }
 
-/// Whether the cheat has got away with a revoked output: its HTLC transaction's output is spent, and not by us.
-fn cheat_has(view: &ChannelView<'_>, outpoint: OutPoint) -> bool {
+/// Whether the counterparty keeps a revoked output: the output of its HTLC transaction is spent, and not by our penalty.
+fn counterparty_keeps(view: &ChannelView<'_>, outpoint: OutPoint) -> bool {
     let kit = view.close.as_deref().map(|close| view.kit(close));
     kit.zip(view.spends.get(&outpoint)).is_some_and(|(kit, spend)| match kit.stolen_second_level(spend) {
         Some((second, _)) => view.spends.get(&second).is_some_and(|last| last.path != SpendPath::Revocation),
@@ -116,19 +117,18 @@ fn failure(bench: &Bench<'_>, view: &ChannelView<'_>, htlc: HtlcRef, state: &Htl
         let may = bench.caught_up && view.is_scanned();
         return if may { give_up(bench, view, state) } else { None };
     }
-    // Presence decides at once: a buried spend without a preimage, wherever blocks are being caught up.
+    // What the chain shows decides at once, also while blocks are caught up: for example a buried spend without a preimage.
     if let Some(close) = &view.close {
         if let Some(why) = by_the_chain(bench, view, close, htlc) {
             return Some(why);
         }
     }
-    // The rest is absence: only at the best known block, and once the past was searched (R5, R11).
+    // The rest follows from absence, so it waits for the best known block and for the search of the past (R5, R11).
     if !bench.caught_up || !view.is_scanned() {
         return None;
     }
     if !view.channel.has_output_somewhere(htlc) && view.output_of(htlc).is_none() {
-        // A commitment that we do not know, or no longer know, may have an output for it all the same; so may one that
-        // an old journal misses.
+        // An unknown commitment may still have an output for it; so may one that a stale journal never recorded.
         let foreign = view.close.as_ref().is_some_and(|close| close.is_foreign());
         let suspect = bench.court.state().suspects(view.channel);
         if !foreign && !suspect && !view.channel.ratchet.outdated {
@@ -141,21 +141,21 @@ fn failure(bench: &Bench<'_>, view: &ChannelView<'_>, htlc: HtlcRef, state: &Htl
     give_up(bench, view, state)
 }
 
-/// The upstream is about to expire, can still be saved, and the HTLC is small enough for the wager.
+/// The upstream HTLC is about to expire, its channel can still be saved by failing it, and the HTLC is small enough to risk.
 fn give_up(bench: &Bench<'_>, view: &ChannelView<'_>, state: &HtlcState) -> Option<FailReason> {
     let small = state.htlc.amount_sat() <= give_up_max_sat(bench, view);
     (upstream_is_near(view, state) && small && !upstream_on_chain(bench, state))
         .then_some(FailReason::GivenUpForUpstream)
 }
 
-/// What the confirmed close says (LL3, LL6, RL2, RL4).
+/// The rule by which the confirmed close fails an HTLC (LL3, LL6, RL2, RL4).
 fn by_the_chain(bench: &Bench<'_>, view: &ChannelView<'_>, close: &Close, htlc: HtlcRef) -> Option<FailReason> {
     let buried = view.tip.buries(close.height, view.fail_depth);
     match close.kind {
         CloseKind::Unknown => None,
         CloseKind::Revoked => {
-            // Its output may be spent with the preimage in a block that was not heard yet, or was not searched (R5, R11): a
-            // cheat that was not watched for a while must not make us fail what it has been paid for.
+            // A block that was not heard or searched yet may hold a spend of its output with the preimage (R5, R11): then the
+            // counterparty was paid, and failing the upstream HTLC would lose the amount.
             let without = !close.is_foreign() && view.output_of(htlc).is_none();
             let present = bench.caught_up && view.is_scanned();
             (buried && !close.loading && (without || present)).then_some(FailReason::Revoked)
@@ -172,7 +172,8 @@ fn by_the_chain(bench: &Bench<'_>, view: &ChannelView<'_>, close: &Close, htlc: 
     }
 }
 
-/// An upstream that is about to expire over an HTLC that is too large to be given up.
+/// The expiry of an upstream HTLC, if it is near and the channel could still be saved by failing it. An HTLC that was small
+/// enough to be given up is failed by now.
 fn at_risk(bench: &Bench<'_>, view: &ChannelView<'_>, state: &HtlcState) -> Option<Height> {
     let near = bench.caught_up && upstream_is_near(view, state) && !upstream_on_chain(bench, state);
     if near { state.upstream_expiry } else { None }
@@ -182,13 +183,15 @@ fn upstream_is_near(view: &ChannelView<'_>, state: &HtlcState) -> bool {
     give_up_height(state, view.policy).is_some_and(|height| view.tip >= height)
 }
 
-/// An upstream that is itself on chain cannot be saved by failing it: it just waits for its own timeout (LL9).
+/// Whether the upstream channel goes to chain itself: then failing its HTLC saves nothing, and it waits for its own timeout
+/// (LL9).
 fn upstream_on_chain(bench: &Bench<'_>, state: &HtlcState) -> bool {
     let Link::Forward(key) = state.htlc.link else { return false };
     let upstream = bench.court.channel_of(&key.channel);
     upstream.is_some_and(|upstream| upstream.ratchet.frozen.is_some())
 }
 
+/// The largest HTLC that is given up, in satoshi.
 fn give_up_max_sat(bench: &Bench<'_>, view: &ChannelView<'_>) -> u64 {
     close_cost_sat(bench, view).saturating_mul(u64::from(view.policy.giveup_max_close_costs))
 }

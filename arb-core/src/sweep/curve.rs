@@ -9,9 +9,11 @@
 //!         first wanted      deadline−1  deadline
 //! ```
 //!
-//! Squared, because the estimate for the blocks that are left already buys a place in time in any market that the estimator
-//! understands; the curve is for the others, and only pays when time runs out. What was wanted once never falls: an
-//! adversary who makes us start again gains nothing (L3, B20).
+//! In a market that the estimator understands, the estimate for the blocks that are left is enough. The curve is for all other
+//! markets: as a square it stays low for long and pays only when time runs out. The feerate wanted never falls (I8), so an
+//! attacker who makes us start again gains nothing (L3, B20).
+//!
+//! Tests: `arb-harness/lab/tests/sweeper_suite/curve.rs`, `arb-harness/lab/tests/sweeper_suite/properties.rs`.
 
 use crate::api::event::Fees;
 use crate::api::policy::Policy;
@@ -25,30 +27,30 @@ use serde::{Deserialize, Serialize};
 pub struct Now<'a> {
     /// The tip: what is sent now is mined in the next block at the earliest.
     pub tip: Height,
-    /// The policy.
+    /// The policy in force.
     pub policy: &'a Policy,
-    /// The last estimate, and the tip when it came.
+    /// The last estimate, and the tip when it came; `None` before the first.
     pub fees: Option<&'a (Fees, Height)>,
-    /// What an output to the wallet weighs.
+    /// The weight of an output to the wallet, in weight units.
     pub wallet_output_weight: u64,
 }
 
-/// What is remembered of a claim's price (a ratchet: no reorg undoes it).
+/// What is remembered of a claim's feerate: a ratchet, which no reorg undoes (R10).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Price {
     /// The tip when it was first wanted: where its curve begins.
     pub since: Height,
     /// What was wanted then, in satoshi per kiloweight.
     pub start_sat_per_kw: u32,
-    /// The most that was ever wanted.
+    /// The most that was ever wanted, in satoshi per kiloweight.
     pub wanted_sat_per_kw: u32,
-    /// The tip when that was.
+    /// The tip when the claim was last planned or bumped.
     pub at: Height,
 }
 
 impl Now<'_> {
-    /// The feerate for a confirmation target: from the last estimate, or the fallback before there was one. An estimate
-    /// that is no longer fresh is not trusted to be lower than the fallback, but a deadline never waits for a new one.
+    /// The feerate for a confirmation target in blocks, in satoshi per kiloweight: from the last estimate, or the fallback
+    /// before there was one. An estimate that is not fresh counts only where it is above the fallback. Never above the cap.
     pub fn estimate(&self, target: Blocks) -> u32 {
         let Some((fees, at)) = self.fees else {
             return self.policy.fallback_feerate_sat_per_kw.min(self.policy.max_feerate_sat_per_kw);
@@ -61,39 +63,39 @@ impl Now<'_> {
         trusted.max(FEERATE_MIN).min(self.policy.max_feerate_sat_per_kw)
     }
 
-    /// What nodes relay at all.
+    /// The lowest feerate that nodes relay, in satoshi per kiloweight.
     pub fn floor(&self) -> u32 {
         self.fees.map_or(0, |(fees, _)| fees.relay_floor_sat_per_kw).max(FEERATE_MIN)
     }
 
-    /// Blocks until a deadline; a missed one is as urgent as can be.
+    /// Blocks until a deadline; 0 once it is missed.
     pub(crate) fn left(&self, deadline: Height) -> Blocks {
         deadline.since(self.tip).unwrap_or_default()
     }
 
-    /// Whether a deadline is so near that its claim stands alone: whoever pins or claims another one must not delay it.
+    /// Whether a deadline is so near that its claim stands alone, so that a pin or a spend of another claim cannot delay it.
     pub(crate) fn is_urgent(&self, class: Class, deadline: Option<Height>) -> bool {
         deadline.is_some_and(|deadline| self.left(deadline) <= class.alone(self.policy))
     }
 
-    /// The feerate that a claim wants. Its own budget may not bear that, but together with others it may: what is offered is
-    /// decided with the transaction.
+    /// The feerate that a claim wants, in satoshi per kiloweight. It may be more than the claim's budget bears alone: what is
+    /// offered is decided for the whole transaction.
     pub fn wanted(&self, terms: &Terms, price: Option<&Price>) -> u32 {
-        // With the narrowest output that the wallet may have: what is offered is cut to the true weight.
+        // Counted with the narrowest output that a wallet may have; what is offered is cut to the true weight.
         let output_weight = self.wallet_output_weight.min(NARROWEST_OUTPUT_WEIGHT);
         let single = Bundle::new([terms].into(), None, output_weight);
         let weight = single.weight();
         let of_stakes = terms.stakes.iter().map(|stake| {
             let end = terms.feerate_of(stake.budget_sat, weight, self.policy);
             let wanted = self.of_stake(stake, end, price);
-            // A commitment is not worth more than what missing this very deadline loses (B34).
+            // A child may not cost more than missing this deadline loses (B34).
             if terms.parent.is_some() { wanted.min(end) } else { wanted }
         });
         let before = price.map_or(0, |price| price.wanted_sat_per_kw);
         of_stakes.max().unwrap_or(0).max(before).min(self.policy.max_feerate_sat_per_kw)
     }
 
-    /// Whether a feerate that a budget ends at hardly buys the next block.
+    /// Whether the most that a budget buys is hardly enough for the next block.
     pub(crate) fn is_tight(&self, end: u32) -> bool {
         let next = u64::from(self.estimate(NEXT)).saturating_mul(u64::from(self.policy.tight_permille));
         u64::from(end).saturating_mul(1000) <= next
@@ -106,19 +108,19 @@ impl Now<'_> {
 
     fn of_stake(&self, stake: &Stake, end: u32, price: Option<&Price>) -> u32 {
         let Some(deadline) = stake.deadline else {
-            // Nobody contests it: the estimate is followed once in a while, so that it is not stuck for ever.
-            let rests = price.is_some_and(|price| self.tip < price.at.after(self.policy.lazy_target));
-            return if rests { 0 } else { self.estimate(self.policy.lazy_target) };
+            // Nobody contests it: it follows the estimate every `lazy_target` blocks, so that it does not stay unconfirmed.
+            let is_recent = price.is_some_and(|price| self.tip < price.at.after(self.policy.lazy_target));
+            return if is_recent { 0 } else { self.estimate(self.policy.lazy_target) };
         };
-        // A spike that lasts as long as most do has to fit behind the time that we are willing to wait.
+        // A fee spike of common length must fit between the wait and the deadline.
         let patience = self.left(deadline).get().saturating_sub(self.policy.spike.get());
         let estimate = self.estimate(Blocks::new(patience).max(NEXT));
-        // With no time to wait a spike out, the next block is worth more than the estimator's last word on it.
+        // No time is left to wait for the end of a spike, so more than the next block's estimate is offered.
         let estimate = if patience == 0 { self.pressing(estimate) } else { estimate };
         let last = deadline.before(NEXT);
         let since = price.map_or(self.tip, |price| price.since);
         let start = price.map_or(estimate, |price| price.start_sat_per_kw);
-        // A tight budget has no room for a curve: by the time it rises, the price may have.
+        // A tight budget has no room for a curve: the market may rise before the curve does.
         let curve = if self.tip >= last || self.is_tight(end) {
             end
         } else {
@@ -129,11 +131,11 @@ impl Now<'_> {
     }
 }
 
-/// The shortest confirmation target.
+/// The shortest confirmation target: the next block.
 const NEXT: Blocks = Blocks::new(1);
 
-/// From `start` to `end` with the square of the part of `width` that has passed: a third of the whole area, so that who
-/// drives a claim out in every block pays for several times its budget (B21).
+/// Rises from `start` to `end` with the square of the part of `width` that has passed. The area below the curve is a third of
+/// the whole, so an attacker who replaces a claim in every block pays several times its budget (B21).
 fn squared(start: u32, end: u32, passed: Blocks, width: Blocks) -> u32 {
     if end <= start {
         return start;

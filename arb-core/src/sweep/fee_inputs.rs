@@ -5,7 +5,7 @@ use crate::sweep::price::{WALLET_INPUT_WEIGHT, output_weight};
 use crate::sweep::terms::CHANGE_MIN_SAT;
 
 impl FeeInputs {
-    /// Adds another answer of the wallet: what is held is never given back while its sweep lives (B56).
+    /// Adds the coins of another answer of the wallet. Coins that are held stay for as long as their sweep lives (B56).
     pub(crate) fn add(&mut self, other: Self) {
         for coin in other.coins {
             if self.coins.iter().all(|held| held.outpoint != coin.outpoint) {
@@ -17,7 +17,7 @@ impl FeeInputs {
         }
     }
 
-    /// Leaves out what a new transaction does not need: where one coin pays the whole budget, others would only add weight.
+    /// Keeps only the smallest coin that pays the whole budget, if there is one: other coins would only add weight.
     pub(crate) fn keep_needed(&mut self, budget_sat: u64) {
         let needed = budget_sat.saturating_add(CHANGE_MIN_SAT);
         let enough = self.coins.iter().filter(|coin| coin.value_sat >= needed);
@@ -27,7 +27,7 @@ impl FeeInputs {
         }
     }
 
-    /// What coins and change weigh in a transaction.
+    /// The weight of coins and change in a transaction, in weight units.
     pub(crate) fn weight(&self) -> u64 {
         let coins = u64::try_from(self.coins.len()).unwrap_or(u64::MAX);
         WALLET_INPUT_WEIGHT.saturating_mul(coins).saturating_add(output_weight(&self.change))

@@ -1,15 +1,19 @@
-//! The sweeper: every claim in time, at the least cost (the crate's front page has the whole of it).
+//! The sweeper: every claim in time, at the least cost. The crate's front page explains how.
 //!
-//! Two layers. The *desk* ([`Sweeper`], [`Terms`], [`Order`]) works on weights, values and deadlines alone: which claims share a
-//! transaction, what each offers, which coins are asked for. It is public, so that it can be measured against others on any
-//! fee market. Below it, this crate turns a channel's contracts into terms, and plans into transactions and records.
+//! The [`Sweeper`] works on weights, values and deadlines alone ([`Terms`]). Its [`Order`]s say which claims share a
+//! transaction, what each transaction offers, and which coins are asked for. It is public, so that it can be measured next to
+//! other policies on any fee market. Above it, the court turns a channel's contracts into terms, and plans into transactions
+//! and records.
 //!
-//! What was given out is never taken back (R10); completion is known by outpoint, whichever version confirms (B53).
+//! What was given out is never taken back (R10). A claim is over once its outpoint is spent, whichever version of its
+//! transaction confirms (B53).
 //!
-//! Claims of different channels never share a transaction. A shared one would save each channel the frame and an output of a
-//! transaction, and cost what the rest of this crate rests on: one counterparty's spend or pin would delay another channel's
-//! claim (R13, I13); what follows from a refusal could not be worked out from one channel alone (R5, R9); and fee and change
-//! would be parted between balance sheets (I11). So the desk is a channel's own, like everything else.
+//! Claims of different channels never share a transaction. That would save each channel the fixed weight of a transaction and
+//! one output. But one counterparty's spend or pin would delay another channel's claim (R13, I13); what follows from a refusal
+//! would depend on more than one channel (R5, R9); and fee and change would be split between balance sheets (I11). So each
+//! channel has a sweeper of its own.
+//!
+//! Tests: `arb-harness/lab/tests/sweeper_suite/properties.rs`, `arb-harness/lab/tests/sweeper_suite/groups.rs`.
 
 pub(crate) mod curve;
 mod fee_inputs;

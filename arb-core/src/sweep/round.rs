@@ -1,4 +1,6 @@
-//! One round of decisions: which groups stay, which are opened, how loose claims are grouped, and what each offers.
+//! One round of decisions: which groups stay, which are opened, how loose claims are grouped, and what each group offers.
+//!
+//! Tests: `arb-harness/lab/tests/sweeper_suite/groups.rs`, `arb-harness/lab/tests/sweeper_suite/coins.rs`.
 
 mod partition;
 
@@ -12,14 +14,16 @@ use alloc::vec::Vec;
 use bitcoin::OutPoint;
 use core::cmp::Reverse;
 
-/// A group that was opened: its claims are placed anew, and one of the new groups takes its number and coins.
+/// A group that was opened: its claims are grouped anew, and one of the new groups takes its number and coins.
 struct Opened<'a> {
     number: u32,
     group: &'a Group,
-    /// Its transaction still stands in mempools: whoever replaces it pays more than all of it (BIP 125).
-    stands: bool,
-    /// The one that can pay that, where it stands.
-    heir: Option<OutPoint>,
+    /// Its transaction is still in mempools, so the new group that takes its number pays for replacing all of it (BIP 125).
+    in_mempool: bool,
+    /// The claim whose new group takes number and coins, because it can pay that. `None`: the first new group that has one of
+    /// the claims.
+    successor: Option<OutPoint>,
+    /// A new group has taken number and coins.
     taken: bool,
 }
 
@@ -27,7 +31,7 @@ struct Round<'a> {
     sweeper: &'a Sweeper,
     terms: &'a BTreeMap<OutPoint, Terms>,
     now: &'a Now<'a>,
-    /// What each claim wants now: asked again and again while it is settled who goes with whom.
+    /// What each claim wants now, worked out once: settling a group reads it many times.
     wanted: BTreeMap<OutPoint, u32>,
     loose: BTreeSet<OutPoint>,
     opened: Vec<Opened<'a>>,
@@ -37,10 +41,11 @@ struct Round<'a> {
 }
 
 impl Sweeper {
-    /// What follows for these claims. `broken`: groups whose transaction cannot confirm: a coin of theirs was spent by somebody
-    /// else, or it waits for an expiry that its claims need not wait for.
+    /// The orders that follow for these claims, to be applied with [`apply`](Self::apply). `broken` are the numbers of groups
+    /// whose transaction cannot confirm: somebody else has spent one of its coins, or it waits for an expiry that its claims do
+    /// not need.
     ///
-    /// Applied and asked again, it answers with nothing until the chain, the claims or an answer change.
+    /// Once its orders are applied, it returns none until the chain, the claims or an answer change.
     pub fn decide(&self, terms: &BTreeMap<OutPoint, Terms>, broken: &BTreeSet<u32>, now: &Now<'_>) -> Vec<Order> {
         let mut round = Round {
             sweeper: self,
@@ -80,11 +85,11 @@ impl<'a> Round<'a> {
         self.sweeper.suspects.contains(&terms.outpoint)
     }
 
-    /// Keeps a group, or opens it: for a foreign spend, a refusal, or a deadline that is near; never because time passes.
+    /// Keeps a group, drops it, or opens it. Only a foreign spend, a refusal or a near deadline opens a group.
     fn look_at(&mut self, number: u32, group: &'a Group, broken: bool) {
         let members: Vec<&Terms> = group.members.iter().filter_map(|member| self.terms.get(member)).collect();
         if members.is_empty() {
-            // Over, or of a commitment that did not confirm: its coins are held until that is irrevocable (B56).
+            // Its claims are over, or its commitment did not confirm: its coins are held until that is irrevocable (B56).
             return;
         }
         if broken || group.trouble == Some(Trouble::BadCoins) {
@@ -102,10 +107,10 @@ impl<'a> Round<'a> {
         let refused =
             several && (members.iter().any(|terms| self.is_suspect(terms)) || self.is_pinned(group, &members));
         let bundle = self.bundle(members, &group.fee_inputs);
-        let heir = if several && !spent && !refused { self.heir(group, &bundle) } else { None };
-        if spent || refused || heir.is_some() {
-            // A confirmed conflict took its transaction out of every mempool, and a refused one never was in one.
-            self.opened.push(Opened { number, group, stands: heir.is_some(), heir, taken: false });
+        let successor = if several && !spent && !refused { self.successor(group, &bundle) } else { None };
+        if spent || refused || successor.is_some() {
+            // A confirmed conflict removed its transaction from every mempool, and a refused one never was in one.
+            self.opened.push(Opened { number, group, in_mempool: successor.is_some(), successor, taken: false });
             return;
         }
         for member in &bundle.members {
@@ -114,23 +119,24 @@ impl<'a> Round<'a> {
         self.raise(number, group, bundle);
     }
 
-    /// Whether a batch of penalties that is due soon does not get in for its fee: then somebody has pinned one of its outputs
-    /// (BOLT 5 V10), and there is nothing of ours in mempools that the others would have to replace.
+    /// Whether an urgent batch of penalties was refused for its fee: then somebody has pinned one of its outputs (BOLT 5 V10),
+    /// and nothing of ours is in mempools that single penalties would have to replace.
     fn is_pinned(&self, group: &Group, members: &[&Terms]) -> bool {
         let penalty = |class| matches!(class, Class::PenaltySafe | Class::PenaltyRaced);
         group.trouble == Some(Trouble::TooCheap)
             && members.iter().any(|terms| penalty(terms.class) && self.now.is_urgent(terms.class, terms.deadline()))
     }
 
-    /// Near a deadline every claim stands alone (pinning one must not pin all), if that can be paid: one of them has to
-    /// replace the whole group's transaction (BIP 125), and those whose fee comes from the wallet need coins of their own.
-    fn heir(&mut self, group: &Group, bundle: &Bundle<'a>) -> Option<OutPoint> {
+    /// Near a deadline every claim stands alone, so that a pin of one does not pin all. Returns the claim that replaces the
+    /// whole group's transaction (BIP 125). `None` if the group is not urgent, or if the split cannot be paid: each claim that
+    /// the wallet pays for needs coins of its own.
+    fn successor(&mut self, group: &Group, bundle: &Bundle<'a>) -> Option<OutPoint> {
         let first = *bundle.members.first()?;
         if !self.now.is_urgent(first.class, bundle.deadline()) {
             return None;
         }
-        let heir = match first.pays {
-            // Who has the coins keeps them.
+        let successor = match first.pays {
+            // The first claim owns the coins and keeps them.
             Pays::FromWallet => first,
             Pays::FromValue | Pays::Signed => {
                 *bundle.members.iter().max_by_key(|terms| (terms.budget_sat(), Reverse(terms.outpoint)))?
@@ -139,46 +145,47 @@ impl<'a> Round<'a> {
         let mut all_can = true;
         for terms in &bundle.members {
             let own = self.sweeper.unused.get(&terms.outpoint).cloned().unwrap_or_default();
-            let fee_inputs = if terms.outpoint == heir.outpoint { &group.fee_inputs } else { &own };
+            let fee_inputs = if terms.outpoint == successor.outpoint { &group.fee_inputs } else { &own };
             let single = self.bundle([*terms].into(), fee_inputs);
             let cap = single.cap(terms, self.now.policy);
-            let least = if terms.outpoint == heir.outpoint {
+            let least = if terms.outpoint == successor.outpoint {
                 self.replacement_sat(group, single.weight())
             } else {
                 single.fee_sat(group.feerate_sat_per_kw)
             };
-            // What replaces a group stays below the policy's cap, too.
-            // Alone it weighs more: a tight budget buys a place only together with others.
+            // The replacement of a group stays below the policy's cap, too. A claim weighs more alone, so a tight budget buys a
+            // place only in a group.
             if cap < group.feerate_sat_per_kw || self.now.is_tight(cap) || least > single.fee_sat(cap) {
                 return None;
             }
             if terms.pays == Pays::FromWallet && room_sat(&single, fee_inputs) < least {
                 all_can = false;
-                if terms.outpoint != heir.outpoint {
+                if terms.outpoint != successor.outpoint {
                     self.ask(&single, fee_inputs, self.wanted(terms).min(cap), 0);
                 }
             }
         }
-        all_can.then_some(heir.outpoint)
+        all_can.then_some(successor.outpoint)
     }
 
-    /// What a replacement of a group's transaction has to pay at least (BIP 125 rules 3 and 4).
+    /// The least fee of a replacement of a group's transaction, in satoshi (BIP 125 rules 3 and 4).
     fn replacement_sat(&self, group: &Group, weight: u64) -> u64 {
         group.fee_sat.saturating_add(fee_sat(weight, self.now.policy.incremental_sat_per_kw))
     }
 
-    /// A live group's next offer: the highest that a member wants and can pay. Members that cannot leave with it.
+    /// Raises a live group's offer to the highest feerate that a member wants and bears. Members that bear less leave with the
+    /// replacement.
     fn raise(&mut self, number: u32, group: &Group, mut bundle: Bundle<'a>) {
         let Some(first) = bundle.members.first().copied() else { return };
         if first.pays == Pays::Signed {
             return;
         }
         let refused = group.trouble == Some(Trouble::TooCheap) && group.planned < self.now.tip;
-        let pressed = refused && !self.is_beside_another(number, first);
+        let pressed = refused && !self.conflicts_with_own_child(number, first);
         let least = if pressed { self.pressed(group, &bundle) } else { 0 };
         let (mut stay, mut wanted, mut leave) = self.settle(&bundle, least);
         let mut fee_inputs = group.fee_inputs.clone();
-        // Who stays may have to pay for replacing those who leave: then coins that were given for that are used, too.
+        // The members that stay may have to pay for replacing those that leave. Coins that were given for that are used, too.
         let replaced = if leave.is_empty() { 0 } else { self.replacement_sat(group, stay.weight()) };
         let needed = stay.fee_sat(wanted).max(replaced);
         let more = self.sweeper.unused.get(&first.outpoint).filter(|_| room_sat(&stay, &fee_inputs) < needed);
@@ -200,7 +207,7 @@ impl<'a> Round<'a> {
             if leave.is_empty() {
                 return;
             }
-            // Who stays pays for replacing those who leave, if their budgets bear it; else nobody leaves.
+            // The members that stay pay for the replacement if their budgets bear it; if not, no member leaves.
             fee = needed;
             let borne = fee <= fee_sat(offer.0.weight(), self.now.policy.max_feerate_sat_per_kw)
                 && offer.0.members.iter().all(|terms| share_sat(&offer.0, terms, fee) <= terms.budget_sat());
@@ -222,17 +229,18 @@ impl<'a> Round<'a> {
         }
     }
 
-    /// Whether another child of this channel stands: two commitments cannot share a mempool, and nobody outbids himself.
-    fn is_beside_another(&self, number: u32, first: &Terms) -> bool {
+    /// Whether another child of this channel is in mempools: its commitment conflicts with this one's, and to outbid it would
+    /// be to outbid ourselves.
+    fn conflicts_with_own_child(&self, number: u32, first: &Terms) -> bool {
         let is_anchor =
             |outpoint: &OutPoint| self.terms.get(outpoint).is_some_and(|terms| terms.class == Class::Anchor);
-        let stands = |group: &Group| group.trouble.is_none() && group.members.first().is_some_and(is_anchor);
+        let in_mempool = |group: &Group| group.trouble.is_none() && group.members.first().is_some_and(is_anchor);
         first.class == Class::Anchor
-            && self.sweeper.groups.iter().any(|(other, group)| *other != number && stands(group))
+            && self.sweeper.groups.iter().any(|(other, group)| *other != number && in_mempool(group))
     }
 
-    /// What a refusal for its fee makes a group offer: more in every block while a deadline runs; without one, as much as the
-    /// estimate says by now.
+    /// The least that a group offers after a refusal for its fee, in satoshi per kiloweight: a quarter more while a deadline
+    /// runs; without one, the estimate.
     fn pressed(&self, group: &Group, bundle: &Bundle<'_>) -> u32 {
         match bundle.deadline() {
             Some(_) => {
@@ -243,8 +251,8 @@ impl<'a> Round<'a> {
         }
     }
 
-    /// Who goes together, and at what: the feerate is the highest that a member wants and bears; whoever bears less stays
-    /// out. Shares grow when somebody leaves, so it is asked until nobody does.
+    /// Which members stay together, at what feerate, and which leave. The feerate is the highest that a member wants and bears;
+    /// a member that bears less leaves. The shares of the others grow with that, so it repeats until none leaves.
     fn settle(&self, bundle: &Bundle<'a>, least: u32) -> (Bundle<'a>, u32, Vec<&'a Terms>) {
         let mut stay = bundle.clone();
         let mut leave = Vec::new();
@@ -261,17 +269,18 @@ impl<'a> Round<'a> {
         }
     }
 
-    /// A new transaction for these claims, and others for those that it has to leave out.
+    /// Plans a transaction for these claims, and further ones for those that it leaves out.
     fn place(&mut self, mut members: Vec<&'a Terms>) {
         while !members.is_empty() {
-            let heir = self.opened.iter_mut().find(|opened| {
+            let opened = self.opened.iter_mut().find(|opened| {
                 let ours = |member: &OutPoint| members.iter().any(|terms| terms.outpoint == *member);
-                !opened.taken && opened.heir.map_or_else(|| opened.group.members.iter().any(ours), |heir| ours(&heir))
+                !opened.taken
+                    && opened.successor.map_or_else(|| opened.group.members.iter().any(ours), |one| ours(&one))
             });
-            let (number, mut fee_inputs, stands) = match heir {
-                Some(heir) => {
-                    heir.taken = true;
-                    (Some(heir.number), heir.group.fee_inputs.clone(), heir.stands.then_some(heir.group))
+            let (number, mut fee_inputs, replaced) = match opened {
+                Some(opened) => {
+                    opened.taken = true;
+                    (Some(opened.number), opened.group.fee_inputs.clone(), opened.in_mempool.then_some(opened.group))
                 }
                 None => (None, FeeInputs::default(), None),
             };
@@ -283,7 +292,7 @@ impl<'a> Round<'a> {
             }
             let bundle = self.bundle(members, &fee_inputs);
             let (mut stay, wanted, leave) = self.settle(&bundle, 0);
-            // Whoever leaves takes its own coins along: none is in two transactions.
+            // A claim that leaves takes its coins with it, so no coin is in two transactions.
             let left: BTreeSet<OutPoint> = leave
                 .iter()
                 .filter_map(|terms| self.sweeper.unused.get(&terms.outpoint))
@@ -295,11 +304,11 @@ impl<'a> Round<'a> {
                 stay = self.bundle(stay.members, &fee_inputs);
             }
             members = leave;
-            // The first owns the coins, and is the one that can pay for standing alone one day.
+            // The first member owns the coins. It has the largest budget, so it can pay for a later split.
             stay.members.sort_by_key(|terms| (Reverse(terms.budget_sat()), terms.outpoint));
             if self.is_worth_it(&stay, wanted) {
                 let number = number.unwrap_or_else(|| self.number());
-                let least = stands.map_or(0, |group| self.replacement_sat(group, stay.weight()));
+                let least = replaced.map_or(0, |group| self.replacement_sat(group, stay.weight()));
                 let fee = stay.fee_sat(wanted).max(least);
                 self.plan(number, &stay, fee_inputs, wanted, fee, least);
             } else {
@@ -317,12 +326,12 @@ impl<'a> Round<'a> {
         number
     }
 
-    /// Whether the budgets buy anything: what nodes relay where a deadline runs; without one, what the estimate asks for.
+    /// Whether the offer is enough: with a deadline, for nodes to relay it; without one, to follow the estimate.
     fn is_worth_it(&self, bundle: &Bundle<'_>, feerate_sat_per_kw: u32) -> bool {
         let Some(first) = bundle.members.first() else { return false };
         let least = match (first.pays, first.deadline()) {
             (Pays::Signed, _) => return true,
-            // A child helps with whatever it can pay.
+            // A child helps with any feerate that is relayed, also without a deadline.
             (Pays::FromWallet, _) if first.class == Class::Anchor => self.now.floor(),
             (Pays::FromValue | Pays::FromWallet, Some(_)) => self.now.floor(),
             (Pays::FromValue | Pays::FromWallet, None) => self.now.estimate(self.now.policy.lazy_target),
@@ -339,7 +348,7 @@ impl<'a> Round<'a> {
         }
     }
 
-    /// Orders a transaction at this feerate, or at what the coins allow; asks for coins where they do not.
+    /// Orders a transaction at this feerate. If its coins do not pay for that, asks for more, and offers what they do pay for.
     fn plan(&mut self, number: u32, bundle: &Bundle<'_>, fee_inputs: FeeInputs, feerate: u32, fee: u64, least: u64) {
         let Some(first) = bundle.members.first() else { return };
         let wanted = bundle.members.iter().map(|terms| self.wanted(terms)).max().unwrap_or(feerate).max(feerate);
@@ -357,7 +366,7 @@ impl<'a> Round<'a> {
             Pays::FromValue => plan.fee_inputs = FeeInputs::default(),
             Pays::FromWallet => {
                 if fee == 0 {
-                    // The commitment pays enough by itself.
+                    // The commitment pays enough alone.
                     return;
                 }
                 let room = room_sat(bundle, &plan.fee_inputs);
@@ -377,11 +386,11 @@ impl<'a> Round<'a> {
         self.orders.push(Order::Plan(plan));
     }
 
-    /// Asks the wallet: first for twice the feerate, so that the next replacements need not ask again; for what is needed,
-    /// or for what there is, once it said no.
+    /// Asks the wallet for coins: first for twice the feerate, so that the next replacements need not ask again. After a
+    /// refusal, for what is needed, or for what the wallet has if that buys anything.
     fn ask(&mut self, bundle: &Bundle<'_>, fee_inputs: &FeeInputs, feerate: u32, fee: u64) {
         let Some(first) = bundle.members.first() else { return };
-        // A live group's coins are its first claim's: another of its claims may be asking for coins of its own.
+        // The first claim of a live group owns its coins; another of its claims may be asking for coins of its own.
         let live = self.sweeper.groups.values().any(|group| group.members.first() == Some(&first.outpoint));
         let asking = bundle.members.iter().find(|terms| self.sweeper.asked.contains_key(&terms.outpoint));
         let owner = asking.filter(|_| !live).unwrap_or(first);
@@ -405,17 +414,17 @@ impl<'a> Round<'a> {
         let missing = self.sweeper.missing.get(&owner.outpoint);
         let amount = match (before, missing) {
             (Some(_), Some(shortage)) => {
-                // Of what was asked for then: less may be asked for by now, and the same answer must not count twice.
+                // Counted from the amount that was refused: the amount asked for by now may be less.
                 let there = shortage.asked_sat.saturating_sub(shortage.missing_sat);
                 if there >= need(self.now.floor()) { there.min(exact) } else { exact }
             }
             (_, None) | (None, Some(_)) => ample,
         };
-        let stands = before.is_some_and(|asked| match missing {
+        let is_enough = before.is_some_and(|asked| match missing {
             Some(_) => asked.amount_sat == amount,
             None => asked.amount_sat >= exact,
         });
-        if stands || self.asks.iter().any(|ask| ask.owner == owner.outpoint) {
+        if is_enough || self.asks.iter().any(|ask| ask.owner == owner.outpoint) {
             return;
         }
         self.asks.push(Ask {
@@ -428,7 +437,7 @@ impl<'a> Round<'a> {
         });
     }
 
-    /// Groups without an heir end; coins of claims that are over go back.
+    /// Drops opened groups whose number no new group took, and returns coins of claims that are over.
     fn finish(&mut self) {
         for opened in self.opened.iter().filter(|opened| !opened.taken) {
             self.orders.push(Order::Drop { group: opened.number, pauses: false });
@@ -436,17 +445,17 @@ impl<'a> Round<'a> {
         for owner in self.sweeper.unused.keys().filter(|owner| !self.terms.contains_key(*owner)) {
             self.orders.push(Order::Return { owner: *owner });
         }
-        // Last: a plan answers what was asked for its claims before.
+        // Requests come last: applying a plan clears what was asked for its claims before.
         self.orders.extend(self.asks.drain(..).map(Order::Ask));
     }
 }
 
-/// The most that coins can pay as a fee, with change that nodes relay.
+/// The most that coins can pay as a fee and leave change that nodes relay, in satoshi.
 fn room_sat(bundle: &Bundle<'_>, fee_inputs: &FeeInputs) -> u64 {
     fee_inputs.value_sat().saturating_add(anchor_sat(bundle)).saturating_sub(CHANGE_MIN_SAT)
 }
 
-/// What an anchor itself brings to its child.
+/// The value that anchors bring to their child, in satoshi.
 fn anchor_sat(bundle: &Bundle<'_>) -> u64 {
     let anchors = bundle.members.iter().filter(|terms| terms.class == Class::Anchor);
     anchors.fold(0, |sum, terms| sum.saturating_add(terms.amount_sat))

@@ -1,6 +1,8 @@
-//! The sweeper's own state: prices, groups, and the coins that the wallet gave. Changed by orders and by answers of the
-//! outside, and by nothing else; the orders come from [`Sweeper::decide`], a pure function of this state, the claims and the
-//! chain, so that the same state groups the same way after a restart or a reorg (B13).
+//! The sweeper's state: prices, groups, and the coins that the wallet gave. Only orders and answers of the outside change it.
+//! The orders come from [`Sweeper::decide`], a pure function of this state, the claims and the chain, so the same state groups
+//! the same way after a restart or a reorg (B13).
+//!
+//! Tests: `arb-harness/lab/tests/sweeper_suite/refusals.rs`, `arb-harness/lab/tests/sweeper_suite/properties.rs`.
 
 use crate::api::event::{BroadcastRejection, FeeInput};
 use crate::api::plan::{Ask, FeeInputs, Plan};
@@ -11,10 +13,10 @@ use alloc::vec::Vec;
 use bitcoin::OutPoint;
 use serde::{Deserialize, Serialize};
 
-/// What the sweeper remembers.
+/// The sweeper of one channel: what it remembers from one decision to the next.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sweeper {
-    /// Ratchet: what was ever wanted for an outpoint.
+    /// What was ever wanted for an outpoint: a ratchet (R10).
     pub(crate) prices: BTreeMap<OutPoint, Price>,
     pub(crate) groups: BTreeMap<u32, Group>,
     pub(crate) next_group: u32,
@@ -24,12 +26,13 @@ pub struct Sweeper {
     pub(crate) asked: BTreeMap<OutPoint, Ask>,
     /// Claims for which the wallet has too little, and its last answer.
     pub(crate) missing: BTreeMap<OutPoint, Shortage>,
-    /// Claims that cost more than they are worth at the last look.
+    /// Claims that cost more than they were worth when they were last looked at.
     pub(crate) uneconomic: BTreeSet<OutPoint>,
-    /// Members of groups that were refused for one of their inputs: nobody knows which one, so each goes alone (B19, L29).
+    /// Members of groups that were refused for one of their inputs. The refusal does not say which, so each goes alone (B19,
+    /// L29).
     pub(crate) suspects: BTreeSet<OutPoint>,
-    /// When a claim's transaction was given up for its coins: it is planned again in a later block, whatever network and
-    /// wallet answer, so that the three cannot run in a circle.
+    /// The tip when a claim's transaction was dropped because a coin was missing. It is planned again only in a later block, so
+    /// that sweeper, wallet and network cannot loop.
     pub(crate) paused: BTreeMap<OutPoint, Height>,
 }
 
@@ -40,13 +43,13 @@ pub struct Group {
     pub members: Vec<OutPoint>,
     /// The wallet's coins in it.
     pub fee_inputs: FeeInputs,
-    /// What is on offer, in satoshi per kiloweight.
+    /// The feerate that its transaction offers, in satoshi per kiloweight.
     pub feerate_sat_per_kw: u32,
-    /// Its fee: what a replacement has to exceed (BIP 125).
+    /// The fee of its transaction in satoshi, which a replacement has to exceed (BIP 125).
     pub fee_sat: u64,
     /// The tip when it was planned.
     pub planned: Height,
-    /// What the network had against it.
+    /// What the last refusal means for the next plan; `None` if there was none, or if it changes nothing.
     pub trouble: Option<Trouble>,
 }
 
@@ -55,42 +58,41 @@ pub struct Group {
 pub enum Trouble {
     /// The network wants more fee, or somebody's unconfirmed spend has to be outbid.
     TooCheap,
-    /// One of the wallet's coins is not there.
+    /// One of the wallet's coins is missing or spent.
     BadCoins,
 }
 
-/// The wallet's answer that it has too little. The amount is part of it: what is asked for since may be less, and what there
-/// is follows from both.
+/// The wallet's answer that it has too little. What the wallet has is the difference of the two amounts; a later request may
+/// be for less, so the amount asked for is kept with the answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Shortage {
-    /// What was asked for.
     pub(crate) asked_sat: u64,
-    /// How much of it is missing.
+    /// How much of that the wallet lacks.
     pub(crate) missing_sat: u64,
 }
 
 /// What the sweeper decided.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Order {
-    /// A transaction, new or instead of the group's last.
+    /// Plan a transaction: the first of a group, or the replacement of its last one.
     Plan(Plan),
-    /// Coins are wanted.
+    /// Ask the wallet for coins.
     Ask(Ask),
-    /// A group's transaction cannot confirm any more, or is not worth it.
+    /// Drop a group: its transaction cannot confirm any more, or is not worth its fee.
     Drop {
-        /// The group.
+        /// The group's number.
         group: u32,
-        /// Whether its claims rest until the next block.
+        /// Whether its claims are planned again in a later block only.
         pauses: bool,
     },
-    /// Coins that were given for a claim which does not need them any more.
+    /// Return coins: the claim that they were given for does not need them any more.
     Return {
-        /// The claim.
+        /// The claim that the coins were given for.
         owner: OutPoint,
     },
-    /// A claim costs more than it is worth.
+    /// Record that a claim costs more than it is worth.
     Uneconomic {
-        /// The claim.
+        /// The output that it would spend.
         outpoint: OutPoint,
     },
 }
@@ -101,7 +103,7 @@ impl Sweeper {
         self.groups.iter().map(|(number, group)| (*number, group))
     }
 
-    /// What is remembered of a claim's price.
+    /// What is remembered of a claim's feerate; `None` before it was planned or bumped.
     pub fn price(&self, outpoint: &OutPoint) -> Option<&Price> {
         self.prices.get(outpoint)
     }
@@ -113,17 +115,17 @@ impl Sweeper {
         asked
     }
 
-    /// What the wallet said is missing for a claim.
+    /// How much the wallet lacks for a claim, in satoshi; `None` if it did not refuse.
     pub fn missing_sat(&self, owner: &OutPoint) -> Option<u64> {
         self.missing.get(owner).map(|shortage| shortage.missing_sat)
     }
 
-    /// Carries an order out.
+    /// Applies an order of [`decide`](Self::decide); `tip` is the tip at which it was decided.
     pub fn apply(&mut self, order: &Order, tip: Height) {
         match order {
             Order::Plan(plan) => self.plan(plan, tip),
             Order::Ask(ask) => {
-                // Nothing is on offer yet: what is wanted may still fall with the estimate.
+                // No feerate is remembered: until something is on offer, what is wanted may fall with the estimate.
                 self.asked.insert(ask.owner, *ask);
             }
             Order::Drop { group, pauses } => {
@@ -144,7 +146,7 @@ impl Sweeper {
         for member in &plan.members {
             self.want(member, plan.wanted_sat_per_kw, tip);
             self.uneconomic.remove(member);
-            // Coins that it leaves out stay with their claim: for a split that has to wait, or for another day.
+            // Coins that the plan leaves out stay with their claim, for a split that has to wait or for a later plan.
             let used = |coin: &FeeInput| plan.fee_inputs.coins.iter().any(|used| used.outpoint == coin.outpoint);
             if self.unused.get(member).is_some_and(|fee_inputs| fee_inputs.coins.iter().all(used)) {
                 self.unused.remove(member);
@@ -164,7 +166,7 @@ impl Sweeper {
         self.groups.insert(plan.group, group);
     }
 
-    /// What is wanted for an outpoint only ever rises (L3, B20).
+    /// The feerate wanted for an outpoint never falls (I8; L3, B20).
     pub(crate) fn want(&mut self, outpoint: &OutPoint, feerate_sat_per_kw: u32, tip: Height) {
         let new =
             Price { since: tip, start_sat_per_kw: feerate_sat_per_kw, wanted_sat_per_kw: feerate_sat_per_kw, at: tip };
@@ -173,14 +175,14 @@ impl Sweeper {
         price.at = tip;
     }
 
-    /// The wallet gave coins for a claim. That it had too few is remembered until they are used: what was asked for a pool of
-    /// urgent claims is for all of them, not for the one in whose name it was asked.
+    /// The wallet gave coins for a claim. A shortage that it reported before is remembered until the coins are used: they may
+    /// be for several urgent claims that share them, not only for the one in whose name they were asked for.
     pub fn offered(&mut self, owner: &OutPoint, fee_inputs: FeeInputs) {
         self.asked.remove(owner);
         self.unused.entry(*owner).or_default().add(fee_inputs);
     }
 
-    /// The wallet has too little for a claim.
+    /// The wallet has too little for a claim: of what was asked for, it lacks `missing_sat`.
     pub fn refused(&mut self, owner: &OutPoint, missing_sat: u64) {
         let asked_sat = self.asked.get(owner).map_or(missing_sat, |ask| ask.amount_sat);
         self.missing.insert(*owner, Shortage { asked_sat, missing_sat });
@@ -196,13 +198,13 @@ impl Sweeper {
         }
     }
 
-    /// The network refused a group's transaction. One policy for each reason; nothing with a deadline is ever dropped:
+    /// The network refused a group's transaction. One policy for each reason; no claim with a deadline is ever given up:
     ///
     /// | reason | policy |
     /// |---|---|
     /// | fee too low | offer more in the next block, a quarter at least while a deadline runs (L34) |
     /// | conflict in the mempool | several claims: each alone (L10); one: outbid it, as above (B21) |
-    /// | missing inputs | several claims: each alone (L29); one with coins: other coins; one without: again |
+    /// | missing inputs | several claims: each alone (L29); one with coins: other coins in a later block; one without: again |
     /// | script failure | several claims: each alone; one: again, and an alert |
     /// | too long a chain, non-final, unknown | again in every block |
     pub fn rejected(&mut self, number: u32, why: BroadcastRejection) {

@@ -1,4 +1,6 @@
-//! What the sweeper has to know of a claim, and of the wallet's coins that pay for it: no transaction, no key, no channel.
+//! What the sweeper has to know of a claim and of the wallet's coins that pay for it. It needs no transaction, key or channel.
+//!
+//! Tests: `arb-harness/lab/tests/sweeper_suite/groups.rs`, `arb-harness/lab/tests/sweeper_suite/curve.rs`.
 
 use crate::api::plan::FeeInputs;
 use crate::api::policy::Policy;
@@ -8,25 +10,25 @@ use alloc::vec::Vec;
 use bitcoin::OutPoint;
 use serde::{Deserialize, Serialize};
 
-/// What claims may share a transaction with: only their own class, so that nobody's trouble is another one's (B10, B45).
+/// Claims share a transaction only within one class, so that trouble in one class delays no other (B10, B45).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Class {
-    /// The counterparty has a branch, too.
+    /// The counterparty can spend the output, too.
     Contested,
-    /// Only ours, after a delay or at once.
+    /// Only we can spend the output, at once or after a delay.
     Delayed,
     /// A child that pays for its unconfirmed commitment: always alone (B48).
     Anchor,
-    /// A revoked output that the cheat can only take after a delay: `to_local`, and what an HTLC transaction left.
+    /// A revoked output that the counterparty can take only after a delay: `to_local`, and what an HTLC transaction left.
     PenaltySafe,
-    /// A revoked HTLC output: the cheat's own HTLC transaction may spend it at any time, and whatever shares a transaction
-    /// with its penalty then has to begin anew (V11, B44).
+    /// A revoked HTLC output. The counterparty's own HTLC transaction may spend it in any block, and claims that share a
+    /// transaction with its penalty must then be planned anew (V11, B44).
     PenaltyRaced,
 }
 
 impl Class {
-    /// How many blocks before a deadline a claim of this class stands alone: penalties early enough that who pins a batch
-    /// gains nothing (BOLT 5 V10, B45).
+    /// How many blocks before a deadline a claim of this class stands alone. Penalties do so early enough that a pin of their
+    /// batch gains nothing (BOLT 5 V10, B45).
     pub(crate) const fn alone(self, policy: &Policy) -> Blocks {
         match self {
             Self::PenaltySafe | Self::PenaltyRaced => policy.penalty_split,
@@ -38,73 +40,73 @@ impl Class {
 /// Where the fee of a claim comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Pays {
-    /// From the value that it claims.
+    /// From the value of the output that it spends.
     FromValue,
-    /// From the wallet's coins: the counterparty's signature fixes the output (zero-fee second level), or the value is
-    /// next to nothing (an anchor).
+    /// From the wallet's coins, because the counterparty's signature fixes the output (a zero-fee second level), or because the
+    /// value is too small (an anchor).
     FromWallet,
-    /// The counterparty signed the whole transaction: its fee is what it is, outside the curve.
+    /// From the value, but the counterparty signed the whole transaction: the fee is fixed, outside the curve.
     Signed,
 }
 
-/// What is lost by missing a deadline: everything up to this budget may be spent on making it.
+/// A deadline, and what may be spent on meeting it: no more than missing it loses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stake {
-    /// It should be confirmed by then; `None`: nobody contests it.
+    /// The height by which the claim should be confirmed; `None` if nobody contests it.
     pub deadline: Option<Height>,
-    /// The most that may go to fees, in satoshi. Where the fee comes from the value, no more than leaves an output that
-    /// nodes relay (B35).
+    /// The most that may go to fees, in satoshi. A fee that comes from the value always leaves an output that nodes relay
+    /// (B35).
     pub budget_sat: u64,
 }
 
 /// An unconfirmed transaction that a child pays for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Parent {
-    /// Its weight.
+    /// Its weight, in weight units.
     pub weight: u64,
-    /// What it pays itself.
+    /// The fee that it pays itself, in satoshi.
     pub fee_sat: u64,
 }
 
 /// A claim as the sweeper sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Terms {
-    /// The output.
+    /// The output that it spends.
     pub outpoint: OutPoint,
-    /// Its class.
+    /// Which claims it may share a transaction with.
     pub class: Class,
     /// Where its fee comes from.
     pub pays: Pays,
-    /// The most that its input weighs, witness included.
+    /// The most that its input weighs, witness included, in weight units.
     pub input_weight: u64,
-    /// What the output weighs that its signature fixes; 0 where none does.
+    /// The weight of the output that the counterparty's signature fixes, in weight units; 0 if there is none.
     pub output_weight: u64,
-    /// Its value.
+    /// The value of the output that it spends, in satoshi.
     pub amount_sat: u64,
-    /// The locktime that its transaction must have.
+    /// The locktime that its transaction must have, as a height; 0 if it waits for none.
     pub lock_time: Height,
-    /// Its deadline and budget. A commitment has one for each deadline of a claim that needs it, nearest first, each with
-    /// the budgets of all deadlines so far: what is lost by missing that one.
+    /// Its deadline and budget. A child has one stake for each deadline of the claims that need its commitment, nearest first;
+    /// the budget of each includes the budgets of those before it.
     pub stakes: Vec<Stake>,
-    /// What it pays for besides itself.
+    /// The commitment that it pays for in addition to itself; `None` if it is no child.
     pub parent: Option<Parent>,
 }
 
-/// The least change that is kept.
+/// The least change that is kept, in satoshi.
 pub(crate) const CHANGE_MIN_SAT: u64 = WIDEST_DUST_SAT;
 
 impl Terms {
-    /// The nearest deadline.
+    /// The nearest deadline; `None` if nobody contests it.
     pub fn deadline(&self) -> Option<Height> {
         self.stakes.first().and_then(|stake| stake.deadline)
     }
 
-    /// The whole budget.
+    /// The whole budget, in satoshi.
     pub fn budget_sat(&self) -> u64 {
         self.stakes.last().map_or(0, |stake| stake.budget_sat)
     }
 
-    /// What this claim adds to a transaction.
+    /// The weight that this claim adds to a transaction, in weight units.
     pub(crate) const fn own_weight(&self) -> u64 {
         self.input_weight.saturating_add(self.output_weight)
     }
@@ -117,14 +119,14 @@ impl Terms {
         u32::try_from(feerate).unwrap_or(u32::MAX).min(policy.max_feerate_sat_per_kw)
     }
 
-    /// The fee of a transaction of `weight` at a feerate, less what the parent pays already.
+    /// The fee of a transaction of `weight` at a feerate in satoshi, its parent included, less what that pays already.
     pub(crate) fn fee_of(&self, feerate_sat_per_kw: u32, weight: u64) -> u64 {
         let parent = self.parent.unwrap_or(Parent { weight: 0, fee_sat: 0 });
         fee_sat(weight.saturating_add(parent.weight), feerate_sat_per_kw).saturating_sub(parent.fee_sat)
     }
 }
 
-/// A transaction to be: claims, and what they share.
+/// Claims that could share a transaction, and the weight that they share.
 #[derive(Clone, Debug)]
 pub(crate) struct Bundle<'a> {
     pub(crate) members: Vec<&'a Terms>,
@@ -154,7 +156,7 @@ impl<'a> Bundle<'a> {
         self.members.iter().fold(self.shared_weight, |sum, terms| sum.saturating_add(terms.own_weight()))
     }
 
-    /// The part of the weight that one member pays for: its own, and an equal part of what all share.
+    /// The part of the weight that one member pays for: its own, and an equal part of the shared weight.
     pub(crate) fn share(&self, terms: &Terms) -> u64 {
         let count = u64::try_from(self.members.len()).unwrap_or(u64::MAX).max(1);
         terms.own_weight().saturating_add(self.shared_weight.div_ceil(count))
@@ -170,7 +172,7 @@ impl<'a> Bundle<'a> {
         self.members.iter().map(|terms| self.cap(terms, policy)).min().unwrap_or(0)
     }
 
-    /// The fee at a feerate: never below the feerate that was meant, and never above the budgets for a rounded satoshi.
+    /// The fee at a feerate in satoshi: rounded up, but not above the budgets.
     pub(crate) fn fee_sat(&self, feerate_sat_per_kw: u32) -> u64 {
         let fee = match self.members.first() {
             Some(first) => first.fee_of(feerate_sat_per_kw, self.weight()),
@@ -189,7 +191,7 @@ impl<'a> Bundle<'a> {
         self.members.iter().filter_map(|terms| terms.deadline()).min()
     }
 
-    /// Whether another claim still fits: count, and what nodes relay.
+    /// Whether another claim fits: by the policy's count of inputs, and by the weight that nodes relay.
     pub(crate) fn has_room(&self, terms: &Terms, policy: &Policy) -> bool {
         let count = u32::try_from(self.members.len()).unwrap_or(u32::MAX);
         count < policy.max_inputs && self.weight().saturating_add(terms.own_weight()) <= WEIGHT_MAX

@@ -1,4 +1,6 @@
 //! Which loose claims share a transaction.
+//!
+//! Tests: `arb-harness/lab/tests/sweeper_suite/groups.rs`.
 
 use super::Round;
 use crate::api::units::{Blocks, Height};
@@ -8,11 +10,11 @@ use alloc::vec::Vec;
 use core::cmp::Reverse;
 
 impl<'a> Round<'a> {
-    /// Loose claims by class, source of fee, locktime and deadline. A pure function of the claims: the same claims group the
-    /// same way, whatever came before (B12, B13).
+    /// Groups loose claims by class, source of fee, locktime and deadline. A pure function of the claims: the same claims group
+    /// the same way, whatever came before (B12, B13).
     pub(super) fn partition(&self) -> Vec<Vec<&'a Terms>> {
         let mut loose: Vec<&Terms> = self.loose.iter().filter_map(|outpoint| self.terms.get(outpoint)).collect();
-        loose.retain(|terms| self.sweeper.paused.get(&terms.outpoint).is_none_or(|rested| *rested < self.now.tip));
+        loose.retain(|terms| self.sweeper.paused.get(&terms.outpoint).is_none_or(|since| *since < self.now.tip));
         loose.sort_by_cached_key(|terms| {
             let deadline = terms.deadline().unwrap_or(Height::MAX);
             (terms.class, terms.pays, terms.lock_time, deadline, Reverse(terms.amount_sat), terms.outpoint)
@@ -36,8 +38,8 @@ impl<'a> Round<'a> {
         parts.into_iter().map(|part| part.members).collect()
     }
 
-    /// Whether a claim shares its transaction with nobody. An urgent one whose fee comes from the wallet shares a coin with
-    /// others only where the wallet said that it has no more of them.
+    /// Whether a claim gets a transaction of its own. An urgent claim that the wallet pays for does, unless the wallet said that
+    /// it has no more coins.
     fn stands_alone(&self, terms: &Terms) -> bool {
         let apart = match (terms.class, terms.pays) {
             (Class::Anchor, _) | (_, Pays::Signed) => true,
@@ -46,14 +48,15 @@ impl<'a> Round<'a> {
                 Pays::FromValue | Pays::FromWallet,
             ) => false,
         };
-        let poor = terms.pays == Pays::FromWallet && self.sweeper.missing.contains_key(&terms.outpoint);
-        // Whether a group can be dissolved was asked for singles: all of its claims become that, also those with more time.
+        let is_short = terms.pays == Pays::FromWallet && self.sweeper.missing.contains_key(&terms.outpoint);
+        // The split of a group was priced for single claims, so each of them stands alone, also one with more time.
         let dissolved =
-            self.opened.iter().any(|opened| opened.stands && opened.group.members.contains(&terms.outpoint));
-        apart || dissolved || self.is_suspect(terms) || (self.now.is_urgent(terms.class, terms.deadline()) && !poor)
+            self.opened.iter().any(|opened| opened.in_mempool && opened.group.members.contains(&terms.outpoint));
+        apart || dissolved || self.is_suspect(terms) || (self.now.is_urgent(terms.class, terms.deadline()) && !is_short)
     }
 
-    /// Deadlines are compatible when the later one is not more than a quarter of the time away from the nearest.
+    /// Whether a claim joins others: there is room, and its deadline is at most a quarter of the time left after their nearest
+    /// one, or at most `alone` blocks.
     fn joins(&self, part: &Bundle<'_>, terms: &Terms) -> bool {
         let near = match (part.deadline(), terms.deadline()) {
             (Some(first), Some(deadline)) => {
