@@ -1,13 +1,13 @@
-//! What past commitments cost while nothing is wrong, and what a breach costs: bytes, memory, and the time until every
+//! What past commitments cost while a channel is open, and what a breach costs: bytes, memory, and the time until every
 //! penalty is signed.
 //!
-//! `cargo run --release -p arb-lab --example breach`, with `-- --updates 100000` for a tenth of the channel's life.
+//! `cargo run --release -p arb-lab --example breach`; `-- --updates 100000` makes a tenth of the default updates.
 //! These machines are shared and noisy: look at bytes, counts and ratios within one run, not at absolute times.
 #![allow(
     clippy::print_stdout,
     clippy::print_stderr,
     clippy::unwrap_used,
-    reason = "a program that prints figures, and how far it is"
+    reason = "a program that prints figures and its progress"
 )]
 
 #[path = "support/penalties.rs"]
@@ -36,22 +36,22 @@ use updates::{Updates, World};
 #[global_allocator]
 static HEAP: Cap<System> = Cap::new(System, usize::MAX);
 
-/// The only channel's number.
+/// Index of the only channel.
 const CHANNEL: ChannelIndex = ChannelIndex::new(0);
-/// Whole cycles that an average is taken over.
+/// Whole cycles over which averages are taken.
 const CYCLES: usize = 4;
-/// Commitment updates in one step of the long run: one synced write each.
+/// Commitment updates in one step of the long run; each step is one synced write.
 const UPDATES_PER_STEP: u64 = 1000;
-/// How often something is measured of which the median is told.
+/// Samples for each median.
 const SAMPLES: usize = 201;
 
 /// Prints figures of past commitments and of a breach.
 #[derive(Parser)]
 struct Arguments {
-    /// Commitment updates of the channel that lives long.
+    /// Commitment updates of the channel with the long history.
     #[arg(long, default_value_t = 1_000_000)]
     updates: u64,
-    /// HTLCs that stay pending on it; one more comes and goes.
+    /// HTLCs that stay pending; one more is added and removed.
     #[arg(long, default_value_t = 10)]
     others: u64,
 }
@@ -59,7 +59,7 @@ struct Arguments {
 fn main() {
     let Arguments { updates, others } = Arguments::parse();
     bytes_of_updates();
-    let long = lives(updates.max(UPDATES_PER_STEP), others);
+    let long = memory_by_updates(updates.max(UPDATES_PER_STEP), others);
     loads(&long, updates.max(UPDATES_PER_STEP), others);
     fs::remove_file(long).unwrap();
     penalties::print();
@@ -67,8 +67,9 @@ fn main() {
 
 /// What one commitment update wrote.
 struct Written {
-    /// One HTLC more; otherwise one less.
+    /// Whether the update adds an HTLC; otherwise it removes one.
     adds: bool,
+    /// Bytes of its frame, of the revocation's frame, and of the row.
     frame: usize,
     revocation: usize,
     row: usize,
@@ -79,7 +80,7 @@ fn row_bytes(memory: &Memory, key: Key) -> Vec<u8> {
     memory.row(key).unwrap()
 }
 
-/// The updates of some whole cycles, from a whole row on to the one before another.
+/// The updates of [`CYCLES`] cycles; a cycle begins with a whole row and ends before the next.
 fn cycles(world: &mut World<Memory>, memory: &Memory) -> Vec<Written> {
     let (mut written, mut wholes): (Vec<Written>, Vec<usize>) = (Vec::new(), Vec::new());
     while wholes.len() <= CYCLES {
@@ -102,9 +103,11 @@ fn cycles(world: &mut World<Memory>, memory: &Memory) -> Vec<Written> {
 }
 
 fn bytes_of_updates() {
-    println!("1  Log bytes of a commitment update of theirs: one HTLC comes, in the next update it goes, others stay.");
     println!(
-        "   Measured: values in a memory storage (each has a key of 13 bytes besides) after real court and journal; means \
+        "1  Log bytes of a commitment update of theirs: one HTLC is added, the next update removes it, the others stay."
+    );
+    println!(
+        "   Measured: values in a memory storage (without their keys of 13 bytes) after real court and journal; means \
          over {CYCLES} cycles, from a whole row to the next."
     );
     println!(
@@ -167,26 +170,27 @@ fn bytes_with(others: u64) {
     );
 }
 
-/// The commitment before the last whole row: the one with the most rows to read.
+/// Microseconds to load the commitment before the last whole row, which needs the most rows.
 fn longest_load(world: &World<Memory>) -> f64 {
     let number = world.updates.next_number() - 2;
     load_micros(&world.journal, number)
 }
 
+/// Median microseconds to load a past commitment.
 fn load_micros<S: Storage>(journal: &Journal<S>, number: u64) -> f64 {
     let samples = (0..SAMPLES).map(|_| timed(|| journal.revoked(CHANNEL, number).unwrap()).1);
     median(samples.collect())
 }
 
-/// What something answers, and how many microseconds it takes.
+/// The result of a closure, and the microseconds that it took.
 fn timed<T>(what: impl FnOnce() -> T) -> (T, f64) {
     let begin = Instant::now();
     let answer = what();
     (answer, begin.elapsed().as_secs_f64() * 1e6)
 }
 
-/// Bytes of the heap that go with this court.
-fn weight(court: ChainArbitrator) -> usize {
+/// Heap bytes that dropping this court frees.
+fn heap_bytes(court: ChainArbitrator) -> usize {
     let with = HEAP.allocated();
     drop(court);
     with - HEAP.allocated()
@@ -196,10 +200,10 @@ fn temporary(name: &str) -> PathBuf {
     std::env::temp_dir().join(format!("arb-breach-{}-{name}.redb", std::process::id()))
 }
 
-/// The memory of a channel early and late; the file of the late one.
-fn lives(updates: u64, others: u64) -> PathBuf {
+/// Prints the memory of a channel after few and after many updates; the file of the latter.
+fn memory_by_updates(updates: u64, others: u64) -> PathBuf {
     println!(
-        "2  Memory of one channel: {others} HTLCs pending and one that comes and goes, each update revoked by the next."
+        "2  Memory of one channel: {others} HTLCs pending and one that is added and removed, each update revoked by the next."
     );
     println!(
         "   Measured: live heap by a counting allocator, court with the channel minus court without; the channel's row \
@@ -211,16 +215,16 @@ fn lives(updates: u64, others: u64) -> PathBuf {
         "updates", "live heap, B", "channel row, B", "time, s", "us an update"
     );
     let (early, late) = (temporary("early"), temporary("late"));
-    let before = live(&early, UPDATES_PER_STEP, others);
+    let before = run_channel(&early, UPDATES_PER_STEP, others);
     fs::remove_file(early).unwrap();
-    let after = live(&late, updates, others);
+    let after = run_channel(&late, updates, others);
     let doublings = (updates as f64 / UPDATES_PER_STEP as f64).log2();
     println!("   Each doubling of the updates adds {:.1} B.\n", (after as f64 - before as f64) / doublings);
     late
 }
 
-/// Lets a channel live that long; how much of the heap it then has.
-fn live(path: &Path, updates: u64, others: u64) -> usize {
+/// Runs a channel for this many updates; its heap bytes at the end.
+fn run_channel(path: &Path, updates: u64, others: u64) -> usize {
     let mut world = World::new(RedbStore::create(path).unwrap(), others);
     let begin = Instant::now();
     let stop = updates - 10;
@@ -238,13 +242,13 @@ fn live(path: &Path, updates: u64, others: u64) -> usize {
     world.journal.checkpoint(&world.court, 1).unwrap();
     let World { court, journal, .. } = world;
     let row = journal.into_storage().read(Key::channel(0)).unwrap().unwrap().len();
-    let heap = weight(court) - weight(World::bare());
+    let heap = heap_bytes(court) - heap_bytes(World::bare());
     println!("   {updates:>10} {heap:>12} {row:>14} {seconds:>10.1} {:>14.1}", seconds * 1e6 / updates as f64);
     heap
 }
 
-/// Asks the operating system to forget a file's pages; whether it could be asked.
-fn forget(path: &Path) -> bool {
+/// Asks the operating system to drop a file's pages from its cache; whether that worked.
+fn drop_from_cache(path: &Path) -> bool {
     let path = path.display();
     let dd = Command::new("dd").args([format!("if={path}"), "iflag=nocache".into(), "count=0".into()]).output();
     dd.is_ok_and(|output| output.status.success())
@@ -255,7 +259,7 @@ fn open(path: &Path) -> Journal<RedbStore> {
 }
 
 fn loads(path: &Path, updates: u64, others: u64) {
-    let cold = if forget(path) { "reopened, its pages dropped from the page cache by dd" } else { "reopened" };
+    let cold = if drop_from_cache(path) { "reopened, its pages dropped from the page cache by dd" } else { "reopened" };
     println!(
         "3  Loading a past commitment: Journal::revoked from the redb file of the long run above, not recovered first."
     );
@@ -265,7 +269,7 @@ fn loads(path: &Path, updates: u64, others: u64) {
         "commitment", "rows read", "HTLCs", "open, ms", "cold, us", "warm, us"
     );
     for number in [3, updates - 1] {
-        let _asked = forget(path);
+        let _asked = drop_from_cache(path);
         let (journal, opening) = timed(|| open(path));
         let (loaded, cold) = timed(|| journal.revoked(CHANNEL, number).unwrap());
         assert_eq!(loaded, [RevokedCommitment::from(&Updates::state(others, number))]);

@@ -1,4 +1,4 @@
-//! Forty HTLCs on one close, and an opponent that acts before every block: what it pays, and what it gets.
+//! Forty HTLCs on one close, and an adversary that acts before every block: what it pays, and what it takes.
 //!
 //! `cargo run --release -p arb-lab --example contest`
 #![allow(clippy::print_stdout, reason = "a program that prints a table")]
@@ -47,7 +47,7 @@ fn text(ended: &Ended) -> String {
     format!("{blocks:>6} {acts:>5} {spend:>12} {fees:>10} {ours:>5} {upstream:>8} {late:>5} {lost}{cheapest}{open}")
 }
 
-/// Good news is green on a terminal, bad news red.
+/// Green if `good`, else red, on a terminal with colours.
 fn painted(word: &str, good: bool) -> String {
     let colours = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     match (colours, good) {

@@ -1,4 +1,4 @@
-//! What a step costs: time, bytes of its frame, and the memory of an idle channel; and what planning costs by claims.
+//! What a step costs: time, bytes of its frame, and memory of an idle channel; and what planning costs by number of claims.
 //!
 //! `cargo run --release -p arb-lab --example figures`. These machines are shared and noisy: look at ratios within one
 //! run, not at absolute times.
@@ -20,7 +20,7 @@ use bitcoin::hashes::Hash;
 use bitcoin::{OutPoint, Txid};
 use support::{block, hash, identity, median, slope};
 
-/// A log that only counts bytes.
+/// A log that keeps only the size of the last frame.
 #[derive(Default)]
 struct Counting {
     bytes: usize,
@@ -85,7 +85,7 @@ fn idle_channels(channels: u32) {
     );
 }
 
-/// `htlcs` that stay, and one that is another one in each state.
+/// A commitment with `htlcs` that stay, and one that differs in every state.
 fn state(htlcs: u64, extra: Option<u64>) -> CommitmentState {
     let htlc = |id: u64| Htlc {
         key: if id.is_multiple_of(2) { HtlcRef::offered(id / 2) } else { HtlcRef::received(id / 2) },
@@ -117,7 +117,7 @@ fn commitments(pending: u64) {
     hear(&mut court, &first);
     let (mut local, mut remote, mut bytes) = (Vec::new(), Vec::new(), 0);
     for number in 1..21 {
-        // One HTLC comes, and the one before it goes.
+        // Each update adds one HTLC and removes the one before.
         let state = state(pending, Some(number));
         let event = fixture.remote_signed(number, state.clone()).unwrap();
         let revoked = fixture.remote_revoked(number - 1).unwrap();
@@ -158,10 +158,10 @@ fn close(htlcs: u64) {
     }
 }
 
-/// How many claims at once: what a close may bring.
+/// Numbers of claims; 966 is the most that BOLT 2 allows on one commitment.
 const CLAIMS: [u32; 4] = [1, 10, 100, 966];
 
-/// Fresh claims of one channel that share lock time and deadline, as the sweeper sees them.
+/// New claims of one channel with the same locktime and deadline.
 fn fresh(claims: u32, pays: Pays, budget_sat: u64) -> BTreeMap<OutPoint, Terms> {
     let terms = |id: u32| Terms {
         outpoint: OutPoint::new(Txid::from_byte_array(hash(1)), id),
@@ -177,7 +177,7 @@ fn fresh(claims: u32, pays: Pays, budget_sat: u64) -> BTreeMap<OutPoint, Terms> 
     (0..claims).map(|id| (OutPoint::new(Txid::from_byte_array(hash(1)), id), terms(id))).collect()
 }
 
-/// The median time of one decision about fresh claims, and how many orders it gives.
+/// The median microseconds of one decision about new claims, and the number of its orders.
 fn decision(claims: u32, pays: Pays, tip: u32, budget_sat: u64) -> (f64, usize) {
     let (terms, policy) = (fresh(claims, pays, budget_sat), Policy::default());
     let now = Now { tip: Height::new(tip), policy: &policy, fees: None, wallet_output_weight: 124 };
@@ -202,7 +202,8 @@ fn planning(name: &str, pays: Pays, tip: u32, budget_sat: u64) {
     println!("planning {name:<16} grows with the power {:.2} of the claims", slope(&times));
 }
 
-/// The step that plans every claim of a close on their commitment: all received HTLCs, whose preimages are known.
+/// Microseconds, frame bytes and sweeps of the step that plans every claim on their commitment: received HTLCs with known
+/// preimages.
 fn planning_step(claims: u32) -> (f64, usize, usize) {
     let mut fixture = ChannelFixture::bolt3(ChannelType::AnchorsZeroFeeHtlcTx);
     let mut court = court();
@@ -244,7 +245,7 @@ fn planning_step(claims: u32) -> (f64, usize, usize) {
 fn planning_steps() {
     let mut times = Vec::new();
     for claims in CLAIMS {
-        let claims = claims.min(483); // BOLT 2: at most, in one direction
+        let claims = claims.min(483); // BOLT 2 allows 483 in one direction
         let (micros, bytes, sweeps) = planning_step(claims);
         println!(
             "planning step           {claims:>4} claims {micros:>9.2} us {bytes:>8} bytes a frame   {sweeps} sweeps"

@@ -1,12 +1,13 @@
-//! What the examples that print figures share: an identity, blocks of anything, and two numbers out of many.
+//! What the examples that print figures share: an identity, blocks, and two statistics.
 
 use arb_core::{Block, Event, Height, JournalIdentity, Policy, Tip};
 use bitcoin::hashes::Hash;
 use bitcoin::{BlockHash, Network, Transaction};
 
-/// The height of the first block that is heard is one more.
+/// Height of the journal's first tip; the first block has one more.
 pub const START: u32 = 100;
 
+/// 32 bytes that differ for each number.
 pub fn hash(number: u64) -> [u8; 32] {
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&number.to_le_bytes());
@@ -33,7 +34,7 @@ pub fn median(mut samples: Vec<f64>) -> f64 {
     samples[samples.len() / 2]
 }
 
-/// The exponent of growth: the slope of the straight line through the logarithms, by least squares.
+/// The exponent with which times grow with counts: the least-squares slope of their logarithms.
 pub fn slope(times: &[(u32, f64)]) -> f64 {
     let points: Vec<(f64, f64)> = times.iter().map(|(claims, micros)| (f64::from(*claims).ln(), micros.ln())).collect();
     let count = f64::from(u32::try_from(points.len()).unwrap());

@@ -19,27 +19,27 @@ use bitcoin::{OutPoint, ScriptBuf, Transaction, TxOut};
 
 use crate::support::{START, block, hash, identity, slope};
 
-/// HTLCs of the revoked commitment; 966 are as many as BOLT 2 allows, 483 each way.
+/// Numbers of HTLCs on the revoked commitment; 966 is the most that BOLT 2 allows, 483 each way.
 const HTLCS: [u32; 4] = [1, 10, 100, 966];
-/// Breaches of each kind; the one with the median time is told.
+/// Runs of each breach; the one with the median time is printed.
 const RUNS: usize = 11;
 const CAPACITY_SAT: u64 = 200_000_000;
 const HTLC_SAT: u64 = 40_000;
-/// The cheat's main output: no other output is worth as much.
+/// Value of the cheating peer's main output, greater than that of any other.
 const THEIRS_SAT: u64 = 60_000_000;
-/// What nodes relay at most as one transaction.
+/// The greatest weight of a transaction that nodes relay.
 const WEIGHT_MAX_WU: u64 = 400_000;
 
-/// What one breach took.
+/// What one breach cost.
 struct Breach {
     total: Duration,
-    /// Steps of the court, each with its frame in the journal, and what is due after it: in the order in which they were.
+    /// Time of each step of the court, with its frame in the journal and its due actions, in order.
     steps: Vec<Duration>,
     signer: Duration,
     signatures: usize,
-    /// Of the frames of these steps.
+    /// Bytes of the frames of these steps.
     log_bytes: usize,
-    /// Of the transactions that take what penalties take.
+    /// How many transactions take penalties; the figures after it are theirs.
     txs: usize,
     most_inputs: usize,
     heaviest_wu: u64,
@@ -56,7 +56,7 @@ fn millis(time: Duration) -> f64 {
     time.as_secs_f64() * 1e3
 }
 
-/// Everything outside of the court: signs, and notes what is sent.
+/// Everything outside of the court: it signs, and keeps what is sent.
 struct Counter {
     signer: KeySigner,
     script: ScriptBuf,
@@ -66,7 +66,7 @@ struct Counter {
     /// Outputs that no signed transaction spends yet.
     wanted: BTreeSet<OutPoint>,
     sent: Vec<Transaction>,
-    /// When there was none any more.
+    /// When the last of them was spent.
     done: Option<Instant>,
 }
 
@@ -129,7 +129,7 @@ impl Outside for Counter {
     }
 }
 
-/// As many each way, none of which changes; the balances do.
+/// `count` HTLCs, half of them each way; only the balances depend on `number`.
 fn state(count: u32, number: u64) -> CommitmentState {
     let htlc = |id: u32| Htlc {
         key: if id.is_multiple_of(2) {
@@ -150,7 +150,7 @@ fn state(count: u32, number: u64) -> CommitmentState {
     CommitmentState { local_msat, remote_msat, feerate_sat_per_kw: 253, htlcs }
 }
 
-/// A channel whose commitments have moved on once, its HTLCs still pending; and the outside.
+/// A channel whose commitments were updated once, with its HTLCs still pending; and the outside.
 fn opened(memory: &Memory, channel_type: ChannelType, count: u32) -> (Driver<Memory>, Counter, ChannelFixture) {
     let mut fixture = ChannelFixture::new(ChannelSetup::from_seed(&[0x44; 32], 0, channel_type, CAPACITY_SAT));
     let keys = WalletKeys::from_seed(&[0x45; 32]);
@@ -185,7 +185,7 @@ fn opened(memory: &Memory, channel_type: ChannelType, count: u32) -> (Driver<Mem
     (driver, outside, fixture)
 }
 
-/// The outputs that penalties take: the cheat's main output, and the HTLCs.
+/// The outputs that penalties take: the peer's main output and the HTLCs.
 fn penalised(fixture: &ChannelFixture, count: u32) -> BTreeSet<OutPoint> {
     let commitment = fixture.commitment(Side::Remote, 0).unwrap();
     let htlcs = (0..count as usize).map(|index| commitment.htlc_output(index).unwrap().0);
@@ -211,7 +211,11 @@ fn breach(channel_type: ChannelType, count: u32) -> Breach {
     driver.tell(heard);
     while outside.done.is_none() {
         let step = Instant::now();
-        assert!(driver.commit(&mut outside).unwrap(), "nothing happens any more: {:?}", outside.wanted);
+        assert!(
+            driver.commit(&mut outside).unwrap(),
+            "no event is left, but these outputs are unspent: {:?}",
+            outside.wanted
+        );
         steps.push(step.elapsed());
         driver.perform(&mut outside);
     }
@@ -236,7 +240,7 @@ fn takes(tx: &Transaction, wanted: &BTreeSet<OutPoint>) -> bool {
     tx.input.iter().any(|input| wanted.contains(&input.previous_output))
 }
 
-/// Every output is spent, once, and the interpreter agrees.
+/// Panics unless every output is spent exactly once, with scripts that the interpreter accepts.
 fn verify(txs: &[&Transaction], revoked: &Transaction, wanted: &BTreeSet<OutPoint>) {
     let mut left = wanted.clone();
     for tx in txs {

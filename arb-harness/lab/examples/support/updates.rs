@@ -1,6 +1,6 @@
-//! A channel whose counterparty's commitments come one after the other, in a court with a journal.
+//! A channel with many updates of the counterparty's commitment, in a court with a journal.
 //!
-//! The events are made here and not by the fixture, which remembers every commitment that it ever signed.
+//! The events are made here and not by the fixture, because that keeps every commitment which it signed.
 
 use arb_core::bolt3::{ChannelType, PaymentHash, Point};
 use arb_core::{
@@ -16,16 +16,16 @@ use crate::support::{hash, identity};
 
 const CAPACITY_SAT: u64 = 10_000_000;
 
-/// Says what the court hears of the counterparty's commitments: odd ones have an HTLC more than even ones.
+/// Makes the events of the counterparty's commitments; odd ones have one HTLC more than even ones.
 pub struct Updates {
     setup: ChannelSetup,
     others: u64,
     next: u64,
-    /// Of the next commitment and the two after it.
+    /// Per-commitment points of the next commitment and the two after it.
     points: [Point; 3],
 }
 
-/// An HTLC that is like every other but for its hash and its amount.
+/// An HTLC whose payment hash and amount depend on `salt`.
 fn htlc(key: HtlcRef, salt: u64) -> Htlc {
     Htlc {
         key,
@@ -48,17 +48,18 @@ impl Updates {
         self.next
     }
 
-    /// The HTLCs that stay, half of them offered; and the one of an odd commitment.
+    /// The HTLCs that stay, every other one offered.
     fn others(others: u64) -> impl Iterator<Item = Htlc> {
         let key = |id: u64| if id.is_multiple_of(2) { HtlcRef::offered(id / 2) } else { HtlcRef::received(id / 2) };
         (0..others).map(move |id| htlc(key(id), id))
     }
 
+    /// The HTLC that only an odd commitment has.
     fn extra(others: u64, number: u64) -> Htlc {
         htlc(HtlcRef::offered(others + number), others + number)
     }
 
-    /// Every commitment's content, whatever its number.
+    /// The content of commitment `number`.
     pub fn state(others: u64, number: u64) -> CommitmentState {
         let extra = (number % 2 == 1).then(|| Self::extra(others, number));
         let htlcs: Vec<Htlc> = Self::others(others).chain(extra).collect();
@@ -66,12 +67,12 @@ impl Updates {
         CommitmentState { local_msat, remote_msat, feerate_sat_per_kw: 253, htlcs }
     }
 
-    /// What the HTLCs have is always free.
+    /// Balances that leave room for all HTLCs; each number has its own.
     fn balances(number: u64) -> (u64, u64) {
         (4_000_000_000 - number, 3_000_000_000 + number)
     }
 
-    /// We are about to sign the next commitment.
+    /// The event that we are about to sign the next commitment.
     pub fn signed(&mut self) -> Event {
         let (number, others) = (self.next, self.others);
         let (mut added, mut removed) = (Vec::new(), Vec::new());
@@ -97,7 +98,7 @@ impl Updates {
         Event::RemoteCommitmentSigned(Box::new(RemoteCommitmentSigned { update }))
     }
 
-    /// The counterparty revoked the commitment before the last one.
+    /// The event that the counterparty revoked commitment `number`, which must be the last but one.
     pub fn revoked(&self, number: u64) -> Event {
         assert_eq!(number + 2, self.next);
         let (secret, next_point) = (self.setup.remote.secret(number), self.points[0]);
@@ -113,7 +114,7 @@ pub struct World<S: Storage> {
 }
 
 impl<S: Storage> World<S> {
-    /// A channel that was just opened: both commitments 0 are signed. Ours stays.
+    /// A channel that was just opened, with both commitments 0 signed; our own is never updated.
     pub fn new(storage: S, others: u64) -> Self {
         let setup = ChannelSetup::from_seed(&[0x33; 32], 0, ChannelType::AnchorsZeroFeeHtlcTx, CAPACITY_SAT);
         let mut journal = Journal::open(storage).ok().unwrap();
@@ -127,7 +128,7 @@ impl<S: Storage> World<S> {
         world
     }
 
-    /// Several events in one step.
+    /// Hears several events in one step.
     pub fn hear(&mut self, events: &[Event]) {
         let mut step = self.court.step();
         for event in events {
@@ -136,7 +137,7 @@ impl<S: Storage> World<S> {
         let _due = step.commit(&mut self.journal).ok().unwrap();
     }
 
-    /// Commitments, each followed by the revocation of the one before, in one step.
+    /// `count` commitments in one step, each followed by the revocation of the one before.
     pub fn update(&mut self, count: u64) {
         let mut events = Vec::new();
         for _ in 0..count {
@@ -148,7 +149,7 @@ impl<S: Storage> World<S> {
 }
 
 impl World<Memory> {
-    /// A court without any channel.
+    /// A court without a channel.
     pub fn bare() -> ChainArbitrator {
         Journal::open(Memory::new()).unwrap().recover(&identity()).unwrap()
     }

@@ -1,4 +1,4 @@
-//! Pins on HTLC claims and on anchors, and transactions priced out of the mempool.
+//! Pins on HTLC claims and on commitments, the anchor carve-out, and claims that are priced out of the mempool.
 
 use arb_core::Side;
 use arb_core::bolt3::OutputKind;
@@ -12,37 +12,37 @@ use crate::support::*;
 #[test]
 fn who_replaces_a_pinned_claim_pays_for_all_its_descendants() {
     for owner in [Side::Local, Side::Remote] {
-        let mut scene = Scene::new(owner, 3, Tactic::Pin { descendants: 24, outputs_each: 100 });
-        let acts = scene.act();
-        assert_eq!(scene.adversary.counts()[&ActKind::Pinned], 1);
-        assert_eq!(scene.adversary.counts()[&ActKind::Junk], 24, "{owner:?}");
+        let mut close = ContestedClose::new(owner, 3, Tactic::Pin { descendants: 24, outputs_each: 100 });
+        let acts = close.act();
+        assert_eq!(close.adversary.counts()[&ActKind::Pinned], 1);
+        assert_eq!(close.adversary.counts()[&ActKind::Junk], 24, "{owner:?}");
         assert_eq!(acts[0].htlcs.len(), 3);
         let junk_sat: u64 = acts.iter().map(|act| act.cost_sat).sum();
-        assert!(junk_sat > 70_000, "one satoshi for each virtual byte: {junk_sat}");
-        assert_eq!(scene.adversary.spend_sat(), junk_sat);
-        // One HTLC of the three is enough to be in the way, and costs all of it.
-        let cheap = scene.claim([1], 0);
-        let needed = scene.chain.price_of(&cheap);
+        assert!(junk_sat > 70_000, "at least 1 sat/vB: {junk_sat}");
+        assert_eq!(close.adversary.spend_sat(), junk_sat);
+        // A claim of one of the three HTLCs already conflicts with the pin, and must pay for all of it.
+        let cheap = close.claim([1], 0);
+        let needed = close.chain.price_of(&cheap);
         assert_eq!(needed, junk_sat + u64::try_from(cheap.vsize()).unwrap());
-        let short = scene.claim([1], needed - 2);
-        assert!(matches!(scene.chain.submit(short), Err(Reject::ReplacementTooCheap { .. })));
-        let enough = scene.claim([1], needed + 2);
-        scene.submit(&enough);
-        assert_eq!(scene.chain.mempool().count(), 1);
-        scene.adversary.settle(&scene.chain);
-        assert_eq!(scene.adversary.spend_sat(), 0, "the pin was free for it");
+        let short = close.claim([1], needed - 2);
+        assert!(matches!(close.chain.submit(short), Err(Reject::ReplacementTooCheap { .. })));
+        let enough = close.claim([1], needed + 2);
+        close.submit(&enough);
+        assert_eq!(close.chain.mempool().count(), 1);
+        close.adversary.settle(&close.chain);
+        assert_eq!(close.adversary.spend_sat(), 0, "a replaced pin costs the adversary nothing");
     }
 }
 
 #[test]
 fn a_pin_outbids_the_claim_that_was_there_first() {
-    let mut scene = Scene::new(Side::Local, 2, Tactic::Pin { descendants: 3, outputs_each: 0 });
-    let claim = scene.claim([0, 1], 2000);
-    scene.submit(&claim);
-    let kinds: Vec<ActKind> = scene.act().iter().map(|act| act.kind).collect();
+    let mut close = ContestedClose::new(Side::Local, 2, Tactic::Pin { descendants: 3, outputs_each: 0 });
+    let claim = close.claim([0, 1], 2000);
+    close.submit(&claim);
+    let kinds: Vec<ActKind> = close.act().iter().map(|act| act.kind).collect();
     assert_eq!(kinds, [ActKind::Pinned, ActKind::Junk, ActKind::Junk, ActKind::Junk]);
-    assert!(!scene.waits(&claim));
-    assert_eq!(scene.act(), [], "once is enough");
+    assert!(!close.waits(&claim));
+    assert_eq!(close.act(), [], "a pin that stands is not repeated");
 }
 
 #[test]
@@ -89,26 +89,26 @@ fn a_pinned_commitment_leaves_our_anchor_the_carve_out() {
 #[test]
 fn our_claims_are_priced_out_for_some_blocks_and_the_full_mempool_is_paid_for() {
     let tactic = Tactic::Evict { up_to_sat_per_kvb: 20_000, blocks: 3 };
-    let mut scene = Scene::new(Side::Local, 2, tactic);
-    let (low, high) = (scene.claim([0], 1000), scene.claim([1], 2000));
-    scene.submit(&low);
-    scene.submit(&high);
+    let mut close = ContestedClose::new(Side::Local, 2, tactic);
+    let (low, high) = (close.claim([0], 1000), close.claim([1], 2000));
+    close.submit(&low);
+    close.submit(&high);
     let minimum = 2000 * 1000 / u64::try_from(high.vsize()).unwrap() + 1;
     for block in 1..=3 {
-        let acts = scene.act();
+        let acts = close.act();
         assert_eq!(acts.len(), 1, "block {block}");
         assert_eq!((acts[0].kind, acts[0].cost_sat), (ActKind::Evicted, 1_000_000 * minimum / 1000));
-        assert!(!scene.waits(&low) && !scene.waits(&high));
-        assert!(matches!(scene.chain.submit(high.clone()), Err(Reject::BelowMempoolMinimum { .. })));
-        scene.chain.mine();
+        assert!(!close.waits(&low) && !close.waits(&high));
+        assert!(matches!(close.chain.submit(high.clone()), Err(Reject::BelowMempoolMinimum { .. })));
+        close.chain.mine();
     }
-    assert_eq!(scene.adversary.spend_sat(), 3 * 1000 * minimum);
-    assert_eq!(scene.act(), [], "and then it is over");
-    assert_eq!(scene.chain.mempool_min_feerate(), 0);
-    scene.submit(&high);
-    // Above what it would pay for.
-    let dear = scene.claim([0], 10_000);
-    scene.submit(&dear);
-    assert_eq!(scene.act(), []);
-    assert!(scene.waits(&dear));
+    assert_eq!(close.adversary.spend_sat(), 3 * 1000 * minimum);
+    assert_eq!(close.act(), [], "the tactic ends after three blocks");
+    assert_eq!(close.chain.mempool_min_feerate(), 0);
+    close.submit(&high);
+    // This claim pays more than the adversary would evict.
+    let dear = close.claim([0], 10_000);
+    close.submit(&dear);
+    assert_eq!(close.act(), []);
+    assert!(close.waits(&dear));
 }

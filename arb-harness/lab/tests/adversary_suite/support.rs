@@ -1,4 +1,4 @@
-//! A close with many HTLCs that we offered and that have expired, and our claims.
+//! A confirmed commitment with many HTLCs, our claims of them, and the adversary.
 
 use std::collections::BTreeMap;
 
@@ -16,8 +16,8 @@ pub const EXPIRY: u32 = 500;
 pub const HTLC_SAT: u64 = 50_000;
 pub const COIN_SAT: u64 = 2_000_000;
 
-/// A channel whose commitment is confirmed, all HTLCs expired, and the opponent with all preimages.
-pub struct Scene {
+/// A channel whose commitment is confirmed, our wallet, and the adversary.
+pub struct ContestedClose {
     pub fixture: ChannelFixture,
     pub chain: Chain,
     pub commitment: Commitment,
@@ -30,7 +30,7 @@ pub fn preimage(id: u64) -> Preimage {
     Preimage([u8::try_from(id).unwrap() + 1; 32])
 }
 
-/// `count` HTLCs that we offered.
+/// A channel with `count` HTLCs that we offered, on both sides' commitment 1.
 pub fn fixture(count: u64) -> ChannelFixture {
     fixture_of((0..count).map(|id| (HtlcRef::offered(id), EXPIRY)))
 }
@@ -63,6 +63,7 @@ fn fixture_of(htlcs: impl Iterator<Item = (HtlcRef, u32)>) -> ChannelFixture {
     fixture
 }
 
+/// An adversary that knows the first `count` preimages and has so many coins.
 pub fn adversary(count: u64, tactic: Tactic, coins: usize, chain: &mut Chain) -> Adversary {
     let preimages: BTreeMap<Preimage, u32> = (0..count).map(|id| (preimage(id), 0)).collect();
     let peer = Peer::new(PeerPlan { preimages, sweeps: false, ..PeerPlan::default() }, &[0xee; 32]);
@@ -73,12 +74,13 @@ pub fn adversary(count: u64, tactic: Tactic, coins: usize, chain: &mut Chain) ->
     adversary
 }
 
-impl Scene {
+impl ContestedClose {
+    /// We offered `count` HTLCs, all of which have expired; the adversary knows their preimages.
     pub fn new(owner: Side, count: u64, tactic: Tactic) -> Self {
         Self::of(owner, fixture(count), count, tactic, EXPIRY)
     }
 
-    /// The counterparty offered the HTLCs, every other one a block earlier, and knows no preimage; we know them.
+    /// The counterparty offered the HTLCs and knows no preimage; every other one expires a block earlier.
     pub fn received(owner: Side, count: u64, tactic: Tactic, tip: u32) -> Self {
         let fixture = fixture_of((0..count).map(|id| (HtlcRef::received(id), EXPIRY - u32::from(id % 2 == 1))));
         Self::of(owner, fixture, 0, tactic, tip)
@@ -98,13 +100,13 @@ impl Scene {
         Self { fixture, chain, commitment, adversary, keys, to }
     }
 
-    /// Our claim of these HTLCs, with a coin of ours, which pays this fee: after the expiry of what we offered, with the
-    /// preimage of what we received.
+    /// Our claim of these HTLCs with one wallet coin and this fee: by timeout of what we offered, by preimage of what we
+    /// received.
     pub fn claim(&mut self, htlcs: impl IntoIterator<Item = usize>, fee_sat: u64) -> Transaction {
         self.try_claim(htlcs, fee_sat).unwrap()
     }
 
-    /// The same, if it leaves more than dust.
+    /// [`claim`](Self::claim), or `None` if it would leave less than the dust limit.
     pub fn try_claim(&mut self, htlcs: impl IntoIterator<Item = usize>, fee_sat: u64) -> Option<Transaction> {
         let preimage = |index: usize| {
             let key = self.commitment.htlcs[index].key;
@@ -129,19 +131,22 @@ impl Scene {
         batch.pay(fee_sat).unwrap()
     }
 
+    /// Panics unless the mempool accepts it.
     pub fn submit(&mut self, tx: &Transaction) {
         assert_eq!(self.chain.submit(tx.clone()), Ok(Submitted::Accepted));
     }
 
+    /// Whether the transaction is in the mempool.
     pub fn waits(&self, tx: &Transaction) -> bool {
         self.chain.in_mempool(&tx.compute_txid()).is_some()
     }
 
+    /// What the adversary does before the next block.
     pub fn act(&mut self) -> Vec<arb_lab::adversary::Act> {
         self.adversary.act(&self.fixture, &mut self.chain).unwrap()
     }
 
-    /// HTLC outputs that nothing confirmed spends.
+    /// Indexes of the HTLCs whose output is unspent on the chain.
     pub fn open(&self) -> Vec<usize> {
         let is_open = |index: &usize| self.chain.utxo(&self.commitment.htlc_output(*index).unwrap().0).is_some();
         (0..self.commitment.htlcs.len()).filter(is_open).collect()

@@ -1,4 +1,4 @@
-//! What is drawn: the same for all, and of every kind.
+//! The drawn closes: the same for every contestant, with claims of every kind.
 
 use std::collections::BTreeMap;
 
@@ -34,7 +34,7 @@ fn every_kind_of_claim_is_drawn_with_its_blocks() {
             if let Some(deadline) = claim.deadline {
                 let blocks = deadline - claim.claimable;
                 let incoming = matches!(claim.kind, ClaimPath::HtlcSuccess | ClaimPath::DirectPreimage);
-                // Eighteen blocks at least for what is ours to take; a delta less the margin, and a while, for the rest.
+                // Incoming: at least the margin of 18 blocks. Outgoing: a CLTV delta less a margin.
                 let expected = if incoming { 18..=500 } else { 14..=138 };
                 assert!(expected.contains(&blocks), "{claim:?}");
                 assert_eq!(incoming, claim.lock_time == 0);
@@ -80,9 +80,9 @@ fn weights_are_those_of_the_commitment_format() {
         let claim = claims(&draw(1, 500)).copied().find(|claim| claim.kind == kind).unwrap();
         weight([claim].iter())
     };
-    // 42 frame, 164 input, 124 output; witness: count, signature, preimage, script.
+    // Frame 42, input 164, output 124; witness: count, signature, preimage, script.
     assert_eq!(one(ClaimPath::DirectPreimage), 42 + 164 + 124 + 1 + 74 + 33 + 137);
-    // A coin, a P2WSH output; the P2WPKH output is the change.
+    // With a P2WSH output and a wallet coin; the P2WPKH output is the change.
     assert_eq!(one(ClaimPath::HtlcTimeout), 42 + 164 + 172 + 273 + 124 + 1 + 1 + 74 + 74 + 1 + 137);
 }
 
@@ -98,7 +98,7 @@ fn everybody_is_asked_about_the_same_claims_in_every_market() {
                 (account.claims_due, account.hopeless, account.value_sat)
             });
             assert!(counts.windows(2).all(|two| two[0] == two[1]), "{counts:?}");
-            // Whoever does nothing hears of every claim when it becomes claimable.
+            // A policy that offers nothing is asked about every claim from when it is claimable to its deadline.
             let mut idle = Scripted::new(|_| Vec::new());
             let _account = play(close, &verdicts, &tape, &mut idle);
             for (tip, open) in idle.asked {

@@ -15,7 +15,7 @@ fn at(claims: &[Claim], ids: &[usize], feerate: u64) -> Offered {
     offered(ids, weight, (weight * feerate).div_ceil(1_000))
 }
 
-/// Cheap in these blocks of forty.
+/// Clearing feerates of forty blocks, low in these ones only.
 fn cheap_in(blocks: &[usize]) -> Vec<u32> {
     (0..40).map(|block| if blocks.contains(&block) { 1_000 } else { DEAR }).collect()
 }
@@ -33,14 +33,14 @@ fn a_transaction_is_in_the_next_block_that_it_pays_for() {
     };
     let lost =
         Account { claims_due: 1, deadlines_missed: 1, value_sat: 100_000, lost_sat: 100_000, ..Account::default() };
-    // The oracle is not asked here: it knows that block 5 and block 11 save nobody.
+    // The verdict is fixed, because `judge` would find the claim hopeless with block 5 or 11 as the only cheap one.
     let run = |cheap: usize| {
         let (close, tape) = (close(&claims), tape(&cheap_in(&[cheap])));
         play(&close, &[Verdict::Counted], &tape, &mut Scripted::new(|_| vec![at(&claims, &[0], 1_000)]))
     };
     assert_eq!([run(6), run(10)], [good, good]);
     assert_eq!([run(5), run(11)], [lost, lost], "not before it is offered, and not after its deadline");
-    // One weight unit's price less is not enough.
+    // A feerate of 998 sat/kw is below the block's 1,000.
     assert_eq!(played(&claims, &cheap_in(&[8]), |_| vec![at(&claims, &[0], 998)]), lost);
 }
 
@@ -51,7 +51,7 @@ fn a_second_level_pays_from_the_wallet_and_its_output_waits_for_the_delay() {
     let (close, tape) = (close(&claims), tape(&[1_000; 40]));
     let mut policy = Scripted::new(|tip| vec![at(&claims, &[if tip < 6 { 0 } else { 1 }], 1_000)]);
     let account = play(&close, &judge(&close, &tape), &tape, &mut policy);
-    // In block 6; its output can be in block 12.
+    // The second level confirms in block 6, so its output can be spent in block 12.
     assert_eq!(policy.asked, [(5, vec![0]), (11, vec![1])]);
     assert_eq!((account.fees_from_wallet_sat, account.fees_from_value_sat), (fees[0], fees[1]));
     assert_eq!(account.recovered_sat, 100_000 - i64::try_from(fees[1]).unwrap());
@@ -62,7 +62,7 @@ fn a_second_level_pays_from_the_wallet_and_its_output_waits_for_the_delay() {
 fn a_lost_claim_takes_its_transaction_with_it_and_nothing_has_to_be_outbid() {
     let claims = [direct(0, 100_000, 5, 8), direct(1, 100_000, 5, 20)];
     let together = at(&claims, &[0, 1], 900);
-    // Cheaper than the one before, which is gone.
+    // A lower fee than that of the transaction that is void.
     let alone = at(&claims, &[1], 500);
     let answer = |tip| vec![if tip < 8 { together.clone() } else { alone.clone() }];
     let prices: Vec<u32> = (0..40).map(|block| if block == 12 { 500 } else { DEAR }).collect();
@@ -78,15 +78,15 @@ fn what_the_policy_gets_wrong_is_as_if_it_had_not_been_said() {
     let right = at(&claims, &[0], 1_000);
     let missed = |offer: Offered| played(&claims[..1], &[1_000; 40], |_| vec![offer.clone()]).deadlines_missed;
     assert_eq!(missed(right.clone()), 0);
-    assert_eq!(missed(offered(&[0], right.weight - 1, right.fee_sat)), 1, "lighter than it is");
-    assert_eq!(missed(offered(&[0, 0], right.weight, right.fee_sat)), 1, "twice the same");
-    assert_eq!(missed(offered(&[], right.weight, right.fee_sat)), 1, "nothing");
+    assert_eq!(missed(offered(&[0], right.weight - 1, right.fee_sat)), 1, "a weight below the true one");
+    assert_eq!(missed(offered(&[0, 0], right.weight, right.fee_sat)), 1, "a claim twice");
+    assert_eq!(missed(offered(&[], right.weight, right.fee_sat)), 1, "no claim");
     assert_eq!(missed(offered(&[0], right.weight, 100_000 - 294)), 0);
     assert_eq!(missed(offered(&[0], right.weight, 100_000 - 293)), 1, "dust");
-    // The lazy claim is not there yet.
+    // The second claim is claimable from block 30 on.
     let both = at(&claims, &[0, 1], 1_000);
     let account = played(&claims, &[1_000; 40], |tip| if tip < 30 { vec![both.clone()] } else { vec![] });
-    assert_eq!((account.deadlines_missed, account.lost_sat), (1, 200_000), "and what is never claimed is lost");
+    assert_eq!((account.deadlines_missed, account.lost_sat), (1, 200_000), "a claim that is never claimed is lost");
 }
 
 #[test]
@@ -110,7 +110,7 @@ fn the_better_of_two_offers_replaces_and_a_refused_one_leaves_the_old() {
 
 #[test]
 fn what_is_hopeless_takes_its_share_of_the_fee_with_it() {
-    // Half of 1,000 sat buys no block here, half of 100,000 does.
+    // At this feerate half of 1,000 sat does not pay for a claim; half of 100,000 sat does.
     let claims = [direct(0, 1_000, 5, 10), direct(1, 100_000, 5, 10)];
     let offer = at(&claims, &[0, 1], 5_000);
     let (close, tape) = (close(&claims), tape(&[5_000; 40]));
@@ -118,7 +118,7 @@ fn what_is_hopeless_takes_its_share_of_the_fee_with_it() {
     assert_eq!(verdicts, [Verdict::Hopeless, Verdict::Counted]);
     let account = play(&close, &verdicts, &tape, &mut Scripted::new(|_| vec![offer.clone()]));
     assert_eq!((account.claims_due, account.hopeless, account.value_sat), (1, 1, 100_000));
-    // They weigh the same.
+    // Both claims weigh the same, so the hopeless one takes half of the fee out of the account.
     assert_eq!(account.fees_from_value_sat, offer.fee_sat - offer.fee_sat / 2);
     assert_eq!(account.recovered_sat, 100_000 - i64::try_from(account.fees_from_value_sat).unwrap());
 }

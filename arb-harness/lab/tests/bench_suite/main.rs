@@ -1,6 +1,6 @@
-//! The measurements: what is drawn, what the engine allows, what it counts, and that nothing depends on anything else.
+//! The fee benchmark: what is drawn, what its mempool and engine allow and count, its verdicts, and reproducible reports.
 
-#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
+#![allow(clippy::unwrap_used, reason = "clippy does not know the helpers of tests as test code")]
 
 mod draws;
 mod engine;

@@ -1,4 +1,4 @@
-//! BIP 125, to the satoshi.
+//! The benchmark's mempool: BIP 125 to the satoshi, the relay floor, and blocks.
 
 use arb_lab::bench::fees::mempool::{Accepted, Mempool, Refusal};
 
@@ -6,7 +6,7 @@ use super::support::offered;
 
 const FLOOR: u32 = 253;
 
-/// A mempool with a transaction of claims 0 and 1: 400 WU, 1,000 sat; and one of claim 2: 400 WU, 500 sat.
+/// A mempool with one transaction of claims 0 and 1 (400 WU, 1,000 sat) and one of claim 2 (400 WU, 500 sat).
 fn mempool() -> Mempool {
     let mut mempool = Mempool::default();
     assert_eq!(mempool.offer(&offered(&[0, 1], 400, 1_000), FLOOR), Ok(Accepted::New));
@@ -20,14 +20,14 @@ fn a_replacement_pays_the_old_fee_and_a_satoshi_for_each_of_its_own_vbytes() {
     let (same, more) = (offered(&[0, 1], 401, 1_100), offered(&[0, 1], 401, 1_101));
     let mut mempool = mempool();
     assert_eq!(mempool.offer(&same, FLOOR), Err(Refusal::FeeTooLow { wanted_sat: 1_101 }));
-    assert_eq!(mempool.standing(0).unwrap().fee_sat, 1_000, "the old one stays");
+    assert_eq!(mempool.standing(0).unwrap().fee_sat, 1_000, "the old transaction stays");
     assert_eq!(mempool.offer(&more, FLOOR), Ok(Accepted::Replaced(1)));
     assert_eq!((mempool.standing(1).unwrap().fee_sat, mempool.entries().len()), (1_101, 2));
 }
 
 #[test]
 fn a_replacement_pays_more_for_its_size_too() {
-    // Ten times as large: rule 4 would be content with 2,000.
+    // Ten times as large: rule 4 asks for 2,000 sat, the feerate rule for more than 10,000.
     let mut mempool = mempool();
     let large = |fee_sat| offered(&[0, 1, 3], 4_000, fee_sat);
     assert_eq!(mempool.offer(&large(10_000), FLOOR), Err(Refusal::FeerateTooLow));
@@ -53,7 +53,7 @@ fn the_first_part_of_a_split_pays_for_the_whole() {
     let mut mempool = mempool();
     assert_eq!(mempool.offer(&offered(&[0], 400, 1_099), FLOOR), Err(Refusal::FeeTooLow { wanted_sat: 1_100 }));
     assert_eq!(mempool.offer(&offered(&[0], 400, 1_100), FLOOR), Ok(Accepted::Replaced(1)));
-    assert_eq!(mempool.standing(1), None, "the other part is on its own");
+    assert_eq!(mempool.standing(1), None, "claim 1 has no transaction any more");
     assert_eq!(mempool.offer(&offered(&[1], 400, 102), FLOOR), Ok(Accepted::New));
 }
 

@@ -1,4 +1,4 @@
-//! Markets, closes and policies by hand.
+//! Markets, closes and policies made by hand.
 
 use arb_core::Fees;
 use arb_core::bolt3::ClaimPath;
@@ -8,13 +8,13 @@ use arb_lab::bench::fees::policy::{FeePolicy, Now, Offered, OpenClaim};
 use arb_lab::bench::fees::verdict::judge;
 use arb_lab::market::Tape;
 
-/// A market with these prices, and an estimator that knows nothing.
+/// A market with these clearing feerates (sat/kw), one for each block, and a constant estimate of 253 sat/kw.
 pub fn tape(clearing: &[u32]) -> Tape {
     let fees = Fees { by_target: vec![(1, 253)], relay_floor_sat_per_kw: 253 };
     Tape::by_hand(clearing.to_vec(), clearing.iter().map(|_| fees.clone()).collect())
 }
 
-/// A claim of an incoming HTLC on their commitment.
+/// A direct claim with a preimage, on their commitment.
 pub fn direct(id: usize, amount_sat: u64, claimable: u32, deadline: u32) -> Claim {
     Claim {
         id,
@@ -28,12 +28,12 @@ pub fn direct(id: usize, amount_sat: u64, claimable: u32, deadline: u32) -> Clai
     }
 }
 
-/// Our output of their commitment.
+/// Our main output on their commitment: a claim without a deadline.
 pub fn lazy(id: usize, amount_sat: u64, claimable: u32) -> Claim {
     Claim { kind: ClaimPath::ToRemote, expiry: None, deadline: None, ..direct(id, amount_sat, claimable, 0) }
 }
 
-/// An incoming HTLC on our commitment, and the output that its second level makes.
+/// An HTLC-success on our commitment, and the claim of its delayed output.
 pub fn second_level(id: usize, amount_sat: u64, claimable: u32, deadline: u32, delay: u32) -> [Claim; 2] {
     let first = Claim { kind: ClaimPath::HtlcSuccess, ..direct(id, amount_sat, claimable, deadline) };
     let second = lazy(id + 1, amount_sat, deadline + delay - 1);
@@ -46,7 +46,7 @@ pub fn close(claims: &[Claim]) -> Close {
     Close { at, claims: claims.to_vec() }
 }
 
-/// A policy that says what it was told to say, and remembers what it was asked.
+/// A policy whose offers depend on the tip only; it keeps which claims were open at each tip.
 pub struct Scripted<F> {
     answer: F,
     pub asked: Vec<(u32, Vec<usize>)>,
@@ -69,12 +69,12 @@ impl<F: FnMut(u32) -> Vec<Offered>> FeePolicy for Scripted<F> {
     }
 }
 
-/// An offer.
+/// An offer for these claims: weight in WU, fee in sat.
 pub fn offered(claims: &[usize], weight: u64, fee_sat: u64) -> Offered {
     Offered { claims: claims.to_vec(), weight, fee_sat }
 }
 
-/// What comes of it if these are offered after every block.
+/// The account of a close if the policy gives these offers after every block.
 pub fn played(claims: &[Claim], prices: &[u32], answer: impl FnMut(u32) -> Vec<Offered>) -> Account {
     let (close, tape) = (close(claims), tape(prices));
     play(&close, &judge(&close, &tape), &tape, &mut Scripted::new(answer))

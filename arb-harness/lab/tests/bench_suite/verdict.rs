@@ -1,4 +1,4 @@
-//! What counts, on markets made by hand.
+//! Which claims count, on markets made by hand.
 
 use arb_lab::bench::fees::claims::weight;
 use arb_lab::bench::fees::verdict::{Verdict, judge};
@@ -7,7 +7,7 @@ use super::support::{close, direct, lazy, second_level, tape};
 
 const DEAR: u32 = 240_000;
 
-/// The verdict on a claim from block 1 to block 4, with these prices in blocks 0 to 6.
+/// The verdict on a claim from block 1 to its deadline, block 4, with these clearing feerates in blocks 0 to 6.
 fn verdict(amount_sat: u64, prices: [u32; 7]) -> Verdict {
     judge(&close(&[direct(0, amount_sat, 1, 4)]), &tape(&prices))[0]
 }
@@ -23,7 +23,7 @@ fn a_claim_is_hopeless_if_half_of_it_buys_no_block_in_time() {
         verdict(20_001, prices)
     };
     assert_eq!((at(3, most), at(3, most + 1)), (Verdict::Counted, Verdict::Hopeless));
-    // Offered after block 1, it can be in block 2; block 4 is the last that saves it.
+    // Offered after block 1, it can confirm in block 2; block 4 is the last one in time.
     let expected = [Verdict::Hopeless, Verdict::Hopeless, Verdict::Counted, Verdict::Counted, Verdict::Counted];
     assert_eq!([0, 1, 2, 3, 4].map(|block| at(block, 253)), expected);
     assert_eq!([5, 6].map(|block| at(block, 253)), [Verdict::Hopeless; 2]);
@@ -43,18 +43,22 @@ fn a_wallet_coin_weighs_too() {
     let price = u32::try_from(10_000 * 1_000 / direct_weight).unwrap();
     let prices = vec![price; 30];
     assert_eq!(judge(&close(&[direct(0, 20_000, 1, 4)]), &tape(&prices)), [Verdict::Counted]);
-    assert_eq!(judge(&close(&[first, second]), &tape(&prices)), [Verdict::Hopeless; 2], "and its output with it");
+    assert_eq!(
+        judge(&close(&[first, second]), &tape(&prices)),
+        [Verdict::Hopeless; 2],
+        "its delayed output is hopeless too"
+    );
 }
 
 #[test]
 fn what_costs_more_than_it_is_worth_is_uneconomic() {
     let claim = |amount_sat| lazy(0, amount_sat, 1);
-    // 294 sat have to be left for an output.
+    // At least 294 sat must be left for the output.
     let weight = weight([claim(0)].iter());
     let price = u32::try_from(1_000 * 1_000 / weight).unwrap();
     let verdict = |amount_sat| judge(&close(&[claim(amount_sat)]), &tape(&[price; 9]))[0];
     assert_eq!((verdict(1_294), verdict(1_293)), (Verdict::Counted, Verdict::Uneconomic));
-    // One cheap block is enough, whenever it comes.
+    // One cheap block within two weeks (2,016 blocks) is enough.
     let mut prices = [DEAR; 2_100];
     prices[2_017] = 253;
     assert_eq!(judge(&close(&[claim(1_294)]), &tape(&prices)), [Verdict::Counted]);

@@ -1,4 +1,4 @@
-//! Whole runs: the same again, and every satoshi accounted for.
+//! Whole runs: a seed reproduces its report, and every satoshi is accounted for.
 
 use arb_lab::bench::fees::claims::draw;
 use arb_lab::bench::fees::engine::play;

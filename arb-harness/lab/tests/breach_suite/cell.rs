@@ -1,82 +1,83 @@
-//! The cells of the matrix: what is on the revoked commitment, what the cheat does with it, and what becomes of it then.
+//! The cells of the matrix: what the revoked commitment holds, what the cheating peer does with it, and who gets each output
+//! first.
 
 use arb_core::bolt3::{ChannelType, Preimage};
 use arb_core::{Height, Htlc, HtlcRef, Link, Side};
 use arb_lab::fixture::{ChannelFixture, ChannelSetup, CommitmentState, FixtureError};
 use arb_lab::peer::Order;
 
-/// Where every chain begins.
+/// Height of the tip at which every cell begins.
 pub const START: u32 = 100;
-/// Every HTLC has expired when the cheat publishes, so that both kinds can be taken at once.
+/// Every HTLC has expired when the peer publishes, so HTLC-success and HTLC-timeout are both possible at once.
 const EXPIRY: u32 = START + 1;
-/// Of the cheat's own outputs.
+/// Delay of the peer's own outputs, in blocks.
 pub const DELAY: u16 = 8;
-/// The commitment that is published after it was revoked: its row is a change from the one before.
+/// The revoked commitment that the peer publishes; its row in the log is a change from commitment 0.
 pub const REVOKED: u64 = 1;
-/// The newest one.
+/// The newest commitment.
 pub const NEWEST: u64 = 2;
 const CAPACITY_SAT: u64 = 1_000_000;
 const DUST_SAT: u64 = 400;
 
 pub const TYPES: [ChannelType; 2] = [ChannelType::StaticRemotekey, ChannelType::AnchorsZeroFeeHtlcTx];
 
-/// The HTLCs of the revoked commitment.
+/// Which HTLCs the revoked commitment has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Holds {
-    /// None: main outputs only.
+    /// None, only the main outputs.
     Nothing,
     /// Those that we sent.
     Offered,
-    /// Those that the cheat sent.
+    /// Those that the peer sent.
     Received,
     /// Both.
     Both,
-    /// Both, and too small for outputs; so are those of the newest one.
+    /// Both, too small for outputs; so are those of the newest commitment.
     Dust,
 }
 
-/// What the cheat does, with a miner on its side. Whatever it does not get in its block, it tries again in every later one.
+/// What the cheating peer does; a miner includes its transactions. What it does not get in its block, it tries again later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cheat {
-    /// Publishes, and is not seen again.
+pub enum Behaviour {
+    /// Publishes, and claims nothing.
     Idle,
-    /// Takes what we sent, with preimages, as late as they count; without any, what it sent.
+    /// Takes what we sent, with preimages, in the last block before we fail it upstream; if we sent none, what it sent.
     SuccessFirst,
-    /// Takes what it sent, after its expiry, in the block after its commitment; without any, what we sent.
+    /// Takes what it sent, by timeout, in the block after its commitment; if it sent none, what we sent.
     TimeoutFirst,
-    /// Takes everything, as many HTLCs in a transaction as their lock times allow.
+    /// Takes everything, with all HTLCs of one locktime in one transaction.
     Aggregated,
-    /// Publishes on two channels, and takes everything of both.
+    /// Publishes on two channels and takes everything of both, together.
     TwoChannels,
     /// Takes everything in the block of its commitment.
     SameBlock,
 }
 
-/// One cell; each is played with and without restarts.
+/// One cell of the matrix; each is played with and without restarts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cell {
     pub channel_type: ChannelType,
     pub holds: Holds,
-    pub cheat: Cheat,
-    /// Whether the blocks after the close leave again, twice, for others in another order.
+    pub behaviour: Behaviour,
+    /// Whether two reorgs replace the blocks after the close by blocks in another order.
     pub reorg: bool,
 }
 
 impl Cell {
-    /// Every cell with this cheat.
-    pub fn all(cheat: Cheat) -> Vec<Self> {
+    /// Every cell with this behaviour.
+    pub fn all(behaviour: Behaviour) -> Vec<Self> {
         let mut all = Vec::new();
-        for channel_type in TYPES.into_iter().filter(|channel_type| cheat.can(*channel_type)) {
+        for channel_type in TYPES.into_iter().filter(|channel_type| behaviour.can(*channel_type)) {
             for holds in [Holds::Nothing, Holds::Offered, Holds::Received, Holds::Both, Holds::Dust] {
-                all.extend([false, true].map(|reorg| Self { channel_type, holds, cheat, reorg }));
+                all.extend([false, true].map(|reorg| Self { channel_type, holds, behaviour, reorg }));
             }
         }
         all
     }
 
-    /// The channels that the cheat publishes on, with everything that was ever signed.
+    /// The channels that the peer publishes on, with every commitment that was signed.
     pub fn fixtures(self) -> Result<Vec<ChannelFixture>, FixtureError> {
-        (0..if self.cheat == Cheat::TwoChannels { 2 } else { 1 }).map(|number| self.fixture(number)).collect()
+        (0..if self.behaviour == Behaviour::TwoChannels { 2 } else { 1 }).map(|number| self.fixture(number)).collect()
     }
 
     fn fixture(self, number: u8) -> Result<ChannelFixture, FixtureError> {
@@ -95,7 +96,7 @@ impl Cell {
         ChannelFixture::new(setup)
     }
 
-    /// Its commitments, oldest first. The revoked one has HTLCs of which half are gone in the newest: the cheat has reasons.
+    /// The commitments of a channel, oldest first. The revoked one has HTLCs that are removed in the newest.
     pub fn states(self, channel: u8) -> [CommitmentState; 3] {
         let (small, sat) = (self.holds == Holds::Dust, |sat| if self.holds == Holds::Dust { DUST_SAT } else { sat });
         let mut revoked = Vec::new();
@@ -110,53 +111,55 @@ impl Cell {
         let kept = |htlc: &&Htlc| htlc.key != GONE_OFFERED && htlc.key != GONE_RECEIVED;
         let older: Vec<Htlc> = revoked.iter().filter(kept).cloned().collect();
         let mut newest = older.clone();
-        newest.push(htlc(TWIN, sat(34_000), secret(channel, 1), Link::Own));
+        newest.push(htlc(SAME_HASH, sat(34_000), secret(channel, 1), Link::Own));
         newest.push(htlc(KNOWN, sat(35_000), secret(channel, 4), Link::Own));
         [older, revoked, newest].map(state)
     }
 
-    /// The HTLCs that we sent and that are not over off chain.
+    /// The HTLCs that we sent and that are still on the newest commitment.
     pub fn outgoing(self) -> Vec<HtlcRef> {
         let held = matches!(self.holds, Holds::Offered | Holds::Both | Holds::Dust);
-        held.then_some(HtlcRef::offered(0)).into_iter().chain([TWIN, KNOWN]).collect()
+        held.then_some(HtlcRef::offered(0)).into_iter().chain([SAME_HASH, KNOWN]).collect()
     }
 
-    /// Which HTLCs the cheat takes first; the other ones, after a reorg, so that a preimage is shown or hidden too late.
+    /// Which HTLCs the peer takes first. A reorg turns the order round, so a preimage is shown late, or only before the reorg.
     pub const fn order(self, after_reorg: bool) -> Order {
-        match (self.cheat, after_reorg) {
-            (Cheat::SuccessFirst, false) | (Cheat::TimeoutFirst, true) => Order::SuccessFirst,
-            (Cheat::TimeoutFirst, false) | (Cheat::SuccessFirst, true) => Order::TimeoutFirst,
-            (Cheat::Idle | Cheat::Aggregated | Cheat::TwoChannels | Cheat::SameBlock, _) => Order::AsTheyCome,
+        match (self.behaviour, after_reorg) {
+            (Behaviour::SuccessFirst, false) | (Behaviour::TimeoutFirst, true) => Order::SuccessFirst,
+            (Behaviour::TimeoutFirst, false) | (Behaviour::SuccessFirst, true) => Order::TimeoutFirst,
+            (Behaviour::Idle | Behaviour::Aggregated | Behaviour::TwoChannels | Behaviour::SameBlock, _) => {
+                Order::AsTheyCome
+            }
         }
     }
 
-    /// Whether the cheat gets an HTLC's output before us, in its first block or in its last.
-    pub fn is_stolen(self, htlc: HtlcRef, after_reorg: bool) -> bool {
-        self.cheat != Cheat::Idle
+    /// Whether the peer gets an HTLC's output before us, in its block before the reorgs or in the one after them.
+    pub fn is_taken_by_peer(self, htlc: HtlcRef, after_reorg: bool) -> bool {
+        self.behaviour != Behaviour::Idle
             && match self.order(after_reorg) {
                 Order::AsTheyCome => true,
-                // What comes first is all that it gets in its one block.
+                // In its one block the peer gets only the HTLCs that it takes first.
                 Order::SuccessFirst => htlc.is_offered() || self.holds == Holds::Received,
                 Order::TimeoutFirst => !htlc.is_offered() || self.holds == Holds::Offered,
             }
     }
 
-    /// Whether the cheat shows preimages: before the origins have failed, or at any time.
+    /// Whether the peer shows preimages before the HTLCs are failed upstream or, with `at_any_time`, also after that.
     pub fn is_shown(self, at_any_time: bool) -> bool {
-        let taken = |after_reorg| self.is_stolen(HtlcRef::offered(0), after_reorg);
+        let taken = |after_reorg| self.is_taken_by_peer(HtlcRef::offered(0), after_reorg);
         let in_time = taken(false) || (at_any_time && self.reorg && taken(true));
         matches!(self.holds, Holds::Offered | Holds::Both) && in_time
     }
 }
 
-impl Cheat {
-    /// Whether a channel of this type lets it.
+impl Behaviour {
+    /// Whether the behaviour is possible in a channel of this type.
     const fn can(self, channel_type: ChannelType) -> bool {
         match (self, channel_type) {
-            // We signed its HTLC transactions with ALL: each has the one input and the one output that it has. On two channels
-            // it has one for each HTLC as well, so that cell stays: what it tests is that one channel does not mind the other.
+            // We signed these HTLC transactions with SIGHASH_ALL, so none can be aggregated. `TwoChannels` stays possible: it
+            // then has one transaction for each HTLC, and tests that the channels do not affect each other.
             (Self::Aggregated, ChannelType::StaticRemotekey) => false,
-            // Every path but the revocation key's waits for a confirmation (CSV 1).
+            // Every path but that of the revocation key needs one confirmation (CSV 1).
             (Self::SameBlock, ChannelType::AnchorsZeroFeeHtlcTx) => false,
             (
                 Self::Idle
@@ -171,21 +174,21 @@ impl Cheat {
     }
 }
 
-/// On the revoked commitment, over since.
+/// HTLCs on the revoked commitment that are removed in the newest.
 const GONE_OFFERED: HtlcRef = HtlcRef::offered(1);
 const GONE_RECEIVED: HtlcRef = HtlcRef::received(1);
-/// On the newest commitment only, with the hash of the one that is gone: a preimage that the cheat shows is its own, too.
-const TWIN: HtlcRef = HtlcRef::offered(2);
-/// On the newest commitment only, with a preimage that we know from the start.
+/// On the newest commitment only, with the payment hash of `GONE_OFFERED`: a preimage shown for that one settles this one.
+const SAME_HASH: HtlcRef = HtlcRef::offered(2);
+/// On the newest commitment only; we know its preimage from the start.
 pub const KNOWN: HtlcRef = HtlcRef::offered(3);
 
-/// A preimage of a channel.
+/// Preimage `which` of a channel.
 pub fn secret(channel: u8, which: u8) -> Preimage {
     Preimage([channel * 16 + which + 1; 32])
 }
 
-/// The preimages that the cheat has.
-pub fn cheats_secrets() -> impl Iterator<Item = Preimage> {
+/// The preimages that the peer has.
+pub fn peers_preimages() -> impl Iterator<Item = Preimage> {
     [0, 1].into_iter().flat_map(|channel| [0, 1].map(|which| secret(channel, which)))
 }
 
@@ -204,7 +207,7 @@ fn state(htlcs: Vec<Htlc>) -> CommitmentState {
     CommitmentState { local_msat, remote_msat, feerate_sat_per_kw: 253, htlcs }
 }
 
-/// What the court is told until the cheat begins: every update of a channel, and what we know.
+/// What the court is told before the peer publishes: the channel's opening and every update.
 pub fn updates(
     fixture: &mut ChannelFixture,
     states: [CommitmentState; 3],

@@ -1,4 +1,4 @@
-//! What is true of every cell, told from the chain and from the node.
+//! What must hold at the end of every cell, seen from the chain and from the node.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -13,54 +13,58 @@ use arb_lab::check::check;
 use arb_lab::fixture::{ChannelFixture, Commitment};
 use bitcoin::{OutPoint, Txid};
 
-use crate::cell::{Cell, Cheat, KNOWN, NEWEST, REVOKED};
-use crate::world::{CHEATS_SAT, Played, hash_of, play};
+use crate::cell::{Behaviour, Cell, KNOWN, NEWEST, REVOKED};
+use crate::world::{PEER_COINS_SAT, Played, hash_of, play};
 
-/// What has to be the same with and without restarts.
+/// What must be equal with and without restarts.
 #[derive(Debug, PartialEq, Eq)]
 struct Ending {
     contracts: BTreeMap<(ChannelId, ContractKind, Option<HtlcRef>), ContractOutcome>,
-    origins: BTreeMap<HtlcKey, Acknowledged>,
+    outcomes: BTreeMap<HtlcKey, Acknowledged>,
     sheets: BTreeMap<ChannelId, Sheet>,
 }
 
-/// Plays a cell with and without restarts; what is wrong with it.
+/// Plays a cell with and without restarts; an error says what is wrong.
 pub fn judge(cell: Cell) -> Result<(), String> {
-    let [lives, dies] = [false, true].map(|dies| {
+    let [without, with] = [false, true].map(|restarts| {
         let ending = catch_unwind(AssertUnwindSafe(|| {
-            let played = play(cell, dies);
-            assert!(played.lives.0 == played.lives.1 && (played.lives.0 > 0) == dies, "{:?}", played.lives);
+            let played = play(cell, restarts);
+            assert!(
+                played.restarts.0 == played.restarts.1 && (played.restarts.0 > 0) == restarts,
+                "{:?}",
+                played.restarts
+            );
             ending(cell, &played)
         }));
         ending.map_err(|why| {
             let said = why.downcast_ref::<String>().map(String::as_str).or_else(|| why.downcast_ref::<&str>().copied());
-            format!("{cell:?}, dies: {dies}: {}", said.unwrap_or_default())
+            format!("{cell:?}, restarts: {restarts}: {}", said.unwrap_or_default())
         })
     });
-    if lives? == dies? { Ok(()) } else { Err(format!("{cell:?}: restarts change the end")) }
+    if without? == with? { Ok(()) } else { Err(format!("{cell:?}: restarts change the end")) }
 }
 
 fn ending(cell: Cell, played: &Played) -> Ending {
     for fixture in &played.fixtures {
         let revoked = fixture.commitment(Side::Remote, REVOKED).unwrap();
         raced_as_meant(cell, played, &revoked);
-        nothing_is_the_cheats(played, &revoked);
+        all_ends_with_us(played, &revoked);
         contracts(played, fixture, &revoked);
         balances(played, fixture);
         alerts(played, fixture, &revoked);
     }
     shared_as_meant(cell, played);
-    // Whatever it took of its channels would be in its wallet, and no fee could be paid of anything else.
-    assert!(played.chain.value_of_unspent(&played.cheats) <= CHEATS_SAT);
-    origins(cell, played);
+    // The peer's wallet must not have gained anything: it has at most the coins that it began with.
+    assert!(played.chain.value_of_unspent(&played.peers) <= PEER_COINS_SAT);
+    upstream_outcomes(cell, played);
     answers(played);
     check(&played.court, &played.frames).unwrap_or_else(|failure| panic!("{failure}\n{failure:#?}"));
     let mut contracts = BTreeMap::new();
     for (channel, report) in &played.node.reports {
         assert_eq!(contracts.insert((*channel, report.kind, report.htlc), report.outcome), None, "{report:?}");
     }
-    let origins = played.node.origins.iter().map(|(key, (done, _))| (*key, *done)).collect();
-    Ending { contracts, origins, sheets: played.node.sheets.clone() }
+    let outcomes = played.node.origins.iter().map(|(key, (done, _))| (*key, *done)).collect();
+    Ending { contracts, outcomes, sheets: played.node.sheets.clone() }
 }
 
 fn htlc_outputs(commitment: &Commitment) -> impl Iterator<Item = (HtlcRef, OutPoint)> {
@@ -75,40 +79,41 @@ fn spend_of(played: &Played, outpoint: OutPoint) -> (SpendPath, Txid, usize) {
     (classify_spend(&spent.script_pubkey, witness), txid, input)
 }
 
-/// The cell is what it says: the cheat was first where it should be, and nowhere else.
+/// The peer got exactly the HTLC outputs that the cell gives it.
 fn raced_as_meant(cell: Cell, played: &Played, revoked: &Commitment) {
     for (htlc, outpoint) in htlc_outputs(revoked) {
-        let stolen = match spend_of(played, outpoint).0 {
+        let by_peer = match spend_of(played, outpoint).0 {
             SpendPath::SecondLevelSuccess(_) => htlc.is_offered().then_some(true),
             SpendPath::SecondLevelTimeout => (!htlc.is_offered()).then_some(true),
             SpendPath::Revocation => Some(false),
             _ => None,
         };
-        assert_eq!(stolen, Some(cell.is_stolen(htlc, cell.reorg)), "{htlc}");
+        assert_eq!(by_peer, Some(cell.is_taken_by_peer(htlc, cell.reorg)), "{htlc}");
     }
 }
 
-/// In how few transactions the cheat took its HTLCs: one for each lock time, over both channels.
+/// The peer took its HTLCs in the number of transactions that the cell says: one for each locktime, over both channels, or
+/// one for each HTLC.
 fn shared_as_meant(cell: Cell, played: &Played) {
-    let mut stolen: BTreeMap<bool, Vec<Txid>> = BTreeMap::new();
+    let mut by_peer: BTreeMap<bool, Vec<Txid>> = BTreeMap::new();
     for fixture in &played.fixtures {
         for (htlc, outpoint) in htlc_outputs(&fixture.commitment(Side::Remote, REVOKED).unwrap()) {
             let (path, txid, _) = spend_of(played, outpoint);
             if path != SpendPath::Revocation {
-                stolen.entry(htlc.is_offered()).or_default().push(txid);
+                by_peer.entry(htlc.is_offered()).or_default().push(txid);
             }
         }
     }
-    let shares = matches!(cell.cheat, Cheat::Aggregated | Cheat::TwoChannels)
+    let shares = matches!(cell.behaviour, Behaviour::Aggregated | Behaviour::TwoChannels)
         && cell.channel_type == ChannelType::AnchorsZeroFeeHtlcTx;
-    for txids in stolen.values() {
+    for txids in by_peer.values() {
         let different = txids.iter().collect::<BTreeSet<_>>().len();
         assert_eq!(different, if shares { 1 } else { txids.len() }, "{txids:?}");
     }
 }
 
-/// Every output but the anchors ends under a script of ours, through at most one transaction of the cheat's.
-fn nothing_is_the_cheats(played: &Played, revoked: &Commitment) {
+/// Every output but the anchors ends under a script of ours, through at most one HTLC transaction of the peer.
+fn all_ends_with_us(played: &Played, revoked: &Commitment) {
     for (vout, kind) in (0..).zip(&revoked.built.outputs) {
         let mut outpoint = revoked.outpoint(vout);
         match kind {
@@ -116,7 +121,7 @@ fn nothing_is_the_cheats(played: &Played, revoked: &Commitment) {
             OutputKind::Htlc(_) => {
                 let (path, txid, input) = spend_of(played, outpoint);
                 if matches!(path, SpendPath::SecondLevelSuccess(_) | SpendPath::SecondLevelTimeout) {
-                    // Its output is the one with its input's number: our signature says so.
+                    // Its output has the index of its input (SIGHASH_SINGLE).
                     outpoint = OutPoint::new(txid, u32::try_from(input).unwrap());
                 }
             }
@@ -129,7 +134,7 @@ fn nothing_is_the_cheats(played: &Played, revoked: &Commitment) {
     }
 }
 
-/// One report for each output that could be claimed, and one for each HTLC that is not over and has none.
+/// One report for each output that can be ours, and one for each HTLC of the newest commitment without an output.
 fn contracts(played: &Played, fixture: &ChannelFixture, revoked: &Commitment) {
     let mut expected = BTreeMap::new();
     for kind in &revoked.built.outputs {
@@ -156,6 +161,7 @@ fn contracts(played: &Played, fixture: &ChannelFixture, revoked: &Commitment) {
     }
 }
 
+/// The court's sheet equals the sheet that the oracle takes from the chain, and nothing is lost (I11).
 fn balances(played: &Played, fixture: &ChannelFixture) {
     let (ours, usable_since) = (&played.ours, &BTreeMap::new());
     let known = Known { fixture, ours, usable_since, commitment: Knowledge::Revoked };
@@ -165,7 +171,7 @@ fn balances(played: &Played, fixture: &ChannelFixture) {
     assert!(sheet.balances() && sheet.lost_sat == 0 && sheet.contested_unclaimed_sat == 0, "{sheet:?}");
 }
 
-/// That it was revoked, and nothing else: nothing is lost, late, refused, or unknown.
+/// The only alert says that a revoked commitment confirmed: nothing is lost, late, refused or unknown.
 fn alerts(played: &Played, fixture: &ChannelFixture, revoked: &Commitment) {
     let alerts = played.node.alerts.iter().filter(|(channel, _)| *channel == fixture.id()).map(|(_, alert)| alert);
     let expected = Alert::RevokedCommitment { number: REVOKED, txid: revoked.built.txid };
@@ -173,9 +179,9 @@ fn alerts(played: &Played, fixture: &ChannelFixture, revoked: &Commitment) {
     assert!(played.node.damage.is_empty(), "{:?}", played.node.damage);
 }
 
-/// Every HTLC that we sent and that was not over has one outcome: settled with what we knew, or with what the cheat showed in
-/// time, else failed. What is in time, the world looked at in every block.
-fn origins(cell: Cell, played: &Played) {
+/// Every HTLC that we sent and that is on the newest commitment has one outcome: settled if we knew its preimage or the peer
+/// showed it in time, else failed. The world checks the time in every block.
+fn upstream_outcomes(cell: Cell, played: &Played) {
     assert!(played.node.contradictions.is_empty(), "{:?}", played.node.contradictions);
     let mut expected = BTreeMap::new();
     for fixture in &played.fixtures {
@@ -187,8 +193,8 @@ fn origins(cell: Cell, played: &Played) {
             assert_eq!(played.shown.contains(&hash_of(&played.fixtures, &key)), shown, "{htlc}");
         }
     }
-    let origins: BTreeMap<_, _> = played.node.origins.iter().map(|(key, (done, _))| (*key, *done)).collect();
-    assert_eq!(origins, expected);
+    let outcomes: BTreeMap<_, _> = played.node.origins.iter().map(|(key, (done, _))| (*key, *done)).collect();
+    assert_eq!(outcomes, expected);
     let records = played.frames.iter().flat_map(|frame| &frame.entries).flat_map(|entry| &entry.concluded);
     let mut released = BTreeSet::new();
     for record in records {
@@ -199,7 +205,7 @@ fn origins(cell: Cell, played: &Played) {
     assert_eq!(released.len(), expected.len());
 }
 
-/// Whatever we sent was accepted, or lost a race: it was never wrong.
+/// Every transaction of ours was accepted or lost a race; none was invalid.
 fn answers(played: &Played) {
     for event in played.frames.iter().flat_map(|frame| &frame.entries).map(|entry| &entry.heard) {
         if let Event::BroadcastAnswered { answer: BroadcastAnswer::Rejected(why), .. } = event {

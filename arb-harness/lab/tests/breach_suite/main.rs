@@ -1,18 +1,19 @@
-//! The matrix of breaches: whatever a revoked commitment holds and whatever the cheat does with it, in which order blocks have
-//! it and however often we die, all of it is ours in the end, every origin has its one outcome, and every satoshi is accounted
-//! for. Every transaction is one that Bitcoin Core's interpreter accepts.
-#![allow(clippy::unwrap_used, reason = "clippy takes the helpers of a test for something else")]
+//! The matrix of breaches: channel type, HTLCs of the revoked commitment, behaviour of the cheating peer, reorgs and restarts.
+//!
+//! In every cell all outputs are ours in the end, each HTLC that we sent has one outcome (R8, I4), restarts change nothing
+//! (I3), and every satoshi is accounted for (I11). Bitcoin Core's script interpreter accepts every transaction (I9).
+#![allow(clippy::unwrap_used, reason = "clippy does not know the helpers of tests as test code")]
 #![allow(clippy::wildcard_enum_match_arm, reason = "a test looks for one variant and panics at the others")]
 
 mod cell;
 mod judge;
 mod world;
 
-use cell::{Cell, Cheat};
+use cell::{Behaviour, Cell};
 
-/// Plays the cells with this cheat, each twice, to the last one: a failure names all that are wrong.
-fn matrix(cheat: Cheat, cells: usize) {
-    let all = Cell::all(cheat);
+/// Plays all cells with this behaviour, each with and without restarts; a failure names every wrong cell.
+fn matrix(behaviour: Behaviour, cells: usize) {
+    let all = Cell::all(behaviour);
     assert_eq!(all.len(), cells);
     let wrong: Vec<String> = all.into_iter().filter_map(|cell| judge::judge(cell).err()).collect();
     assert!(wrong.is_empty(), "{} of {cells} cells:\n{}", wrong.len(), wrong.join("\n"));
@@ -20,30 +21,30 @@ fn matrix(cheat: Cheat, cells: usize) {
 
 #[test]
 fn an_idle_cheat() {
-    matrix(Cheat::Idle, 20);
+    matrix(Behaviour::Idle, 20);
 }
 
 #[test]
 fn with_preimages_first() {
-    matrix(Cheat::SuccessFirst, 20);
+    matrix(Behaviour::SuccessFirst, 20);
 }
 
 #[test]
 fn after_expiries_first() {
-    matrix(Cheat::TimeoutFirst, 20);
+    matrix(Behaviour::TimeoutFirst, 20);
 }
 
 #[test]
 fn several_htlcs_in_one_transaction() {
-    matrix(Cheat::Aggregated, 10);
+    matrix(Behaviour::Aggregated, 10);
 }
 
 #[test]
 fn two_channels_at_once() {
-    matrix(Cheat::TwoChannels, 20);
+    matrix(Behaviour::TwoChannels, 20);
 }
 
 #[test]
 fn commitment_and_htlc_transactions_in_one_block() {
-    matrix(Cheat::SameBlock, 10);
+    matrix(Behaviour::SameBlock, 10);
 }

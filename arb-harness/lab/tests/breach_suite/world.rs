@@ -1,4 +1,5 @@
-//! One cell, played on the embedded chain: cheat, miner, and our side with driver, host, signer, wallet and journal.
+//! One cell, played on the embedded chain: the cheating peer, a miner, and our side with driver, host, signer, wallet and
+//! journal.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
@@ -26,67 +27,67 @@ use arb_log::memory::{Memory, MemoryError};
 use arb_log::{Journal, JournalError};
 use bitcoin::{ScriptBuf, Transaction};
 
-use crate::cell::{Cell, Cheat, KNOWN, REVOKED, START, cheats_secrets, secret, updates};
+use crate::cell::{Behaviour, Cell, KNOWN, REVOKED, START, peers_preimages, secret, updates};
 
-/// The cheat's coins.
-pub const CHEATS_SAT: u64 = 8 * 20_000;
-/// Where a cell must have ended.
+/// All coins of the peer, in sat.
+pub const PEER_COINS_SAT: u64 = 8 * 20_000;
+/// Height at which every cell must be over.
 const END: u32 = START + 100;
 const FEERATE_SAT_PER_KW: u32 = 250;
 
-/// Deriving a wallet's pool costs more than a cell.
+/// Shared by all cells, because deriving a wallet's scripts takes longer than playing a cell.
 static KEYS: LazyLock<WalletKeys> = LazyLock::new(|| WalletKeys::from_seed(&[0x72; 32]));
 static PEER: LazyLock<Peer> = LazyLock::new(|| Peer::new(PeerPlan::default(), &[0x73; 32]));
 
-/// One turn of the world: mostly a block.
+/// What happens on the chain in one turn.
 #[derive(Clone, Copy, Debug)]
 enum Turn {
     /// A block with the revoked commitments.
     Commitments,
-    /// A block with the revoked commitment and all that the cheat can take of it.
+    /// A block with the revoked commitment and everything that the peer can take of it.
     CommitmentsAndClaims,
-    /// A block of the cheat's: all that it wants, and nothing of ours.
-    Cheats,
-    /// The same after a reorg: it wants others first.
-    CheatsAgain,
-    /// A block of whatever is in the mempool, the cheat's transactions behind ours.
+    /// A block of everything that the peer wants, and nothing of ours.
+    Peer,
+    /// As `Peer`, after the reorgs: the peer takes other HTLCs first.
+    PeerAfterReorg,
+    /// A block from the mempool, to which the peer submits after us.
     Fair,
-    /// A block of ours only.
+    /// A block with our transactions only.
     Ours,
-    /// A block of nothing.
+    /// An empty block.
     Empty,
-    /// So many blocks leave, and what they held is forgotten.
-    Gone(u32),
+    /// This many blocks are disconnected, and the mempool is cleared.
+    Reorg(u32),
 }
 
 impl Cell {
-    /// The turns from the close on; fair ones follow.
+    /// The turns from the close on; `Fair` ones follow.
     fn turns(self) -> Vec<Turn> {
-        let mut turns = match self.cheat {
-            Cheat::SameBlock => vec![Turn::CommitmentsAndClaims],
-            // In the block that buries its commitment, just before its HTLCs' origins would fail.
-            Cheat::SuccessFirst => vec![Turn::Commitments, Turn::Empty, Turn::Cheats],
-            Cheat::Idle | Cheat::TimeoutFirst | Cheat::Aggregated | Cheat::TwoChannels => {
-                vec![Turn::Commitments, Turn::Cheats]
+        let mut turns = match self.behaviour {
+            Behaviour::SameBlock => vec![Turn::CommitmentsAndClaims],
+            // In the block that buries the commitment: the last one in which a preimage prevents the failure upstream.
+            Behaviour::SuccessFirst => vec![Turn::Commitments, Turn::Empty, Turn::Peer],
+            Behaviour::Idle | Behaviour::TimeoutFirst | Behaviour::Aggregated | Behaviour::TwoChannels => {
+                vec![Turn::Commitments, Turn::Peer]
             }
         };
         if self.reorg {
-            // The cheat first, then we first, then the cheat again, a block later.
+            // The peer is first, then we are, then the peer again, a block later.
             turns.extend([Turn::Fair, Turn::Fair]);
             let blocks = u32::try_from(turns.len()).unwrap();
-            if self.cheat == Cheat::SameBlock {
-                // What shared the close's block leaves with it.
-                turns.extend([Turn::Gone(blocks), Turn::Commitments]);
+            if self.behaviour == Behaviour::SameBlock {
+                // The claims are in the commitment's block, so that block must be disconnected too.
+                turns.extend([Turn::Reorg(blocks), Turn::Commitments]);
             } else {
-                turns.push(Turn::Gone(blocks - 1));
+                turns.push(Turn::Reorg(blocks - 1));
             }
-            turns.extend([Turn::Ours, Turn::Ours, Turn::Gone(2), Turn::Empty, Turn::CheatsAgain]);
+            turns.extend([Turn::Ours, Turn::Ours, Turn::Reorg(2), Turn::Empty, Turn::PeerAfterReorg]);
         }
         turns
     }
 }
 
-/// A cell that came to its end.
+/// A cell at its end.
 pub struct Played {
     pub fixtures: Vec<ChannelFixture>,
     pub chain: Chain,
@@ -95,12 +96,12 @@ pub struct Played {
     pub court: ChainArbitrator,
     /// Every script of our wallet.
     pub ours: BTreeSet<ScriptBuf>,
-    /// Every script of the cheat's.
-    pub cheats: BTreeSet<ScriptBuf>,
-    /// The hashes of which the cheat showed the preimages on chain, at any time.
+    /// Every script of the peer's wallet.
+    pub peers: BTreeSet<ScriptBuf>,
+    /// Payment hashes whose preimage the peer showed on chain, at any time.
     pub shown: BTreeSet<PaymentHash>,
-    /// Frames appended, and restarts, by a process that dies.
-    pub lives: (u64, u64),
+    /// How often a restarting process appended a frame, and how often it restarted; zero for one that does not restart.
+    pub restarts: (u64, u64),
 }
 
 struct World {
@@ -110,8 +111,9 @@ struct World {
     node: Notebook,
     peer: Peer,
     memory: Memory,
-    /// The hashes of which a preimage is known, and of which the cheat showed it.
+    /// Payment hashes whose preimage we know.
     known: BTreeSet<PaymentHash>,
+    /// Those whose preimage the peer showed on chain.
     shown: BTreeSet<PaymentHash>,
 }
 
@@ -141,20 +143,20 @@ fn signer(fixtures: &[ChannelFixture]) -> KeySigner {
     signer
 }
 
-/// Our side: lives on, or dies after every append.
-enum Us {
-    Lives { driver: Box<Driver<Memory>>, signer: KeySigner, wallet: SmallWallet },
-    Dies(Box<Process>),
+/// Our process: one that runs on, or one that restarts after every append.
+enum OurSide {
+    Continuous { driver: Box<Driver<Memory>>, signer: KeySigner, wallet: SmallWallet },
+    Restarting(Box<Process>),
 }
 
-/// Plays a cell until its channels are resolved and gone.
-pub fn play(cell: Cell, dies: bool) -> Played {
+/// Plays a cell until its channels are resolved and removed.
+pub fn play(cell: Cell, restarts: bool) -> Played {
     let mut world = World::new(cell);
-    let mut us = world.wake(dies);
-    let mut inbox = world.news();
+    let mut us = world.start(restarts);
+    let mut inbox = world.opening_events();
     let mut court = us.turn(&mut world, core::mem::take(&mut inbox));
     for _ in 0..3 {
-        world.mined(Turn::Empty);
+        world.advance(Turn::Empty);
         court = us.turn(&mut world, Vec::new());
     }
     let mut turns = cell.turns().into_iter();
@@ -162,7 +164,7 @@ pub fn play(cell: Cell, dies: bool) -> Played {
         |court: &ChainArbitrator, world: &World| world.fixtures.iter().any(|own| court.index_of(&own.id()).is_some());
     while open(&court, &world) {
         assert!(world.chain.tip().0 < END, "not resolved: {:?}", world.node.reports);
-        world.mined(turns.next().unwrap_or(Turn::Fair));
+        world.advance(turns.next().unwrap_or(Turn::Fair));
         court = us.turn(&mut world, Vec::new());
     }
     let mut frames = Vec::new();
@@ -173,9 +175,9 @@ pub fn play(cell: Cell, dies: bool) -> Played {
     read.unwrap();
     let mut ours = SmallWallet::new(KEYS.clone()).scripts();
     ours.extend(world.fixtures.iter().map(|fixture| fixture.setup().fallback_script.clone()));
-    let lives = if let Us::Dies(process) = &us { (process.appends, process.restarts) } else { (0, 0) };
+    let restarts = if let OurSide::Restarting(process) = &us { (process.appends, process.restarts) } else { (0, 0) };
     let World { chain, fixtures, node, peer, shown, .. } = world;
-    Played { fixtures, chain, node, frames, court, ours, cheats: peer.wallet().scripts(), shown, lives }
+    Played { fixtures, chain, node, frames, court, ours, peers: peer.wallet().scripts(), shown, restarts }
 }
 
 impl World {
@@ -185,14 +187,14 @@ impl World {
         fixtures.iter().for_each(|fixture| fixture.plant(&mut chain).unwrap());
         let mut peer = PEER.clone();
         for _ in 0..8 {
-            chain.mint(peer.wallet().deposit_script(), CHEATS_SAT / 8);
+            chain.mint(peer.wallet().deposit_script(), PEER_COINS_SAT / 8);
         }
         *peer.plan_mut() = PeerPlan {
-            preimages: cheats_secrets().map(|preimage| (preimage, 0)).collect::<BTreeMap<_, _>>(),
-            claims: cell.cheat != Cheat::Idle,
-            sweeps: cell.cheat != Cheat::Idle,
+            preimages: peers_preimages().map(|preimage| (preimage, 0)).collect::<BTreeMap<_, _>>(),
+            claims: cell.behaviour != Behaviour::Idle,
+            sweeps: cell.behaviour != Behaviour::Idle,
             order: cell.order(false),
-            together: matches!(cell.cheat, Cheat::Aggregated | Cheat::TwoChannels),
+            together: matches!(cell.behaviour, Behaviour::Aggregated | Behaviour::TwoChannels),
             ..PeerPlan::default()
         };
         let known = (0..).zip(&fixtures).map(|(channel, _)| secret(channel, 4).hash()).collect();
@@ -200,9 +202,9 @@ impl World {
         Self { cell, chain, fixtures, node, peer, memory, known, shown: BTreeSet::new() }
     }
 
-    fn wake(&mut self, dies: bool) -> Us {
+    fn start(&mut self, restarts: bool) -> OurSide {
         let policy = Policy {
-            // Whatever expired waits for the cheat; and the end comes soon.
+            // Expired HTLCs take no channel to chain before the peer publishes, and low depths end the cell early.
             own_grace: Blocks::new(200),
             irrevocable_depth: Blocks::new(9),
             alone: Blocks::new(2),
@@ -215,17 +217,17 @@ impl World {
             tip: tip(&self.chain),
             policy,
         };
-        if dies {
-            return Us::Dies(Box::new(Process::new(identity, true)));
+        if restarts {
+            return OurSide::Restarting(Box::new(Process::new(identity, true)));
         }
         let best_height = Height::new(self.chain.tip().0);
         let started = Started { build: "breach suite".into(), freshness: Freshness::Trusted, best_height };
         let driver = Box::new(Driver::start(self.memory.clone(), &identity, started).unwrap());
-        Us::Lives { driver, signer: signer(&self.fixtures), wallet: SmallWallet::new(KEYS.clone()) }
+        OurSide::Continuous { driver, signer: signer(&self.fixtures), wallet: SmallWallet::new(KEYS.clone()) }
     }
 
-    /// What the node says before anything happens.
-    fn news(&self) -> Vec<Event> {
+    /// What the node says before the peer publishes.
+    fn opening_events(&self) -> Vec<Event> {
         let mut events = vec![estimate()];
         for channel in (0..).take(self.fixtures.len()) {
             let mut fixture = self.cell.bare(channel);
@@ -236,8 +238,8 @@ impl World {
         events
     }
 
-    /// The world goes on by one turn.
-    fn mined(&mut self, turn: Turn) {
+    /// Plays one turn on the chain.
+    fn advance(&mut self, turn: Turn) {
         let fixtures: Vec<&ChannelFixture> = self.fixtures.iter().collect();
         let block = match turn {
             Turn::Commitments => self.chain.mine_own(commitments(&fixtures)).unwrap(),
@@ -246,25 +248,28 @@ impl World {
                 fixtures.iter().for_each(|fixture| txs.extend(claims(fixture)));
                 self.chain.mine_own(txs).unwrap()
             }
-            Turn::Cheats | Turn::CheatsAgain => {
-                self.peer.plan_mut().order = self.cell.order(matches!(turn, Turn::CheatsAgain));
+            Turn::Peer | Turn::PeerAfterReorg => {
+                self.peer.plan_mut().order = self.cell.order(matches!(turn, Turn::PeerAfterReorg));
                 let template = self.peer.template(&fixtures, &self.chain, &Withheld::Everything).unwrap();
                 self.chain.mine_template(template).unwrap()
             }
             Turn::Fair => {
                 for tx in self.peer.act_on(&fixtures, &self.chain).unwrap() {
-                    // What lost a race, or is worth less than ours.
+                    // A transaction that lost a race, or pays less than ours, is refused.
                     let _not_now = self.chain.submit(tx).err();
                 }
                 self.chain.mine()
             }
             Turn::Ours => {
                 let block = self.chain.mine();
-                assert!(fixtures.iter().all(|fixture| is_taken(fixture, &self.chain)), "the race is ours this time");
+                assert!(
+                    fixtures.iter().all(|fixture| is_taken(fixture, &self.chain)),
+                    "an output of the revoked commitment is not taken by us"
+                );
                 block
             }
             Turn::Empty => self.chain.mine_txs(Vec::new()).unwrap(),
-            Turn::Gone(blocks) => {
+            Turn::Reorg(blocks) => {
                 self.chain.reorg_drop(blocks);
                 self.chain.clear_mempool();
                 return;
@@ -273,7 +278,7 @@ impl World {
         self.learn(&block);
     }
 
-    /// Whatever a block shows is known from then on, also if it leaves.
+    /// A preimage that a block shows stays known, also if the block is disconnected.
     fn learn(&mut self, block: &Block) {
         let items = block.txs.iter().flat_map(|tx| &tx.input).flat_map(|input| &input.witness);
         let preimages = items.filter_map(|item| <[u8; 32]>::try_from(item).ok());
@@ -281,8 +286,8 @@ impl World {
         self.known.extend(&self.shown);
     }
 
-    /// Whoever got an outcome in this turn was settled if its preimage was known when the turn began, and else failed.
-    fn judge_origins(&self, before: &BTreeMap<HtlcKey, (Acknowledged, Option<Preimage>)>) {
+    /// Panics unless each HTLC that got its outcome in this turn was settled if its preimage is known, and failed otherwise.
+    fn judge_outcomes(&self, before: &BTreeMap<HtlcKey, (Acknowledged, Option<Preimage>)>) {
         for (key, (done, _)) in self.node.origins.iter().filter(|(key, _)| !before.contains_key(key)) {
             let known = self.known.contains(&hash_of(&self.fixtures, key));
             let expected = if known { Acknowledged::Settled } else { Acknowledged::Failed };
@@ -298,33 +303,33 @@ pub fn hash_of(fixtures: &[ChannelFixture], key: &HtlcKey) -> PaymentHash {
     htlcs.find(|htlc| htlc.key == key.htlc).map(|htlc| htlc.payment_hash).unwrap()
 }
 
-impl Us {
-    /// Hears of the last block, and does what there is to do.
+impl OurSide {
+    /// Hears the last block and carries out what is due.
     fn turn(&mut self, world: &mut World, inbox: Vec<Event>) -> ChainArbitrator {
         let before = world.node.origins.clone();
         let court = match self {
-            Self::Dies(process) => {
+            Self::Restarting(process) => {
                 (process.first, process.inbox) = (vec![estimate()], inbox);
                 let rest = process.run(world).unwrap();
                 assert!(rest.refusals.is_empty(), "{:?}", rest.refusals);
                 rest.court
             }
-            Self::Lives { driver, signer, wallet } => {
+            Self::Continuous { driver, signer, wallet } => {
                 wallet.rescan(&world.chain);
                 let heard = driver.court().tip();
                 let mut host = Host::new(&mut world.chain, signer, wallet, &mut world.node, heard);
-                live(driver, &mut host, inbox);
+                run_turn(driver, &mut host, inbox);
                 assert!(host.refusals.is_empty(), "{:?}", host.refusals);
                 driver.court().clone()
             }
         };
-        world.judge_origins(&before);
+        world.judge_outcomes(&before);
         court
     }
 }
 
-/// A turn of a process that lives on.
-fn live(driver: &mut Driver<Memory>, host: &mut Host<'_, Chain>, inbox: Vec<Event>) {
+/// One turn of a process that runs on.
+fn run_turn(driver: &mut Driver<Memory>, host: &mut Host<'_, Chain>, inbox: Vec<Event>) {
     driver.tell(estimate());
     driver.tell_all(inbox);
     loop {
@@ -337,14 +342,14 @@ fn live(driver: &mut Driver<Memory>, host: &mut Host<'_, Chain>, inbox: Vec<Even
         if !behind && !appended && !driver.has_waiting() {
             return;
         }
-        // Answers that say nothing new end the turn: what is due is due again with the next block.
+        // Answers that change nothing end the turn: what is due stays due in the next block.
         if !behind && !driver.commit(host).unwrap() {
             return;
         }
     }
 }
 
-/// Whether nothing of the revoked commitment is left but anchors.
+/// Whether every output of the revoked commitment except the anchors is spent.
 fn is_taken(fixture: &ChannelFixture, chain: &Chain) -> bool {
     let revoked = fixture.commitment(Side::Remote, REVOKED).unwrap();
     let is_anchor = |kind: &OutputKind| matches!(kind, OutputKind::OwnerAnchor | OutputKind::OtherAnchor);
@@ -360,7 +365,7 @@ fn commitments(fixtures: &[&ChannelFixture]) -> Vec<Transaction> {
     fixtures.iter().map(|fixture| fixture.remote_commitment_tx(REVOKED).unwrap()).collect()
 }
 
-/// All that the cheat can take of its commitment, before anybody has seen that.
+/// Every HTLC transaction that the peer can make of its revoked commitment.
 fn claims(fixture: &ChannelFixture) -> Vec<Transaction> {
     let commitment = fixture.commitment(Side::Remote, REVOKED).unwrap();
     let rates = Rates { feerate_sat_per_kw: 500, floor_sat_per_kvb: 1000 };
@@ -368,7 +373,7 @@ fn claims(fixture: &ChannelFixture) -> Vec<Transaction> {
     let claim = |index: usize| {
         commitment.htlc_output(index).ok()?;
         let htlc = commitment.htlcs.get(index)?;
-        let mut preimages = cheats_secrets();
+        let mut preimages = peers_preimages();
         let preimage = preimages.find(|preimage| htlc.key.is_offered() && preimage.hash() == htlc.payment_hash);
         Some(claimant.second_level(index, preimage, None).unwrap())
     };

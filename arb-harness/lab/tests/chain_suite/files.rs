@@ -1,4 +1,4 @@
-//! The chain on disk: the same after reopening, cut where a write was torn, refused where it was changed.
+//! The chain in a file: unchanged after reopening, truncated at a torn write, refused where a record was changed.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,10 +7,10 @@ use arb_lab::chain::{Chain, ChainConfig, ChainFileError};
 use bitcoin::{Amount, Network, OutPoint, TxOut};
 use proptest::prelude::*;
 
-use crate::reorgs::{live, steps};
+use crate::reorgs::{apply, steps};
 use crate::support::*;
 
-/// A folder of its own, removed at the end.
+/// A temporary folder that is removed on drop.
 struct Folder(PathBuf);
 
 impl Folder {
@@ -35,8 +35,8 @@ fn config() -> ChainConfig {
     ChainConfig::default()
 }
 
-/// Planted coins of each kind, blocks, and a reorg: every kind of record.
-fn a_life(path: &Path) -> Chain {
+/// A chain file with every kind of record: minted coins, blocks, and a reorg.
+fn chain_with_every_record(path: &Path) -> Chain {
     let mut chain = Chain::create(path, config()).expect("a new file");
     let coin = chain.mint(p2wpkh(1), COIN);
     let txout = TxOut { value: Amount::from_sat(COIN), script_pubkey: p2wpkh(1) };
@@ -62,7 +62,7 @@ fn same(a: &Chain, b: &Chain) -> bool {
 #[test]
 fn reopening_gives_the_same_chain_without_its_mempool_and_it_goes_on_alike() {
     let folder = Folder::new("reopen");
-    let mut before = a_life(&folder.file());
+    let mut before = chain_with_every_record(&folder.file());
     let tip = before.block_at(before.tip().0).unwrap().txs[0].clone();
     before.submit(pay(outpoint(&tip, 0), COIN - 500, 2, p2wpkh(3), 500)).unwrap();
     assert!(before.disk_failure().is_none());
@@ -83,7 +83,7 @@ fn reopening_gives_the_same_chain_without_its_mempool_and_it_goes_on_alike() {
 #[test]
 fn a_record_torn_at_any_byte_is_cut_and_the_chain_goes_on() {
     let folder = Folder::new("torn");
-    let chain = a_life(&folder.file());
+    let chain = chain_with_every_record(&folder.file());
     let before = fs::metadata(folder.file()).unwrap().len();
     drop(chain);
     let mut chain = Chain::open(folder.file(), config()).unwrap();
@@ -119,7 +119,7 @@ fn a_file_torn_at_birth_is_born_again() {
 #[test]
 fn a_bit_flipped_before_the_last_record_is_refused_and_located() {
     let folder = Folder::new("flip");
-    let chain = a_life(&folder.file());
+    let chain = chain_with_every_record(&folder.file());
     let last_record = usize::try_from(fs::metadata(folder.file()).unwrap().len()).unwrap();
     drop(chain);
     Chain::open(folder.file(), config()).unwrap().mine();
@@ -132,7 +132,7 @@ fn a_bit_flipped_before_the_last_record_is_refused_and_located() {
         let answer = Chain::open(&flipped, config());
         let Err(ChainFileError::Corrupt { offset, .. }) = answer else { panic!("byte {at}: {answer:?}") };
         assert!(usize::try_from(offset).unwrap() <= at, "byte {at}");
-        assert_eq!(fs::read(&flipped).unwrap(), changed, "nothing was cut");
+        assert_eq!(fs::read(&flipped).unwrap(), changed, "the file is not truncated");
     }
 }
 
@@ -171,7 +171,7 @@ proptest! {
         let mut chain = Chain::create(&path, config()).unwrap();
         chain.mint(anyone(1).to_p2wsh(), COIN);
         for (step, depth) in steps.iter().zip(drops) {
-            live(&mut chain, step);
+            apply(&mut chain, step);
             if depth == 3 {
                 chain.reorg_drop(2);
             }

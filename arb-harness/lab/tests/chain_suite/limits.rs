@@ -1,11 +1,11 @@
-//! How long and how large a line of unconfirmed transactions may be, and the carve-out.
+//! Limits on ancestors and descendants of unconfirmed transactions, in number and size, and the carve-out.
 
 use arb_lab::chain::{Chain, PackageReject, Reject, Submitted};
 use bitcoin::Transaction;
 
 use crate::support::*;
 
-/// A waiting transaction with this many outputs of ten thousand.
+/// An unconfirmed transaction with this many outputs of 10,000 sat.
 fn parent(chain: &mut Chain, outputs: u64) -> Transaction {
     let value = outputs * 10_000 + 5_000;
     let coin = chain.mint(anyone(1).to_p2wsh(), value);
@@ -32,14 +32,14 @@ fn a_transaction_has_24_descendants_and_one_small_child_more() {
     let mut v3 = child(&parent, 24, 200);
     v3.version.0 = 3;
     assert_eq!(chain.submit(v3), Err(refused(26)));
-    // A coin of its own pays for the large one.
+    // A confirmed coin pays for the large child.
     let coin = chain.mint(anyone(1).to_p2wsh(), COIN);
     let large = |vsize| sized(&[outpoint(&parent, 24), coin], COIN + 10_000, 1, 11_000, vsize);
     assert_eq!(chain.submit(large(10_001)), Err(refused(26)));
     let package = [parent.clone(), large(9_000)];
     assert_eq!(chain.submit_package(&package), Err(PackageReject { index: 1, reject: refused(26) }));
     assert_eq!(chain.submit(large(10_000)), Ok(Submitted::Accepted));
-    assert_eq!(chain.submit(child(&parent, 25, 200)), Err(refused(27)), "once");
+    assert_eq!(chain.submit(child(&parent, 25, 200)), Err(refused(27)), "only one more child");
     chain.mine();
     assert_eq!(chain.submit(child(&parent, 25, 200)), Ok(Submitted::Accepted));
 }
@@ -71,10 +71,10 @@ fn a_family_has_101_kvb_downwards_and_10_more_for_one_child() {
     assert_eq!(chain.submit(child(1, 20_001)), refused(101_001));
     assert_eq!(chain.submit(child(1, 20_000)), Ok(Submitted::Accepted));
     let dearer = sized(&[outpoint(&parent, 1), coins[1]], COIN + 10_000, 1, 50_000, 20_000);
-    assert_eq!(chain.submit(dearer), Ok(Submitted::Accepted), "it takes the place of one as large");
+    assert_eq!(chain.submit(dearer), Ok(Submitted::Accepted), "it replaces a child of the same size");
     assert_eq!(chain.submit(child(2, 10_001)), refused(111_001));
     assert_eq!(chain.submit(child(2, 5_000)), Ok(Submitted::Accepted));
-    assert_eq!(chain.submit(child(3, 5_001)), refused(111_001), "ten for all of them");
+    assert_eq!(chain.submit(child(3, 5_001)), refused(111_001), "one carve-out of 10 kvB for all children");
     assert_eq!(chain.submit(child(3, 5_000)), Ok(Submitted::Accepted));
 }
 
@@ -111,6 +111,6 @@ fn who_replaces_one_of_a_full_family_takes_its_place_and_who_replaces_two_does_n
     let two = [outpoint(&parent, 4), outpoint(&parent, 5)];
     let tx = join(&two, 1, &[(anyone(1).to_p2wsh(), 12_000)]);
     let refused = Reject::TooManyDescendants { of: parent.compute_txid(), count: 27, limit: 25 };
-    assert_eq!(chain.submit(tx), Err(refused), "counted before anything leaves");
+    assert_eq!(chain.submit(tx), Err(refused), "descendants are counted before the conflicts leave");
     assert_eq!(chain.mempool().count(), 26);
 }

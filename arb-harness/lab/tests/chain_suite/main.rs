@@ -1,8 +1,8 @@
-//! The embedded chain against real signed transactions: each rule at its boundary, and reorgs, and files.
+//! The embedded chain with real signed transactions: consensus, mempool policy, replacement, packages, mining, reorgs, files.
 //!
-//! Every refusal of consensus has a test here that also shows the neighbouring case accepted. The interpreter is the
-//! real one, so a test that expects acceptance needs a true signature.
-#![allow(clippy::unwrap_used, reason = "clippy takes the helpers of a test for something else")]
+//! Each rule is tested at its boundary: what is just refused, and what is just accepted. The script interpreter is Bitcoin
+//! Core's, so a test that expects acceptance needs a valid signature.
+#![allow(clippy::unwrap_used, reason = "clippy does not know the helpers of tests as test code")]
 
 mod files;
 mod limits;

@@ -1,15 +1,11 @@
-//! Blocks with a price, and miners with interests of their own.
+//! Blocks with a clearing feerate and limited room, and miners that include or leave out chosen transactions.
 
 use std::collections::BTreeSet;
 
 use arb_lab::chain::{BlockTemplate, Chain, ChainConfig, Reject};
-use bitcoin::{OutPoint, Transaction};
+use bitcoin::Transaction;
 
 use crate::support::*;
-
-fn coin(chain: &mut Chain) -> OutPoint {
-    chain.mint(anyone(1).to_p2wsh(), COIN)
-}
 
 fn child(parent: &Transaction, fee: u64) -> Transaction {
     split(outpoint(parent, 0), parent.output[0].value.to_sat(), 1, 1, fee)
@@ -26,7 +22,11 @@ fn the_clearing_feerate_is_exact() {
         chain.clear_mempool();
         chain.submit(tx.clone()).unwrap();
         assert_eq!(chain.mine_at(1000, u64::MAX).txs.len(), usize::from(fee == enough));
-        assert_eq!(chain.in_mempool(&tx.compute_txid()).is_some(), fee < enough, "what is not taken waits");
+        assert_eq!(
+            chain.in_mempool(&tx.compute_txid()).is_some(),
+            fee < enough,
+            "a transaction that is not mined stays in the mempool"
+        );
     }
 }
 
@@ -75,10 +75,10 @@ fn a_miner_puts_its_own_first_and_what_they_conflict_with_leaves() {
     let own = split(a, COIN, 1, 2, 0);
     let block = chain.mine_own(vec![own.clone(), waiting.clone()]).unwrap();
     assert_eq!(block.txs, [own, waiting, carrier, other]);
-    assert_eq!(chain.mempool().count(), 0, "the conflict and its child left");
+    assert_eq!(chain.mempool().count(), 0, "the conflict and its child leave the mempool");
     let gone = split(a, COIN, 1, 1, 300);
     assert!(matches!(chain.mine_own(vec![gone]), Err(Reject::MissingInputs { .. })));
-    assert_eq!(chain.tip().0, START + 1, "on an error nothing has happened");
+    assert_eq!(chain.tip().0, START + 1, "a refused block changes nothing");
 }
 
 #[test]
@@ -108,13 +108,13 @@ fn its_own_counts_towards_the_room_and_the_weight_limit_binds_all() {
 fn what_a_miner_leaves_out_waits_with_all_that_descends_from_it() {
     let mut chain = chain();
     let (a, b) = (coin(&mut chain), coin(&mut chain));
-    let hated = split(a, COIN, 1, 1, 5000);
-    let below = child(&hated, 5000);
+    let left_out = split(a, COIN, 1, 1, 5000);
+    let below = child(&left_out, 5000);
     let other = split(b, COIN, 1, 1, 400);
-    for tx in [&hated, &below, &other] {
+    for tx in [&left_out, &below, &other] {
         chain.submit(tx.clone()).unwrap();
     }
-    let leaves_out = BTreeSet::from([hated.compute_txid()]);
+    let leaves_out = BTreeSet::from([left_out.compute_txid()]);
     let block = chain.mine_template(BlockTemplate { leaves_out, ..BlockTemplate::default() }).unwrap();
     assert_eq!(block.txs, [other]);
     assert_eq!(chain.mempool().count(), 2);

@@ -1,14 +1,9 @@
-//! Packages of one parent and one child: what they may carry in, and what they may replace.
+//! Packages of one parent and one child: which parents they carry into the mempool, and what they may replace.
 
-use arb_lab::chain::{Chain, PackageReject, Reject, Submitted};
+use arb_lab::chain::{PackageReject, Reject, Submitted};
 use bitcoin::{OutPoint, ScriptBuf, Transaction};
 
 use crate::support::*;
-
-/// A coin that needs no signature.
-fn coin(chain: &mut Chain) -> OutPoint {
-    chain.mint(anyone(1).to_p2wsh(), COIN)
-}
 
 fn any() -> ScriptBuf {
     anyone(1).to_p2wsh()
@@ -18,7 +13,7 @@ fn child(parent: &Transaction, fee: u64) -> Transaction {
     split(outpoint(parent, 0), parent.output[0].value.to_sat(), 1, 1, fee)
 }
 
-/// A parent of `parent_fee` and its child: the two pay `total` together.
+/// A parent with the fee `parent_fee` and its child; both together pay `total`.
 fn package(coin: OutPoint, parent_fee: u64, total: u64) -> [Transaction; 2] {
     let parent = join(&[coin], 1, &[(any(), COIN - 1000 - parent_fee), (anyone(7).to_p2wsh(), 1000)]);
     let child = child(&parent, total - parent_fee);
@@ -111,7 +106,7 @@ fn a_package_replaces_for_all_fees_and_its_own_relay_and_not_for_one_satoshi_les
     let rival = split(coin, COIN, 1, 20, 1000);
     let with = rival.compute_txid();
     chain.submit(rival.clone()).unwrap();
-    // The rival is large: its rate is soon beaten, and the absolute fee decides.
+    // The rival is large, so its feerate is low and the absolute fee decides.
     let needed = 1000 + 1500 + vsize(&package(coin, 500, 5000));
     chain.submit(child(&rival, 1500)).unwrap();
     let short = Reject::ReplacementTooCheap { with, fee: needed - 1, needed };
@@ -173,7 +168,7 @@ fn a_conflict_with_a_child_looks_at_its_parent_and_at_that_ones_other_children()
     let (a, b) = (coin(&mut chain), coin(&mut chain));
     let above = split(a, COIN, 1, 2, 500);
     let half = above.output[0].value.to_sat();
-    // The conflict spends an unconfirmed output and the coin of the package, and is large: its rate is low.
+    // The conflict spends an unconfirmed output and the package's coin; it is large, so its feerate is low.
     let outputs: Vec<_> = (0..30).map(|_| (any(), (half + COIN - 3000) / 30)).collect();
     let conflict = join(&[outpoint(&above, 0), b], 1, &outputs);
     let sibling = split(outpoint(&above, 1), half, 1, 1, 400);
@@ -183,7 +178,7 @@ fn a_conflict_with_a_child_looks_at_its_parent_and_at_that_ones_other_children()
     let rich = package(b, 300, 20_000);
     assert_eq!(chain.submit_package(&rich), refused(1, Reject::ClusterTooLarge { with: conflict.compute_txid() }));
     chain.evict(&sibling.compute_txid());
-    // The least fee is less than that of the conflict and its parent: the parent counts on both sides.
+    // The package need not pay the fee of the conflict's parent, because that parent stays in the mempool.
     let least = chain.fee_of(&conflict.compute_txid()).unwrap() + vsize(&package(b, 300, 5000));
     assert_eq!(both(chain.submit_package(&package(b, 300, least))), BOTH);
     assert!(chain.in_mempool(&above.compute_txid()).is_some(), "the parent of a conflict stays");
@@ -196,7 +191,7 @@ fn the_child_pays_for_its_parent() {
     chain.submit(split(coin, COIN, 1, 20, 2000)).unwrap();
     let own = |txs: &[Transaction]| (vsize_of(&txs[0]), vsize(txs));
     let (parent_vsize, total_vsize) = own(&package(coin, 2000, 4000));
-    // More than the conflict and still too little for its own relay: it is tried with the child.
+    // The parent pays more than the conflict but too little for its own relay, so it is judged with its child.
     let parent_fee = 2000 + parent_vsize - 1;
     let parent = parent_fee * 1000 / parent_vsize;
     let enough = ((parent + 1) * total_vsize).div_ceil(1000);
@@ -210,13 +205,13 @@ fn the_child_pays_for_its_parent() {
 fn a_miner_never_earns_less_with_the_package() {
     let mut chain = chain();
     let coin = coin(&mut chain);
-    // Small and dear: a larger package needs its feerate, not only its fee.
+    // Small with a high feerate: a larger package must beat the feerate, not only the fee.
     let small = split(coin, COIN, 1, 1, 3000);
     let small_vsize = vsize_of(&small);
     chain.submit(small).unwrap();
     let total_vsize = vsize(&package(coin, 200, 3200));
     let level = (3000 * total_vsize).div_ceil(small_vsize);
-    assert!(level > 3000 + total_vsize, "the absolute fee is not what decides here");
+    assert!(level > 3000 + total_vsize, "the feerate must decide here, not the absolute fee");
     assert_eq!(chain.submit_package(&package(coin, 200, level - 1)), refused(1, Reject::DiagramNotImproved));
     assert_eq!(both(chain.submit_package(&package(coin, 200, level))), BOTH);
 }

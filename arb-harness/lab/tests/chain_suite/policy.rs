@@ -1,4 +1,4 @@
-//! The mempool: floor, dust, replacement, packages, order of mining.
+//! Mempool policy: relay floor, dust, sizes, replacement, packages, and the order of mining.
 
 use arb_lab::chain::{Chain, PackageReject, Reject, Submitted};
 use bitcoin::{OutPoint, ScriptBuf, Transaction};
@@ -14,7 +14,7 @@ fn the_floor_is_exact_and_binds_only_the_mempool() {
     assert_eq!(chain.submit(poor.clone()), Err(Reject::BelowFloor { fee: needed - 1, needed }));
     assert_eq!(chain.submit(pay(coin, COIN, 1, p2wpkh(2), needed)), Ok(Submitted::Accepted));
     chain.mine_txs(vec![poor]).unwrap();
-    assert_eq!(chain.mempool().count(), 0, "the conflict left");
+    assert_eq!(chain.mempool().count(), 0, "the conflict leaves the mempool");
 }
 
 #[test]
@@ -113,14 +113,14 @@ fn nothing_replaces_its_own_parent() {
     assert_eq!(chain.submit(both), Err(Reject::Conflict { with: parent.compute_txid() }));
 }
 
-/// A version 3 transaction without fee and with an anchor of `anchor` sat, as a zero-fee commitment is.
+/// A version 3 transaction without fee and with an anchor of `anchor` sat, like a zero-fee commitment.
 fn commitment(coin: OutPoint, to: u8, anchor: u64) -> Transaction {
     let mut tx = unsigned(&[(coin, 0x8000_0000)], &[(p2wpkh(to), COIN - anchor), (p2a(), anchor)]);
     tx.version.0 = 3;
     sign_p2wpkh(tx, 0, COIN, 1)
 }
 
-/// Spends the anchor of a commitment and a wallet coin of key 9.
+/// A child that spends the anchor of a commitment and a wallet coin of key 9.
 fn bump(parent: &Transaction, wallet: OutPoint, fee: u64) -> Transaction {
     let anchor = parent.output[1].value.to_sat();
     let bare = unsigned(&[(outpoint(parent, 1), 0), (wallet, 0)], &[(p2wpkh(9), COIN + anchor - fee)]);
@@ -269,7 +269,7 @@ fn eviction_takes_the_line_and_returns_it_parents_first() {
     assert_eq!(chain.mempool().count(), 3);
 }
 
-/// Not a benchmark: a bound that a quadratic slip would break.
+/// No benchmark, but a bound that a quadratic algorithm would exceed.
 #[test]
 fn a_large_mempool_and_a_long_returned_line_are_mined_in_good_time() {
     let mut chain = chain();

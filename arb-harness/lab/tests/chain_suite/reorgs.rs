@@ -1,4 +1,4 @@
-//! Blocks taken back: coins restored exactly, transactions returned or not, and hashes never reused.
+//! Reorgs: coins are restored exactly, transactions return to the mempool where they can, and block hashes are never reused.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,7 +23,7 @@ fn transactions_of_a_dropped_block_wait_again_and_those_that_need_its_height_lea
     assert_eq!(txids(&block.txs), [parent.compute_txid()]);
     assert!(chain.in_mempool(&parent.compute_txid()).is_some());
     assert!(chain.in_mempool(&child.compute_txid()).is_some(), "its parent waits with it");
-    assert!(chain.in_mempool(&timely.compute_txid()).is_none(), "its lock has not passed any more");
+    assert!(chain.in_mempool(&timely.compute_txid()).is_none(), "its locktime is not reached any more");
     assert_eq!(chain.mine().txs, [parent, child]);
 }
 
@@ -76,7 +76,7 @@ fn the_reorg_limit_counts_from_the_highest_tip() {
     mine(&mut chain, 5);
     assert_eq!(chain.reorg_drop(2).len(), 2);
     chain.mine();
-    assert_eq!(chain.reorg_drop(9).len(), 2, "three below the highest, not more");
+    assert_eq!(chain.reorg_drop(9).len(), 2, "at most three below the highest tip");
     assert!(chain.disconnect_tip().is_none());
 }
 
@@ -89,7 +89,7 @@ fn planted_coins_outlive_a_reorg_below_them() {
     chain.mine_txs(vec![tx.clone()]).unwrap();
     chain.reorg_drop(3);
     assert_eq!(chain.tip().0, START);
-    assert_eq!(chain.utxo(&coin).map(|coin| coin.height), Some(START + 2), "its height stays");
+    assert_eq!(chain.utxo(&coin).map(|coin| coin.height), Some(START + 2), "its height is kept");
     assert!(chain.confirmed(&coin.txid).is_some());
     chain.mine_txs(vec![tx]).unwrap();
 }
@@ -123,7 +123,7 @@ fn flows_follow_confirmed_spends_and_stop_at_a_wallet() {
     assert_eq!(chain.value_of_unspent(&BTreeSet::from([p2wpkh(3), p2wpkh(8), p2wpkh(9)])), 39_000 + 58_000);
 }
 
-/// A step of a random life.
+/// One drawn step of a chain.
 #[derive(Debug, Clone)]
 pub enum Step {
     Mint(u64),
@@ -142,7 +142,7 @@ pub fn steps() -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(step, 1..60)
 }
 
-/// Every output that could be spent now, confirmed or waiting.
+/// Every unspent output, confirmed or in the mempool.
 fn spendable(chain: &Chain) -> Vec<(OutPoint, u64)> {
     let confirmed = chain.utxos().iter().map(|(outpoint, coin)| (*outpoint, coin.txout.value.to_sat()));
     let waiting = chain
@@ -151,7 +151,8 @@ fn spendable(chain: &Chain) -> Vec<(OutPoint, u64)> {
     confirmed.chain(waiting).filter(|(outpoint, _)| chain.mempool_spender(outpoint).is_none()).collect()
 }
 
-pub fn live(chain: &mut Chain, step: &Step) {
+/// Carries out one step.
+pub fn apply(chain: &mut Chain, step: &Step) {
     match step {
         Step::Mint(value) => {
             chain.mint(anyone(1).to_p2wsh(), *value);
@@ -179,10 +180,10 @@ pub fn live(chain: &mut Chain, step: &Step) {
     }
 }
 
-/// What must be the same after a round trip.
-type Picture = (u32, bitcoin::BlockHash, BTreeMap<OutPoint, Coin>, Vec<Option<(u32, bitcoin::Txid, usize)>>);
+/// What a reorg must restore: tip, unspent coins, and the spenders of some outpoints.
+type ChainState = (u32, bitcoin::BlockHash, BTreeMap<OutPoint, Coin>, Vec<Option<(u32, bitcoin::Txid, usize)>>);
 
-fn picture(chain: &Chain, of: &[OutPoint]) -> Picture {
+fn chain_state(chain: &Chain, of: &[OutPoint]) -> ChainState {
     let (height, hash) = chain.tip();
     (height, hash, chain.utxos().clone(), of.iter().map(|outpoint| chain.spender_of(outpoint)).collect())
 }
@@ -197,20 +198,20 @@ proptest! {
             chain.mint(anyone(1).to_p2wsh(), COIN);
         }
         let minted: Vec<OutPoint> = chain.utxos().keys().copied().collect();
-        let mut pictures = vec![picture(&chain, &minted)];
+        let mut states = vec![chain_state(&chain, &minted)];
         for step in steps.iter().filter(|step| !matches!(step, Step::Mint(_))) {
             let tip = chain.tip();
-            live(&mut chain, step);
+            apply(&mut chain, step);
             if chain.tip() != tip {
-                pictures.push(picture(&chain, &minted));
+                states.push(chain_state(&chain, &minted));
             }
         }
-        while pictures.len() > 1 {
-            prop_assert_eq!(&picture(&chain, &minted), pictures.last().unwrap());
-            pictures.pop();
+        while states.len() > 1 {
+            prop_assert_eq!(&chain_state(&chain, &minted), states.last().unwrap());
+            states.pop();
             prop_assert!(chain.disconnect_tip().is_some());
         }
-        prop_assert_eq!(&picture(&chain, &minted), &pictures[0]);
+        prop_assert_eq!(&chain_state(&chain, &minted), &states[0]);
         prop_assert!(chain.disconnect_tip().is_none());
     }
 
@@ -219,7 +220,7 @@ proptest! {
         let mut chain = chain();
         chain.mint(anyone(1).to_p2wsh(), COIN);
         for step in &steps {
-            live(&mut chain, step);
+            apply(&mut chain, step);
         }
         chain.mine();
         let outpoints: Vec<OutPoint> = chain.utxos().keys().copied().collect();

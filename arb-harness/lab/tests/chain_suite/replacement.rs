@@ -1,27 +1,22 @@
-//! Replacement by one transaction, each of Core's rules at its boundary.
+//! Replacement by one transaction: each rule of Bitcoin Core at its boundary.
 
 use arb_lab::chain::{Chain, ChainConfig, Reject, Submitted};
 use bitcoin::{OutPoint, Transaction};
 
 use crate::support::*;
 
-/// A coin that needs no signature.
-fn coin(chain: &mut Chain) -> OutPoint {
-    chain.mint(anyone(1).to_p2wsh(), COIN)
-}
-
-/// A parent with 24 children: 25 that leave together.
-fn family(chain: &mut Chain, coin: OutPoint) -> Vec<Transaction> {
+/// A parent with 24 children in the mempool: 25 transactions that a replacement of the parent removes.
+fn cluster(chain: &mut Chain, coin: OutPoint) -> Vec<Transaction> {
     let parent = split(coin, COIN, 1, 24, 2000);
-    let mut family = vec![parent.clone()];
+    let mut cluster = vec![parent.clone()];
     for vout in 0..24 {
         let value = parent.output[usize::try_from(vout).unwrap()].value.to_sat();
-        family.push(split(outpoint(&parent, vout), value, 1, 1, 200));
+        cluster.push(split(outpoint(&parent, vout), value, 1, 1, 200));
     }
-    for tx in &family {
+    for tx in &cluster {
         assert_eq!(chain.submit(tx.clone()), Ok(Submitted::Accepted));
     }
-    family
+    cluster
 }
 
 #[test]
@@ -53,10 +48,10 @@ fn the_feerate_is_higher_than_that_of_each_direct_conflict() {
     let outputs = |fee| vec![(anyone(1).to_p2wsh(), 2 * COIN - fee - 20_000), (anyone(2).to_p2wsh(), 20_000)];
     let rival = |fee| join(&[low, high], 1, &outputs(fee));
     let vsize = vsize_of(&rival(0));
-    // The rate is in satoshi per thousand virtual bytes, rounded down, and an equal one is not enough.
+    // Feerates are compared in sat per 1,000 vB, rounded down; an equal one is not enough.
     let enough = ((rate + 1) * vsize).div_ceil(1000);
     let needed = 4200 + vsize;
-    assert!(enough > needed, "the absolute fee is not what decides here: {enough} {needed}");
+    assert!(enough > needed, "the feerate must decide here, not the absolute fee: {enough} {needed}");
     assert!(enough * 1000 / vsize > rate && (enough - 1) * 1000 / vsize <= rate);
     assert_eq!(chain.price_of(&rival(0)), enough);
     let refused = Reject::ReplacementTooCheap { with, fee: enough - 1, needed };
@@ -82,7 +77,7 @@ fn a_hundred_may_leave_and_one_more_may_not() {
     let mut chain = chain();
     let coins: Vec<OutPoint> = (0..5).map(|_| coin(&mut chain)).collect();
     for coin in &coins[..4] {
-        family(&mut chain, *coin);
+        cluster(&mut chain, *coin);
     }
     chain.submit(split(coins[4], COIN, 1, 1, 200)).unwrap();
     assert_eq!(chain.mempool().count(), 101);
@@ -100,7 +95,7 @@ fn what_descends_from_two_conflicts_counts_twice() {
     let mut chain = chain();
     let coins: Vec<OutPoint> = (0..6).map(|_| coin(&mut chain)).collect();
     for coin in &coins[..3] {
-        family(&mut chain, *coin); // 75
+        cluster(&mut chain, *coin); // 75
     }
     let parents = [split(coins[3], COIN, 1, 1, 200), split(coins[4], COIN, 1, 1, 200)];
     let both: Vec<OutPoint> = parents.iter().map(|tx| outpoint(tx, 0)).collect();
@@ -113,7 +108,7 @@ fn what_descends_from_two_conflicts_counts_twice() {
         chain.submit(tx.clone()).unwrap();
     }
     chain.submit(split(coins[5], COIN, 1, 1, 200)).unwrap();
-    // 75 and twice 1 + 11 are 99; with the last coin 100. One more below both makes 102, though only 90 would leave.
+    // 75 and twice 1 + 11 are 99, with the last coin 100. One more below both counts twice, 102, though only 90 would leave.
     assert_eq!(chain.mempool().count(), 75 + 13 + 1);
     let rival = join(&coins, 1, &[(anyone(1).to_p2wsh(), COIN * 6 - 100_000)]);
     let tip = line.last().unwrap().clone();
@@ -144,7 +139,7 @@ fn no_unconfirmed_input_is_added_but_one_of_the_same_parent_may_stay() {
     chain.clear_mempool();
     chain.mine_txs(vec![other]).unwrap();
     for tx in [parent, child, foreign] {
-        assert_eq!(chain.submit(tx), Ok(Submitted::Accepted), "confirmed now");
+        assert_eq!(chain.submit(tx), Ok(Submitted::Accepted), "the parent is confirmed now");
     }
 }
 
@@ -161,7 +156,11 @@ fn the_moving_minimum_is_exact_and_says_its_name() {
     assert_eq!(chain.submit(tx(vsize - 1)), Err(Reject::BelowFloor { fee: vsize - 1, needed: vsize }));
     assert_eq!(chain.submit(tx(needed)), Ok(Submitted::Accepted));
     chain.set_mempool_min_feerate(10_000);
-    assert_eq!((chain.mempool_min_feerate(), chain.mempool().count()), (10_000, 1), "what waits stays");
+    assert_eq!(
+        (chain.mempool_min_feerate(), chain.mempool().count()),
+        (10_000, 1),
+        "a transaction in the mempool stays"
+    );
     assert_eq!(chain.trim(), [tx(needed)]);
     chain.set_mempool_min_feerate(0);
     assert_eq!(chain.submit(tx(vsize)), Ok(Submitted::Accepted));
@@ -190,5 +189,5 @@ fn trimming_spares_whom_a_child_pays_for_and_takes_the_worst_line() {
     let evicted = txids(&chain.trim());
     assert_eq!(evicted.len(), 3);
     let place = |tx: &Transaction| evicted.iter().position(|txid| *txid == tx.compute_txid());
-    assert!(place(&carried) < place(&carrier), "parents first, though the child alone pays 3");
+    assert!(place(&carried) < place(&carrier), "parents are returned first, though only the child pays a fee of 3");
 }

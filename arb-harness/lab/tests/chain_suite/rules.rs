@@ -1,4 +1,4 @@
-//! Consensus: what is refused everywhere, at the exact block where it stops being refused.
+//! Consensus rules: what mempool and blocks both refuse, and the exact block from which it is accepted.
 
 use arb_lab::chain::{Chain, ChainConfig, Reject, Submitted};
 use bitcoin::{Amount, OutPoint, ScriptBuf, TxOut, Witness};
@@ -120,7 +120,7 @@ fn a_cltv_script_opens_with_its_height_and_not_before() {
     };
     assert!(
         matches!(chain.submit(claim(START)), Err(Reject::Script { input: 0, .. })),
-        "a lower lock than the script's"
+        "the locktime is below the script's"
     );
     mine(&mut chain, 2);
     let refused = Reject::NonFinal { lock_time: START + 3, next_height: START + 3 };
@@ -154,7 +154,10 @@ fn a_csv_script_opens_at_its_depth_and_not_before() {
         let refused = Reject::NonBip68Final { input: 0, spendable_at, next_height };
         assert_eq!(chain.submit(tx.clone()), Err(refused.clone()), "depth {depth}");
         assert_eq!(chain.mine_txs(vec![tx.clone()]), Err(refused));
-        assert!(matches!(chain.submit(claim(depth)), Err(Reject::Script { input: 0, .. })), "less than the script's");
+        assert!(
+            matches!(chain.submit(claim(depth)), Err(Reject::Script { input: 0, .. })),
+            "the sequence is below the script's"
+        );
         chain.mine();
     }
     assert_eq!(chain.submit(tx.clone()), Ok(Submitted::Accepted), "depth {DELAY}");

@@ -1,4 +1,4 @@
-//! Keys, scripts and signed transactions for the tests of the chain.
+//! Keys, scripts and signed transactions.
 
 use arb_lab::chain::{Chain, ChainConfig};
 use bitcoin::hashes::Hash;
@@ -11,8 +11,9 @@ use bitcoin::{
     transaction,
 };
 
+/// Value of a coin, in sat.
 pub const COIN: u64 = 100_000;
-/// The tip of a new chain.
+/// Height of a new chain's tip.
 pub const START: u32 = 100;
 
 pub fn chain() -> Chain {
@@ -46,18 +47,19 @@ pub fn p2a() -> ScriptBuf {
     ScriptBuf::from_bytes(vec![0x51, 0x02, 0x4e, 0x73])
 }
 
-/// Spendable by anyone who knows the number, after `delay` blocks.
+/// A witness script that `key` can spend `delay` blocks after confirmation (CSV).
 pub fn after_csv(delay: u16, key: u8) -> ScriptBuf {
     let locked = script::Builder::new().push_int(i64::from(delay)).push_opcode(OP_CSV).push_opcode(OP_DROP);
     locked.push_key(&public(key)).push_opcode(OP_CHECKSIG).into_script()
 }
 
+/// A witness script that `key` can spend with a locktime of at least `height` (CLTV).
 pub fn after_cltv(height: u32, key: u8) -> ScriptBuf {
     let locked = script::Builder::new().push_int(i64::from(height)).push_opcode(OP_CLTV).push_opcode(OP_DROP);
     locked.push_key(&public(key)).push_opcode(OP_CHECKSIG).into_script()
 }
 
-/// A witness script that needs no signature; the number makes scripts differ.
+/// A witness script that needs no signature; different numbers give different scripts.
 pub fn anyone(number: i64) -> ScriptBuf {
     script::Builder::new().push_int(number).push_opcode(OP_DROP).push_opcode(OP_PUSHNUM_1).into_script()
 }
@@ -114,12 +116,12 @@ pub fn sign_p2tr(mut tx: Transaction, prevouts: &[TxOut], key: u8) -> Transactio
     tx
 }
 
-/// Spends one P2WPKH coin of `key` to `to`, less a fee.
+/// Spends one P2WPKH coin of `key` to `to`, less a fee in sat.
 pub fn pay(coin: OutPoint, value: u64, key: u8, to: ScriptBuf, fee: u64) -> Transaction {
     sign_p2wpkh(unsigned(&[(coin, 0xffff_fffd)], &[(to, value - fee)]), 0, value, key)
 }
 
-/// Spends one coin that needs no signature into equal outputs of the same kind; the last one takes what is left over.
+/// Spends one coin that needs no signature into equal outputs of the same script; the last one takes the remainder.
 pub fn split(coin: OutPoint, value: u64, number: i64, outputs: u64, fee: u64) -> Transaction {
     let script = anyone(number);
     let each = (value - fee) / outputs;
@@ -138,7 +140,7 @@ pub fn join(coins: &[OutPoint], number: i64, outputs: &[(ScriptBuf, u64)]) -> Tr
     tx
 }
 
-/// Spends coins that need no signature into one output and enough data that the size is exact.
+/// Spends coins that need no signature into one output, with data that pads the transaction to exactly `vsize`.
 pub fn sized(coins: &[OutPoint], value: u64, number: i64, fee: u64, vsize: u64) -> Transaction {
     let with = |data: usize| {
         let data = ScriptBuf::from_bytes(vec![0x6a; data]);
@@ -146,11 +148,16 @@ pub fn sized(coins: &[OutPoint], value: u64, number: i64, fee: u64, vsize: u64) 
     };
     let mut data = usize::try_from(vsize).unwrap() - with(0).vsize();
     while vsize_of(&with(data)) > vsize {
-        data -= 1; // the length of the data has a length
+        data -= 1; // the data's length prefix may be longer than one byte
     }
     let tx = with(data);
     assert_eq!(vsize_of(&tx), vsize);
     tx
+}
+
+/// A confirmed coin that needs no signature.
+pub fn coin(chain: &mut Chain) -> OutPoint {
+    chain.mint(anyone(1).to_p2wsh(), COIN)
 }
 
 pub fn vsize_of(tx: &Transaction) -> u64 {

@@ -1,10 +1,10 @@
-//! Forty HTLCs on one close, and an opponent that acts before every block: what it wins, and what that costs it.
-#![allow(clippy::unwrap_used, reason = "clippy takes the helpers of a test for something else")]
+//! Forty HTLCs on one close, and an adversary that acts before every block: what it takes, and what that costs it (B20, B21).
+#![allow(clippy::unwrap_used, reason = "clippy does not know the helpers of tests as test code")]
 
 use arb_lab::adversary::Tactic;
 use arb_lab::contest::{Contest, Ended, all, play};
 
-/// The contests that this chooses, played.
+/// Plays the contests that `chosen` accepts.
 fn played(chosen: impl Fn(&str, &Contest) -> bool) -> Vec<(Contest, Ended)> {
     let all = all().into_iter().filter(|(coins, contest)| chosen(coins, contest));
     all.map(|(_, contest)| (contest, play(contest).unwrap())).collect()
@@ -38,7 +38,7 @@ fn a_cycle_that_is_seen_gives_the_preimage_away() {
     }
 }
 
-/// Whoever can cycle before every block and is never seen wins, at a price: five times the HTLC at least, for each of them.
+/// Replacement cycling that we do not see in the mempool takes HTLCs, but each costs at least five times its amount.
 #[test]
 fn a_cycle_that_nobody_sees_costs_more_than_it_wins() {
     let played = played(|coins, contest| coins == "ample" && contest.tactic == Tactic::Cycle && !contest.sees_mempool);

@@ -1,16 +1,11 @@
-//! Commitments, HTLCs and secrets that cannot be (R14): each refused by name, the court and the step as they were.
+//! Invalid commitments, HTLCs and secrets (R14): each has its own refusal, and court and step stay as they were.
 
 use arb_core::bolt3::{CompactSig, Secret, SecretStore};
 use arb_core::{Event, Heard, HtlcKey, HtlcRef, Link, Rejected, Side, TAG_MAX};
 
-use crate::bench::{ANCHORS, Bench, CAPACITY_SAT, TYPES, channel, height, offered, preimage, received, state};
-
-/// A channel with one HTLC each way on both sides' commitment 0.
-fn running() -> (Bench, arb_lab::fixture::ChannelFixture) {
-    let (mut bench, mut fixture) = (Bench::new(), channel(1, ANCHORS));
-    bench.open(&mut fixture, &[offered(0, 50_000, 1, 500, Link::Own), received(0, 60_000, 2, 500)]);
-    (bench, fixture)
-}
+use crate::test_court::{
+    ANCHORS, CAPACITY_SAT, TYPES, TestCourt, channel, height, offered, preimage, received, running, state,
+};
 
 fn local(event: Event) -> arb_core::LocalCommitmentSigned {
     let Event::LocalCommitmentSigned(heard) = event else { panic!("{event:?}") };
@@ -25,57 +20,57 @@ fn remote(event: Event) -> arb_core::RemoteCommitmentSigned {
 #[test]
 fn wrong_commitment_signature() {
     for channel_type in TYPES {
-        let (mut bench, mut fixture) = (Bench::new(), channel(1, channel_type));
-        bench.open_bare(&fixture);
+        let (mut test, mut fixture) = (TestCourt::new(), channel(1, channel_type));
+        test.open_bare(&fixture);
         let mut heard = local(fixture.local_signed(0, state(&[])).unwrap());
         heard.signatures[0].commitment = CompactSig([1; 64]);
         let txid = fixture.commitment(Side::Local, 0).unwrap().built.txid;
         let event = Event::LocalCommitmentSigned(heard.into());
-        assert_eq!(bench.refuse(&event), Rejected::WrongCommitmentSignature { txid });
+        assert_eq!(test.refuse(&event), Rejected::WrongCommitmentSignature { txid });
     }
 }
 
 #[test]
 fn wrong_htlc_signature_names_the_output() {
     for channel_type in TYPES {
-        let (mut bench, mut fixture) = (Bench::new(), channel(1, channel_type));
-        bench.open_bare(&fixture);
+        let (mut test, mut fixture) = (TestCourt::new(), channel(1, channel_type));
+        test.open_bare(&fixture);
         let htlcs = [received(0, 60_000, 2, 500), received(1, 70_000, 3, 500)];
         let mut heard = local(fixture.local_signed(0, state(&htlcs)).unwrap());
         heard.signatures[0].htlcs.swap(0, 1);
         let commitment = fixture.commitment(Side::Local, 0).unwrap();
         let vout = commitment.built.htlc_vouts[0].unwrap();
         let event = Event::LocalCommitmentSigned(heard.into());
-        assert_eq!(bench.refuse(&event), Rejected::WrongHtlcSignature { txid: commitment.built.txid, vout });
+        assert_eq!(test.refuse(&event), Rejected::WrongHtlcSignature { txid: commitment.built.txid, vout });
     }
 }
 
 #[test]
 fn one_signature_too_many_or_too_few() {
-    let (mut bench, mut fixture) = (Bench::new(), channel(1, ANCHORS));
-    bench.open_bare(&fixture);
+    let (mut test, mut fixture) = (TestCourt::new(), channel(1, ANCHORS));
+    test.open_bare(&fixture);
     let good = local(fixture.local_signed(0, state(&[received(0, 60_000, 2, 500)])).unwrap());
     let mut none = good.clone();
     none.signatures[0].htlcs.clear();
-    let why = bench.refuse(&Event::LocalCommitmentSigned(none.into()));
+    let why = test.refuse(&Event::LocalCommitmentSigned(none.into()));
     assert_eq!(why, Rejected::SignatureCount { expected: 1, got: 0 });
     let mut two = good;
     two.signatures.push(two.signatures[0].clone());
-    let why = bench.refuse(&Event::LocalCommitmentSigned(two.into()));
+    let why = test.refuse(&Event::LocalCommitmentSigned(two.into()));
     assert_eq!(why, Rejected::SignatureCount { expected: 1, got: 2 });
 }
 
 #[test]
 fn a_check_for_another_commitment_is_made_again() {
-    let (mut bench, mut fixture) = (Bench::new(), channel(1, ANCHORS));
-    bench.open(&mut fixture, &[]);
+    let (mut test, mut fixture) = (TestCourt::new(), channel(1, ANCHORS));
+    test.open(&mut fixture, &[]);
     let good = fixture.local_signed(1, state(&[received(0, 60_000, 2, 500)])).unwrap();
-    let checked = bench.court.check(&good).unwrap().unwrap();
+    let checked = test.court.check(&good).unwrap().unwrap();
     // The same signatures over a commitment with another feerate.
     let mut other = local(good.clone());
     other.update.feerate_sat_per_kw += 1;
     let other = Event::LocalCommitmentSigned(other.into());
-    let mut step = bench.court.step();
+    let mut step = test.court.step();
     assert!(matches!(step.hear_checked(&other, &checked), Err(Rejected::WrongCommitmentSignature { .. })));
     // Other signatures over the same commitment.
     let mut forged = local(good.clone());
@@ -83,71 +78,71 @@ fn a_check_for_another_commitment_is_made_again() {
     let forged = Event::LocalCommitmentSigned(forged.into());
     assert!(matches!(step.hear_checked(&forged, &checked), Err(Rejected::WrongHtlcSignature { .. })));
     assert_eq!(step.hear_checked(&good, &checked), Ok(Heard::Accepted));
-    step.commit(&mut bench.frames).unwrap();
+    step.commit(&mut test.frames).unwrap();
 }
 
 #[test]
 fn secret_that_does_not_fit_its_point() {
-    let (mut bench, mut fixture) = running();
-    bench.hear(fixture.remote_signed(1, state(&[])).unwrap());
+    let (mut test, mut fixture) = running();
+    test.hear(fixture.remote_signed(1, state(&[])).unwrap());
     let Event::RemoteRevoked(mut heard) = fixture.remote_revoked(0).unwrap() else { panic!() };
     heard.secret = Secret([7; 32]);
-    assert_eq!(bench.refuse(&Event::RemoteRevoked(heard)), Rejected::SecretNotOfPoint { number: 0 });
+    assert_eq!(test.refuse(&Event::RemoteRevoked(heard)), Rejected::SecretNotOfPoint { number: 0 });
 }
 
 #[test]
 fn secret_that_contradicts_the_store() {
-    // A known number with another secret.
-    let (mut bench, mut fixture) = running();
-    bench.update(&mut fixture, 1, &[]);
+    // Another secret for a number whose secret is stored.
+    let (mut test, mut fixture) = running();
+    test.update(&mut fixture, 1, &[]);
     let Event::RemoteRevoked(mut heard) = fixture.remote_revoked(0).unwrap() else { panic!() };
     heard.secret = Secret([7; 32]);
-    assert_eq!(bench.refuse(&Event::RemoteRevoked(heard)), Rejected::SecretContradicts { number: 0 });
+    assert_eq!(test.refuse(&Event::RemoteRevoked(heard)), Rejected::SecretContradicts { number: 0 });
 
-    // A counterparty whose secrets fit their points but not each other (BOLT 3, shachain): numbers 0 and 1 collide.
+    // Secrets that fit their points but not each other: that of number 1 does not yield that of number 0 (BOLT 3, shachain).
     let mut setup = channel(2, ANCHORS).setup().clone();
     setup.remote = setup.remote.with_commitment_secret(0, Secret([9; 32]));
     let mut fixture = arb_lab::fixture::ChannelFixture::new(setup);
-    let mut bench = Bench::new();
-    bench.open(&mut fixture, &[]);
-    bench.update(&mut fixture, 1, &[]);
-    bench.hear(fixture.remote_signed(2, state(&[])).unwrap());
-    let why = bench.refuse(&fixture.remote_revoked(1).unwrap());
+    let mut test = TestCourt::new();
+    test.open(&mut fixture, &[]);
+    test.update(&mut fixture, 1, &[]);
+    test.hear(fixture.remote_signed(2, state(&[])).unwrap());
+    let why = test.refuse(&fixture.remote_revoked(1).unwrap());
     assert_eq!(why, Rejected::SecretContradicts { number: 1 });
 }
 
 #[test]
 fn number_skipped() {
-    let (mut bench, mut fixture) = running();
+    let (mut test, mut fixture) = running();
     let skipped = fixture.local_signed(2, state(&[])).unwrap();
-    assert_eq!(bench.refuse(&skipped), Rejected::WrongNumber { expected: 1, got: 2 });
+    assert_eq!(test.refuse(&skipped), Rejected::WrongNumber { expected: 1, got: 2 });
     let skipped = fixture.remote_signed(2, state(&[])).unwrap();
-    assert_eq!(bench.refuse(&skipped), Rejected::WrongNumber { expected: 1, got: 2 });
+    assert_eq!(test.refuse(&skipped), Rejected::WrongNumber { expected: 1, got: 2 });
     let early = fixture.remote_revoked(0).unwrap();
-    assert_eq!(bench.refuse(&early), Rejected::WrongNumber { expected: 0, got: 0 }, "nothing follows it yet");
+    assert_eq!(test.refuse(&early), Rejected::WrongNumber { expected: 0, got: 0 }, "no newer commitment is signed");
 }
 
 #[test]
 fn a_third_unrevoked_remote_commitment() {
-    let (mut bench, mut fixture) = running();
-    bench.hear(fixture.remote_signed(1, state(&[])).unwrap());
+    let (mut test, mut fixture) = running();
+    test.hear(fixture.remote_signed(1, state(&[])).unwrap());
     let third = fixture.remote_signed(2, state(&[])).unwrap();
-    assert_eq!(bench.refuse(&third), Rejected::RevocationMissing { pending: 1 });
+    assert_eq!(test.refuse(&third), Rejected::RevocationMissing { pending: 1 });
 }
 
 #[test]
 fn point_that_is_not_the_announced_one() {
-    let (mut bench, mut fixture) = running();
-    bench.update(&mut fixture, 1, &[]);
+    let (mut test, mut fixture) = running();
+    test.update(&mut fixture, 1, &[]);
     let mut heard = remote(fixture.remote_signed(2, state(&[])).unwrap());
     heard.update.point = fixture.setup().remote.point(9).unwrap();
     let event = Event::RemoteCommitmentSigned(heard.into());
-    assert_eq!(bench.refuse(&event), Rejected::WrongPoint { number: 2 });
+    assert_eq!(test.refuse(&event), Rejected::WrongPoint { number: 2 });
 }
 
 #[test]
 fn htlc_id_twice() {
-    let (mut bench, mut fixture) = running();
+    let (mut test, mut fixture) = running();
     let twice = |key| Rejected::HtlcTwice(key);
     let first = remote(fixture.remote_signed(1, state(&[])).unwrap());
     let with = |added: Vec<arb_core::Htlc>| {
@@ -159,91 +154,91 @@ fn htlc_id_twice() {
     };
     // Twice in one update.
     let new = offered(1, 10_000, 3, 500, Link::Own);
-    assert_eq!(bench.refuse(&with(vec![new.clone(), new.clone()])), twice(HtlcRef::offered(1)));
-    // It is in the commitment before.
+    assert_eq!(test.refuse(&with(vec![new.clone(), new.clone()])), twice(HtlcRef::offered(1)));
+    // The commitment before has it.
     let old = offered(0, 50_000, 1, 500, Link::Own);
-    assert_eq!(bench.refuse(&with(vec![old])), twice(HtlcRef::offered(0)));
+    assert_eq!(test.refuse(&with(vec![old])), twice(HtlcRef::offered(0)));
     // The other side's commitment has this id with other content.
-    bench.hear(fixture.local_signed(1, state(&[new])).unwrap());
+    test.hear(fixture.local_signed(1, state(&[new])).unwrap());
     let other = offered(1, 10_000, 4, 500, Link::Own);
-    assert_eq!(bench.refuse(&with(vec![other])), twice(HtlcRef::offered(1)));
-    // It was settled and is gone.
-    let (mut bench, mut fixture) = running();
-    bench.update(&mut fixture, 1, &[]);
+    assert_eq!(test.refuse(&with(vec![other])), twice(HtlcRef::offered(1)));
+    // It was on an earlier commitment and is removed.
+    let (mut test, mut fixture) = running();
+    test.update(&mut fixture, 1, &[]);
     let mut heard = remote(fixture.remote_signed(2, state(&[])).unwrap());
     heard.update.added.push(offered(0, 50_000, 1, 500, Link::Own));
-    assert_eq!(bench.refuse(&Event::RemoteCommitmentSigned(heard.into())), twice(HtlcRef::offered(0)));
+    assert_eq!(test.refuse(&Event::RemoteCommitmentSigned(heard.into())), twice(HtlcRef::offered(0)));
 }
 
 #[test]
 fn the_same_commitment_with_other_content_is_no_duplicate() {
-    // All sums are equal and every id is known: only hash and expiry differ. A duplicate is a permission to sign, so
-    // this must not be one; and one id cannot be two HTLCs.
-    let (mut bench, mut fixture) = running();
+    // All sums are equal and every id is known; only payment hash and expiry differ. A duplicate permits the node to sign,
+    // so this must not count as one: it is refused, because one id names one HTLC.
+    let (mut test, mut fixture) = running();
     let htlcs = [offered(0, 50_000, 1, 500, Link::Own), received(0, 60_000, 2, 500)];
     let added = |secret, expiry| [htlcs.as_slice(), &[offered(1, 10_000, secret, expiry, Link::Own)]].concat();
-    bench.hear(fixture.remote_signed(1, state(&added(3, 500))).unwrap());
-    bench.again(&fixture.remote_signed(1, state(&added(3, 500))).unwrap());
+    test.hear(fixture.remote_signed(1, state(&added(3, 500))).unwrap());
+    test.again(&fixture.remote_signed(1, state(&added(3, 500))).unwrap());
     for other in [added(4, 500), added(3, 501)] {
         let event = fixture.remote_signed(1, state(&other)).unwrap();
-        assert_eq!(bench.refuse(&event), Rejected::HtlcTwice(HtlcRef::offered(1)));
+        assert_eq!(test.refuse(&event), Rejected::HtlcTwice(HtlcRef::offered(1)));
     }
 }
 
 #[test]
 fn a_candidate_with_the_same_balances_is_no_duplicate() {
-    // Instead of an HTLC that goes and one that comes, nothing: the balances are the same, the transaction is not.
-    let (mut bench, mut fixture) = (Bench::new(), channel(1, ANCHORS));
+    // The second candidate keeps HTLC 0; the first replaced it by HTLC 1. The balances are equal, the transactions are not.
+    let (mut test, mut fixture) = (TestCourt::new(), channel(1, ANCHORS));
     let first = [offered(0, 50_000, 1, 500, Link::Own)];
-    bench.open(&mut fixture, &first);
+    test.open(&mut fixture, &first);
     let second = [offered(1, 50_000, 3, 500, Link::Own)];
-    bench.hear(fixture.remote_signed(1, state(&second)).unwrap());
-    bench.hear(fixture.remote_signed(1, state(&first)).unwrap());
+    test.hear(fixture.remote_signed(1, state(&second)).unwrap());
+    test.hear(fixture.remote_signed(1, state(&first)).unwrap());
     let tx = fixture.remote_commitment_tx(1).unwrap();
-    bench.block(&[tx]);
-    assert_eq!(bench.close_kind(&fixture), Some(arb_core::CloseKind::RemotePending));
+    test.block(&[tx]);
+    assert_eq!(test.close_kind(&fixture), Some(arb_core::CloseKind::RemotePending));
 }
 
 #[test]
 fn removing_what_is_not_there() {
-    let (mut bench, mut fixture) = running();
+    let (mut test, mut fixture) = running();
     let mut heard = remote(fixture.remote_signed(1, state(&[])).unwrap());
     heard.update.removed.push(HtlcRef::received(8));
     let event = Event::RemoteCommitmentSigned(heard.into());
-    assert_eq!(bench.refuse(&event), Rejected::UnknownHtlc(HtlcRef::received(8)));
+    assert_eq!(test.refuse(&event), Rejected::UnknownHtlc(HtlcRef::received(8)));
 }
 
 #[test]
 fn sum_above_capacity() {
-    let (mut bench, mut fixture) = running();
+    let (mut test, mut fixture) = running();
     let mut much = state(&[]);
     much.local_msat += 1;
     let event = fixture.remote_signed(1, much).unwrap();
     let capacity_msat = CAPACITY_SAT * 1000;
-    assert_eq!(bench.refuse(&event), Rejected::AboveCapacity { sum_msat: capacity_msat + 1, capacity_msat });
+    assert_eq!(test.refuse(&event), Rejected::AboveCapacity { sum_msat: capacity_msat + 1, capacity_msat });
     let mut much = state(&[]);
     much.local_msat = u64::MAX;
     let mut heard = remote(fixture.remote_signed(1, state(&[])).unwrap());
     heard.update.local_msat = much.local_msat;
     let event = Event::RemoteCommitmentSigned(heard.into());
-    assert_eq!(bench.refuse(&event), Rejected::AboveCapacity { sum_msat: u64::MAX, capacity_msat });
+    assert_eq!(test.refuse(&event), Rejected::AboveCapacity { sum_msat: u64::MAX, capacity_msat });
 }
 
 #[test]
 fn too_many_htlcs() {
-    let (mut bench, mut fixture) = (Bench::new(), channel(1, ANCHORS));
-    bench.open(&mut fixture, &[]);
+    let (mut test, mut fixture) = (TestCourt::new(), channel(1, ANCHORS));
+    test.open(&mut fixture, &[]);
     let many: Vec<_> = (0..484).map(|id| received(id, 1000, 2, 500)).collect();
     let event = fixture.remote_signed(1, state(&many)).unwrap();
-    assert_eq!(bench.refuse(&event), Rejected::TooManyHtlcs { got: 484 });
-    bench.hear(fixture.remote_signed(1, state(&many[..483])).unwrap());
+    assert_eq!(test.refuse(&event), Rejected::TooManyHtlcs { got: 484 });
+    test.hear(fixture.remote_signed(1, state(&many[..483])).unwrap());
 }
 
 #[test]
 fn htlcs_that_cannot_be() {
-    let (mut bench, mut fixture) = (Bench::new(), channel(1, ANCHORS));
-    bench.open(&mut fixture, &[]);
-    let mut refused = |htlc: arb_core::Htlc| bench.refuse(&fixture.remote_signed(1, state(&[htlc])).unwrap());
+    let (mut test, mut fixture) = (TestCourt::new(), channel(1, ANCHORS));
+    test.open(&mut fixture, &[]);
+    let mut refused = |htlc: arb_core::Htlc| test.refuse(&fixture.remote_signed(1, state(&[htlc])).unwrap());
     let mut long = offered(0, 1000, 1, 500, Link::Own);
     long.tag = vec![0; TAG_MAX + 1];
     assert_eq!(refused(long), Rejected::TooLong { what: "tag", got: TAG_MAX + 1, max: TAG_MAX });
@@ -260,35 +255,35 @@ fn htlcs_that_cannot_be() {
 
 #[test]
 fn upstream_unknown() {
-    let (mut bench, mut fixture) = (Bench::new(), channel(1, ANCHORS));
-    bench.open(&mut fixture, &[]);
-    // Its HTLC may be told later, when channels are adopted one after the other; its channel may not.
+    let (mut test, mut fixture) = (TestCourt::new(), channel(1, ANCHORS));
+    test.open(&mut fixture, &[]);
+    // An upstream HTLC may be told later, when channels are adopted one after the other; its channel must be known.
     let upstream = HtlcKey { channel: channel(2, ANCHORS).id(), htlc: HtlcRef::received(0) };
     let htlc = offered(0, 50_000, 1, 500, Link::Forward(upstream));
     let event = fixture.remote_signed(1, state(&[htlc])).unwrap();
-    assert_eq!(bench.refuse(&event), Rejected::UnknownUpstream(upstream));
+    assert_eq!(test.refuse(&event), Rejected::UnknownUpstream(upstream));
 }
 
 #[test]
 fn an_upstream_is_received_not_offered() {
-    let (mut bench, mut fixture) = running();
+    let (mut test, mut fixture) = running();
     let upstream = HtlcKey { channel: fixture.id(), htlc: HtlcRef::offered(0) };
     let mut heard = remote(fixture.remote_signed(1, state(&[])).unwrap());
     heard.update.local_msat -= 10_000_000;
     heard.update.added.push(offered(1, 10_000, 3, 500, Link::Forward(upstream)));
-    let why = bench.refuse(&Event::RemoteCommitmentSigned(heard.into()));
+    let why = test.refuse(&Event::RemoteCommitmentSigned(heard.into()));
     assert_eq!(why, Rejected::UnknownUpstream(upstream));
 }
 
 #[test]
 fn frozen_channel() {
-    let (mut bench, mut fixture) = running();
-    bench.hear(Event::CloseRequested { channel: fixture.id(), why: arb_core::CloseReason::Operator });
+    let (mut test, mut fixture) = running();
+    test.hear(Event::CloseRequested { channel: fixture.id(), why: arb_core::CloseReason::Operator });
     let frozen = Rejected::Frozen(fixture.id());
-    assert_eq!(bench.refuse(&fixture.remote_signed(1, state(&[])).unwrap()), frozen);
-    assert_eq!(bench.refuse(&fixture.local_signed(1, state(&[])).unwrap()), frozen);
-    // Everything else it still hears (R10), and what it heard before is still a permission.
-    bench.hear(Event::PreimageLearned {
+    assert_eq!(test.refuse(&fixture.remote_signed(1, state(&[])).unwrap()), frozen);
+    assert_eq!(test.refuse(&fixture.local_signed(1, state(&[])).unwrap()), frozen);
+    // A frozen channel still hears everything else (R10).
+    test.hear(Event::PreimageLearned {
         preimage: preimage(2),
         usable_for: vec![HtlcKey { channel: fixture.id(), htlc: HtlcRef::received(0) }],
     });
@@ -296,20 +291,20 @@ fn frozen_channel() {
 
 #[test]
 fn outdated_channel() {
-    let (mut bench, mut fixture) = running();
+    let (mut test, mut fixture) = running();
     let peer = arb_core::PeerState::WeAreBehind;
-    bench.hear(Event::PeerStateSeen { channel: fixture.id(), peer });
+    test.hear(Event::PeerStateSeen { channel: fixture.id(), peer });
     let event = fixture.remote_signed(1, state(&[])).unwrap();
-    assert_eq!(bench.refuse(&event), Rejected::Outdated(fixture.id()));
+    assert_eq!(test.refuse(&event), Rejected::Outdated(fixture.id()));
 }
 
 #[test]
 fn facts_that_cannot_be() {
-    let (mut bench, fixture) = (Bench::new(), channel(1, ANCHORS));
+    let (mut test, fixture) = (TestCourt::new(), channel(1, ANCHORS));
     let mut refused = |change: &dyn Fn(&mut arb_core::ChannelOpened)| {
         let Event::ChannelOpened(mut opened) = fixture.opened(fixture.standing(0, 0).unwrap()) else { panic!() };
         change(&mut opened);
-        bench.refuse(&Event::ChannelOpened(opened))
+        test.refuse(&Event::ChannelOpened(opened))
     };
     assert_eq!(refused(&|opened| opened.facts.local.delay_blocks = 0), Rejected::BadDelay(0));
     assert_eq!(refused(&|opened| opened.facts.remote.delay_blocks = 0), Rejected::BadDelay(0));
@@ -334,15 +329,15 @@ impl ClearAll for bitcoin::ScriptBuf {
 
 #[test]
 fn a_channel_with_other_facts_and_a_funding_of_another_channel() {
-    let (mut bench, mut fixture) = (Bench::new(), channel(1, ANCHORS));
-    bench.open(&mut fixture, &[]);
+    let (mut test, mut fixture) = (TestCourt::new(), channel(1, ANCHORS));
+    test.open(&mut fixture, &[]);
     let mut setup = fixture.setup().clone();
     setup.watch_from = height(7);
     let other = arb_lab::fixture::ChannelFixture::new(setup.clone());
-    assert_eq!(bench.refuse(&other.opened(other.standing(0, 0).unwrap())), Rejected::OtherFacts(fixture.id()));
+    assert_eq!(test.refuse(&other.opened(other.standing(0, 0).unwrap())), Rejected::OtherFacts(fixture.id()));
     setup.id = channel(2, ANCHORS).id();
-    let thief = arb_lab::fixture::ChannelFixture::new(setup);
-    let why = bench.refuse(&thief.opened(arb_core::Standing { secrets: SecretStore::default(), ..Default::default() }));
+    let second = arb_lab::fixture::ChannelFixture::new(setup);
+    let why = test.refuse(&second.opened(arb_core::Standing { secrets: SecretStore::default(), ..Default::default() }));
     let outpoint = fixture.setup().funding;
     assert_eq!(why, Rejected::FundingTaken { outpoint, channel: fixture.id() });
 }

@@ -1,24 +1,16 @@
-//! Blocks that do not follow, channels that are not there, and what is refused by name: the court and the step stay as
-//! they were.
+//! Blocks that do not follow the tip, unknown channels, and other invalid events: each has its own refusal, and court and
+//! step stay as they were.
 
 use arb_core::{
-    Acknowledged, Block, Bump, ChainArbitrator, ClosingSigned, Disconnected, Event, Fees, Freshness, HtlcRef, Link,
-    Policy, Rejected, Scanned, Side,
+    Acknowledged, Block, Bump, ChainArbitrator, ClosingSigned, Disconnected, Event, Fees, Freshness, HtlcRef, Policy,
+    Rejected, Scanned, Side,
 };
-use arb_lab::fixture::ChannelFixture;
 use bitcoin::BlockHash;
 use bitcoin::hashes::Hash;
 
-use crate::bench::{
-    ANCHORS, Bench, START, channel, height, identity, key, learned, offered, output_of, preimage, received, spend,
-    started,
+use crate::test_court::{
+    ANCHORS, START, TestCourt, channel, height, identity, key, learned, output_of, preimage, running, spend, started,
 };
-
-fn running() -> (Bench, ChannelFixture) {
-    let (mut bench, mut fixture) = (Bench::new(), channel(1, ANCHORS));
-    bench.open(&mut fixture, &[offered(0, 50_000, 1, 500, Link::Own), received(0, 60_000, 2, 500)]);
-    (bench, fixture)
-}
 
 fn block(event: Event) -> Block {
     let Event::BlockConnected(block) = event else { panic!("{event:?}") };
@@ -38,22 +30,22 @@ fn nothing_is_heard_before_genesis() {
         assert_eq!(court.step().hear(event), Err(Rejected::JournalNotOpened));
     }
     assert_eq!(court, ChainArbitrator::new());
-    let bench = Bench::new();
-    assert_eq!(bench.frames.0.len(), 2);
+    let test = TestCourt::new();
+    assert_eq!(test.frames.0.len(), 2);
 }
 
 #[test]
 fn second_genesis() {
-    let mut bench = Bench::new();
+    let mut test = TestCourt::new();
     let mut other = identity();
     other.journal = [2; 32];
-    assert_eq!(bench.refuse(&Event::JournalOpened(other)), Rejected::OtherIdentity);
-    bench.again(&Event::JournalOpened(identity()));
+    assert_eq!(test.refuse(&Event::JournalOpened(other)), Rejected::OtherIdentity);
+    test.again(&Event::JournalOpened(identity()));
 }
 
 #[test]
 fn unsound_policy() {
-    let mut bench = Bench::new();
+    let mut test = TestCourt::new();
     let unsound = [
         Policy { budget_divisor: 0, ..Policy::default() },
         Policy { max_inputs: 0, ..Policy::default() },
@@ -62,7 +54,7 @@ fn unsound_policy() {
         Policy { fail_depth: (arb_core::Blocks::new(6), arb_core::Blocks::new(3)), ..Policy::default() },
     ];
     for policy in unsound {
-        assert_eq!(bench.refuse(&Event::PolicySet(policy.clone())), Rejected::UnsoundPolicy);
+        assert_eq!(test.refuse(&Event::PolicySet(policy.clone())), Rejected::UnsoundPolicy);
         let mut first = identity();
         first.policy = policy;
         assert_eq!(ChainArbitrator::new().step().hear(&Event::JournalOpened(first)), Err(Rejected::UnsoundPolicy));
@@ -71,66 +63,66 @@ fn unsound_policy() {
 
 #[test]
 fn blocks_that_do_not_follow() {
-    let (mut bench, _fixture) = running();
-    bench.block(&[]);
-    let tip = bench.court.tip();
-    let good = block(bench.next_block(&[]));
+    let (mut test, _fixture) = running();
+    test.block(&[]);
+    let tip = test.court.tip();
+    let good = block(test.next_block(&[]));
     let connect = |block: Block| Event::BlockConnected(Box::new(block));
     let got = height(START + 3);
     let gap = connect(Block { height: got, best_height: got, ..good.clone() });
-    assert_eq!(bench.refuse(&gap), Rejected::HeightGap { tip, got });
+    assert_eq!(test.refuse(&gap), Rejected::HeightGap { tip, got });
     let other = connect(Block { height: tip.height, hash: BlockHash::from_byte_array([9; 32]), ..good.clone() });
-    assert_eq!(bench.refuse(&other), Rejected::HeightGap { tip, got: tip.height });
+    assert_eq!(test.refuse(&other), Rejected::HeightGap { tip, got: tip.height });
     let parent = BlockHash::from_byte_array([8; 32]);
     let orphan = connect(Block { parent, ..good.clone() });
-    assert_eq!(bench.refuse(&orphan), Rejected::UnknownParent { tip, got: parent });
+    assert_eq!(test.refuse(&orphan), Rejected::UnknownParent { tip, got: parent });
     let behind = connect(Block { best_height: tip.height, ..good.clone() });
-    assert_eq!(bench.refuse(&behind), Rejected::BadBestHeight { height: good.height, best: tip.height });
+    assert_eq!(test.refuse(&behind), Rejected::BadBestHeight { height: good.height, best: tip.height });
 }
 
 #[test]
 fn only_the_tip_is_disconnected() {
-    let (mut bench, _fixture) = running();
-    bench.block(&[]);
-    bench.block(&[]);
-    let tip = bench.court.tip();
-    let Event::BlockDisconnected(good) = bench.disconnection() else { panic!() };
+    let (mut test, _fixture) = running();
+    test.block(&[]);
+    test.block(&[]);
+    let tip = test.court.tip();
+    let Event::BlockDisconnected(good) = test.disconnection() else { panic!() };
     let hash = BlockHash::from_byte_array([9; 32]);
     for wrong in [
         Disconnected { hash, ..good },
         Disconnected { height: height(START + 1), hash: good.parent, ..good },
         Disconnected { height: height(START + 9), ..good },
     ] {
-        assert_eq!(bench.refuse(&Event::BlockDisconnected(wrong)), Rejected::NotTheTip { tip });
+        assert_eq!(test.refuse(&Event::BlockDisconnected(wrong)), Rejected::NotTheTip { tip });
     }
 }
 
 #[test]
 fn a_scan_of_the_future() {
-    let (mut bench, fixture) = running();
+    let (mut test, fixture) = running();
     let tx = fixture.remote_commitment_tx(0).unwrap();
     let spends = vec![arb_core::FoundSpend { height: height(START + 1), tx }];
     let (parent, through) = (fixture.setup().funding.txid, height(START));
     let event = Event::Scanned(Box::new(Scanned { channel: fixture.id(), parent, through, spends }));
-    assert_eq!(bench.refuse(&event), Rejected::HeightGap { tip: bench.court.tip(), got: height(START + 1) });
+    assert_eq!(test.refuse(&event), Rejected::HeightGap { tip: test.court.tip(), got: height(START + 1) });
 }
 
 #[test]
 fn fees_that_do_not_rise_or_are_nothing() {
-    let mut bench = Bench::new();
+    let mut test = TestCourt::new();
     for by_target in [vec![], vec![(6, 300), (6, 200)], vec![(6, 300), (2, 400)], vec![(6, 0)]] {
         let event = Event::FeesEstimated(Fees { by_target, relay_floor_sat_per_kw: 250 });
-        assert_eq!(bench.refuse(&event), Rejected::BadFees);
+        assert_eq!(test.refuse(&event), Rejected::BadFees);
     }
 }
 
 #[test]
 fn unknown_channel() {
-    let (mut bench, _fixture) = running();
+    let (mut test, _fixture) = running();
     let mut other = channel(2, ANCHORS);
     let id = other.id();
-    let remote = other.remote_signed(0, crate::bench::state(&[])).unwrap();
-    let local = other.local_signed(0, crate::bench::state(&[])).unwrap();
+    let remote = other.remote_signed(0, crate::test_court::state(&[])).unwrap();
+    let local = other.local_signed(0, crate::test_court::state(&[])).unwrap();
     let request = arb_core::ActionId([1; 16]);
     let events = [
         remote,
@@ -148,106 +140,106 @@ fn unknown_channel() {
         Event::FeeInputsRefused { channel: id, request, missing_sat: 1 },
     ];
     for event in &events {
-        assert_eq!(bench.refuse(event), Rejected::UnknownChannel(id), "{event:?}");
+        assert_eq!(test.refuse(event), Rejected::UnknownChannel(id), "{event:?}");
     }
 }
 
 #[test]
 fn htlcs_that_are_not_there() {
-    let (mut bench, fixture) = running();
+    let (mut test, fixture) = running();
     let nobody = HtlcRef::received(9);
-    assert_eq!(bench.refuse(&learned(&fixture, nobody, 2)), Rejected::UnknownHtlc(nobody));
+    assert_eq!(test.refuse(&learned(&fixture, nobody, 2)), Rejected::UnknownHtlc(nobody));
     let event = Event::HtlcGivenUp { htlc: key(&fixture, nobody) };
-    assert_eq!(bench.refuse(&event), Rejected::UnknownHtlc(nobody));
+    assert_eq!(test.refuse(&event), Rejected::UnknownHtlc(nobody));
     let ours = HtlcRef::offered(0);
     let event = Event::HtlcGivenUp { htlc: key(&fixture, ours) };
-    assert!(matches!(bench.refuse(&event), Rejected::BadHtlc { htlc, .. } if htlc == ours));
+    assert!(matches!(test.refuse(&event), Rejected::BadHtlc { htlc, .. } if htlc == ours));
 }
 
 #[test]
 fn wrong_preimage() {
-    let (mut bench, fixture) = running();
+    let (mut test, fixture) = running();
     let (right, wrong) = (key(&fixture, HtlcRef::received(0)), key(&fixture, HtlcRef::offered(0)));
-    assert_eq!(bench.refuse(&learned(&fixture, wrong.htlc, 2)), Rejected::WrongPreimage(wrong));
-    // One that fits does not help the other.
+    assert_eq!(test.refuse(&learned(&fixture, wrong.htlc, 2)), Rejected::WrongPreimage(wrong));
+    // One HTLC that the preimage fits does not make the event valid for the other.
     let event = Event::PreimageLearned { preimage: preimage(2), usable_for: vec![right, wrong] };
-    assert_eq!(bench.refuse(&event), Rejected::WrongPreimage(wrong));
-    let channel = bench.court.channel(bench.index(&fixture)).unwrap();
+    assert_eq!(test.refuse(&event), Rejected::WrongPreimage(wrong));
+    let channel = test.court.channel(test.index(&fixture)).unwrap();
     assert_eq!(channel.usable(right.htlc), None);
 }
 
 #[test]
 fn acknowledging_an_outcome_that_was_never_released() {
-    let (mut bench, fixture) = running();
+    let (mut test, fixture) = running();
     let htlc = key(&fixture, HtlcRef::offered(0));
     for outcome in [Acknowledged::Failed, Acknowledged::Settled] {
         let event = Event::UpstreamAcknowledged { htlc, outcome };
-        assert_eq!(bench.refuse(&event), Rejected::NoSuchOutcome(htlc));
+        assert_eq!(test.refuse(&event), Rejected::NoSuchOutcome(htlc));
     }
-    // Failed is released, settled is acknowledged.
-    bench.acknowledges = false;
-    bench.block(&[fixture.remote_commitment_tx(0).unwrap()]);
-    bench.blocks_to(500);
+    // A failure was released, but a settlement is acknowledged.
+    test.acknowledges = false;
+    test.block(&[fixture.remote_commitment_tx(0).unwrap()]);
+    test.blocks_to(500);
     let spent = output_of(&fixture, Side::Remote, 0, HtlcRef::offered(0));
-    bench.block(&[spend(&[(spent, vec![])], bitcoin::ScriptBuf::new(), 1000)]);
-    bench.blocks_to(510);
-    assert!(matches!(bench.outcome(&fixture, htlc.htlc), Some(arb_core::Upstream::Failed(_))));
+    test.block(&[spend(&[(spent, vec![])], bitcoin::ScriptBuf::new(), 1000)]);
+    test.blocks_to(510);
+    assert!(matches!(test.outcome(&fixture, htlc.htlc), Some(arb_core::Upstream::Failed(_))));
     let event = Event::UpstreamAcknowledged { htlc, outcome: Acknowledged::Settled };
-    assert_eq!(bench.refuse(&event), Rejected::NoSuchOutcome(htlc));
+    assert_eq!(test.refuse(&event), Rejected::NoSuchOutcome(htlc));
 }
 
 #[test]
 fn forgetting_a_channel_that_held_an_htlc() {
-    let (mut bench, mut fixture) = running();
+    let (mut test, mut fixture) = running();
     let event = Event::ChannelForgotten { channel: fixture.id() };
-    assert_eq!(bench.refuse(&event), Rejected::CannotForget(fixture.id()));
-    // Also once it is gone.
-    bench.update(&mut fixture, 1, &[]);
-    assert_eq!(bench.refuse(&event), Rejected::CannotForget(fixture.id()));
-    // And one that is closing.
+    assert_eq!(test.refuse(&event), Rejected::CannotForget(fixture.id()));
+    // Also after the HTLC was removed.
+    test.update(&mut fixture, 1, &[]);
+    assert_eq!(test.refuse(&event), Rejected::CannotForget(fixture.id()));
+    // A channel that is closing cannot be forgotten either.
     let mut other = channel(2, ANCHORS);
-    bench.open(&mut other, &[]);
-    bench.block(&[other.remote_commitment_tx(0).unwrap()]);
+    test.open(&mut other, &[]);
+    test.block(&[other.remote_commitment_tx(0).unwrap()]);
     let event = Event::ChannelForgotten { channel: other.id() };
-    assert_eq!(bench.refuse(&event), Rejected::CannotForget(other.id()));
+    assert_eq!(test.refuse(&event), Rejected::CannotForget(other.id()));
 }
 
 #[test]
 fn a_closing_spends_the_funding_and_has_the_output_that_is_ours() {
-    let (mut bench, fixture) = running();
+    let (mut test, fixture) = running();
     let tx = spend(&[(fixture.setup().funding, vec![])], bitcoin::ScriptBuf::new(), 1000);
     let elsewhere = spend(&[(bitcoin::OutPoint::null(), vec![])], bitcoin::ScriptBuf::new(), 1000);
     for (tx, local_output) in [(tx, Some(1)), (elsewhere, None)] {
         let event = Event::ClosingSigned(Box::new(ClosingSigned { channel: fixture.id(), tx, local_output }));
-        assert_eq!(bench.refuse(&event), Rejected::NotAClosing);
+        assert_eq!(test.refuse(&event), Rejected::NotAClosing);
     }
 }
 
 #[test]
 fn what_is_not_revoked_cannot_be_loaded() {
-    let (mut bench, fixture) = running();
+    let (mut test, fixture) = running();
     for number in [0, 1, u64::MAX] {
         let event = Event::RevokedLoaded { channel: fixture.id(), number, candidates: Vec::new() };
-        assert_eq!(bench.refuse(&event), Rejected::NotRevoked { number });
+        assert_eq!(test.refuse(&event), Rejected::NotRevoked { number });
     }
 }
 
 #[test]
 fn what_nobody_claims_cannot_be_raised() {
-    let (mut bench, fixture) = running();
+    let (mut test, fixture) = running();
     let bump = Bump { feerate_sat_per_kw: 1000, ..Bump::default() };
     let outpoint = bitcoin::OutPoint::null();
     let event = Event::BumpRequested { channel: fixture.id(), outpoint: Some(outpoint), bump };
-    assert_eq!(bench.refuse(&event), Rejected::NothingToBump(outpoint));
+    assert_eq!(test.refuse(&event), Rejected::NothingToBump(outpoint));
 }
 
 #[test]
 fn texts_are_bounded() {
-    let (mut bench, fixture) = running();
+    let (mut test, fixture) = running();
     let long = "x".repeat(257);
     let too_long = |what| Rejected::TooLong { what, got: 257, max: 256 };
-    assert_eq!(bench.refuse(&started(&long, Freshness::Trusted, START)), too_long("build"));
+    assert_eq!(test.refuse(&started(&long, Freshness::Trusted, START)), too_long("build"));
     let id = arb_core::ActionId([0; 16]);
     let event = Event::Failed { channel: fixture.id(), id, why: long };
-    assert_eq!(bench.refuse(&event), too_long("reason"));
+    assert_eq!(test.refuse(&event), too_long("reason"));
 }

@@ -1,5 +1,5 @@
-//! Incidents of other implementations, by their number in the project's list: what a spent output's contract makes of
-//! any transaction whatever, and of its own.
+//! Incidents of other implementations, by the ids of `arb_core::incidents`: how a contract reads spends of its output,
+//! foreign ones and our own (B19, B36, B37, B40, B41, B46).
 
 use arb_core::bolt3::{ChannelType, delayed_script};
 use arb_core::{Alert, ContractOutcome, Event, HtlcRef, Link, Side, StageRecord};
@@ -7,11 +7,11 @@ use arb_lab::chain::flat_fees;
 use arb_lab::fixture::ChannelFixture;
 use bitcoin::{OutPoint, ScriptBuf, Transaction, TxOut};
 
-use crate::bench::{
-    ANCHORS, Bench, START, TYPES, channel, height, learned, offered, output_of, position, preimage, received, spend,
+use crate::test_court::{
+    ANCHORS, START, TYPES, TestCourt, channel, height, learned, offered, output_of, position, preimage, received, spend,
 };
 
-/// Our second-level transaction of an HTLC, as its witness looks; the signatures are nobody's.
+/// Our second-level transaction of an HTLC, with a witness of the right shape and invalid signatures.
 fn like_our_second_level(fixture: &ChannelFixture, htlc: HtlcRef, secret: Option<u8>) -> Transaction {
     let commitment = fixture.commitment(Side::Local, 0).unwrap();
     let index = position(fixture, Side::Local, 0, htlc);
@@ -26,31 +26,30 @@ fn like_our_second_level(fixture: &ChannelFixture, htlc: HtlcRef, secret: Option
 fn b19_a_foreign_spend_in_the_shape_of_ours_makes_no_phantom_claim() {
     for htlc in [HtlcRef::offered(0), HtlcRef::received(0)] {
         for how in 0..3 {
-            let (mut bench, mut fixture) = (Bench::new(), channel(1, ANCHORS));
-            bench
-                .open(&mut fixture, &[offered(0, 50_000, 1, START + 5, Link::Own), received(0, 60_000, 2, START + 50)]);
-            bench.hear(learned(&fixture, HtlcRef::received(0), 2));
-            bench.block(&[fixture.local_commitment_tx(0).unwrap()]);
-            bench.blocks_to(START + 6);
+            let (mut test, mut fixture) = (TestCourt::new(), channel(1, ANCHORS));
+            test.open(&mut fixture, &[offered(0, 50_000, 1, START + 5, Link::Own), received(0, 60_000, 2, START + 50)]);
+            test.hear(learned(&fixture, HtlcRef::received(0), 2));
+            test.block(&[fixture.local_commitment_tx(0).unwrap()]);
+            test.blocks_to(START + 6);
             let secret = (!htlc.is_offered()).then_some(2);
             let mut tx = like_our_second_level(&fixture, htlc, secret);
-            let foreign = bench.keys.script_for(b"somebody");
+            let foreign = test.keys.script_for(b"somebody");
             match how {
-                // Another script, no such output at all, or ours in another place.
+                // Another script, no output, or our output at another index.
                 0 => tx.output[0].script_pubkey = foreign,
                 1 => tx.output.clear(),
                 _ => tx.output.insert(0, TxOut { script_pubkey: foreign, ..tx.output[0].clone() }),
             }
-            bench.block(&[tx.clone()]);
-            let stage = bench.contract(&fixture, htlc).stage;
+            test.block(&[tx.clone()]);
+            let stage = test.contract(&fixture, htlc).stage;
             assert!(matches!(stage, StageRecord::Spent { .. }), "{htlc} {how}: {stage:?}");
-            bench.mine_to(START + 160);
+            test.mine_to(START + 160);
             let txid = tx.compute_txid();
             let phantom = |tx: &Transaction| tx.input.iter().any(|input| input.previous_output.txid == txid);
-            assert!(!bench.sent.iter().any(|(_, tx)| phantom(tx)), "{htlc} {how}");
-            assert_eq!(bench.contract_report(&fixture, htlc), Some(ContractOutcome::Lost));
+            assert!(!test.sent.iter().any(|(_, tx)| phantom(tx)), "{htlc} {how}");
+            assert_eq!(test.contract_report(&fixture, htlc), Some(ContractOutcome::Lost));
             let lost = |alert: &Alert| matches!(alert, Alert::OutputLost { by, .. } if *by == txid);
-            assert!(bench.alerts(&fixture).iter().any(lost));
+            assert!(test.alerts(&fixture).iter().any(lost));
         }
     }
 }
@@ -58,22 +57,22 @@ fn b19_a_foreign_spend_in_the_shape_of_ours_makes_no_phantom_claim() {
 #[test]
 fn b19_the_real_second_level_is_followed_and_swept() {
     for channel_type in TYPES {
-        let (mut bench, mut fixture) = (Bench::new(), channel(1, channel_type));
+        let (mut test, mut fixture) = (TestCourt::new(), channel(1, channel_type));
         let htlc = HtlcRef::offered(0);
-        bench.open(&mut fixture, &[offered(0, 50_000, 1, START + 5, Link::Own)]);
-        bench.block(&[fixture.local_commitment_tx(0).unwrap()]);
-        bench.mine_to(START + 7);
+        test.open(&mut fixture, &[offered(0, 50_000, 1, START + 5, Link::Own)]);
+        test.block(&[fixture.local_commitment_tx(0).unwrap()]);
+        test.mine_to(START + 7);
         let keys = fixture.commitment(Side::Local, 0).unwrap().built.keys;
         let delayed = delayed_script(&keys.revocation, 144, &keys.owner_delayed).to_p2wsh();
         let spent = output_of(&fixture, Side::Local, 0, htlc);
-        let (_, tx) = bench.sent.iter().find(|(_, tx)| tx.input[0].previous_output == spent).unwrap();
+        let (_, tx) = test.sent.iter().find(|(_, tx)| tx.input[0].previous_output == spent).unwrap();
         assert_eq!(tx.output[0].script_pubkey, delayed);
-        bench.mine_to(START + 300);
-        assert_eq!(bench.contract_report(&fixture, htlc), Some(ContractOutcome::Claimed));
+        test.mine_to(START + 300);
+        assert_eq!(test.contract_report(&fixture, htlc), Some(ContractOutcome::Claimed));
     }
 }
 
-/// Witnesses that are no path of any script.
+/// Witnesses that satisfy no path of any script.
 fn odd_witnesses(script: &[u8]) -> Vec<Vec<Vec<u8>>> {
     vec![
         vec![],
@@ -92,51 +91,51 @@ fn odd_witnesses(script: &[u8]) -> Vec<Vec<Vec<u8>>> {
 #[test]
 fn b36_b37_descendants_with_empty_or_short_witnesses_do_no_harm() {
     for side in [Side::Local, Side::Remote] {
-        let (mut bench, mut fixture) = (Bench::new(), channel(1, ANCHORS));
-        bench.open(&mut fixture, &[offered(0, 50_000, 1, START + 5, Link::Own), received(0, 60_000, 2, START + 50)]);
-        bench.block(&[fixture.commitment_tx(side, 0).unwrap()]);
+        let (mut test, mut fixture) = (TestCourt::new(), channel(1, ANCHORS));
+        test.open(&mut fixture, &[offered(0, 50_000, 1, START + 5, Link::Own), received(0, 60_000, 2, START + 50)]);
+        test.block(&[fixture.commitment_tx(side, 0).unwrap()]);
         let commitment = fixture.commitment(side, 0).unwrap();
-        let first = bench.tip();
+        let first = test.tip();
         for vout in 0..u32::try_from(commitment.built.tx.output.len()).unwrap() {
             let script = commitment.scripts[usize::try_from(vout).unwrap()].clone().unwrap_or_default();
             for (salt, witness) in (0..).zip(odd_witnesses(script.as_bytes())) {
                 let tx = spend(&[(commitment.outpoint(vout), witness)], script.to_p2wsh(), 1000 + salt);
                 let below = spend(&[(OutPoint::new(tx.compute_txid(), 0), vec![])], ScriptBuf::new(), 1);
-                bench.block(&[tx, below]);
-                bench.disconnect_to(first);
+                test.block(&[tx, below]);
+                test.disconnect_to(first);
             }
         }
-        bench.settle();
-        // Nothing of it is left, and the close goes on.
-        assert!(bench.close_kind(&fixture).is_some());
-        bench.mine_to(START + 300);
-        assert_eq!(bench.node.sheets.len(), 1);
-        assert_eq!(bench.node.sheets[&fixture.id()].lost_sat, 0);
+        test.settle();
+        // The reorgs removed all of them, and the close goes on.
+        assert!(test.close_kind(&fixture).is_some());
+        test.mine_to(START + 300);
+        assert_eq!(test.node.sheets.len(), 1);
+        assert_eq!(test.node.sheets[&fixture.id()].lost_sat, 0);
     }
 }
 
 #[test]
 fn b36_a_funding_spent_by_nothing_at_all_is_unknown() {
-    let (mut bench, mut fixture) = (Bench::new(), channel(1, ANCHORS));
-    bench.open(&mut fixture, &[offered(0, 50_000, 1, START + 5, Link::Own)]);
+    let (mut test, mut fixture) = (TestCourt::new(), channel(1, ANCHORS));
+    test.open(&mut fixture, &[offered(0, 50_000, 1, START + 5, Link::Own)]);
     let mut tx = spend(&[(fixture.setup().funding, vec![])], ScriptBuf::new(), 0);
     tx.output.clear();
-    bench.block(&[tx.clone()]);
-    assert_eq!(bench.close_kind(&fixture), Some(arb_core::CloseKind::Unknown));
-    assert!(bench.alerts(&fixture).contains(&Alert::UnknownCommitment { txid: tx.compute_txid() }));
-    // Only give-up rules fail it.
-    bench.blocks_to(START + 5 + 99);
-    assert_eq!(bench.outcome(&fixture, HtlcRef::offered(0)), None);
-    bench.blocks_to(START + 5 + 100);
+    test.block(&[tx.clone()]);
+    assert_eq!(test.close_kind(&fixture), Some(arb_core::CloseKind::Unknown));
+    assert!(test.alerts(&fixture).contains(&Alert::UnknownCommitment { txid: tx.compute_txid() }));
+    // Only the give-up rule fails it.
+    test.blocks_to(START + 5 + 99);
+    assert_eq!(test.outcome(&fixture, HtlcRef::offered(0)), None);
+    test.blocks_to(START + 5 + 100);
     let why = arb_core::FailReason::ForgetDepth;
-    assert_eq!(bench.origin(&fixture, HtlcRef::offered(0)), Some(arb_core::Acknowledged::Failed));
-    assert_eq!(bench.node.sheets.len(), 1, "nothing is left to wait for");
-    assert!(bench.alerts(&fixture).contains(&Alert::Risk { htlc: HtlcRef::offered(0), why, amount_sat: 50_000 }));
+    assert_eq!(test.acknowledged(&fixture, HtlcRef::offered(0)), Some(arb_core::Acknowledged::Failed));
+    assert_eq!(test.node.sheets.len(), 1, "nothing is left to wait for");
+    assert!(test.alerts(&fixture).contains(&Alert::Risk { htlc: HtlcRef::offered(0), why, amount_sat: 50_000 }));
 }
 
 #[test]
 fn b40_every_htlc_transaction_carries_the_signature_of_its_own_output() {
-    // Equal amounts and hashes, other expiries, and one too small for an output: positions and outputs differ.
+    // Equal amounts and hashes, different expiries, and one too small for an output: list order and output order differ.
     let htlcs = [
         offered(0, 50_000, 1, START + 12, Link::Own),
         offered(1, 100, 1, START + 6, Link::Own),
@@ -146,20 +145,20 @@ fn b40_every_htlc_transaction_carries_the_signature_of_its_own_output() {
         received(1, 30_000, 3, START + 60),
     ];
     for channel_type in TYPES {
-        let (mut bench, mut fixture) = (Bench::new(), channel(1, channel_type));
-        bench.open(&mut fixture, &htlcs);
+        let (mut test, mut fixture) = (TestCourt::new(), channel(1, channel_type));
+        test.open(&mut fixture, &htlcs);
         for (id, secret) in [(0, 2), (1, 3)] {
-            bench.hear(learned(&fixture, HtlcRef::received(id), secret));
+            test.hear(learned(&fixture, HtlcRef::received(id), secret));
         }
-        bench.block(&[fixture.local_commitment_tx(0).unwrap()]);
-        bench.blocks_to(START + 12);
+        test.block(&[fixture.local_commitment_tx(0).unwrap()]);
+        test.blocks_to(START + 12);
         let commitment = fixture.commitment(Side::Local, 0).unwrap();
         for htlc in htlcs.iter().filter(|htlc| htlc.amount_sat() > 100) {
             let index = position(&fixture, Side::Local, 0, htlc.key);
             let level = fixture.second_level(&commitment, index).unwrap();
             let spent = level.tx.input[0].previous_output;
             let place = |tx: &bitcoin::Transaction| tx.input.iter().position(|input| input.previous_output == spent);
-            let sent = bench.sent.iter().find_map(|(at, tx)| Some((at, tx, place(tx)?)));
+            let sent = test.sent.iter().find_map(|(at, tx)| Some((at, tx, place(tx)?)));
             let (at, tx, input) = sent.unwrap_or_else(|| panic!("{channel_type:?}: {} is not claimed", htlc.key));
             let der = bitcoin::secp256k1::ecdsa::Signature::from_compact(&level.other_sig.0).unwrap().serialize_der();
             let witness: Vec<&[u8]> = tx.input[input].witness.iter().collect();
@@ -173,56 +172,56 @@ fn b40_every_htlc_transaction_carries_the_signature_of_its_own_output() {
 
 #[test]
 fn b40_one_output_that_costs_more_than_it_is_worth_stops_no_other() {
-    let (mut bench, mut fixture) = (Bench::new(), channel(1, ANCHORS));
+    let (mut test, mut fixture) = (TestCourt::new(), channel(1, ANCHORS));
     let htlcs = [offered(0, 700, 1, START + 6, Link::Own), offered(1, 500_000, 2, START + 6, Link::Own)];
-    bench.open(&mut fixture, &htlcs);
-    // Half of the small one does not buy what nodes relay, not even as one of two.
-    bench.hear(flat_fees(2_500, 1_000));
-    bench.block(&[fixture.local_commitment_tx(0).unwrap()]);
-    bench.mine_to(START + 10);
+    test.open(&mut fixture, &htlcs);
+    // Half of the small HTLC does not pay the relay fee, not even in a transaction of two.
+    test.hear(flat_fees(2_500, 1_000));
+    test.block(&[fixture.local_commitment_tx(0).unwrap()]);
+    test.mine_to(START + 10);
     let claimed = |htlc| {
         let outpoint = output_of(&fixture, Side::Local, 0, htlc);
-        bench.sent.iter().any(|(_, tx)| tx.input.iter().any(|input| input.previous_output == outpoint))
+        test.sent.iter().any(|(_, tx)| tx.input.iter().any(|input| input.previous_output == outpoint))
     };
     assert!(!claimed(HtlcRef::offered(0)) && claimed(HtlcRef::offered(1)));
-    bench.mine_to(START + 400);
-    assert_eq!(bench.contract_report(&fixture, HtlcRef::offered(0)), Some(ContractOutcome::Uneconomic));
-    assert_eq!(bench.contract_report(&fixture, HtlcRef::offered(1)), Some(ContractOutcome::Claimed));
-    assert_eq!(bench.node.sheets.len(), 1, "and it ends");
+    test.mine_to(START + 400);
+    assert_eq!(test.contract_report(&fixture, HtlcRef::offered(0)), Some(ContractOutcome::Uneconomic));
+    assert_eq!(test.contract_report(&fixture, HtlcRef::offered(1)), Some(ContractOutcome::Claimed));
+    assert_eq!(test.node.sheets.len(), 1, "the channel is resolved");
 }
 
 #[test]
 fn b41_our_main_output_is_claimed_from_a_revoked_and_from_an_unknown_commitment() {
     for channel_type in [ChannelType::StaticRemotekey, ANCHORS] {
         for number in [0, 2] {
-            let (mut bench, mut fixture) = (Bench::new(), channel(1, channel_type));
-            bench.open(&mut fixture, &[]);
-            bench.update(&mut fixture, 1, &[]);
-            fixture.sign_unheard(Side::Remote, 2, crate::bench::state(&[]));
-            bench.block(&[fixture.remote_commitment_tx(number).unwrap()]);
-            bench.mine_to(START + 5);
+            let (mut test, mut fixture) = (TestCourt::new(), channel(1, channel_type));
+            test.open(&mut fixture, &[]);
+            test.update(&mut fixture, 1, &[]);
+            fixture.sign_unheard(Side::Remote, 2, crate::test_court::state(&[]));
+            test.block(&[fixture.remote_commitment_tx(number).unwrap()]);
+            test.mine_to(START + 5);
             let commitment = fixture.commitment(Side::Remote, number).unwrap();
             let ours = |kind: &arb_core::bolt3::OutputKind| *kind == arb_core::bolt3::OutputKind::ToOther;
             let vout = commitment.built.outputs.iter().position(ours).unwrap();
             let outpoint = commitment.outpoint(u32::try_from(vout).unwrap());
-            assert!(bench.sent.iter().any(|(_, tx)| tx.input[0].previous_output == outpoint));
+            assert!(test.sent.iter().any(|(_, tx)| tx.input[0].previous_output == outpoint));
         }
     }
 }
 
 #[test]
 fn b46_signatures_are_asked_with_complete_requests_only() {
-    // L22, B46: state implies its data; a request has a prevout for each input and a key for each signature.
+    // L22, B46: a request has a prevout for each input and a key for each signature.
     for channel_type in TYPES {
-        let (mut bench, mut fixture) = (Bench::new(), channel(1, channel_type));
-        bench.open(&mut fixture, &[offered(0, 50_000, 1, START + 5, Link::Own), received(0, 60_000, 2, START + 50)]);
-        bench.hear(learned(&fixture, HtlcRef::received(0), 2));
-        bench.hear(Event::CloseRequested { channel: fixture.id(), why: arb_core::CloseReason::Operator });
-        bench.settle();
-        bench.block(&[fixture.local_commitment_tx(0).unwrap()]);
-        bench.mine_to(START + 200);
-        assert!(bench.asked.len() >= 5, "commitment, two second levels, three delayed outputs");
-        for (_, request) in &bench.asked {
+        let (mut test, mut fixture) = (TestCourt::new(), channel(1, channel_type));
+        test.open(&mut fixture, &[offered(0, 50_000, 1, START + 5, Link::Own), received(0, 60_000, 2, START + 50)]);
+        test.hear(learned(&fixture, HtlcRef::received(0), 2));
+        test.hear(Event::CloseRequested { channel: fixture.id(), why: arb_core::CloseReason::Operator });
+        test.settle();
+        test.block(&[fixture.local_commitment_tx(0).unwrap()]);
+        test.mine_to(START + 200);
+        assert!(test.asked.len() >= 5, "commitment, two second levels, three delayed outputs");
+        for (_, request) in &test.asked {
             assert_eq!(request.tx.input.len(), request.prevouts.len());
             assert_eq!(request.tx.input.len(), request.inputs.len());
             assert!(request.tx.input.iter().all(|input| input.witness.is_empty()));

@@ -1,15 +1,24 @@
-//! The court on a bench: bad input, the order of log and actions, incidents of other implementations by name, the policy's
-//! rules, and scenarios as text.
-#![allow(clippy::unwrap_used, reason = "clippy takes the helpers of a test for something else")]
+//! The court alone, fed with events by hand.
+//!
+//! - `bad_answers`, `bad_commitments`, `bad_input`: what is refused (R14), and that a refusal changes nothing (R1, I1).
+//! - `log_order`, `duplicates`: records precede actions (R2, R3); an event that is heard again writes nothing.
+//! - `going_to_chain`, `outcomes`, `ratchets`: the policy's heights (R11, R12), one outcome for each HTLC that we sent (R8),
+//!   what is public stays public (R10, I10), and what a reorg restores (I6).
+//! - `breach`, `breach_state`, `breach_thief`: revoked commitments.
+//! - `incidents_contracts`, `incidents_outcomes`, `incidents_restart`: incidents of other implementations, by the ids of
+//!   `arb_core::incidents`.
+//! - `properties`: drawn closes and arbitrary spends (I1, I4, I6).
+//! - `scenarios`: the duties of BOLT 5 as text files.
+#![allow(clippy::unwrap_used, reason = "clippy does not know the helpers of tests as test code")]
 #![allow(clippy::wildcard_enum_match_arm, reason = "a test looks for one variant and panics at the others")]
 
 mod bad_answers;
 mod bad_commitments;
 mod bad_input;
-mod bench;
 mod breach;
 mod breach_state;
 mod breach_thief;
+mod builders;
 mod duplicates;
 mod going_to_chain;
 mod incidents_contracts;
@@ -18,8 +27,8 @@ mod incidents_restart;
 mod log_order;
 mod names;
 mod outcomes;
-mod parts;
 mod properties;
 mod ratchets;
+mod scenario_run;
 mod scenarios;
-mod story;
+mod test_court;

@@ -1,4 +1,4 @@
-//! The words in which a scenario is told: transactions by what they spend, outputs by what they are for.
+//! How a scenario's text names things: transactions by what they spend, outputs by what they are for.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,7 +8,7 @@ use arb_harness::names::{close_name, outcome_name, resolver_name};
 use arb_lab::fixture::ChannelFixture;
 use bitcoin::{OutPoint, Transaction, Txid};
 
-/// Names of transactions and outputs; it learns them as they come.
+/// Names of transactions and outputs, learned as they appear.
 #[derive(Default)]
 pub struct Names {
     outputs: BTreeMap<OutPoint, String>,
@@ -79,7 +79,7 @@ impl Names {
         }
     }
 
-    /// What was heard; a block without transactions only if something was concluded.
+    /// A line for an event; none for a block without transactions from which nothing was concluded.
     pub fn event(&mut self, event: &Event, concluded: bool) -> Option<String> {
         Some(match event {
             Event::BlockConnected(block) => {
@@ -113,7 +113,7 @@ impl Names {
         })
     }
 
-    /// What was concluded; what goes to the outside is told when it is due.
+    /// A line for a conclusion; none for one that [`action`](Self::action) writes when its action is due.
     pub fn record(&mut self, conclusion: &Conclusion) -> Option<String> {
         Some(match conclusion {
             Conclusion::Classified { kind: Some(kind) } => format!("close: {}", close_name(*kind)),
@@ -151,7 +151,7 @@ impl Names {
         })
     }
 
-    /// What is due, if a reader wants to know.
+    /// A line for an action that is due; none for requests and searches.
     pub fn action(&mut self, action: &Action) -> Option<String> {
         Some(match action {
             Action::Broadcast { txs, .. } => {

@@ -1,5 +1,5 @@
-//! Properties over drawn closes: two runs agree, the order inside a block does not matter, a block that comes, leaves and
-//! comes again changes nothing, and no transaction whatever does harm.
+//! Properties over drawn closes: two runs agree, the order inside a block does not matter, a block that is connected,
+//! disconnected and connected again changes nothing (I6), and no transaction causes a panic or a wrong outcome (I1, I4, R6).
 
 use arb_core::{Acknowledged, CloseReason, Conclusion, Event, Htlc, HtlcRef, Link, Side, Upstream};
 use arb_lab::fixture::ChannelFixture;
@@ -7,19 +7,19 @@ use bitcoin::{OutPoint, ScriptBuf, Transaction};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use crate::bench::{
-    ANCHORS, Bench, START, TYPES, channel, learned, offered, output_of, preimage, received, spend, state,
-};
 use crate::incidents_outcomes::peer_takes;
+use crate::test_court::{
+    ANCHORS, START, TYPES, TestCourt, channel, learned, offered, output_of, preimage, received, spend, state,
+};
 
-/// What is drawn about one channel.
+/// A drawn channel and the side whose commitment confirms.
 #[derive(Clone, Debug)]
 struct Case {
     anchors: bool,
     /// (sat, secret, blocks to expiry).
     offered: Vec<(u64, u8, u32)>,
     received: Vec<(u64, u8, u32)>,
-    /// Received HTLCs whose preimage is known.
+    /// For each received HTLC, whether we know its preimage.
     known: Vec<bool>,
     side: Side,
 }
@@ -36,29 +36,29 @@ impl Case {
         let out = (0..).zip(&self.offered);
         let out = out.map(|(id, (sat, secret, expiry))| offered(id, *sat, *secret, START + expiry, Link::Own));
         let other = (0..).zip(&self.received);
-        // Other secrets than ours: a preimage that the counterparty shows must not be one of these.
+        // Received HTLCs have secrets of their own, so no preimage that the counterparty shows fits them.
         let other = other.map(|(id, (sat, secret, expiry))| received(id, *sat, secret + 10, START + expiry + 30));
         out.chain(other).collect()
     }
 
-    /// The channel, open, with what the node knows told.
-    fn open(&self) -> (Bench, ChannelFixture) {
+    /// Opens the channel and tells the court every preimage that we know.
+    fn open(&self) -> (TestCourt, ChannelFixture) {
         let mut fixture = channel(1, TYPES[usize::from(self.anchors)]);
-        let mut bench = Bench::new();
-        bench.open(&mut fixture, &self.htlcs());
+        let mut test = TestCourt::new();
+        test.open(&mut fixture, &self.htlcs());
         for ((id, (_, secret, _)), known) in (0..).zip(&self.received).zip(&self.known) {
             if *known {
-                bench.hear(learned(&fixture, HtlcRef::received(id), secret + 10));
+                test.hear(learned(&fixture, HtlcRef::received(id), secret + 10));
             }
         }
-        (bench, fixture)
+        (test, fixture)
     }
 
-    fn outcomes(&self, bench: &Bench, fixture: &ChannelFixture) -> Vec<Option<Acknowledged>> {
-        (0..).zip(&self.offered).map(|(id, _)| bench.origin(fixture, HtlcRef::offered(id))).collect()
+    fn outcomes(&self, test: &TestCourt, fixture: &ChannelFixture) -> Vec<Option<Acknowledged>> {
+        (0..).zip(&self.offered).map(|(id, _)| test.acknowledged(fixture, HtlcRef::offered(id))).collect()
     }
 
-    /// The HTLCs that we sent and that have an output, with their secrets.
+    /// The HTLCs that we sent and that have an output on the confirmed commitment, with their secrets.
     fn takeable(&self, fixture: &ChannelFixture) -> Vec<(HtlcRef, u8)> {
         let commitment = fixture.commitment(self.side, 0).unwrap();
         let all = commitment.htlcs.iter().zip(&commitment.built.htlc_vouts);
@@ -67,19 +67,19 @@ impl Case {
     }
 }
 
-/// Facts, as far as they can be seen from outside.
-fn seen(bench: &Bench, fixture: &ChannelFixture) -> (arb_core::Stage, Vec<arb_core::ContractStatus>) {
-    let docket = bench.docket(fixture);
+/// The facts that the docket shows.
+fn seen(test: &TestCourt, fixture: &ChannelFixture) -> (arb_core::Stage, Vec<arb_core::ContractStatus>) {
+    let docket = test.docket(fixture);
     (docket.stage, docket.contracts)
 }
 
 fn config() -> ProptestConfig {
-    // Each case runs the shared check; `PROPTEST_CASES` asks for more of them.
+    // Few by default, because each case runs the shared check; `PROPTEST_CASES` sets another number.
     let cases = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(8);
     ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
 }
 
-/// A witness out of pieces that mean something to somebody.
+/// One item of a drawn witness: empty, shaped like a signature, a key or an annex, a preimage, a script, or random bytes.
 fn piece() -> impl Strategy<Value = Piece> {
     prop_oneof![
         Just(Piece::Bytes(vec![])),
@@ -102,8 +102,8 @@ enum Piece {
     Revocation,
 }
 
-/// A transaction that spends some of what is watched, anyhow.
-fn garbage(
+/// A transaction that spends some watched outputs with drawn witnesses.
+fn arbitrary_spend(
     fixture: &ChannelFixture,
     side: Side,
     outputs: &[OutPoint],
@@ -140,17 +140,17 @@ proptest! {
     #[test]
     fn two_runs_agree_byte_for_byte(case in case()) {
         let run = || {
-            let (mut bench, fixture) = case.open();
-            bench.block(&[fixture.commitment_tx(case.side, 0).unwrap()]);
-            bench.mine_to(START + 70);
-            (bench.frames.0.clone(), bench.court.actions_due())
+            let (mut test, fixture) = case.open();
+            test.block(&[fixture.commitment_tx(case.side, 0).unwrap()]);
+            test.mine_to(START + 70);
+            (test.frames.0.clone(), test.court.actions_due())
         };
         prop_assert_eq!(run(), run());
     }
 
     #[test]
     fn the_order_inside_a_block_does_not_matter(case in case(), order in vec(any::<usize>(), 8)) {
-        let (bench, fixture) = case.open();
+        let (test, fixture) = case.open();
         let takes: Vec<Transaction> =
             case.takeable(&fixture).iter().map(|(htlc, secret)| peer_takes(&fixture, case.side, 0, *htlc, *secret)).collect();
         let mut shuffled = takes.clone();
@@ -158,42 +158,42 @@ proptest! {
             let other = pick % shuffled.len();
             shuffled.swap(place, other);
         }
-        // Parents come first in a block; everything else may come in any order, also in the parent's block.
+        // Only the order of the children varies: a parent always precedes them in a block.
         let close = fixture.commitment_tx(case.side, 0).unwrap();
-        let mut other = bench.fork();
-        let mut bench = bench;
-        bench.block(&[std::slice::from_ref(&close), &takes].concat());
+        let mut other = test.fork();
+        let mut test = test;
+        test.block(&[std::slice::from_ref(&close), &takes].concat());
         other.block(&[&[close], &shuffled[..]].concat());
-        prop_assert_eq!(seen(&bench, &fixture), seen(&other, &fixture));
-        bench.mine_to(START + 40);
+        prop_assert_eq!(seen(&test, &fixture), seen(&other, &fixture));
+        test.mine_to(START + 40);
         other.mine_to(START + 40);
-        prop_assert_eq!(case.outcomes(&bench, &fixture), case.outcomes(&other, &fixture));
+        prop_assert_eq!(case.outcomes(&test, &fixture), case.outcomes(&other, &fixture));
     }
 
     #[test]
     fn a_block_that_comes_leaves_and_comes_again_changes_nothing(case in case(), extra in 0..40_u32) {
-        let (mut bench, fixture) = case.open();
-        let before = seen(&bench, &fixture);
+        let (mut test, fixture) = case.open();
+        let before = seen(&test, &fixture);
         let close = fixture.commitment_tx(case.side, 0).unwrap();
-        bench.block(std::slice::from_ref(&close));
-        bench.disconnect_to(START);
-        // Frozen it stays (R10); the facts are what they were.
-        prop_assert_eq!(&seen(&bench, &fixture).1, &before.1);
-        bench.block(std::slice::from_ref(&close));
-        bench.mine_to(START + 1 + extra);
-        let mut other = bench.fork();
-        let tip = bench.tip();
-        // The same block again, after it had left.
-        bench.mine();
-        let now = seen(&bench, &fixture);
-        bench.disconnect_to(tip);
-        bench.mine();
-        prop_assert_eq!(&seen(&bench, &fixture), &now);
+        test.block(std::slice::from_ref(&close));
+        test.disconnect_to(START);
+        // The channel stays frozen (R10); its facts are what they were.
+        prop_assert_eq!(&seen(&test, &fixture).1, &before.1);
+        test.block(std::slice::from_ref(&close));
+        test.mine_to(START + 1 + extra);
+        let mut other = test.fork();
+        let tip = test.tip();
+        // The next block is connected, disconnected and connected again.
+        test.mine();
+        let now = seen(&test, &fixture);
+        test.disconnect_to(tip);
+        test.mine();
+        prop_assert_eq!(&seen(&test, &fixture), &now);
         other.mine();
         prop_assert_eq!(&seen(&other, &fixture), &now);
-        bench.mine_to(START + 80);
+        test.mine_to(START + 80);
         other.mine_to(START + 80);
-        prop_assert_eq!(case.outcomes(&bench, &fixture), case.outcomes(&other, &fixture));
+        prop_assert_eq!(case.outcomes(&test, &fixture), case.outcomes(&other, &fixture));
     }
 
     #[test]
@@ -202,46 +202,46 @@ proptest! {
         blocks in vec(vec(vec((any::<usize>(), vec(piece(), 0..6), any::<bool>()), 1..4), 0..3), 1..6),
         reorg in 0..4_u32,
     ) {
-        let (mut bench, fixture) = case.open();
+        let (mut test, fixture) = case.open();
         let close = fixture.commitment_tx(case.side, 0).unwrap();
         let mut outputs: Vec<OutPoint> = (0..).zip(&close.output).map(|(vout, _)| OutPoint::new(close.compute_txid(), vout)).collect();
-        bench.block(&[close]);
+        test.block(&[close]);
         for block in &blocks {
-            let txs: Vec<Transaction> = block.iter().map(|picks| garbage(&fixture, case.side, &outputs, picks)).collect();
+            let txs: Vec<Transaction> = block.iter().map(|picks| arbitrary_spend(&fixture, case.side, &outputs, picks)).collect();
             outputs.extend(txs.iter().map(|tx| OutPoint::new(tx.compute_txid(), 0)));
-            bench.block(&txs);
+            test.block(&txs);
         }
-        bench.disconnect_to(bench.tip().saturating_sub(reorg).max(START));
-        bench.mine_to(START + 170);
-        no_failure_with_a_usable_preimage(&bench);
+        test.disconnect_to(test.tip().saturating_sub(reorg).max(START));
+        test.mine_to(START + 170);
+        no_failure_with_a_usable_preimage(&test);
     }
 
     #[test]
     fn a_funding_spent_by_anything_does_no_harm(case in case(), picks in vec((Just(0_usize), vec(piece(), 0..5), any::<bool>()), 1), lock in any::<u32>(), sequence in any::<u32>()) {
-        let (mut bench, fixture) = case.open();
-        let mut tx = garbage(&fixture, case.side, &[fixture.setup().funding], &picks);
-        // The form of a commitment with any number.
+        let (mut test, fixture) = case.open();
+        let mut tx = arbitrary_spend(&fixture, case.side, &[fixture.setup().funding], &picks);
+        // Locktime and sequence have the form of a commitment's, with any number.
         tx.lock_time = bitcoin::absolute::LockTime::from_consensus(0x2000_0000 | (lock & 0xff_ffff));
         tx.input[0].sequence = bitcoin::Sequence::from_consensus(0x8000_0000 | (sequence & 0xff_ffff));
-        bench.hear(Event::CloseRequested { channel: fixture.id(), why: CloseReason::Operator });
+        test.hear(Event::CloseRequested { channel: fixture.id(), why: CloseReason::Operator });
         let below = spend(&[(OutPoint::new(tx.compute_txid(), 0), vec![preimage(1).0.to_vec()])], ScriptBuf::new(), 1);
-        bench.block(&[tx, below]);
-        // The preimage of every HTLC that we sent with that hash was in a witness: those are settled, whatever the path.
-        for ((id, (_, secret, _)), origin) in (0_u64..).zip(&case.offered).zip(case.outcomes(&bench, &fixture)) {
+        test.block(&[tx, below]);
+        // A witness showed preimage 1, so every HTLC that we sent with its hash is settled (R6).
+        for ((id, (_, secret, _)), origin) in (0_u64..).zip(&case.offered).zip(case.outcomes(&test, &fixture)) {
             if *secret == 1 {
                 prop_assert_eq!(origin, Some(Acknowledged::Settled), "{}", id);
             }
         }
-        bench.mine_to(START + 60);
-        no_failure_with_a_usable_preimage(&bench);
+        test.mine_to(START + 60);
+        no_failure_with_a_usable_preimage(&test);
     }
 }
 
-/// I4, R8: walks the frames; from the record that makes a preimage usable on, no failure of that HTLC is concluded.
-fn no_failure_with_a_usable_preimage(bench: &Bench) {
+/// I4, R8: in the frames, no failure of an HTLC follows the record that made a preimage usable for it.
+fn no_failure_with_a_usable_preimage(test: &TestCourt) {
     let mut usable = std::collections::BTreeSet::new();
     let mut last = std::collections::BTreeMap::new();
-    for entry in bench.frames.0.iter().flat_map(|frame| &frame.entries) {
+    for entry in test.frames.0.iter().flat_map(|frame| &frame.entries) {
         if let Event::PreimageLearned { usable_for, .. } = &entry.heard {
             usable.extend(usable_for.iter().map(|key| key.htlc));
         }
@@ -263,17 +263,17 @@ fn no_failure_with_a_usable_preimage(bench: &Bench) {
 
 #[test]
 fn a_preimage_anywhere_in_a_witness_counts() {
-    // R6: as an item of any input of any transaction that spends something watched.
-    let (mut bench, mut fixture) = (Bench::new(), channel(1, ANCHORS));
-    bench.open_bare(&fixture);
+    // R6: in any input of any transaction that spends a watched output.
+    let (mut test, mut fixture) = (TestCourt::new(), channel(1, ANCHORS));
+    test.open_bare(&fixture);
     let htlcs = [offered(0, 50_000, 1, 500, Link::Own), offered(1, 50_000, 2, 500, Link::Own)];
-    bench.hear(fixture.remote_signed(0, state(&htlcs)).unwrap());
-    bench.hear(fixture.local_signed(0, state(&htlcs)).unwrap());
-    bench.block(&[fixture.remote_commitment_tx(0).unwrap()]);
+    test.hear(fixture.remote_signed(0, state(&htlcs)).unwrap());
+    test.hear(fixture.local_signed(0, state(&htlcs)).unwrap());
+    test.block(&[fixture.remote_commitment_tx(0).unwrap()]);
     let outpoint = output_of(&fixture, Side::Remote, 0, HtlcRef::offered(0));
-    // It spends the first HTLC's output and shows the second one's preimage at another input.
+    // The transaction spends the output of HTLC 0 and shows the preimage of HTLC 1 at another input.
     let elsewhere = (OutPoint::null(), vec![vec![], preimage(2).0.to_vec(), vec![]]);
-    bench.block(&[spend(&[(outpoint, vec![]), elsewhere], ScriptBuf::new(), 1000)]);
-    assert_eq!(bench.outcome(&fixture, HtlcRef::offered(1)), Some(Upstream::Settled(preimage(2))));
-    assert_eq!(bench.outcome(&fixture, HtlcRef::offered(0)), None);
+    test.block(&[spend(&[(outpoint, vec![]), elsewhere], ScriptBuf::new(), 1000)]);
+    assert_eq!(test.outcome(&fixture, HtlcRef::offered(1)), Some(Upstream::Settled(preimage(2))));
+    assert_eq!(test.outcome(&fixture, HtlcRef::offered(0)), None);
 }

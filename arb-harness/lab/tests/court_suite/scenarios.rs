@@ -1,15 +1,15 @@
-//! Scenarios as text: what is said to a channel, and what comes of it, for readers who know Lightning and not this code.
+//! Scenarios as text files, for readers who know Lightning and not this code.
 //!
-//! A file begins with the duties of BOLT 5 that it shows and one sentence. Then blocks of lines: commands, `----`, and
-//! what happened, up to an empty line. Everything plays on the embedded chain, with its script checks, against a
-//! counterparty that keeps to its plan. `UPDATE=1` rewrites what happened; without it a difference fails.
+//! A file begins with the duties of BOLT 5 that it shows and one sentence. Blocks of lines follow, separated by empty lines:
+//! commands, `----`, and what happened. Each scenario runs on the embedded chain, with its script checks, against a
+//! scripted counterparty. `UPDATE=1` rewrites what happened; without it a difference fails the test.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use arb_lab::check::check;
 
-use crate::story::Story;
+use crate::scenario_run::ScenarioRun;
 
 fn files() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios");
@@ -19,32 +19,32 @@ fn files() -> Vec<PathBuf> {
     files
 }
 
-/// Plays a file and writes down what happened.
+/// Runs the commands of a file; the file's text with what happened now.
 fn play(text: &str) -> String {
-    let mut story = Story::new();
+    let mut run = ScenarioRun::new();
     let mut out = String::new();
     for (number, block) in text.trim_end().split("\n\n").enumerate() {
         if number > 0 {
             out.push_str("\n\n");
         }
-        let (commands, told) = match block.split_once("\n----") {
+        let (commands, runs) = match block.split_once("\n----") {
             Some((commands, _)) => (commands, true),
             None => (block, !block.starts_with('#')),
         };
         out.push_str(commands.trim_end());
-        if told {
+        if runs {
             for command in commands.lines().filter(|line| !line.starts_with('#')) {
-                story.command(command);
+                run.command(command);
             }
             out.push_str("\n----");
-            for line in story.take() {
+            for line in run.take() {
                 out.push('\n');
                 out.push_str(&line);
             }
         }
     }
     out.push('\n');
-    let (court, frames) = story.end();
+    let (court, frames) = run.end();
     check(&court, &frames).unwrap_or_else(|failure| panic!("{failure}\n{failure:#?}"));
     out
 }
@@ -57,7 +57,11 @@ fn every_scenario_goes_as_written() {
     let mut differ = Vec::new();
     for file in files {
         let expected = fs::read_to_string(&file).unwrap();
-        assert!(expected.starts_with("# "), "{}: a scenario begins with the duties that it shows", file.display());
+        assert!(
+            expected.starts_with("# "),
+            "{}: a scenario must begin with `# ` and the duties that it shows",
+            file.display()
+        );
         let happened = play(&expected);
         if update {
             fs::write(&file, &happened).unwrap();

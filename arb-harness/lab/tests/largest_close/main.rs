@@ -1,7 +1,7 @@
-//! The largest close that BOLT 2 allows: 483 HTLCs in each direction on one commitment, ours and theirs, by the court with
-//! signer and wallet on the embedded chain. Every transaction passes the chain's standardness and script checks and stays
-//! below what nodes relay, and every output ends claimed.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test says what went wrong by stopping")]
+//! The largest close that BOLT 2 allows, 483 HTLCs in each direction, on our commitment and on theirs. Every transaction
+//! passes the embedded chain's standardness and script checks (I9) and stays below the relayed weight, and every HTLC is
+//! claimed (I7, I11).
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a failing test panics")]
 
 use arb_core::bolt3::{ANCHOR_SAT, ChannelType, Preimage};
 use arb_core::{
@@ -22,14 +22,14 @@ use arb_lab::wallet::SmallWallet;
 use arb_log::memory::Memory;
 use bitcoin::Transaction;
 
-/// BOLT 2's `max_accepted_htlcs` at most, each way.
+/// The greatest `max_accepted_htlcs` of BOLT 2, in each direction.
 const EACH_WAY: u64 = 483;
 const START: u32 = 100;
 const CAPACITY_SAT: u64 = 200_000_000;
 const HTLC_SAT: u64 = 40_000;
-/// What nodes relay at most as one transaction.
+/// The greatest weight of a transaction that nodes relay.
 const WEIGHT_MAX_WU: u64 = 400_000;
-/// Nothing takes longer than this.
+/// Height at which the channel must be resolved.
 const END: u32 = START + 200;
 
 fn preimage(id: u64) -> Preimage {
@@ -38,7 +38,7 @@ fn preimage(id: u64) -> Preimage {
     Preimage(bytes)
 }
 
-/// HTLCs that we sent expire at three heights, a few blocks from the start; what we received is ours at once.
+/// HTLCs that we sent expire at three heights soon after the start; we know the preimage of every received one.
 fn htlcs() -> Vec<Htlc> {
     let offered = (0..EACH_WAY).map(|id| Htlc {
         key: HtlcRef::offered(id),
@@ -71,7 +71,7 @@ fn state() -> CommitmentState {
     }
 }
 
-/// The default but for the depth at which a claim is irrevocable: blocks in which nothing happens cost time.
+/// The default policy with a small irrevocable depth, because blocks in which nothing happens take time.
 fn policy() -> Policy {
     Policy { irrevocable_depth: Blocks::new(12), ..Policy::default() }
 }
@@ -83,7 +83,7 @@ enum By {
     Them,
 }
 
-/// A host that is never told no, neither by the chain nor by the court.
+/// A host that panics if chain or court refuses anything.
 struct Strict<'a>(Host<'a, Chain>);
 
 impl Outside for Strict<'_> {
@@ -103,7 +103,7 @@ impl Outside for Strict<'_> {
     }
 }
 
-/// The court, and everything outside of it.
+/// The court with one channel, and everything outside of it.
 struct World {
     chain: Chain,
     driver: Driver<Memory>,
@@ -139,7 +139,7 @@ impl World {
         Self { chain, driver, fixture, signer, wallet, node: Notebook::default() }
     }
 
-    /// Everything that the court does not know yet, and all that comes of it.
+    /// Tells the court new blocks and `news`, and carries out actions until nothing new is heard.
     fn settle(&mut self, news: Vec<Event>) {
         self.wallet.rescan(&self.chain);
         let Ok(blocks) = source::next_blocks(&self.chain, self.driver.court().tip(), usize::MAX);
@@ -199,7 +199,7 @@ fn close(by: By) -> (World, Sheet) {
     world.open();
     world.close(by);
     while !world.is_over() {
-        assert!(world.chain.tip().0 < END, "not over at {END}");
+        assert!(world.chain.tip().0 < END, "not resolved at {END}");
         world.chain.mine();
         world.settle(Vec::new());
     }
@@ -207,7 +207,7 @@ fn close(by: By) -> (World, Sheet) {
     (world, sheet)
 }
 
-/// What must be true of each: sizes, refusals, outcomes, and where every satoshi went.
+/// Closes and checks sizes, outcomes, and where every satoshi went.
 fn check(by: By, most_inputs: usize) {
     let (world, sheet) = close(by);
     assert!(sheet.balances(), "{by:?}: {sheet:?}");
@@ -219,7 +219,7 @@ fn check(by: By, most_inputs: usize) {
     let htlcs = world.node.reports.iter().filter(|(_, report)| report.kind == ContractKind::Htlc);
     let claimed = htlcs.filter(|(_, report)| report.outcome == ContractOutcome::Claimed).count();
     assert_eq!(claimed, 966, "{by:?}");
-    // From outside: what is left below the commitment is the counterparty's main output, and anchors.
+    // On the chain, only the counterparty's main output and anchors are left unspent and not ours.
     let flows = world.chain.descendants_until(world.fixture.setup().funding, &world.wallet.scripts());
     let ours = world.wallet.scripts();
     let left = flows.iter().filter(|flow| flow.spender.is_none() && !ours.contains(&flow.script_pubkey));
@@ -230,7 +230,7 @@ fn check(by: By, most_inputs: usize) {
 
 #[test]
 fn our_commitment_with_966_htlcs() {
-    // A hundred claims and the wallet's coin.
+    // A hundred claims and one wallet coin.
     check(By::Us, 101);
 }
 

@@ -1,5 +1,10 @@
-//! Past commitments, from the journal to the court's ear: the driver answers from the rows, then the node from its records.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests")]
+//! `LoadRevoked`: the driver answers from the journal's rows; the node answers from its records for commitments before the
+//! journal began, or where rows are damaged (R15).
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "clippy does not know the helpers of tests as test code"
+)]
 
 use arb_core::bolt3::{ChannelType, PaymentHash};
 use arb_core::{
@@ -22,11 +27,11 @@ use arb_log::{Journal, Key, Storage};
 use core::ops::ControlFlow;
 
 const CAPACITY_SAT: u64 = 10_000_000;
-/// The first commitment that the court hears of: the channel runs already.
+/// The first commitment that the court hears of: the channel is adopted while it runs.
 const ADOPTED_AT: u64 = 3;
 const UPDATES: u64 = 40;
 
-/// A world with one channel, whose commitments have come and gone.
+/// A court and journal with one channel whose counterparty's commitments were updated many times.
 struct World<S: Storage> {
     chain: Chain,
     fixture: ChannelFixture,
@@ -46,7 +51,7 @@ fn htlc(id: u64) -> Htlc {
     }
 }
 
-/// Four HTLCs at most, one more and sometimes one less at a time; now and then another feerate.
+/// At most four HTLCs: each commitment adds one and drops the oldest; every seventh has another feerate.
 fn state(number: u64) -> CommitmentState {
     let htlcs: Vec<Htlc> = (number.saturating_sub(3)..=number).map(htlc).collect();
     let feerate_sat_per_kw = 253 + u32::try_from(number / 7).unwrap();
@@ -81,7 +86,7 @@ impl<S: Storage> World<S> {
         assert_ne!(standing, Standing::default());
         let opened = fixture.opened(standing);
         hear(&mut court, &mut journal, &[opened]);
-        // The first one comes whole: all its HTLCs are new to the court.
+        // A new fixture signs the first one, so that all its HTLCs are new to the court.
         let before = fixture.clone();
         let mut first = ChannelFixture::new(before.setup().clone());
         hear(&mut court, &mut journal, &[first.remote_signed(ADOPTED_AT, state(ADOPTED_AT)).unwrap()]);
@@ -94,7 +99,7 @@ impl<S: Storage> World<S> {
         Self { chain, fixture, journal, court, node: Notebook::default() }
     }
 
-    /// What the court hears when it asks for this commitment, as the driver does it.
+    /// The answer to `LoadRevoked`: from the rows, else from the node.
     fn ask(&mut self, number: u64) -> Event {
         let keys = WalletKeys::from_seed(&[2; 32]);
         let (mut signer, mut wallet) = (KeySigner::new(keys.clone()), SmallWallet::new(keys));
@@ -184,7 +189,7 @@ fn rows_that_cannot_be_read_now_are_asked_for_again() {
     let answer = world.ask(ADOPTED_AT);
     let Event::Failed { channel, id, .. } = &answer else { panic!("{answer:?}") };
     assert_eq!((*channel, *id), (world.fixture.id(), ActionId([9; 16])));
-    // It changes nothing: what is due stays due.
+    // The failure changes nothing: the action stays due.
     memory.fail_reads(false);
     let sequence = world.court.sequence();
     hear(&mut world.court, &mut world.journal, &[answer]);
@@ -192,9 +197,9 @@ fn rows_that_cannot_be_read_now_are_asked_for_again() {
     assert_eq!(world.ask(ADOPTED_AT), world.loaded(ADOPTED_AT, world.signed(ADOPTED_AT)));
 }
 
-/// The driver's own way, on a chain: a revoked commitment confirms, and what the court heard of it is in the log.
+/// A revoked commitment confirms on a chain; the `RevokedLoaded` events that the driver told the court, and the node.
 fn heard_of_a_revoked_close(before: impl FnOnce(&Memory, &ChannelFixture, &mut Notebook)) -> (Vec<Event>, Notebook) {
-    const CHEATED: u64 = 5;
+    const REVOKED: u64 = 5;
     let mut chain = Chain::new(ChainConfig::default());
     let setup = ChannelSetup::from_seed(&[0x42; 32], 0, ChannelType::AnchorsZeroFeeHtlcTx, CAPACITY_SAT);
     let mut fixture = ChannelFixture::new(setup);
@@ -211,7 +216,7 @@ fn heard_of_a_revoked_close(before: impl FnOnce(&Memory, &ChannelFixture, &mut N
     driver.tell(fixture.opened(Standing::default()));
     driver.tell(fixture.local_signed(0, state(0)).unwrap());
     driver.tell(fixture.remote_signed(0, state(0)).unwrap());
-    for number in 1..=CHEATED + 2 {
+    for number in 1..=REVOKED + 2 {
         driver.tell(fixture.remote_signed(number, state(number)).unwrap());
         driver.tell(fixture.remote_revoked(number - 1).unwrap());
     }
@@ -224,7 +229,7 @@ fn heard_of_a_revoked_close(before: impl FnOnce(&Memory, &ChannelFixture, &mut N
     };
     turn(&mut driver, &mut chain, &mut node);
     before(&memory, &fixture, &mut node);
-    chain.mine_own(vec![fixture.remote_commitment_tx(CHEATED).unwrap()]).unwrap();
+    chain.mine_own(vec![fixture.remote_commitment_tx(REVOKED).unwrap()]).unwrap();
     let Ok(blocks) = source::next_blocks(&chain, driver.court().tip(), 1);
     driver.tell_all(blocks);
     turn(&mut driver, &mut chain, &mut node);
@@ -238,7 +243,7 @@ fn heard_of_a_revoked_close(before: impl FnOnce(&Memory, &ChannelFixture, &mut N
     (loaded, node)
 }
 
-fn cheated(candidates: Vec<RevokedCommitment>) -> Event {
+fn loaded_revoked(candidates: Vec<RevokedCommitment>) -> Event {
     let setup = ChannelSetup::from_seed(&[0x42; 32], 0, ChannelType::AnchorsZeroFeeHtlcTx, CAPACITY_SAT);
     Event::RevokedLoaded { channel: setup.id, number: 5, candidates }
 }
@@ -246,7 +251,7 @@ fn cheated(candidates: Vec<RevokedCommitment>) -> Event {
 #[test]
 fn the_driver_answers_from_the_rows() {
     let (loaded, node) = heard_of_a_revoked_close(|_, _, _| {});
-    assert_eq!(loaded, [cheated(vec![RevokedCommitment::from(&state(5))])]);
+    assert_eq!(loaded, [loaded_revoked(vec![RevokedCommitment::from(&state(5))])]);
     assert_eq!(node.damage, []);
 }
 
@@ -260,7 +265,7 @@ fn the_driver_asks_the_node_where_the_rows_are_damaged() {
             }
         });
         let candidates = if known { vec![RevokedCommitment::from(&state(5))] } else { Vec::new() };
-        assert_eq!(loaded, [cheated(candidates)]);
+        assert_eq!(loaded, [loaded_revoked(candidates)]);
         let [(_, why)] = &node.damage[..] else { panic!("{:?}", node.damage) };
         assert_eq!(why, "row Commitment/0/5 does not belong there");
     }
@@ -269,8 +274,8 @@ fn the_driver_asks_the_node_where_the_rows_are_damaged() {
 #[test]
 fn other_actions_and_channels_are_not_the_rows_matter() {
     let world = World::new(Memory::new());
-    struct Nobody;
-    impl Outside for Nobody {
+    struct Untouched;
+    impl Outside for Untouched {
         fn perform(&mut self, action: Action, _: &mut Vec<Event>) {
             panic!("{action:?}");
         }
@@ -285,6 +290,6 @@ fn other_actions_and_channels_are_not_the_rows_matter() {
     let scripts = Action::RequestScripts { id, channel };
     let unknown = Action::LoadRevoked { id, channel: arb_core::ChannelId([7; 32]), funding, number: ADOPTED_AT };
     for action in [scripts, unknown] {
-        assert_eq!(from_rows(&world.court, &world.journal, &action, &mut Nobody), None);
+        assert_eq!(from_rows(&world.court, &world.journal, &action, &mut Untouched), None);
     }
 }

@@ -1,6 +1,6 @@
-//! The simulator, as often as a test has time for, and what it found. That each invariant can fail at all is shown beside
-//! the invariants (`sim::doctored`).
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test says what went wrong by stopping")]
+//! Some runs of the simulator, which checks the invariants, and regressions that it found. Unit tests in `arb_lab::sim` show
+//! that each check of an invariant can fail.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a failing test panics")]
 
 mod regressions;
 
@@ -21,7 +21,7 @@ fn sixty_runs_break_nothing() {
     println!("{} steps, {:?}", report.steps, report.counts);
     assert_eq!((report.invariant_violations, report.unresolved, report.lost_sat), (0, 0, 0));
     assert_eq!(done, 60);
-    // Few runs cannot see everything, but all the kinds that matter most.
+    // Sixty runs must at least see these kinds of closes, faults and claims.
     let closes = ["close/ours", "close/theirs", "close/pending", "close/mutual", "close/revoked"];
     let others = ["fault/crash", "fault/lost_write", "revoked/taken", "class/penalty_raced", "class/penalty_safe"];
     for name in closes.into_iter().chain(others) {

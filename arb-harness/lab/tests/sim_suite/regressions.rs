@@ -1,4 +1,4 @@
-//! What the simulator found, each as a story of its own that stays when the simulator draws other worlds.
+//! Defects that the simulator found, each reproduced without it, because its seeds may draw other runs later.
 
 use std::ops::ControlFlow;
 
@@ -23,8 +23,8 @@ fn frames(memory: Memory) -> Vec<Frame> {
     frames
 }
 
-/// Seed 64: stages before an event were explained under the policy that the court had before the *step*, so a policy that
-/// was heard in the same step, or with the identity, explained the same stages twice (R3).
+/// Seed 64: the stages before an event were explained under the policy from before the *step*. A policy that was heard in the
+/// same step, or with the identity, then explained the same stages twice (R3).
 #[test]
 fn stages_are_explained_under_the_policy_of_their_own_entry() {
     let scenario = Scenario::all().into_iter().find(|scenario| scenario.name() == "anchors-theirs-never").unwrap();

@@ -1,6 +1,10 @@
-//! The sweeper: the desk's rules with figures, its invariants over drawn markets, and incidents of other implementations by
-//! name, on a desk alone and on a court with the embedded chain.
-#![allow(clippy::unwrap_used, reason = "clippy takes the helpers of a test for something else")]
+//! The sweeper alone, and a court with the embedded chain.
+//!
+//! - `curve`, `groups`, `coins`, `refusals`: the rules of the sweeper with figures.
+//! - `incidents_desk`: incidents of other sweepers, by the ids of `arb_core::incidents`.
+//! - `properties`: I7 and I8 over drawn claims, estimates, wallets and reorgs.
+//! - `closes`, `valid`: whole closes on the embedded chain (I9), children, coins, bumps and reserves.
+#![allow(clippy::unwrap_used, reason = "clippy does not know the helpers of tests as test code")]
 #![allow(clippy::wildcard_enum_match_arm, reason = "a test looks for one variant and panics at the others")]
 
 mod closes;
@@ -10,6 +14,6 @@ mod groups;
 mod incidents_desk;
 mod properties;
 mod refusals;
-mod table;
-mod town;
+mod test_sweeper;
 mod valid;
+mod world;

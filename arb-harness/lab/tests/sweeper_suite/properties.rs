@@ -1,4 +1,4 @@
-//! Properties over drawn claims, estimates, wallets, refusals, spends and reorgs: I7 and I8 on the desk alone.
+//! Properties over drawn claims, estimates, wallets, refusals, spends and reorgs: I7 and I8 for the sweeper alone.
 
 use std::collections::BTreeMap;
 
@@ -8,28 +8,28 @@ use bitcoin::OutPoint;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use crate::table::{FRAME, OUTPUT, START, Table, Till, child, claim, fee_of, height, lazy, op, second};
+use crate::test_sweeper::{FRAME, OUTPUT, START, TestSweeper, Wallet, child, claim, fee_of, height, lazy, op, second};
 
 /// What happens before the next decision.
 #[derive(Clone, Debug)]
 enum Turn {
     Blocks(u32),
     Estimate(u32, u32),
-    /// A claim appears.
+    /// A claim appears: blocks to its deadline, budget in sat.
     Put(Kind, u32, u64),
-    /// One of the claims is spent by somebody else.
+    /// A foreign transaction spends one of the claims.
     Spent(usize),
     /// A whole group confirms.
     Confirmed(usize),
-    /// What was taken away last comes back.
+    /// The claims that went last come back.
     Reorg,
     Rejected(usize, usize),
     Accepted(usize),
-    /// A coin of a group is spent by somebody else.
+    /// A foreign transaction spends a coin of a group.
     Broken(usize),
-    Wallet(Till),
-    /// The wallet answers all that is asked.
-    Asked,
+    Wallet(Wallet),
+    /// The wallet answers every open request.
+    AnswerAll,
     /// The process restarts.
     Restart,
 }
@@ -55,7 +55,7 @@ const WHY: [BroadcastRejection; 7] = [
 fn turn() -> impl Strategy<Value = Turn> {
     let kind =
         prop_oneof![4 => Just(Kind::Claim), 1 => Just(Kind::Lazy), 3 => Just(Kind::Second), 1 => Just(Kind::Child)];
-    let till = prop_oneof![Just(Till::Silent), Just(Till::Rich), (0..200_000_u64).prop_map(Till::Has)];
+    let wallet = prop_oneof![Just(Wallet::Silent), Just(Wallet::Rich), (0..200_000_u64).prop_map(Wallet::Has)];
     let due = prop_oneof![0..12_u32, 12..60_u32, 60..200_u32];
     let budget = prop_oneof![0..2_000_u64, 2_000..60_000_u64, 60_000..2_000_000_u64, 2_000_000..9_000_000_u64];
     prop_oneof![
@@ -68,18 +68,18 @@ fn turn() -> impl Strategy<Value = Turn> {
         2 => (any::<usize>(), 0..7_usize).prop_map(|(group, why)| Turn::Rejected(group, why)),
         1 => any::<usize>().prop_map(Turn::Accepted),
         1 => any::<usize>().prop_map(Turn::Broken),
-        2 => till.prop_map(Turn::Wallet),
-        2 => Just(Turn::Asked),
+        2 => wallet.prop_map(Turn::Wallet),
+        2 => Just(Turn::AnswerAll),
         1 => Just(Turn::Restart),
     ]
 }
 
 struct Run {
-    table: Table,
+    test: TestSweeper,
     next: u32,
     gone: Vec<Vec<Terms>>,
     prices: BTreeMap<OutPoint, u32>,
-    /// Live transactions: what a replacement has to pay.
+    /// Members and feerate of each group after the turn before.
     offers: BTreeMap<u32, (Vec<OutPoint>, u32)>,
 }
 
@@ -89,20 +89,20 @@ fn pick(len: usize, at: usize) -> Option<usize> {
 
 impl Run {
     fn new() -> Self {
-        let table = Table::new(1_000);
-        Self { table, next: 0, gone: Vec::new(), prices: BTreeMap::new(), offers: BTreeMap::new() }
+        let test = TestSweeper::new(1_000);
+        Self { test, next: 0, gone: Vec::new(), prices: BTreeMap::new(), offers: BTreeMap::new() }
     }
 
     fn live(&self, at: usize) -> Option<u32> {
-        let terms = &self.table.terms;
+        let terms = &self.test.terms;
         let live = |members: &[OutPoint]| members.iter().any(|member| terms.contains_key(member));
-        let groups = self.table.sweeper.groups().filter(|(_, group)| live(&group.members));
+        let groups = self.test.sweeper.groups().filter(|(_, group)| live(&group.members));
         let numbers: Vec<u32> = groups.map(|(number, _)| number).collect();
         numbers.get(pick(numbers.len(), at)?).copied()
     }
 
     fn remove(&mut self, outpoints: &[OutPoint]) {
-        let gone: Vec<Terms> = outpoints.iter().filter_map(|outpoint| self.table.terms.remove(outpoint)).collect();
+        let gone: Vec<Terms> = outpoints.iter().filter_map(|outpoint| self.test.terms.remove(outpoint)).collect();
         self.gone.push(gone);
     }
 
@@ -110,18 +110,18 @@ impl Run {
         let mut broken = Vec::new();
         match turn {
             Turn::Blocks(blocks) => {
-                self.table.tip += blocks;
-                let tip = height(self.table.tip);
-                self.table.fees = self.table.fees.take().map(|(fees, _)| (fees, tip));
+                self.test.tip += blocks;
+                let tip = height(self.test.tip);
+                self.test.fees = self.test.fees.take().map(|(fees, _)| (fees, tip));
             }
             Turn::Estimate(rate, floor) => {
-                self.table.estimate(&[(1, 2 * rate), (6, *rate), (144, rate / 2)]);
-                self.table.floor(*floor);
+                self.test.estimate(&[(1, 2 * rate), (6, *rate), (144, rate / 2)]);
+                self.test.floor(*floor);
             }
             Turn::Put(kind, due, budget) => {
                 self.next += 1;
-                let (n, due) = (self.next, self.table.tip - START + due);
-                self.table.put([match kind {
+                let (n, due) = (self.next, self.test.tip - START + due);
+                self.test.put([match kind {
                     Kind::Claim => claim(n, due, *budget),
                     Kind::Lazy => lazy(n, *budget),
                     Kind::Second => second(n, due, *budget),
@@ -129,7 +129,7 @@ impl Run {
                 }]);
             }
             Turn::Spent(at) => {
-                let all: Vec<OutPoint> = self.table.terms.keys().copied().collect();
+                let all: Vec<OutPoint> = self.test.terms.keys().copied().collect();
                 if let Some(at) = pick(all.len(), *at) {
                     self.remove(&[all[at]]);
                 }
@@ -137,75 +137,78 @@ impl Run {
             Turn::Confirmed(at) => {
                 if let Some(number) = self.live(*at) {
                     let members =
-                        self.table.sweeper.groups().find(|(other, _)| *other == number).unwrap().1.members.clone();
+                        self.test.sweeper.groups().find(|(other, _)| *other == number).unwrap().1.members.clone();
                     self.remove(&members);
                 }
             }
             Turn::Reorg => {
                 let back = self.gone.pop().unwrap_or_default();
-                self.table.put(back);
+                self.test.put(back);
             }
             Turn::Rejected(at, why) => {
                 if let Some(number) = self.live(*at) {
-                    self.table.sweeper.rejected(number, WHY[*why]);
+                    self.test.sweeper.rejected(number, WHY[*why]);
                 }
             }
             Turn::Accepted(at) => {
                 if let Some(number) = self.live(*at) {
-                    self.table.sweeper.accepted(number);
+                    self.test.sweeper.accepted(number);
                 }
             }
             Turn::Broken(at) => broken.extend(self.live(*at)),
-            Turn::Wallet(till) => self.table.till = *till,
-            Turn::Asked => self.table.answer_all(),
+            Turn::Wallet(wallet) => self.test.wallet = *wallet,
+            Turn::AnswerAll => self.test.answer_all(),
             Turn::Restart => {
-                let bytes = postcard::to_allocvec(&self.table.sweeper).unwrap();
-                self.table.sweeper = postcard::from_bytes(&bytes).unwrap();
+                let bytes = postcard::to_allocvec(&self.test.sweeper).unwrap();
+                self.test.sweeper = postcard::from_bytes(&bytes).unwrap();
             }
         }
-        self.table.settle_broken(&broken);
+        self.test.settle_broken(&broken);
     }
 
     fn check(&mut self) {
-        assert!(self.table.decide().is_empty(), "decided, and decided otherwise: {:?}", self.table.decide());
+        assert!(self.test.decide().is_empty(), "orders follow from an unchanged state: {:?}", self.test.decide());
         self.every_claim_has_one_place();
         self.prices_never_fall();
         self.fees_fit_budgets();
         self.at_the_end_all_is_on_offer();
     }
 
-    /// I7.
+    /// I7: each claim is in a group, waits for coins, is paused, or is recorded as uneconomic.
     fn every_claim_has_one_place(&self) {
-        for (outpoint, terms) in &self.table.terms {
+        for (outpoint, terms) in &self.test.terms {
             let n = outpoint.vout;
-            if self.table.group_of(n).is_some() {
+            if self.test.group_of(n).is_some() {
                 continue;
             }
-            let sweeper = &self.table.sweeper;
-            // What is asked for may be asked under the name of another of its pool.
+            let sweeper = &self.test.sweeper;
+            // Several claims may share one request, which names only one of them.
             let waits = terms.pays == Pays::FromWallet && !sweeper.asked().is_empty();
-            let rests = self.ordered_now(|order| matches!(order, Order::Drop { pauses: true, .. }));
+            let paused = self.ordered_now(|order| matches!(order, Order::Drop { pauses: true, .. }));
             let given_up = self.ordered(|order| *order == Order::Uneconomic { outpoint: *outpoint });
-            assert!(waits || rests || given_up || terms.parent.is_some(), "{n} has no place: {terms:?}");
+            assert!(
+                waits || paused || given_up || terms.parent.is_some(),
+                "{n} is in no group, waits for nothing, and is not recorded: {terms:?}"
+            );
         }
     }
 
     fn ordered(&self, is: impl Fn(&Order) -> bool) -> bool {
-        self.table.orders.iter().any(|(_, order)| is(order))
+        self.test.orders.iter().any(|(_, order)| is(order))
     }
 
     fn ordered_now(&self, is: impl Fn(&Order) -> bool) -> bool {
-        self.table.orders.iter().any(|(tip, order)| *tip == self.table.tip && is(order))
+        self.test.orders.iter().any(|(tip, order)| *tip == self.test.tip && is(order))
     }
 
-    /// I8, first part.
+    /// I8, first part: no wanted feerate falls, and no group's offer while its members stay.
     fn prices_never_fall(&mut self) {
         for n in 1..=self.next {
-            let Some(price) = self.table.sweeper.price(&op(n)) else { continue };
+            let Some(price) = self.test.sweeper.price(&op(n)) else { continue };
             let before = self.prices.insert(op(n), price.wanted_sat_per_kw).unwrap_or(0);
             assert!(price.wanted_sat_per_kw >= before, "{n}");
         }
-        let groups = self.table.sweeper.groups();
+        let groups = self.test.sweeper.groups();
         let offers: BTreeMap<u32, (Vec<OutPoint>, u32)> =
             groups.map(|(number, group)| (number, (group.members.clone(), group.feerate_sat_per_kw))).collect();
         for (number, (members, feerate)) in &offers {
@@ -216,10 +219,10 @@ impl Run {
         self.offers = offers;
     }
 
-    /// I8, second part: together, and each by its share of the weight.
+    /// I8, second part: no group pays more than its budgets, and no claim more than its own by its share of the weight.
     fn fees_fit_budgets(&self) {
-        for (number, group) in self.table.sweeper.groups() {
-            let known: Option<Vec<&Terms>> = group.members.iter().map(|member| self.table.terms.get(member)).collect();
+        for (number, group) in self.test.sweeper.groups() {
+            let known: Option<Vec<&Terms>> = group.members.iter().map(|member| self.test.terms.get(member)).collect();
             let Some(members) = known else { continue };
             let budgets: u64 = members.iter().map(|terms| terms.stakes.last().unwrap().budget_sat).sum();
             assert!(group.fee_sat <= budgets, "{number}: {} of {budgets}", group.fee_sat);
@@ -234,7 +237,7 @@ impl Run {
             let own: u64 = members.iter().map(|terms| terms.input_weight + terms.output_weight).sum();
             let weight = own + shared;
             let parent = members[0].parent.map_or(0, |parent| parent.weight);
-            let most = fee_of(weight + parent, self.table.policy.max_feerate_sat_per_kw);
+            let most = fee_of(weight + parent, self.test.policy.max_feerate_sat_per_kw);
             assert!(group.fee_sat <= most, "{number}: {} is above the cap for {weight}", group.fee_sat);
             for terms in members {
                 let part = terms.input_weight + terms.output_weight + shared.div_ceil(count);
@@ -245,33 +248,33 @@ impl Run {
         }
     }
 
-    /// I8, third part: one block before a deadline all is on offer that a claim's budget, the cap, BIP 125 and the coins allow.
+    /// I8, third part: one block before its deadline a claim offers all that budget, cap, BIP 125 and coins allow.
     fn at_the_end_all_is_on_offer(&self) {
-        for (number, group) in self.table.sweeper.groups() {
+        for (number, group) in self.test.sweeper.groups() {
             let [only] = group.members[..] else { continue };
-            let Some(terms) = self.table.terms.get(&only) else { continue };
+            let Some(terms) = self.test.terms.get(&only) else { continue };
             let Some(deadline) = terms.stakes.last().and_then(|stake| stake.deadline) else { continue };
-            if self.table.tip + 1 < deadline.get() || group.planned == Height::new(self.table.tip) {
+            if self.test.tip + 1 < deadline.get() || group.planned == Height::new(self.test.tip) {
                 continue;
             }
             let coins = u64::try_from(group.fee_inputs.coins.len()).unwrap();
             let shared = FRAME + OUTPUT + coins * arb_core::sweep::WALLET_INPUT_WEIGHT;
             let weight = terms.input_weight + terms.output_weight + shared;
             let parent = terms.parent.map_or((0, 0), |parent| (parent.weight, parent.fee_sat));
-            let cap = fee_of(weight + parent.0, self.table.policy.max_feerate_sat_per_kw) - parent.1;
+            let cap = fee_of(weight + parent.0, self.test.policy.max_feerate_sat_per_kw) - parent.1;
             let anchor = if terms.parent.is_some() { terms.amount_sat } else { 0 };
             let paid = match terms.pays {
                 Pays::FromWallet => group.fee_inputs.value_sat() + anchor - 330,
                 Pays::FromValue | Pays::Signed => u64::MAX,
             };
             let all = terms.stakes.last().unwrap().budget_sat.min(cap).min(paid);
-            // Coins that do not buy what nodes relay are not sent.
-            let relayed = self.table.fees.as_ref().map_or(0, |(fees, _)| fees.relay_floor_sat_per_kw);
+            // Coins that do not pay the relay feerate are not used.
+            let relayed = self.test.fees.as_ref().map_or(0, |(fees, _)| fees.relay_floor_sat_per_kw);
             if all == paid && all < fee_of(weight, relayed) {
                 continue;
             }
-            // A replacement has to pay for itself; further coins weigh something, and a feerate is rounded down.
-            let step = fee_of(weight, self.table.policy.incremental_sat_per_kw) + weight / 1_000 + parent.0 / 1_000 + 2;
+            // Allowance: a replacement pays for its own relay, further coins add weight, and feerates are rounded down.
+            let step = fee_of(weight, self.test.policy.incremental_sat_per_kw) + weight / 1_000 + parent.0 / 1_000 + 2;
             let heavier = fee_of(coins * 273, group.feerate_sat_per_kw);
             assert!(group.fee_sat + step + heavier >= all, "{number}: {} of {all}: {group:?} {terms:?}", group.fee_sat);
         }
@@ -279,7 +282,7 @@ impl Run {
 }
 
 fn config() -> ProptestConfig {
-    // Cheap; `PROPTEST_CASES` asks for more of them.
+    // Cases are cheap; `PROPTEST_CASES` sets another number.
     let cases = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(400);
     ProptestConfig {
         cases,
@@ -307,11 +310,11 @@ proptest! {
         let mut run = Run::new();
         for turn in &turns {
             run.play(turn);
-            let bytes = postcard::to_allocvec(&run.table.sweeper).unwrap();
-            let mut other = run.table.clone();
+            let bytes = postcard::to_allocvec(&run.test.sweeper).unwrap();
+            let mut other = run.test.clone();
             other.sweeper = postcard::from_bytes(&bytes).unwrap();
-            prop_assert_eq!(&other.sweeper, &run.table.sweeper);
-            let (mut one, mut two) = (run.table.clone(), other);
+            prop_assert_eq!(&other.sweeper, &run.test.sweeper);
+            let (mut one, mut two) = (run.test.clone(), other);
             one.fees = None;
             two.fees = None;
             prop_assert_eq!(one.next(), two.next());

@@ -1,5 +1,5 @@
-//! I9 over drawn closes: whatever is sent is valid under Core's script rules, and in the court's own view of the chain under
-//! timelocks and standardness; one below the mempool's minimum only inside a package.
+//! I9 over drawn closes: every transaction that is sent is valid under Bitcoin Core's script rules, its locks and standardness;
+//! below the mempool's minimum feerate it is sent in a package only.
 
 use arb_core::bolt3::ChannelType;
 use arb_core::{Action, BroadcastAnswer, BroadcastRejection, Bump, Htlc, HtlcRef, Link, Side};
@@ -9,22 +9,22 @@ use proptest::prelude::*;
 
 use std::collections::BTreeSet;
 
-use crate::town::{BEGIN, Town, offered, received};
+use crate::world::{BEGIN, World, offered, received};
 
 /// Whose commitment confirms, and whether it was revoked before.
 #[derive(Clone, Copy, Debug)]
 enum Closer {
     Ours,
     Theirs,
-    Cheat,
+    TheirsRevoked,
 }
 
 /// What happens next.
 #[derive(Clone, Debug)]
 enum Turn {
     Mine,
-    /// Blocks that nothing of ours gets into.
-    Starve(u32),
+    /// This many empty blocks.
+    MineEmpty(u32),
     Estimate(u32),
     Reorg(u32),
     Learn(u64),
@@ -34,7 +34,7 @@ enum Turn {
 fn turn() -> impl Strategy<Value = Turn> {
     prop_oneof![
         4 => Just(Turn::Mine),
-        4 => (1..25_u32).prop_map(Turn::Starve),
+        4 => (1..25_u32).prop_map(Turn::MineEmpty),
         3 => (253..60_000_u32).prop_map(Turn::Estimate),
         1 => (1..4_u32).prop_map(Turn::Reorg),
         2 => (0..4_u64).prop_map(Turn::Learn),
@@ -60,56 +60,56 @@ proptest! {
     #[test]
     fn i9_whatever_is_sent_is_valid(
         anchors in any::<bool>(),
-        closer in prop_oneof![Just(Closer::Ours), Just(Closer::Theirs), Just(Closer::Cheat)],
+        closer in prop_oneof![Just(Closer::Ours), Just(Closer::Theirs), Just(Closer::TheirsRevoked)],
         htlcs in htlcs(),
         coins in vec(20_000..400_000_u64, 0..6),
         turns in vec(turn(), 1..14),
     ) {
         let channel_type = if anchors { ChannelType::AnchorsZeroFeeHtlcTx } else { ChannelType::StaticRemotekey };
-        let mut town = Town::new(channel_type, &htlcs, &coins, 1_000);
+        let mut world = World::new(channel_type, &htlcs, &coins, 1_000);
         match closer {
-            Closer::Ours => town.close(),
-            Closer::Theirs => town.confirm(town.commitment(Side::Remote)),
-            Closer::Cheat => {
-                town.revoke();
-                town.confirm(town.commitment(Side::Remote));
+            Closer::Ours => world.close(),
+            Closer::Theirs => world.confirm(world.commitment(Side::Remote)),
+            Closer::TheirsRevoked => {
+                world.revoke();
+                world.confirm(world.commitment(Side::Remote));
             }
         }
         let reorged = turns.iter().any(|turn| matches!(turn, Turn::Reorg(_)));
         for turn in turns {
             match turn {
-                Turn::Mine => town.mine(),
-                Turn::Starve(blocks) => (0..blocks).for_each(|_| town.starve()),
-                Turn::Estimate(feerate) => town.estimate(feerate),
-                // Not below the block in which the channel was planted.
-                Turn::Reorg(depth) => town.reorg(depth.min(town.chain.tip().0 - BEGIN)),
+                Turn::Mine => world.mine(),
+                Turn::MineEmpty(blocks) => (0..blocks).for_each(|_| world.mine_empty()),
+                Turn::Estimate(feerate) => world.estimate(feerate),
+                // Never below the block that has the channel's funding output.
+                Turn::Reorg(depth) => world.reorg(depth.min(world.chain.tip().0 - BEGIN)),
                 Turn::Learn(id) => {
                     let htlc = HtlcRef::received(id);
-                    let channel = town.court.index_of(&town.id()).and_then(|index| town.court.channel(index));
+                    let channel = world.court.index_of(&world.id()).and_then(|index| world.court.channel(index));
                     if channel.is_some_and(|channel| channel.htlcs().any(|other| other.key == htlc)) {
-                        town.learn(htlc);
+                        world.learn(htlc);
                     }
                 }
                 Turn::Bump(feerate_sat_per_kw) => {
-                    if town.court.index_of(&town.id()).is_some() {
-                        town.bump(None, Bump { feerate_sat_per_kw, ..Bump::default() });
+                    if world.court.index_of(&world.id()).is_some() {
+                        world.bump(None, Bump { feerate_sat_per_kw, ..Bump::default() });
                     }
                 }
             }
         }
-        (0..30).for_each(|_| town.mine());
-        for (tip, txs, answer) in &town.sent {
-            let valid = is_valid(&town, reorged, txs, *answer);
+        (0..30).for_each(|_| world.mine());
+        for (tip, txs, answer) in &world.sent {
+            let valid = is_valid(&world, reorged, txs, *answer);
             prop_assert!(valid, "{tip}: {answer:?} {txs:#?}");
         }
     }
 }
 
-/// Whether a refusal says nothing about the transaction itself: what others pay for the same place, or a coin of the wallet's
-/// that a reorg has taken away (the court knows no more of coins than what the wallet said).
-fn is_valid(town: &Town, reorged: bool, txs: &[Transaction], answer: BroadcastAnswer) -> bool {
+/// Whether an answer leaves the transaction valid: it is accepted, or refused for its fee, for a conflict, or for a wallet
+/// coin that a reorg removed. The court knows of coins only what the wallet said.
+fn is_valid(world: &World, reorged: bool, txs: &[Transaction], answer: BroadcastAnswer) -> bool {
     let BroadcastAnswer::Rejected(why) = answer else { return true };
-    let coins = town.done.iter().filter_map(|action| match action {
+    let coins = world.done.iter().filter_map(|action| match action {
         Action::HoldFeeInputs { coins, .. } => Some(coins),
         _ => None,
     });

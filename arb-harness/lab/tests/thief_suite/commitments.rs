@@ -1,4 +1,4 @@
-//! Commitments that are not what they seem.
+//! Commitments that are changed, crossing, or revoked late (R14, I5).
 
 use arb_core::{ChainArbitrator, Event, FailReason, Heard, Htlc, HtlcKey, HtlcRef, Link, Standing, Upstream};
 
@@ -7,7 +7,7 @@ use crate::support::{
     try_hear,
 };
 
-/// R14: another HTLC under the same id and amount is another commitment, not the same one again.
+/// R14: an update with another HTLC under the same id and amount is no duplicate.
 #[test]
 fn a_changed_payment_hash_is_no_duplicate() {
     let (mut court, mut fixture) = (court(), fixture(1));
@@ -18,12 +18,12 @@ fn a_changed_payment_hash_is_no_duplicate() {
     let Event::RemoteCommitmentSigned(mut other) = event else { panic!() };
     other.update.added[0].payment_hash = hash(2);
     assert!(try_hear(&mut court, &Event::RemoteCommitmentSigned(other.clone())).is_err());
-    // An update that leaves it out does not describe what was signed either.
+    // Nor is an update without the HTLC.
     other.update.added.clear();
     assert_ne!(try_hear(&mut court, &Event::RemoteCommitmentSigned(other)), Ok(Heard::Duplicate));
 }
 
-/// Two running channels, each with an HTLC that was forwarded from the other, can both be adopted.
+/// Two running channels can both be adopted if each has an HTLC that was forwarded from the other.
 #[test]
 fn channels_with_crossing_forwards_are_adopted() {
     let (mut court, mut one, mut other) = (court(), fixture(1), fixture(2));
@@ -36,7 +36,7 @@ fn channels_with_crossing_forwards_are_adopted() {
     hear(&mut court, &other.local_signed(0, state(vec![second, received(0, 50_000, 400, 2)])).unwrap());
 }
 
-/// A counterparty that revokes the commitment it has published must not switch our claims off.
+/// A counterparty that revokes the commitment which it published does not stop our claims.
 #[test]
 fn revoking_a_confirmed_commitment_stops_no_claim() {
     let (mut court, mut fixture) = (court(), fixture(1));
@@ -54,12 +54,11 @@ fn revoking_a_confirmed_commitment_stops_no_claim() {
     let before = claims(&court);
     assert!(before >= 1);
     hear(&mut court, &fixture.remote_revoked(0).unwrap());
-    // What was claimed before goes on; its main output is ours now, too.
+    // The old claims continue, and the counterparty's main output is claimed too.
     assert!(claims(&court) > before, "{before}");
 }
 
-/// I5: a commitment that is revoked after it confirmed fails nothing that it has an output for before it is buried, and then
-/// what it is: a revoked close, whose outputs are ours.
+/// I5: a commitment that is revoked after it confirmed fails its HTLCs only once it is buried, and as a revoked close.
 #[test]
 fn a_commitment_revoked_after_it_confirmed_fails_what_it_holds_when_it_is_buried() {
     let (mut court, mut fixture) = (court(), fixture(1));
@@ -68,7 +67,7 @@ fn a_commitment_revoked_after_it_confirmed_fails_what_it_holds_when_it_is_buried
     hear(&mut court, &fixture.remote_signed(0, state(vec![offered(0, 1_000_000, 300, 1)])).unwrap());
     hear(&mut court, &fixture.local_signed(0, state(Vec::new())).unwrap());
     hear(&mut court, &fixture.remote_signed(1, state(Vec::new())).unwrap());
-    // It publishes the commitment with the HTLC, and revokes it then.
+    // The counterparty publishes the commitment with the HTLC, and revokes it afterwards.
     let tx = fixture.remote_commitment_tx(0).unwrap();
     hear(&mut court, &block(101, 101, vec![tx.clone()]));
     hear(&mut court, &scanned(&fixture, tx.compute_txid(), 101));

@@ -1,8 +1,8 @@
-//! Fees that make a claim disappear.
+//! Fee spikes and coins: no claim may be lost to them.
 
 use arb_core::{
-    Action, ActionId, BroadcastAnswer, BroadcastRejection, ChainArbitrator, ChannelId, CloseReason, Event, FeeInput,
-    FeeInputsOffered, Height, HtlcRef,
+    ActionId, BroadcastAnswer, BroadcastRejection, ChainArbitrator, CloseReason, Event, FeeInput, FeeInputsOffered,
+    Height, HtlcRef,
 };
 use arb_harness::keys::WalletKeys;
 use arb_lab::chain::flat_fees;
@@ -10,9 +10,9 @@ use arb_lab::fixture::ChannelFixture;
 use bitcoin::hashes::Hash;
 use bitcoin::{OutPoint, Txid};
 
-use crate::support::{block, blocks_to, court, fixture, hear, learned, open, received, to_sign, try_hear};
+use crate::support::{asked, block, blocks_to, court, fixture, hear, learned, open, received, to_sign, try_hear};
 
-/// A preimage that comes late, in a fee spike, is of use when the spike is over: the expiry is far away.
+/// A preimage that is learned in a fee spike is used after the spike, because the expiry is far away.
 #[test]
 fn a_late_preimage_in_a_fee_spike_is_claimed_after_it() {
     let (mut court, mut fixture) = (court(), fixture(1));
@@ -32,24 +32,18 @@ fn a_late_preimage_in_a_fee_spike_is_claimed_after_it() {
     assert_eq!(claimed.count(), 1);
 }
 
-/// Our own close, confirmed, with a received HTLC whose preimage is known: it wants a coin.
-fn wants_a_coin(court: &mut ChainArbitrator, fixture: &mut ChannelFixture) {
+/// A channel that closes with our commitment and has a received HTLC with a known preimage; once confirmed it needs a coin.
+fn close_needing_a_coin(court: &mut ChainArbitrator, fixture: &mut ChannelFixture) {
     open(court, fixture, vec![received(0, 100_000, 900, 1)]);
     hear(court, &learned(fixture, HtlcRef::received(0), 1));
     hear(court, &Event::CloseRequested { channel: fixture.id(), why: CloseReason::Operator });
 }
 
+/// Hears a block with our commitments.
 fn confirm(court: &mut ChainArbitrator, fixtures: &[&ChannelFixture]) {
     let height = court.tip().height.get() + 1;
     let txs = fixtures.iter().map(|fixture| fixture.local_commitment_tx(0).unwrap()).collect();
     hear(court, &block(height, height, txs));
-}
-
-fn asked(court: &ChainArbitrator, of: ChannelId) -> Option<(ActionId, u64)> {
-    court.actions_due().into_iter().find_map(|action| {
-        let Action::RequestFeeInputs { id, channel, amount_sat, .. } = action else { return None };
-        (channel == of).then_some((id, amount_sat))
-    })
 }
 
 fn offer(fixture: &ChannelFixture, request: ActionId, value_sat: u64) -> Event {
@@ -64,11 +58,11 @@ fn offer(fixture: &ChannelFixture, request: ActionId, value_sat: u64) -> Event {
     }))
 }
 
-/// A coin that was asked for in a fee spike and that the wallet does not have: afterwards a smaller one will do.
+/// If the wallet lacks the coin that was requested in a fee spike, the request after the spike is smaller.
 #[test]
 fn a_request_for_a_coin_shrinks_with_the_feerate() {
     let (mut court, mut fixture) = (court(), fixture(1));
-    wants_a_coin(&mut court, &mut fixture);
+    close_needing_a_coin(&mut court, &mut fixture);
     hear(&mut court, &flat_fees(30_000, 253));
     confirm(&mut court, &[&fixture]);
     let (request, amount_sat) = asked(&court, fixture.id()).unwrap();
@@ -78,26 +72,26 @@ fn a_request_for_a_coin_shrinks_with_the_feerate() {
     assert!(now_sat < amount_sat / 10, "{now_sat} of {amount_sat}");
 }
 
-/// One coin is never in two claims, whichever of them waits.
+/// One coin is never given to two claims, even if one of them waits.
 #[test]
 fn a_coin_that_was_offered_once_is_not_taken_twice() {
     let (mut court, mut one, mut other) = (court(), fixture(1), fixture(2));
-    wants_a_coin(&mut court, &mut one);
-    wants_a_coin(&mut court, &mut other);
+    close_needing_a_coin(&mut court, &mut one);
+    close_needing_a_coin(&mut court, &mut other);
     hear(&mut court, &flat_fees(2_500, 253));
     confirm(&mut court, &[&one, &other]);
     let (first, second) = (asked(&court, one.id()).unwrap().0, asked(&court, other.id()).unwrap().0);
-    // The first claim does not pay for itself for now; its coin stays with it.
+    // At this feerate the first claim is not worth its fee; it keeps its coin.
     hear(&mut court, &flat_fees(100_000, 253));
     hear(&mut court, &offer(&one, first, 1_000_000));
     assert!(try_hear(&mut court, &offer(&other, second, 1_000_000)).is_err());
 }
 
-/// A network that does not know an input must not keep court, wallet and signer busy within one block.
+/// An answer `MissingInputs` must not make court, wallet and signer loop within one block.
 #[test]
 fn a_coin_that_was_let_go_is_not_taken_again_in_the_same_block() {
     let (mut court, mut fixture) = (court(), fixture(1));
-    wants_a_coin(&mut court, &mut fixture);
+    close_needing_a_coin(&mut court, &mut fixture);
     hear(&mut court, &flat_fees(2_500, 253));
     confirm(&mut court, &[&fixture]);
     let (request, _) = asked(&court, fixture.id()).unwrap();
@@ -107,7 +101,7 @@ fn a_coin_that_was_let_go_is_not_taken_again_in_the_same_block() {
     let answer = BroadcastAnswer::Rejected(BroadcastRejection::MissingInputs);
     let (channel, txid) = (fixture.id(), sweep.compute_txid());
     hear(&mut court, &Event::BroadcastAnswered { channel, txid, answer });
-    assert!(asked(&court, fixture.id()).is_none(), "the claim rests until the next block");
+    assert!(asked(&court, fixture.id()).is_none(), "the claim is paused until the next block");
     let height = court.tip().height.get() + 1;
     blocks_to(&mut court, height);
     assert_eq!(court.tip().height, Height::new(height));

@@ -1,11 +1,11 @@
-//! Heights at which nobody looks again.
+//! Deadlines whose alarm height passes before the court may act on them (R11, R5, I15).
 
 use arb_core::{Blocks, ChainArbitrator, Event, HtlcRef, Policy};
 use arb_lab::chain::flat_fees;
 
 use crate::support::{block, blocks_to, channel, court, fixture, hear, learned, open, received};
 
-/// R11: what is put off because blocks are missing is taken up again when they are there, alarm or not.
+/// R11: a decision that was put off because blocks are missing is made once they are heard, without an alarm height.
 #[test]
 fn a_preimage_that_comes_while_behind_still_takes_the_channel_to_chain() {
     let (mut court, mut fixture) = (court(), fixture(1));
@@ -13,7 +13,7 @@ fn a_preimage_that_comes_while_behind_still_takes_the_channel_to_chain() {
     for height in 101..=105 {
         hear(&mut court, &block(height, 110, Vec::new()));
     }
-    // Its deadline, 18 blocks before the expiry, is past by now: no alarm will ring for it.
+    // The deadline, 18 blocks before the expiry, has passed, so its alarm height will not come.
     hear(&mut court, &learned(&fixture, HtlcRef::received(0), 1));
     for height in 106..=110 {
         hear(&mut court, &block(height, 110, Vec::new()));
@@ -21,7 +21,7 @@ fn a_preimage_that_comes_while_behind_still_takes_the_channel_to_chain() {
     assert!(channel(&court, &fixture).frozen().is_some());
 }
 
-/// The same where the source takes the missing blocks back instead of delivering them.
+/// The same if the chain source lowers its best height instead of delivering the missing blocks.
 #[test]
 fn a_best_height_that_falls_ends_the_wait() {
     let (mut court, mut fixture) = (court(), fixture(1));
@@ -41,7 +41,7 @@ fn a_best_height_that_falls_ends_the_wait() {
     assert!(channel(&court, &fixture).frozen().is_some());
 }
 
-/// An HTLC that was small only while fees were high is not forgotten when they fall.
+/// An HTLC that is worth less than a close only in a fee spike is reconsidered when fees fall.
 #[test]
 fn an_overdue_htlc_goes_to_chain_once_a_fee_spike_is_over() {
     let (mut court, mut fixture) = (court(), fixture(1));
@@ -56,7 +56,7 @@ fn an_overdue_htlc_goes_to_chain_once_a_fee_spike_is_over() {
     assert!(channel(&court, &fixture).frozen().is_some());
 }
 
-/// I15, R5: a channel's row may be newer than the policy that the court's row has.
+/// I15, R5: after a torn checkpoint a channel's row may be newer than the court's row with the policy.
 #[test]
 fn a_policy_in_a_frame_that_a_row_is_ahead_of_reaches_that_channel_s_alarm() {
     let (mut court, mut fixture) = (court(), fixture(1));
@@ -68,7 +68,7 @@ fn a_policy_in_a_frame_that_a_row_is_ahead_of_reaches_that_channel_s_alarm() {
     let pending = step.detach();
     let frame = pending.frame().clone();
     let _due = pending.attest_durable();
-    // The checkpoint was torn after the channels' rows.
+    // The checkpoint ended after the channels' rows and before the court's.
     let rows: Vec<_> = court.channels().map(|(index, channel)| (index, channel.clone())).collect();
     let mut recovered = ChainArbitrator::restore(old, rows).unwrap();
     recovered.fold(&frame).unwrap();

@@ -1,4 +1,4 @@
-//! Starts: what goes out before it may.
+//! Starts: no action may be carried out before a suspicion is recorded, or after it stopped being due (R3, I10).
 
 use arb_core::{Action, ChannelId, CloseReason, Event, Freshness, Height, PeerState, Rejected, Standing, Started};
 use arb_harness::driver::{Driver, Outside};
@@ -6,14 +6,14 @@ use arb_log::memory::{Fault, Memory};
 
 use crate::support::{court, fixture, hear, identity, open, received, scanned, started, state, to_sign};
 
-/// Carries nothing out, and remembers what it was told to.
+/// An outside that carries nothing out, counts `Sign` and `Broadcast`, and keeps refusals.
 #[derive(Default)]
-struct Idle {
+struct CountingOutside {
     signs: usize,
     refused: Vec<Rejected>,
 }
 
-impl Outside for Idle {
+impl Outside for CountingOutside {
     fn perform(&mut self, action: Action, _: &mut Vec<Event>) {
         self.signs += usize::from(matches!(action, Action::Sign(_) | Action::Broadcast { .. }));
     }
@@ -28,12 +28,12 @@ impl Outside for Idle {
 }
 
 fn start(memory: &Memory, freshness: Freshness) -> Driver<Memory> {
-    let started = Started { build: String::from("thief"), freshness, best_height: Height::new(100) };
+    let started = Started { build: String::from("attack test"), freshness, best_height: Height::new(100) };
     Driver::start(memory.clone(), &identity(), started).unwrap()
 }
 
-/// A channel of which our commitment is to be signed, in a journal.
-fn going_to_chain(driver: &mut Driver<Memory>, idle: &mut Idle) {
+/// Records a channel that goes to chain: our commitment is to be signed.
+fn going_to_chain(driver: &mut Driver<Memory>, outside: &mut CountingOutside) {
     let mut fixture = fixture(1);
     let state = state(vec![received(0, 100_000, 300, 1)]);
     driver.tell_all([
@@ -43,41 +43,41 @@ fn going_to_chain(driver: &mut Driver<Memory>, idle: &mut Idle) {
         fixture.remote_signed(0, state).unwrap(),
         Event::CloseRequested { channel: fixture.id(), why: CloseReason::Operator },
     ]);
-    driver.commit(idle).unwrap();
-    assert_eq!(idle.refused, []);
+    driver.commit(outside).unwrap();
+    assert_eq!(outside.refused, []);
 }
 
-/// R3: `Started` is heard before any action goes out, also when the first append fails. An old journal whose commitment
-/// is signed before the suspicion is known is everything lost.
+/// R3: `Started` is heard before any action is carried out, also if the first append fails. Otherwise a journal from an old
+/// backup could publish a revoked commitment of ours, which would lose the whole channel.
 #[test]
 fn a_suspicion_that_could_not_be_written_releases_nothing() {
     for fault in [Fault::Lost, Fault::Unreported] {
-        let (memory, mut idle) = (Memory::new(), Idle::default());
-        going_to_chain(&mut start(&memory, Freshness::Trusted), &mut idle);
+        let (memory, mut outside) = (Memory::new(), CountingOutside::default());
+        going_to_chain(&mut start(&memory, Freshness::Trusted), &mut outside);
         let mut driver = start(&memory, Freshness::Suspect);
         memory.fail_write(0, fault);
-        driver.commit(&mut idle).unwrap();
-        driver.perform(&mut idle);
-        assert_eq!(idle.signs, 0, "{fault:?}");
-        driver.commit(&mut idle).unwrap();
-        driver.perform(&mut idle);
-        assert_eq!(idle.signs, 0, "{fault:?}");
+        driver.commit(&mut outside).unwrap();
+        driver.perform(&mut outside);
+        assert_eq!(outside.signs, 0, "{fault:?}");
+        driver.commit(&mut outside).unwrap();
+        driver.perform(&mut outside);
+        assert_eq!(outside.signs, 0, "{fault:?}");
     }
 }
 
-/// I10: an action that waits to be carried out while the counterparty proves a newer state is not carried out.
+/// I10: an action that waits is not carried out if the counterparty proves a newer state first.
 #[test]
 fn what_was_due_before_the_last_step_may_not_be_due_after_it() {
-    let (memory, mut idle) = (Memory::new(), Idle::default());
+    let (memory, mut outside) = (Memory::new(), CountingOutside::default());
     let mut driver = start(&memory, Freshness::Trusted);
-    going_to_chain(&mut driver, &mut idle);
+    going_to_chain(&mut driver, &mut outside);
     driver.tell(Event::PeerStateSeen { channel: fixture(1).id(), peer: PeerState::WeAreBehind });
-    driver.commit(&mut idle).unwrap();
-    driver.perform(&mut idle);
-    assert_eq!(idle.signs, 0);
+    driver.commit(&mut outside).unwrap();
+    driver.perform(&mut outside);
+    assert_eq!(outside.signs, 0);
 }
 
-/// A suspicion is about what the journal had at the start: a channel that was opened after it is known as it is.
+/// A suspicion concerns the channels that the journal held at that start, and none that is opened later.
 #[test]
 fn a_channel_opened_after_a_suspect_start_is_not_suspect() {
     let (mut court, mut old, mut new) = (court(), fixture(1), fixture(2));

@@ -1,9 +1,9 @@
-//! A court, channels in it, and blocks.
+//! A court, channels in it, blocks, and what is due.
 
 use arb_core::bolt3::{ChannelType, PaymentHash, Preimage};
 use arb_core::{
-    Action, Block, ChainArbitrator, ChannelArbitrator, Event, Freshness, Heard, Height, Htlc, HtlcKey, HtlcRef,
-    JournalIdentity, Link, Log, Pending, Policy, Rejected, Scanned, Standing, Started, Tip,
+    Action, ActionId, Block, ChainArbitrator, ChannelArbitrator, ChannelId, Event, Freshness, Heard, Height, Htlc,
+    HtlcKey, HtlcRef, JournalIdentity, Link, Log, Pending, Policy, Rejected, Scanned, Standing, Started, Tip,
 };
 use arb_lab::fixture::{ChannelFixture, ChannelSetup, CommitmentState};
 use bitcoin::hashes::Hash;
@@ -12,10 +12,10 @@ use bitcoin::{BlockHash, Network, Transaction, Txid};
 pub const START: u32 = 100;
 pub const CAPACITY_SAT: u64 = 10_000_000;
 
-/// Keeps nothing.
-pub struct Forgetful;
+/// A log that keeps nothing.
+pub struct DiscardingLog;
 
-impl Log for Forgetful {
+impl Log for DiscardingLog {
     type Error = core::convert::Infallible;
 
     fn append(&mut self, _: &Pending<'_>) -> Result<(), Self::Error> {
@@ -23,10 +23,11 @@ impl Log for Forgetful {
     }
 }
 
+/// Hears one event in a step of its own.
 pub fn try_hear(court: &mut ChainArbitrator, event: &Event) -> Result<Heard, Rejected> {
     let mut step = court.step();
     let heard = step.hear(event)?;
-    step.commit(&mut Forgetful).unwrap();
+    step.commit(&mut DiscardingLog).unwrap();
     Ok(heard)
 }
 
@@ -41,7 +42,7 @@ pub fn identity() -> JournalIdentity {
 }
 
 pub fn started(freshness: Freshness, best_height: u32) -> Event {
-    Event::Started(Started { build: String::from("thief"), freshness, best_height: Height::new(best_height) })
+    Event::Started(Started { build: String::from("attack test"), freshness, best_height: Height::new(best_height) })
 }
 
 pub fn court() -> ChainArbitrator {
@@ -67,7 +68,7 @@ pub fn block(height: u32, best_height: u32, txs: Vec<Transaction>) -> Event {
     }))
 }
 
-/// Empty blocks up to and with this height, each the best known one.
+/// Hears empty blocks up to and including this height; each is the best known one.
 pub fn blocks_to(court: &mut ChainArbitrator, height: u32) {
     for height in court.tip().height.get() + 1..=height {
         hear(court, &block(height, height, Vec::new()));
@@ -120,7 +121,7 @@ pub fn scanned(fixture: &ChannelFixture, parent: Txid, through: u32) -> Event {
     Event::Scanned(Box::new(Scanned { channel, parent, through, spends: Vec::new() }))
 }
 
-/// A channel that was opened, searched for, and has these HTLCs on both first commitments.
+/// Opens a channel with these HTLCs on both first commitments; its funding output is searched and unspent.
 pub fn open(court: &mut ChainArbitrator, fixture: &mut ChannelFixture, htlcs: Vec<Htlc>) {
     let state = state(htlcs);
     let tip = court.tip().height.get();
@@ -128,6 +129,14 @@ pub fn open(court: &mut ChainArbitrator, fixture: &mut ChannelFixture, htlcs: Ve
     hear(court, &scanned(fixture, fixture.setup().funding.txid, tip));
     hear(court, &fixture.local_signed(0, state.clone()).unwrap());
     hear(court, &fixture.remote_signed(0, state).unwrap());
+}
+
+/// The request for fee inputs that is due in a channel: its id and the amount in sat.
+pub fn asked(court: &ChainArbitrator, of: ChannelId) -> Option<(ActionId, u64)> {
+    court.actions_due().into_iter().find_map(|action| {
+        let Action::RequestFeeInputs { id, channel, amount_sat, .. } = action else { return None };
+        (channel == of).then_some((id, amount_sat))
+    })
 }
 
 pub fn learned(fixture: &ChannelFixture, htlc: HtlcRef, secret: u8) -> Event {
@@ -139,7 +148,7 @@ pub fn channel<'a>(court: &'a ChainArbitrator, fixture: &ChannelFixture) -> &'a 
     court.channel(court.index_of(&fixture.id()).unwrap()).unwrap()
 }
 
-/// The transactions that are to be signed now.
+/// The transactions whose `Sign` request is due.
 pub fn to_sign(court: &ChainArbitrator) -> Vec<Transaction> {
     let sign = |action| if let Action::Sign(request) = action { Some(request.tx) } else { None };
     court.actions_due().into_iter().filter_map(sign).collect()

@@ -1,11 +1,11 @@
-//! The sweeper against wallets, signers and networks that are late, poor or wrong.
+//! The sweeper with wallets, signers and networks that are late, poor or wrong.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use arb_core::sweep::{Ask, Class, FeeInputs, Now, Order, Pays, Stake, Sweeper, Terms};
 use arb_core::{
-    Action, ActionId, Alert, ChainArbitrator, ChannelId, CloseReason, Event, FeeInput, FeeInputsOffered, Height,
-    HtlcRef, Policy, Signed,
+    Action, ActionId, Alert, ChainArbitrator, CloseReason, Event, FeeInput, FeeInputsOffered, Height, HtlcRef, Policy,
+    Signed,
 };
 use arb_harness::keys::WalletKeys;
 use arb_harness::signer::{KeySigner, Signer};
@@ -14,14 +14,7 @@ use arb_lab::fixture::ChannelFixture;
 use bitcoin::hashes::Hash;
 use bitcoin::{OutPoint, PubkeyHash, ScriptBuf, Txid};
 
-use crate::support::{block, blocks_to, court, fixture, hear, learned, open, received, to_sign, try_hear};
-
-fn asked(court: &ChainArbitrator, of: ChannelId) -> Option<(ActionId, u64)> {
-    court.actions_due().into_iter().find_map(|action| {
-        let Action::RequestFeeInputs { id, channel, amount_sat, .. } = action else { return None };
-        (channel == of).then_some((id, amount_sat))
-    })
-}
+use crate::support::{asked, block, blocks_to, court, fixture, hear, learned, open, received, to_sign, try_hear};
 
 fn is_stuck(court: &ChainArbitrator) -> bool {
     court.actions_due().iter().any(|action| matches!(action, Action::Alert { alert: Alert::Stuck, .. }))
@@ -37,7 +30,7 @@ fn offer(fixture: &ChannelFixture, request: ActionId, coin: FeeInput, change: Sc
     Event::FeeInputsOffered(Box::new(FeeInputsOffered { channel, request, inputs: vec![coin], change }))
 }
 
-/// Our own close, confirmed at 101, with a received HTLC whose preimage is known: it wants a coin.
+/// Channels whose commitment of ours confirms at 101, each with a received HTLC whose preimage is known: each needs a coin.
 fn closed(court: &mut ChainArbitrator, fixtures: &mut [&mut ChannelFixture], expiry: u32) {
     for fixture in fixtures.iter_mut() {
         open(court, fixture, vec![received(0, 400_000, expiry, 1)]);
@@ -49,23 +42,23 @@ fn closed(court: &mut ChainArbitrator, fixtures: &mut [&mut ChannelFixture], exp
     hear(court, &block(101, 101, txs));
 }
 
-/// A wallet that has less than the ample amount, but more than what is needed: asked for what is needed, and that is it.
+/// A wallet with less than the ample amount but more than the needed one is asked for the needed one, once.
 #[test]
 fn a_wallet_that_has_enough_but_not_plenty_is_asked_once() {
     let (mut court, mut fixture) = (court(), fixture(1));
     closed(&mut court, &mut [&mut fixture], 900);
     let (request, ample_sat) = asked(&court, fixture.id()).unwrap();
-    // It has three quarters of that: once the feerate, and half of it again.
+    // The wallet has three quarters of it: enough for one and a half times the feerate.
     let missing_sat = ample_sat / 4;
     hear(&mut court, &Event::FeeInputsRefused { channel: fixture.id(), request, missing_sat });
-    assert!(!is_stuck(&court), "the question goes round in a circle");
+    assert!(!is_stuck(&court), "the requests loop");
     let (again, exact_sat) = asked(&court, fixture.id()).unwrap();
     assert!(again != request && exact_sat <= ample_sat - missing_sat);
     blocks_to(&mut court, 102);
     assert_eq!(asked(&court, fixture.id()).unwrap().0, again);
 }
 
-/// I13: one channel's poor wallet keeps no other channel from being judged.
+/// I13: a refused request of one channel does not stop the claims of another.
 #[test]
 fn a_poor_wallet_of_one_channel_does_not_stop_another() {
     let (mut court, mut one, mut other) = (court(), fixture(1), fixture(2));
@@ -76,23 +69,23 @@ fn a_poor_wallet_of_one_channel_does_not_stop_another() {
     let (request, _) = asked(&court, other.id()).unwrap();
     let change = coin(8, 0).script;
     hear(&mut court, &offer(&other, request, coin(8, 1_000_000), change));
-    let mine = |court: &ChainArbitrator| {
+    let change_value = |court: &ChainArbitrator| {
         to_sign(court).iter().filter(|tx| tx.input.len() == 2).map(|tx| tx.output[1].value).min()
     };
-    let before = mine(&court).unwrap();
+    let before = change_value(&court).unwrap();
     hear(&mut court, &flat_fees(25_000, 253));
     blocks_to(&mut court, 103);
-    assert!(mine(&court).unwrap() < before, "the other channel follows the estimate");
+    assert!(change_value(&court).unwrap() < before, "the other channel follows the estimate");
 }
 
-/// Change to a script whose dust limit is above what the sweeper keeps: refused, or a transaction all the same.
+/// A change script whose dust limit exceeds the sweeper's least change is refused, or the claim is planned nevertheless.
 #[test]
 fn change_to_a_legacy_script_loses_no_claim() {
     let (mut court, mut fixture) = (court(), fixture(1));
     closed(&mut court, &mut [&mut fixture], 900);
     let (request, amount_sat) = asked(&court, fixture.id()).unwrap();
     let change = ScriptBuf::new_p2pkh(&PubkeyHash::from_byte_array([7; 20]));
-    // Worth exactly so much that the change is what the sweeper keeps at least.
+    // The change of this coin is near the least that the sweeper keeps.
     let value_sat = amount_sat + 700;
     if try_hear(&mut court, &offer(&fixture, request, coin(8, value_sat), change)).is_err() {
         return;
@@ -105,7 +98,7 @@ fn change_to_a_legacy_script_loses_no_claim() {
     assert!(to_sign(&court).iter().any(|tx| tx.input.len() == 2));
 }
 
-/// A signer that needs two blocks: a signature for a version that was replaced meanwhile is taken, and sent.
+/// A signature of a slow signer for a version that was replaced meanwhile is accepted and sent.
 #[test]
 fn a_signature_that_comes_late_is_taken() {
     let (mut court, mut fixture) = (court(), fixture(1));
@@ -177,10 +170,10 @@ fn turn(sweeper: &mut Sweeper, terms: &BTreeMap<OutPoint, Terms>, policy: &Polic
         }
         all.extend(orders);
     }
-    panic!("no end: {all:?}");
+    panic!("orders do not end: {all:?}");
 }
 
-/// Coins that were given to a claim for standing alone are used, given back, or still there: never forgotten.
+/// A claim that was given coins for a split keeps them until it is split, and asks for no others.
 #[test]
 fn coins_given_for_a_split_that_has_to_wait_are_not_forgotten() {
     let policy = Policy::default();
@@ -197,7 +190,7 @@ fn coins_given_for_a_split_that_has_to_wait_are_not_forgotten() {
     let mut returned: Vec<OutPoint> = Vec::new();
     for tip in 200..220 {
         let _orders = turn(&mut sweeper, &terms, &policy, tip);
-        // The wallet has one more coin, for the second claim; for the third there is none.
+        // The wallet gives coins for the second claim only.
         let asks: Vec<Ask> = sweeper.asked().into_iter().copied().collect();
         for ask in asks {
             if ask.owner == point(2) && next < 112 {
@@ -214,7 +207,7 @@ fn coins_given_for_a_split_that_has_to_wait_are_not_forgotten() {
             }
         }
     }
-    assert!(given.len() <= 2, "{} coins were asked for, one at a time, and each was forgotten", given.len() - 1);
+    assert!(given.len() <= 2, "{} coins were requested, one after the other, and none was used", given.len() - 1);
 }
 
 fn anchor(number: u8, stakes: Vec<Stake>) -> Terms {
@@ -229,7 +222,7 @@ fn anchor(number: u8, stakes: Vec<Stake>) -> Terms {
     }
 }
 
-/// Two commitments of one channel, each with a child, cannot both be in a mempool: ours must not bid against ourselves.
+/// Two commitments of one channel exclude each other in a mempool, so their two children must not outbid each other.
 #[test]
 fn two_children_of_one_channel_do_not_outbid_each_other() {
     let policy = Policy::default();
@@ -245,17 +238,17 @@ fn two_children_of_one_channel_do_not_outbid_each_other() {
     turn(&mut sweeper, &terms, &policy, 100);
     let first = sweeper.groups().map(|(_, group)| group.fee_sat).max().unwrap();
     for tip in 101..130 {
-        // The one that pays less is refused for the other.
+        // The child that pays less is refused for a conflict with the other.
         let loser = sweeper.groups().min_by_key(|(_, group)| group.fee_sat).map(|(number, _)| number).unwrap();
         sweeper.rejected(loser, arb_core::BroadcastRejection::ConflictInMempool);
         turn(&mut sweeper, &terms, &policy, tip);
     }
     let last = sweeper.groups().map(|(_, group)| group.fee_sat).max().unwrap();
-    // The curve alone makes it about three and a half times as much; bidding made it thirty.
+    // The curve alone raises the fee to about 3.5 times; when the children outbid each other it was 30 times.
     assert!(last < first * 5, "from {first} to {last} with 170 blocks left");
 }
 
-/// A claim that cannot share a transaction takes its own coins along: none is in two transactions.
+/// A claim that cannot share a transaction keeps its own coins, so no coin is in two transactions.
 #[test]
 fn a_coin_of_a_claim_that_stays_out_is_used_once() {
     let policy = Policy::default();
@@ -280,7 +273,7 @@ fn a_coin_of_a_claim_that_stays_out_is_used_once() {
     assert_ne!(used[0], used[1]);
 }
 
-/// What nobody contests follows the estimate for as long as it takes, not only at the first look.
+/// A claim without a deadline follows the estimate every `lazy_target` blocks, not only once.
 #[test]
 fn a_lazy_claim_is_looked_at_more_than_once() {
     let (mut court, mut fixture) = (court(), fixture(1));
@@ -288,7 +281,7 @@ fn a_lazy_claim_is_looked_at_more_than_once() {
     hear(&mut court, &flat_fees(2_500, 253));
     let tx = fixture.remote_commitment_tx(0).unwrap();
     hear(&mut court, &block(101, 101, vec![tx]));
-    // The wallet gives no script: the fallback will do.
+    // The wallet offers no script, so the claim pays to the fallback script.
     blocks_to(&mut court, 260);
     let least = |court: &ChainArbitrator| to_sign(court).iter().map(|tx| tx.output[0].value).min().unwrap();
     let before = least(&court);

@@ -1,5 +1,5 @@
-//! The counterparty as a cheat: in which order it claims, several HTLCs in one transaction over one channel or two, and a
-//! miner on its side. The chain accepts all of it, by every script.
+//! The simulated peer with a revoked commitment: the order of its claims, several HTLCs in one transaction over one channel or
+//! two (B42), and a miner that includes its claims and withholds ours. The chain's script checks accept all of it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,9 +17,9 @@ use crate::support::{START, TYPES};
 const ANCHORS: ChannelType = ChannelType::AnchorsZeroFeeHtlcTx;
 const EXPIRY: u32 = START + 10;
 const DELAY: u16 = 12;
-/// Everything has expired and every delay has passed.
+/// Height at which every HTLC has expired and every delay has passed.
 const END: u32 = EXPIRY + 40;
-/// The revoked commitment.
+/// Number of the revoked commitment.
 const REVOKED: u64 = 3;
 
 fn preimage(id: u64) -> Preimage {
@@ -37,7 +37,7 @@ fn htlc(key: HtlcRef, expiry: u32) -> Htlc {
     }
 }
 
-/// A channel with two HTLCs in each direction on the counterparty's revoked commitment; ids differ by channel.
+/// A channel with two HTLCs in each direction on the counterparty's revoked commitment; HTLC ids differ between channels.
 fn channel(number: u32, channel_type: ChannelType) -> ChannelFixture {
     let mut setup = ChannelSetup::from_seed(&[0x41; 32], number, channel_type, 1_000_000);
     setup.remote_delay_blocks = DELAY;
@@ -66,8 +66,8 @@ fn chain_with(fixtures: &[&ChannelFixture]) -> Chain {
     chain
 }
 
-/// A counterparty that cheats from the first block on and knows every preimage.
-fn cheat(chain: &mut Chain, plan: PeerPlan) -> Peer {
+/// A counterparty that publishes the revoked commitment in the first block and knows every preimage.
+fn cheating_peer(chain: &mut Chain, plan: PeerPlan) -> Peer {
     let publishes = Some((START, Publish::Commitment(REVOKED)));
     let preimages = (0..40).map(|id| (preimage(id), 0)).collect();
     let peer = Peer::new(PeerPlan { publishes, preimages, ..plan }, &[0xee; 32]);
@@ -77,11 +77,12 @@ fn cheat(chain: &mut Chain, plan: PeerPlan) -> Peer {
     peer
 }
 
+/// A plan that claims several HTLCs in one transaction.
 fn together() -> PeerPlan {
     PeerPlan { together: true, ..PeerPlan::default() }
 }
 
-/// A block of its life over all channels: everything is accepted, and asking again changes nothing.
+/// Runs blocks up to a height. Panics if a transaction is refused, or if acting again gives another result.
 fn blocks(peer: &mut Peer, fixtures: &[&ChannelFixture], chain: &mut Chain, until: u32) {
     while chain.tip().0 < until {
         let txs = peer.act_on(fixtures, chain).unwrap();
@@ -89,7 +90,7 @@ fn blocks(peer: &mut Peer, fixtures: &[&ChannelFixture], chain: &mut Chain, unti
         for tx in txs {
             chain.submit(tx.clone()).unwrap_or_else(|why| panic!("{why}: {tx:#?}"));
         }
-        assert_eq!(peer.act_on(fixtures, chain).unwrap(), [], "what waits is not named again");
+        assert_eq!(peer.act_on(fixtures, chain).unwrap(), [], "a transaction in the mempool is given again");
         chain.mine();
     }
 }
@@ -104,7 +105,7 @@ fn output_of(fixture: &ChannelFixture, key: HtlcRef) -> OutPoint {
     commitment.htlc_output(index).unwrap().0
 }
 
-/// Who spent each HTLC of a channel, at which height and with which input.
+/// The confirmed spend of each HTLC of a channel: height, transaction, and index of the input.
 fn spends(fixture: &ChannelFixture, chain: &Chain) -> BTreeMap<HtlcRef, (u32, Transaction, usize)> {
     let of = |htlc: &Htlc| {
         let (height, txid, input) = chain.spender_of(&output_of(fixture, htlc.key))?;
@@ -113,7 +114,7 @@ fn spends(fixture: &ChannelFixture, chain: &Chain) -> BTreeMap<HtlcRef, (u32, Tr
     revoked(fixture).htlcs.iter().filter_map(of).collect()
 }
 
-/// The order in which HTLCs were claimed: all that were claimed in one block, for each block.
+/// The order in which HTLCs were spent: heights, each with the HTLCs of that block.
 fn order(fixture: &ChannelFixture, chain: &Chain) -> Vec<(u32, Vec<HtlcRef>)> {
     let mut order: BTreeMap<u32, Vec<HtlcRef>> = BTreeMap::new();
     for (key, (height, ..)) in spends(fixture, chain) {
@@ -122,8 +123,8 @@ fn order(fixture: &ChannelFixture, chain: &Chain) -> Vec<(u32, Vec<HtlcRef>)> {
     order.into_iter().collect()
 }
 
-/// Everything below its balance and its HTLCs ends in its wallet.
-fn takes_it_all(fixture: &ChannelFixture, peer: &Peer, chain: &Chain) {
+/// Panics unless everything below the HTLC outputs ends in the peer's wallet.
+fn assert_takes_everything(fixture: &ChannelFixture, peer: &Peer, chain: &Chain) {
     let stop = peer.wallet().scripts();
     for key in revoked(fixture).htlcs.iter().map(|htlc| htlc.key) {
         let flows = chain.descendants_until(output_of(fixture, key), &stop);
@@ -133,14 +134,14 @@ fn takes_it_all(fixture: &ChannelFixture, peer: &Peer, chain: &Chain) {
     }
 }
 
-/// A transaction over several HTLCs: a foreign coin and a payment in front, each HTLC's output under its input's number, change
-/// last.
-fn is_aggregated(chain: &Chain, tx: &Transaction, htlcs: usize) {
+/// Panics unless the transaction has a foreign coin and a payment first, each HTLC's output at the index of its input, and
+/// change last.
+fn assert_aggregated(chain: &Chain, tx: &Transaction, htlcs: usize) {
     let from_a_channel = |place: usize| {
         chain.confirmed(&tx.input[place].previous_output.txid).unwrap().1.input.len() == 1
             && tx.input[place].witness.len() == 5
     };
-    assert!(!from_a_channel(0), "a coin comes first");
+    assert!(!from_a_channel(0), "the first input must be a coin");
     assert_eq!(tx.output[0].value.to_sat(), ASIDE_SAT);
     for place in 1..=htlcs {
         assert!(from_a_channel(place));
@@ -156,9 +157,9 @@ fn several_htlcs_go_together_where_type_and_lock_time_allow_it() {
     for channel_type in TYPES {
         let fixture = channel(1, channel_type);
         let mut chain = chain_with(&[&fixture]);
-        let mut peer = cheat(&mut chain, together());
+        let mut peer = cheating_peer(&mut chain, together());
         blocks(&mut peer, &[&fixture], &mut chain, END);
-        takes_it_all(&fixture, &peer, &chain);
+        assert_takes_everything(&fixture, &peer, &chain);
         let mut transactions: BTreeMap<_, Vec<HtlcRef>> = BTreeMap::new();
         for (key, (height, tx, _)) in spends(&fixture, &chain) {
             transactions.entry((height, tx.compute_txid())).or_default().push(key);
@@ -168,10 +169,10 @@ fn several_htlcs_go_together_where_type_and_lock_time_allow_it() {
             let pairs = [HtlcRef::offered, HtlcRef::received];
             assert_eq!(together, [[pairs[0](10), pairs[0](11)], [pairs[1](12), pairs[1](13)]]);
             for (_, txid) in transactions.keys() {
-                is_aggregated(&chain, chain.confirmed(txid).unwrap().1, 2);
+                assert_aggregated(&chain, chain.confirmed(txid).unwrap().1, 2);
             }
         } else {
-            // The other side's signature covers all of a transaction.
+            // SIGHASH_ALL: our signature covers the whole transaction, so each HTLC needs one of its own.
             assert_eq!(together.len(), 4);
         }
     }
@@ -182,7 +183,7 @@ fn one_transaction_takes_htlcs_of_two_channels() {
     let fixtures = [channel(1, ANCHORS), channel(2, ANCHORS)];
     let fixtures: Vec<&ChannelFixture> = fixtures.iter().collect();
     let mut chain = chain_with(&fixtures);
-    let mut peer = cheat(&mut chain, together());
+    let mut peer = cheating_peer(&mut chain, together());
     blocks(&mut peer, &fixtures, &mut chain, END);
     let spenders = |offered: bool| {
         let all = fixtures.iter().flat_map(|fixture| spends(fixture, &chain));
@@ -193,17 +194,17 @@ fn one_transaction_takes_htlcs_of_two_channels() {
         txids
     };
     for spenders in [spenders(true), spenders(false)] {
-        let [txid] = spenders.into_iter().collect::<Vec<_>>().try_into().expect("one for both channels");
-        is_aggregated(&chain, chain.confirmed(&txid).unwrap().1, 4);
+        let [txid] = spenders.into_iter().collect::<Vec<_>>().try_into().expect("one transaction for both channels");
+        assert_aggregated(&chain, chain.confirmed(&txid).unwrap().1, 4);
     }
-    fixtures.iter().for_each(|fixture| takes_it_all(fixture, &peer, &chain));
+    fixtures.iter().for_each(|fixture| assert_takes_everything(fixture, &peer, &chain));
 }
 
 #[test]
 fn a_pair_under_another_number_is_refused() {
     let fixture = channel(1, ANCHORS);
     let mut chain = chain_with(&[&fixture]);
-    let mut peer = cheat(&mut chain, together());
+    let mut peer = cheating_peer(&mut chain, together());
     blocks(&mut peer, &[&fixture], &mut chain, START + 1);
     let mut tx = peer.act(&fixture, &chain).unwrap().pop().unwrap();
     chain.submit(tx.clone()).unwrap();
@@ -216,7 +217,7 @@ fn a_pair_under_another_number_is_refused() {
 fn htlcs_of_two_lock_times_cannot_share_a_transaction() {
     let fixture = channel(1, ANCHORS);
     let mut chain = chain_with(&[&fixture]);
-    let mut peer = cheat(&mut chain, PeerPlan { claims: false, ..PeerPlan::default() });
+    let mut peer = cheating_peer(&mut chain, PeerPlan { claims: false, ..PeerPlan::default() });
     blocks(&mut peer, &[&fixture], &mut chain, END);
     let commitment = revoked(&fixture);
     let rates = Rates { feerate_sat_per_kw: 500, floor_sat_per_kvb: 1000 };
@@ -247,23 +248,23 @@ fn it_claims_in_the_order_that_it_likes() {
         {
             let fixture = channel(1, channel_type);
             let mut chain = chain_with(&[&fixture]);
-            let mut peer = cheat(&mut chain, PeerPlan { order: preferred, ..PeerPlan::default() });
-            // All that there is can be taken from the first block on.
+            let mut peer = cheating_peer(&mut chain, PeerPlan { order: preferred, ..PeerPlan::default() });
+            // All HTLCs have expired when the peer begins.
             (START..EXPIRY).for_each(|_| drop(chain.mine()));
             blocks(&mut peer, &[&fixture], &mut chain, END);
             assert_eq!(order(&fixture, &chain), [(EXPIRY + 2, first), (EXPIRY + 3, second)], "{channel_type:?}");
-            takes_it_all(&fixture, &peer, &chain);
+            assert_takes_everything(&fixture, &peer, &chain);
         }
     }
     let fixture = channel(1, ANCHORS);
     let mut chain = chain_with(&[&fixture]);
-    let mut peer = cheat(&mut chain, PeerPlan::default());
+    let mut peer = cheating_peer(&mut chain, PeerPlan::default());
     blocks(&mut peer, &[&fixture], &mut chain, END);
     assert_eq!(order(&fixture, &chain), [(START + 2, vec![a, b]), (EXPIRY + 1, vec![c, d])]);
 }
 
-/// Our wallet's script, and a claim of ours on one of the cheat's outputs: what a court without breach claims could do is
-/// enough for a miner to choose from.
+/// A claim of ours on one of the peer's outputs, by timeout. It stands in for a penalty: the miner only needs a transaction of
+/// ours to choose from.
 fn our_timeout(fixture: &ChannelFixture, index: usize) -> Transaction {
     let commitment = revoked(fixture);
     let rates = Rates { feerate_sat_per_kw: 5_000, floor_sat_per_kvb: 1000 };
@@ -272,10 +273,10 @@ fn our_timeout(fixture: &ChannelFixture, index: usize) -> Transaction {
     claimant.direct(index, None, to).unwrap().unwrap()
 }
 
-/// A chain on which the cheat's commitment is confirmed, all has expired, and our claims of both offered HTLCs wait.
+/// A chain with the revoked commitment confirmed, all HTLCs expired, and our claims of both offered HTLCs in the mempool.
 fn contested(fixture: &ChannelFixture, plan: PeerPlan) -> (Chain, Peer, [Transaction; 2]) {
     let mut chain = chain_with(&[fixture]);
-    let mut peer = cheat(&mut chain, PeerPlan { claims: false, ..plan });
+    let mut peer = cheating_peer(&mut chain, PeerPlan { claims: false, ..plan });
     blocks(&mut peer, &[fixture], &mut chain, EXPIRY + 2);
     peer.plan_mut().claims = true;
     let ours = [0, 1].map(|index| our_timeout(fixture, index));
@@ -289,7 +290,7 @@ fn contested(fixture: &ChannelFixture, plan: PeerPlan) -> (Chain, Peer, [Transac
 fn a_miner_on_its_side_takes_its_claims_and_leaves_ours_out() {
     for channel_type in TYPES {
         let fixture = channel(1, channel_type);
-        // In a fair block the better price wins.
+        // In a block by feerate our claims win, because they pay more.
         let (mut chain, mut peer, ours) = contested(&fixture, PeerPlan::default());
         for tx in peer.act(&fixture, &chain).unwrap() {
             let _beaten = chain.submit(tx).err();
@@ -299,7 +300,7 @@ fn a_miner_on_its_side_takes_its_claims_and_leaves_ours_out() {
         for (id, tx) in [10, 11].into_iter().zip(&ours) {
             assert_eq!(taken[&HtlcRef::offered(id)].1, *tx);
         }
-        // The miner decides otherwise, without a fee.
+        // The peer's miner includes its claims without a fee.
         for withheld in [Withheld::Nothing, Withheld::Everything] {
             let (mut chain, mut peer, ours) = contested(&fixture, PeerPlan::default());
             let template = peer.template(&[&fixture], &chain, &withheld).unwrap();
@@ -309,7 +310,7 @@ fn a_miner_on_its_side_takes_its_claims_and_leaves_ours_out() {
             assert_eq!(mined.txs, template.first);
             assert_eq!(spends(&fixture, &chain).len(), 4);
             for tx in ours {
-                assert_eq!(chain.in_mempool(&tx.compute_txid()), None, "a rival is confirmed");
+                assert_eq!(chain.in_mempool(&tx.compute_txid()), None, "a conflicting claim is confirmed");
             }
         }
     }
@@ -326,7 +327,7 @@ fn what_is_withheld_waits_and_the_rest_of_ours_gets_in() {
             let template = peer.template(&[&fixture], &chain, &withheld).unwrap();
             chain.mine_template(template).unwrap();
         }
-        assert!(chain.in_mempool(&ours[0].compute_txid()).is_some(), "it waits for ever");
+        assert!(chain.in_mempool(&ours[0].compute_txid()).is_some(), "a withheld claim stays in the mempool");
         assert!(chain.confirmed(&ours[1].compute_txid()).is_some());
         let template = peer.template(&[&fixture], &chain, &Withheld::Everything).unwrap();
         assert!(template.leaves_out.contains(&ours[0].compute_txid()));
@@ -339,9 +340,9 @@ fn a_claim_below_a_second_level_is_withheld_with_its_htlc() {
     {
         let fixture = channel(1, channel_type);
         let mut chain = chain_with(&[&fixture]);
-        let mut peer = cheat(&mut chain, PeerPlan { sweeps: false, ..plan });
+        let mut peer = cheating_peer(&mut chain, PeerPlan { sweeps: false, ..plan });
         blocks(&mut peer, &[&fixture], &mut chain, START + 2 + u32::from(DELAY));
-        // Its own sweeps stand for our penalties: they spend the same outputs.
+        // The peer's sweeps stand in for our penalties, because they spend the same outputs.
         peer.plan_mut().sweeps = true;
         let sweeps = peer.act(&fixture, &chain).unwrap();
         for tx in &sweeps {

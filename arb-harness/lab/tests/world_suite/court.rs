@@ -1,4 +1,4 @@
-//! The court hears what the fixture says: signatures verify, numbers and points fit, a running channel is adopted.
+//! The court accepts the fixture's events: signatures verify, numbers and points fit, and a running channel is adopted.
 
 use arb_core::{ChainArbitrator, Event, Freshness, Heard, Height, JournalIdentity, Log, Pending, Policy, Started, Tip};
 use arb_harness::redb_store::RedbStore;
@@ -9,10 +9,10 @@ use bitcoin::{BlockHash, Network};
 
 use crate::support::{NUMBER, START, TYPES};
 
-/// Keeps nothing.
-struct Forgetful;
+/// A log that keeps nothing.
+struct DiscardingLog;
 
-impl Log for Forgetful {
+impl Log for DiscardingLog {
     type Error = core::convert::Infallible;
 
     fn append(&mut self, _: &Pending<'_>) -> Result<(), Self::Error> {
@@ -23,7 +23,7 @@ impl Log for Forgetful {
 fn hear(court: &mut ChainArbitrator, event: &Event) -> Result<Heard, arb_core::Rejected> {
     let mut step = court.step();
     let heard = step.hear(event)?;
-    step.commit(&mut Forgetful).unwrap();
+    step.commit(&mut DiscardingLog).unwrap();
     Ok(heard)
 }
 
@@ -115,7 +115,7 @@ fn a_journal_in_a_redb_file_gives_the_same_court_back() {
         let mut step = court.step();
         assert_eq!(step.hear(event), Ok(Heard::Accepted));
         step.commit(&mut journal).unwrap();
-        // In the middle, so that recovery needs rows and frames.
+        // A checkpoint in the middle, so that recovery needs rows and frames.
         if *event == events[1] {
             assert_eq!(journal.checkpoint(&court, 10).unwrap().written, 1);
         }

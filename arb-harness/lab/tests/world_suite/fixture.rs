@@ -1,4 +1,4 @@
-//! The fixture against the published vectors, the interpreter, and its own deltas.
+//! The fixture against the vectors of BOLT 3, the script interpreter, and the changes that its events carry.
 
 use arb_core::bolt3::{ChannelType, CompactSig, verify_sig};
 use arb_core::{Event, HtlcRef, LocalCommitmentSigned, Side};
@@ -79,7 +79,7 @@ fn a_commitment_signed_for_another_channel_is_refused_by_the_chain() {
     let mut other = ChannelFixture::new(setup);
     other.sign_unheard(Side::Local, NUMBER, ChannelFixture::bolt3_state(ChannelType::StaticRemotekey));
     let mut chain = chain_with(&fixture);
-    assert!(chain.submit(other.local_commitment_tx(NUMBER).unwrap()).is_err(), "signed for another value");
+    assert!(chain.submit(other.local_commitment_tx(NUMBER).unwrap()).is_err(), "signed for another funding value");
 }
 
 #[test]
@@ -111,7 +111,7 @@ fn events_carry_what_changed_since_the_side_s_last_commitment() {
     state.htlcs.push(four.clone());
     let second = update(fixture.local_signed(43, state.clone()).unwrap());
     assert_eq!((second.added, second.removed), (vec![four], vec![HtlcRef::offered(2)]));
-    // The other side has a history of its own.
+    // The changes of the other side's commitments are counted separately.
     let Event::RemoteCommitmentSigned(remote) = fixture.remote_signed(42, state).unwrap() else { panic!() };
     assert_eq!((remote.update.added.len(), remote.update.removed.len()), (4, 0));
     assert_ne!(remote.update.point, second.point);

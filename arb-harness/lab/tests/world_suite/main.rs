@@ -1,5 +1,5 @@
-//! Keys, signer, wallet, fixture and peer, judged by the embedded chain.
-#![allow(clippy::unwrap_used, reason = "clippy takes the helpers of a test for something else")]
+//! Signer, wallet, fixture and simulated peer on the embedded chain: it accepts what they make, and the court what they say.
+#![allow(clippy::unwrap_used, reason = "clippy does not know the helpers of tests as test code")]
 
 mod cheat;
 mod court;

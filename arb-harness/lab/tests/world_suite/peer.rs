@@ -1,4 +1,4 @@
-//! The counterparty run to the end of every kind of close; the chain accepts all it does, and all of theirs is taken.
+//! The simulated peer in every kind of close: the chain accepts all its transactions, and it takes everything that is its own.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,7 +12,7 @@ use bitcoin::{OutPoint, Transaction};
 
 use crate::support::{END, NUMBER, START, TYPES, block, chain_with, peer_with_coins, published, run};
 
-/// All published preimages, known from a height on.
+/// All published preimages, known to the peer from this height on.
 fn preimages(from: u32) -> BTreeMap<Preimage, u32> {
     ChannelFixture::bolt3_preimages().into_values().map(|preimage| (preimage, from)).collect()
 }
@@ -26,7 +26,7 @@ fn confirmed(fixture: &ChannelFixture, chain: &Chain) -> Commitment {
     fixture.recognise(chain.confirmed(&txid).unwrap().1).unwrap().unwrap()
 }
 
-/// How each HTLC was spent.
+/// How each spent HTLC was spent.
 fn paths(commitment: &Commitment, chain: &Chain) -> BTreeMap<HtlcRef, SpendPath> {
     let path = |(index, htlc): (usize, &arb_core::Htlc)| {
         let (outpoint, txout, _) = commitment.htlc_output(index).unwrap();
@@ -37,7 +37,7 @@ fn paths(commitment: &Commitment, chain: &Chain) -> BTreeMap<HtlcRef, SpendPath>
     commitment.htlcs.iter().enumerate().filter_map(path).collect()
 }
 
-/// The outputs that are the counterparty's by right when it knows all preimages: not our balance, not the anchors.
+/// The outputs that are the counterparty's if it knows all preimages: all but our main output and the anchors.
 fn theirs(commitment: &Commitment) -> Vec<OutPoint> {
     let ours = match commitment.owner {
         Side::Local => OutputKind::ToOwner,
@@ -48,7 +48,7 @@ fn theirs(commitment: &Commitment) -> Vec<OutPoint> {
     outputs.map(|(vout, _)| commitment.outpoint(vout)).collect()
 }
 
-/// Nothing of theirs is left under a script of the channel.
+/// Panics unless everything below the counterparty's outputs ends in its wallet.
 fn assert_all_taken(commitment: &Commitment, peer: &Peer, chain: &Chain) {
     let stop = peer.wallet().scripts();
     for outpoint in theirs(commitment) {
@@ -159,7 +159,7 @@ fn a_plan_without_claims_or_sweeps_takes_nothing() {
     assert_eq!(spent, []);
     peer.plan_mut().sweeps = true;
     block(&mut peer, &fixture, &mut chain);
-    assert_eq!(chain.block_at(END + 1).unwrap().txs.len(), 1, "only the balance");
+    assert_eq!(chain.block_at(END + 1).unwrap().txs.len(), 1, "only its main output is swept");
 }
 
 #[test]
@@ -171,9 +171,9 @@ fn zero_fee_htlc_transactions_wait_for_a_coin() {
     assert!(paths(&confirmed(&fixture, &chain), &chain).is_empty());
     chain.mint(peer.wallet().deposit_script(), 5_000);
     block(&mut peer, &fixture, &mut chain);
-    assert_eq!(paths(&confirmed(&fixture, &chain), &chain).len(), 1, "one coin carries one");
+    assert_eq!(paths(&confirmed(&fixture, &chain), &chain).len(), 1, "one coin pays for one HTLC transaction");
     block(&mut peer, &fixture, &mut chain);
-    assert_eq!(paths(&confirmed(&fixture, &chain), &chain).len(), 2, "and its change the next");
+    assert_eq!(paths(&confirmed(&fixture, &chain), &chain).len(), 2, "the change pays for the next one");
 }
 
 #[test]
@@ -189,7 +189,7 @@ fn a_coin_is_free_again_when_its_htlc_is_gone() {
     let commitment = confirmed(&fixture, &chain);
     let index = commitment.htlcs.iter().position(|htlc| htlc.key == HtlcRef::offered(2)).unwrap();
     assert_eq!(first.input[0].previous_output, commitment.htlc_output(index).unwrap().0);
-    // We take it back first.
+    // Our claim of the HTLC confirms first.
     let rates = Rates { feerate_sat_per_kw: 500, floor_sat_per_kvb: 1000 };
     let claimant = Claimant { fixture: &fixture, side: Side::Local, commitment: &commitment, rates };
     let ours = claimant.direct(index, None, fixture.setup().fallback_script.clone()).unwrap().unwrap();
@@ -218,7 +218,7 @@ fn it_sweeps_in_the_first_block_that_allows_it_and_pays_what_it_means_to() {
         let (at, second_level, _) = chain.spender_of(&htlc).unwrap();
         let (height, sweep, _) = chain.spender_of(&OutPoint::new(second_level, 0)).unwrap();
         assert_eq!((at, height), (505, 515));
-        // A pre-signed transaction without anchors pays what was agreed on.
+        // Without anchors, the fee of a second level is fixed by the commitment's feerate.
         let chosen = if channel_type == ChannelType::StaticRemotekey { vec![] } else { vec![second_level] };
         for txid in chosen.into_iter().chain([main, sweep]) {
             let (fee, tx) = (chain.fee_of(&txid).unwrap(), chain.confirmed(&txid).unwrap().1);
@@ -255,7 +255,7 @@ fn two_runs_are_the_same() {
     assert_eq!(blocks(), blocks());
 }
 
-/// All that a claimant can build on both commitments, whether final or not.
+/// Every claim that one side can build on both commitments, final or not.
 fn claims(fixture: &ChannelFixture, side: Side, preimage: Preimage) -> Vec<(Commitment, Transaction)> {
     let rates = Rates { feerate_sat_per_kw: 500, floor_sat_per_kvb: 1000 };
     let to = WalletKeys::from_seed(&[3; 32]).script_for(b"to");
@@ -300,8 +300,8 @@ fn every_claim_is_refused_too_early_and_with_a_wrong_preimage() {
             }
         }
     }
-    // For each type and side: two or three HTLCs with a preimage on both commitments, the others with an expiry, and the
-    // delayed balance.
+    // For each type and side, on both commitments: two or three HTLCs by preimage and the others by expiry; and the delayed
+    // balance.
     assert_eq!((wrong_preimages, too_early), (20, 24));
 }
 

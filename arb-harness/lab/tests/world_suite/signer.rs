@@ -1,4 +1,4 @@
-//! The signer's signatures under the interpreter, and what it refuses.
+//! The signer's signatures under the script interpreter, and the requests that it refuses.
 
 use arb_core::bolt3::{ChannelType, CompactSig, OutputKind, Point, witness};
 use arb_core::{ActionId, ChannelId, InputSignature, InputToSign, Side, SignRequest, SigningKey};

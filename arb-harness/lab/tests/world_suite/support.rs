@@ -1,4 +1,4 @@
-//! A channel on a chain, and a counterparty that is run to the end.
+//! The published channel of BOLT 3 on a chain, and a counterparty that acts before every block.
 
 use arb_core::Side;
 use arb_core::bolt3::ChannelType;
@@ -8,11 +8,11 @@ use arb_lab::peer::{Peer, PeerPlan};
 
 pub const TYPES: [ChannelType; 2] = [ChannelType::StaticRemotekey, ChannelType::AnchorsZeroFeeHtlcTx];
 pub const NUMBER: u64 = ChannelFixture::BOLT3_NUMBER;
-/// Below every expiry of the published HTLCs, which are 500 to 504.
+/// Height of a new chain's tip, below every expiry of the published HTLCs (500 to 504).
 pub const START: u32 = 480;
-/// Of the counterparty's wallet.
+/// Seed of the counterparty's wallet.
 pub const PEER_SEED: [u8; 32] = [0xee; 32];
-/// A height at which every HTLC has expired and every delay after it has passed.
+/// Height at which every HTLC has expired and every delay after that has passed.
 pub const END: u32 = 680;
 
 /// The published channel with both sides' commitment 42 signed.
@@ -40,7 +40,7 @@ pub fn peer_with_coins(plan: PeerPlan, chain: &mut Chain) -> Peer {
     peer
 }
 
-/// One block of the counterparty's life: everything that it submits has to be accepted, and it has to be idempotent.
+/// The counterparty acts, then a block is mined. Panics if a transaction is refused, or if acting again gives another result.
 pub fn block(peer: &mut Peer, fixture: &ChannelFixture, chain: &mut Chain) {
     let txs = peer.act(fixture, chain).unwrap();
     assert_eq!(peer.act(fixture, chain).unwrap(), txs, "asking again changes nothing");
@@ -48,11 +48,11 @@ pub fn block(peer: &mut Peer, fixture: &ChannelFixture, chain: &mut Chain) {
         let height = chain.tip().0;
         assert_eq!(chain.submit(tx.clone()), Ok(Submitted::Accepted), "at {height}: {tx:#?}");
     }
-    assert_eq!(peer.act(fixture, chain).unwrap(), [], "what waits is not named again");
+    assert_eq!(peer.act(fixture, chain).unwrap(), [], "a transaction in the mempool is given again");
     chain.mine();
 }
 
-/// Blocks until the tip has this height.
+/// Runs blocks until the tip has this height.
 pub fn run(peer: &mut Peer, fixture: &ChannelFixture, chain: &mut Chain, until: u32) {
     while chain.tip().0 < until {
         block(peer, fixture, chain);

@@ -1,15 +1,15 @@
-//! BOLT 3, Appendices C and F: the commitment with all five HTLCs, as published.
+//! BOLT 3, Appendices C and F: the published commitments with all five HTLCs.
 //!
-//! Origin: `03-transactions.md` of lightning/bolts at a3772650d8ebc06acf457fcadf97968ebfc4dfff (CC-BY 4.0), "commitment
+//! Source: `03-transactions.md` of lightning/bolts at a3772650d8ebc06acf457fcadf97968ebfc4dfff (CC-BY 4.0), "commitment
 //! tx with seven outputs untrimmed (maximum feerate)" and "commitment tx with seven outputs untrimmed".
 
 /// One published commitment.
 pub struct Published {
-    /// The whole transaction, signed by both.
+    /// The whole transaction with both signatures, hex.
     pub commitment_tx: &'static str,
-    /// The counterparty's signature in it, DER.
+    /// The counterparty's signature in it, DER, hex.
     pub remote_signature: &'static str,
-    /// The counterparty's HTLC signatures in output order, DER.
+    /// The counterparty's HTLC signatures in output order, DER, hex.
     pub remote_htlc_signatures: [&'static str; 5],
 }
 

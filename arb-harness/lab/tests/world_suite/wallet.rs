@@ -1,4 +1,4 @@
-//! The wallet against the chain: coins, reservations, reorgs and restarts.
+//! The wallet on the embedded chain: coins, reservations, reorgs and restarts.
 
 use arb_core::bolt3::{ChannelType, witness};
 use arb_core::{ActionId, ChannelId, InputSignature, InputToSign, SignRequest, SigningKey};
@@ -47,7 +47,11 @@ fn a_request_gets_the_smallest_coin_that_will_do_and_keeps_it() {
 fn an_owner_that_asks_for_more_gets_another_coin_and_keeps_the_first() {
     let (mut wallet, _, coins) = with_coins(&[9_000, 3_000]);
     assert_eq!(wallet.offer(request(1), claim(1), 2_000, 1000).unwrap().inputs[0].outpoint, coins[1]);
-    assert_eq!(wallet.offer(request(2), claim(1), 1_000, 1000).unwrap().inputs[0].outpoint, coins[1], "its own");
+    assert_eq!(
+        wallet.offer(request(2), claim(1), 1_000, 1000).unwrap().inputs[0].outpoint,
+        coins[1],
+        "its first coin is enough"
+    );
     assert_eq!(wallet.offer(request(3), claim(1), 5_000, 1000).unwrap().inputs[0].outpoint, coins[0]);
     assert_eq!(wallet.owner_of(&coins[1]), Some(claim(1)));
 }
@@ -59,7 +63,7 @@ fn a_coin_has_to_pay_for_its_own_input() {
     assert_eq!(wallet.offer(request(1), claim(1), most + 1, 1000), Err(Missing { missing_sat: 1 }));
     assert!(wallet.offer(request(1), claim(1), most, 1000).is_ok());
     let taken = wallet.offer(request(2), claim(2), 500, 0);
-    assert_eq!(taken, Err(Missing { missing_sat: 500 }), "nothing is free");
+    assert_eq!(taken, Err(Missing { missing_sat: 500 }), "no coin is unreserved");
 }
 
 #[test]
@@ -85,7 +89,7 @@ fn a_restart_forgets_reservations_but_no_script_and_holding_brings_them_back() {
     assert!(restarted.offer(request(2), claim(2), 1_000, 1000).is_err());
     assert_eq!(restarted.fresh_script(request(9)), script);
     assert_eq!(restarted.scripts(), wallet.scripts());
-    assert!(restarted.offer(request(1), claim(1), 1_000, 1000).is_err(), "a transaction has it");
+    assert!(restarted.offer(request(1), claim(1), 1_000, 1000).is_err(), "the coin is held for a transaction");
     restarted.release(claim(1), &coins);
     assert_eq!(restarted.offer(request(1), claim(1), 1_000, 1000).unwrap(), offer);
 }
@@ -94,7 +98,7 @@ fn a_restart_forgets_reservations_but_no_script_and_holding_brings_them_back() {
 fn requests_spread_over_the_pool() {
     let mut wallet = SmallWallet::from_seed(&SEED);
     let scripts: std::collections::BTreeSet<_> = (0..100).map(|n| wallet.fresh_script(request(n))).collect();
-    // 100 draws from 256: about 83 distinct.
+    // 100 draws from 256 scripts give about 83 different ones.
     assert!(scripts.len() > 70, "{}", scripts.len());
     assert!(scripts.is_subset(&wallet.scripts()));
 }
@@ -103,7 +107,7 @@ fn requests_spread_over_the_pool() {
 fn blocks_up_and_down_leave_what_a_rescan_finds() {
     let fixture = published(ChannelType::StaticRemotekey);
     let mut chain = chain_with(&fixture);
-    // The counterparty's wallet receives its sweeps and later pays with them.
+    // The counterparty's wallet, because it receives sweeps and pays with them later.
     let plan = PeerPlan { publishes: Some((0, Publish::Commitment(NUMBER))), ..PeerPlan::default() };
     let mut peer = peer_with_coins(plan, &mut chain);
     let mut followed = SmallWallet::from_seed(&PEER_SEED);
@@ -131,12 +135,12 @@ fn blocks_up_and_down_leave_what_a_rescan_finds() {
     assert_eq!(followed.coins().len(), 10, "what was minted");
 }
 
-/// Spends the wallet's smallest coin to a script of its own, so that blocks spend its coins and make new ones.
+/// Spends the wallet's smallest coin to a script of its own, twice, so that blocks both spend its coins and create new ones.
 fn spend_one(wallet: &SmallWallet, chain: &mut Chain) {
     let Some((outpoint, txout)) = wallet.coins().iter().min_by_key(|(_, txout)| txout.value) else { return };
     let Some(first) = spend(wallet, *outpoint, txout) else { return };
     chain.submit(first.clone()).unwrap();
-    // Its output is spent in the same block.
+    // The second transaction spends the first one's output in the same block.
     let Some(second) = spend(wallet, OutPoint::new(first.compute_txid(), 0), &first.output[0]) else { return };
     chain.submit(second).unwrap();
 }

@@ -1,4 +1,4 @@
-//! What a scenario's commands do, and in which words what happened is told.
+//! Runs a scenario's commands on the embedded chain, and writes down what happened.
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
@@ -19,10 +19,11 @@ use arb_lab::peer::{Peer, PeerPlan, Publish};
 use arb_lab::wallet::SmallWallet;
 use arb_log::memory::Memory;
 
-use crate::bench::{START, channel, identity, key, offered, preimage, received, state};
 use crate::names::Names;
+use crate::test_court::{START, channel, identity, key, offered, preimage, received, state};
 
-pub struct Story {
+/// One channel, its counterparty, and the court with driver, wallet and node.
+pub struct ScenarioRun {
     chain: Chain,
     driver: Driver<Memory>,
     fixture: ChannelFixture,
@@ -31,31 +32,32 @@ pub struct Story {
     node: Notebook,
     htlcs: Vec<Htlc>,
     names: Names,
-    told: u64,
-    /// What was said already and is only repeated.
-    said: BTreeSet<String>,
+    /// Sequence of the last frame that was written down.
+    written: u64,
+    /// Lines of actions that were written down; a repetition is not.
+    seen: BTreeSet<String>,
     lines: Vec<String>,
 }
 
-/// Writes down what was heard and concluded, and what is due, then does it.
-struct Told<'a, 'b> {
+/// Writes down what was heard and concluded and which actions are due, and hands the actions to the host.
+struct Recorder<'a, 'b> {
     host: Host<'a, Chain>,
     names: &'b mut Names,
-    said: &'b mut BTreeSet<String>,
+    seen: &'b mut BTreeSet<String>,
     lines: &'b mut Vec<String>,
 }
 
-impl Outside for Told<'_, '_> {
+impl Outside for Recorder<'_, '_> {
     fn perform(&mut self, action: Action, answers: &mut Vec<Event>) {
         if let Some(line) = self.names.action(&action) {
-            // A repetition is the same words about the same transaction.
+            // An action is a repetition if both its line and its transactions were written before.
             let about = match &action {
                 Action::Broadcast { txs, .. } => {
                     txs.iter().map(|tx| tx.compute_txid().to_string()).collect::<Vec<_>>().join(" ")
                 }
                 _ => String::new(),
             };
-            if self.said.insert(format!("{line} {about}")) {
+            if self.seen.insert(format!("{line} {about}")) {
                 self.lines.push(format!("  ▸ {line}"));
             }
         }
@@ -71,8 +73,8 @@ impl Outside for Told<'_, '_> {
     }
 }
 
-impl Told<'_, '_> {
-    /// What was heard, if it is worth a line, and what was concluded from it.
+impl Recorder<'_, '_> {
+    /// Writes down each entry of a frame: the event, and what was concluded from it.
     fn frame(&mut self, frame: &Frame) {
         for entry in &frame.entries {
             let records = entry.concluded.iter().filter_map(|record| self.names.record(&record.what));
@@ -100,7 +102,7 @@ fn htlc_ref(direction: &str, id: &str) -> HtlcRef {
     }
 }
 
-impl Story {
+impl ScenarioRun {
     pub fn new() -> Self {
         let mut chain = Chain::new(ChainConfig { start_height: START, ..ChainConfig::default() });
         let (wallet, peer) = (SmallWallet::from_seed(&[0x31; 32]), Peer::new(PeerPlan::default(), &[0x32; 32]));
@@ -122,17 +124,18 @@ impl Story {
             node: Notebook::default(),
             htlcs: Vec::new(),
             names: Names::default(),
-            told: 0,
-            said: BTreeSet::new(),
+            written: 0,
+            seen: BTreeSet::new(),
             lines: Vec::new(),
         }
     }
 
-    /// The lines since the last time.
+    /// The lines since the last call.
     pub fn take(&mut self) -> Vec<String> {
         std::mem::take(&mut self.lines)
     }
 
+    /// The court and all frames, at the end of the scenario.
     pub fn end(mut self) -> (ChainArbitrator, Vec<Frame>) {
         let mut frames = Vec::new();
         let journal = self.driver.journal().unwrap();
@@ -144,6 +147,7 @@ impl Story {
         (self.driver.court().clone(), frames)
     }
 
+    /// Runs one command of the scenario's text.
     pub fn command(&mut self, line: &str) {
         let fixture = &mut self.fixture;
         match words(line)[..] {
@@ -170,10 +174,10 @@ impl Story {
                 ];
                 self.tell(&events);
             }
-            ["update"] | ["we" | "both", ..] | ["they", "sign", ..] => self.say(line),
+            ["update"] | ["we" | "both", ..] | ["they", "sign", ..] => self.node_command(line),
             ["mine", "to", height] => self.mine_to(number(height)),
             ["mine", "theirs"] => {
-                // Ours was sent again in the meantime; the miner does not know.
+                // Our commitment was broadcast again since then: the block must hold theirs.
                 self.chain.clear_mempool();
                 self.mine_to(self.chain.tip().0 + 1);
             }
@@ -183,13 +187,13 @@ impl Story {
                 self.chain.clear_mempool();
                 self.turn();
             }
-            ["they", ..] => self.plan(line),
+            ["they", ..] => self.peer_command(line),
             _ => panic!("no such command: {line:?}"),
         }
     }
 
     /// What the node tells the court.
-    fn say(&mut self, line: &str) {
+    fn node_command(&mut self, line: &str) {
         let fixture = &mut self.fixture;
         match words(line)[..] {
             ["update"] => {
@@ -210,7 +214,7 @@ impl Story {
             }
             ["we", "lost", "their", number] => {
                 let htlcs = state(&self.htlcs);
-                fixture.sign_unheard(Side::Remote, crate::story::number(number), htlcs);
+                fixture.sign_unheard(Side::Remote, crate::scenario_run::number(number), htlcs);
             }
             ["we", "learn", direction, id, "secret", secret] => {
                 let usable_for = vec![key(fixture, htlc_ref(direction, id))];
@@ -235,8 +239,8 @@ impl Story {
         }
     }
 
-    /// What the counterparty will do.
-    fn plan(&mut self, line: &str) {
+    /// Changes what the counterparty will do.
+    fn peer_command(&mut self, line: &str) {
         match words(line)[..] {
             ["they", "publish", "theirs", id] => {
                 self.peer.plan_mut().publishes = Some((0, Publish::Commitment(number(id))));
@@ -260,7 +264,7 @@ impl Story {
     fn mine_to(&mut self, height: u32) {
         while self.chain.tip().0 < height {
             for tx in self.peer.act(&self.fixture, &self.chain).unwrap() {
-                // What lost a race is tried again.
+                // A transaction that lost a race is submitted again before the next block.
                 let _not_now = self.chain.submit(tx).err();
             }
             self.chain.mine();
@@ -273,7 +277,7 @@ impl Story {
         self.turn();
     }
 
-    /// Turns of the run loop until nothing new is heard.
+    /// Runs the loop of driver and host until nothing new is heard.
     fn turn(&mut self) {
         let setup = self.fixture.setup();
         let mut signer = KeySigner::new(self.wallet.keys().clone());
@@ -286,7 +290,7 @@ impl Story {
             self.driver.tell_all(blocks);
             let heard = self.driver.court().tip();
             let host = Host::new(&mut self.chain, &mut signer, &mut self.wallet, &mut self.node, heard);
-            let mut outside = Told { host, names: &mut self.names, said: &mut self.said, lines: &mut self.lines };
+            let mut outside = Recorder { host, names: &mut self.names, seen: &mut self.seen, lines: &mut self.lines };
             let appended = self.driver.commit(&mut outside).unwrap();
             outside.host.heard = self.driver.court().tip();
             let journal = self.driver.journal().unwrap();
@@ -294,8 +298,8 @@ impl Story {
                 outside.frame(&frame);
                 ControlFlow::<()>::Continue(())
             };
-            assert_eq!(journal.frames(self.told + 1..u64::MAX, next).unwrap(), None);
-            self.told = self.driver.court().sequence();
+            assert_eq!(journal.frames(self.written + 1..u64::MAX, next).unwrap(), None);
+            self.written = self.driver.court().sequence();
             self.driver.perform(&mut outside);
             if idle && !appended {
                 return;

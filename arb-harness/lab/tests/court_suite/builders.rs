@@ -1,8 +1,9 @@
-//! What benches are built from: channels, HTLCs, events, and transactions that nobody checked.
+//! Values that tests are built from: channels, HTLCs, events, and unchecked transactions.
 
 use arb_core::bolt3::{ChannelType, Preimage};
 use arb_core::{Event, Freshness, Height, Htlc, HtlcKey, HtlcRef, JournalIdentity, Link, Policy, Side, Started, Tip};
 use arb_lab::fixture::{ChannelFixture, ChannelSetup, CommitmentState};
+use arb_lab::peer::Rates;
 use bitcoin::absolute::LockTime;
 use bitcoin::hashes::Hash;
 use bitcoin::transaction::Version;
@@ -10,10 +11,12 @@ use bitcoin::{Amount, BlockHash, Network, OutPoint, ScriptBuf, Sequence, Transac
 
 pub const TYPES: [ChannelType; 2] = [ChannelType::StaticRemotekey, ChannelType::AnchorsZeroFeeHtlcTx];
 pub const ANCHORS: ChannelType = ChannelType::AnchorsZeroFeeHtlcTx;
-/// The tip with which every bench begins.
+/// Height of the tip at which every test begins.
 pub const START: u32 = 400;
-/// Of every channel of a bench.
+/// Capacity of every channel.
 pub const CAPACITY_SAT: u64 = 10_000_000;
+/// What the counterparty's transactions pay.
+pub const RATES: Rates = Rates { feerate_sat_per_kw: 500, floor_sat_per_kvb: 1000 };
 
 pub fn height(height: u32) -> Height {
     Height::new(height)
@@ -36,7 +39,7 @@ fn htlc(key: HtlcRef, sat: u64, secret: u8, expiry: u32, link: Link) -> Htlc {
     Htlc { key, amount_msat: sat * 1000, payment_hash, cltv_expiry: height(expiry), link, tag: vec![secret] }
 }
 
-/// A commitment with these HTLCs; both sides brought the same.
+/// A commitment with these HTLCs, where each side paid half of the capacity.
 pub fn state(htlcs: &[Htlc]) -> CommitmentState {
     let sum =
         |by_us| htlcs.iter().filter(|htlc| htlc.key.is_offered() == by_us).map(|htlc| htlc.amount_msat).sum::<u64>();
@@ -49,7 +52,7 @@ pub fn state(htlcs: &[Htlc]) -> CommitmentState {
     }
 }
 
-/// Channel `number` of this suite.
+/// Channel `number` of this suite: the same keys for the same number.
 pub fn channel(number: u32, channel_type: ChannelType) -> ChannelFixture {
     ChannelFixture::new(ChannelSetup::from_seed(&[0x21; 32], number, channel_type, CAPACITY_SAT))
 }
@@ -71,19 +74,19 @@ pub fn learned(fixture: &ChannelFixture, htlc: HtlcRef, secret: u8) -> Event {
     Event::PreimageLearned { preimage: preimage(secret), usable_for: vec![key(fixture, htlc)] }
 }
 
-/// The output of an HTLC on a commitment.
+/// The output of an HTLC on a side's commitment.
 pub fn output_of(fixture: &ChannelFixture, side: Side, number: u64, htlc: HtlcRef) -> OutPoint {
     let commitment = fixture.commitment(side, number).unwrap();
     commitment.htlc_output(position(fixture, side, number, htlc)).unwrap().0
 }
 
-/// The place of an HTLC in a commitment's list.
+/// The index of an HTLC in a commitment's list of HTLCs.
 pub fn position(fixture: &ChannelFixture, side: Side, number: u64, htlc: HtlcRef) -> usize {
     let htlcs = &fixture.states(side)[&number].htlcs;
     htlcs.iter().position(|other| other.key == htlc).unwrap()
 }
 
-/// A transaction that nobody checked: these inputs with these witnesses, and one output.
+/// An unchecked transaction: these inputs with these witnesses, and one output of `sat` to `script`.
 pub fn spend(inputs: &[(OutPoint, Vec<Vec<u8>>)], script: ScriptBuf, sat: u64) -> Transaction {
     let input = |(previous_output, witness): &(OutPoint, Vec<Vec<u8>>)| TxIn {
         previous_output: *previous_output,

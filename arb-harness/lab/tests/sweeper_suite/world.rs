@@ -1,5 +1,5 @@
-//! A court with everything that it needs: the embedded chain with its mempool and script interpreter, a wallet with coins, a
-//! signer, a node. What is sent is offered to the mempool as it is; every answer is kept.
+//! A court with the embedded chain, its mempool and script interpreter, a wallet with coins, a signer and a node. Every
+//! transaction that the court sends is submitted to the mempool, and every answer is kept.
 
 use std::convert::Infallible;
 
@@ -20,9 +20,10 @@ use arb_lab::notebook::Notebook;
 use arb_lab::wallet::SmallWallet;
 use bitcoin::{Network, OutPoint, Transaction};
 
+/// Height of the tip at which every test begins.
 pub const BEGIN: u32 = 500;
 pub const CAPACITY_SAT: u64 = 10_000_000;
-/// Rounds of actions and answers at one tip.
+/// Most rounds of actions and answers at one tip; a test that needs more fails.
 const ROUNDS: usize = 60;
 
 #[derive(Default)]
@@ -37,7 +38,8 @@ impl Log for Frames {
     }
 }
 
-pub struct Town {
+/// A court with one channel, and everything outside of it.
+pub struct World {
     pub court: ChainArbitrator,
     pub chain: Chain,
     pub wallet: SmallWallet,
@@ -45,9 +47,9 @@ pub struct Town {
     pub node: Notebook,
     signer: KeySigner,
     frames: Frames,
-    /// What was sent, with the tip and the answer.
+    /// What was sent, with the height of the tip and the mempool's answer.
     pub sent: Vec<(u32, Vec<Transaction>, BroadcastAnswer)>,
-    /// Everything that was carried out since the last look.
+    /// Every action that was carried out; a test may clear it.
     pub done: Vec<Action>,
 }
 
@@ -72,13 +74,13 @@ fn htlc(key: HtlcRef, sat: u64, due_in: u32, link: Link) -> Htlc {
     }
 }
 
-impl Town {
+impl World {
     /// A channel with these HTLCs on both sides' commitments, and a wallet with these coins.
     pub fn new(channel_type: ChannelType, htlcs: &[Htlc], coins: &[u64], estimate: u32) -> Self {
         Self::paying(253, channel_type, htlcs, coins, estimate)
     }
 
-    /// The same with commitments of this feerate.
+    /// [`new`](Self::new) with commitments of another feerate, in sat/kw.
     pub fn paying(feerate: u32, channel_type: ChannelType, htlcs: &[Htlc], coins: &[u64], estimate: u32) -> Self {
         let config = ChainConfig { start_height: BEGIN, ..ChainConfig::default() };
         let mut chain = Chain::new(config);
@@ -95,7 +97,7 @@ impl Town {
         let (height, hash) = chain.tip();
         let tip = Tip { height: Height::new(height), hash };
         let identity = JournalIdentity { network: Network::Regtest, journal: [1; 32], tip, policy: Policy::default() };
-        let started = Started { build: "town".into(), freshness: Freshness::Trusted, best_height: tip.height };
+        let started = Started { build: "sweeper suite".into(), freshness: Freshness::Trusted, best_height: tip.height };
         let sum = |ours| htlcs.iter().filter(|h| h.key.is_offered() == ours).map(|h| h.amount_msat).sum::<u64>();
         let half = CAPACITY_SAT / 2 * 1_000;
         let state = CommitmentState {
@@ -108,7 +110,7 @@ impl Town {
         events.push(fixture.opened(fixture.standing(0, 0).unwrap()));
         events.push(fixture.remote_signed(0, state.clone()).unwrap());
         events.push(fixture.local_signed(0, state).unwrap());
-        let mut town = Self {
+        let mut world = Self {
             court: ChainArbitrator::new(),
             chain,
             wallet,
@@ -119,9 +121,9 @@ impl Town {
             sent: Vec::new(),
             done: Vec::new(),
         };
-        events.into_iter().for_each(|event| town.hear(&event));
-        town.estimate(estimate);
-        town
+        events.into_iter().for_each(|event| world.hear(&event));
+        world.estimate(estimate);
+        world
     }
 
     pub fn id(&self) -> ChannelId {
@@ -152,8 +154,8 @@ impl Town {
         self.settle();
     }
 
-    /// Both sides move on to a commitment without HTLCs, and the counterparty revokes the one that it has; the node remembers
-    /// what that was.
+    /// Both sides move on to a commitment without HTLCs, and the counterparty revokes its old one; the node keeps a record of
+    /// the old one.
     pub fn revoke(&mut self) {
         let old = self.fixture.states(Side::Remote)[&0].clone();
         let mut htlcs: Vec<RevokedHtlc> = old.htlcs.iter().map(RevokedHtlc::from).collect();
@@ -176,7 +178,7 @@ impl Town {
         self.settle();
     }
 
-    /// Carries out what is due and hears the answers until nothing new comes of it.
+    /// Carries out due actions and hears the answers until these change nothing.
     pub fn settle(&mut self) {
         for _ in 0..ROUNDS {
             let due = self.court.actions_due();
@@ -195,7 +197,7 @@ impl Town {
                 return;
             }
         }
-        panic!("it does not end: {:#?}", self.court.actions_due());
+        panic!("actions do not end: {:#?}", self.court.actions_due());
     }
 
     fn perform(&mut self, action: Action, answers: &mut Vec<Event>) {
@@ -213,7 +215,7 @@ impl Town {
         }
     }
 
-    /// Tells the court and the wallet of the chain's news.
+    /// Tells the court and the wallet how the chain has changed.
     fn follow(&mut self) {
         let Ok(blocks) = source::next_blocks(&self.chain, self.court.tip(), 10);
         for event in blocks {
@@ -223,27 +225,27 @@ impl Town {
         self.settle();
     }
 
-    /// A block of what the mempool has.
+    /// Mines a block from the mempool.
     pub fn mine(&mut self) {
         self.chain.mine();
         self.follow();
     }
 
-    /// An empty block: nothing that we sent gets in.
-    pub fn starve(&mut self) {
+    /// Mines an empty block: nothing that we sent confirms.
+    pub fn mine_empty(&mut self) {
         self.chain.mine_with(|_| false);
         self.follow();
     }
 
-    /// A block with this transaction before all others.
+    /// Mines a block with this transaction first, then from the mempool.
     pub fn confirm(&mut self, tx: Transaction) {
         self.chain.mine_own(vec![tx]).unwrap();
         self.follow();
     }
 
-    pub fn starve_to(&mut self, after: u32) {
+    pub fn mine_empty_to(&mut self, after: u32) {
         while self.chain.tip().0 < BEGIN + after {
-            self.starve();
+            self.mine_empty();
         }
     }
 
@@ -253,7 +255,7 @@ impl Town {
         }
     }
 
-    /// Takes blocks back and follows.
+    /// Disconnects `depth` blocks.
     pub fn reorg(&mut self, depth: u32) {
         self.chain.reorg_drop(depth);
         self.follow();
@@ -269,20 +271,20 @@ impl Town {
         self.fixture.commitment(side, 0).unwrap().htlc_output(place).unwrap().0
     }
 
-    /// The last transaction sent that spends this output.
+    /// The last transaction that we sent which spends this output.
     pub fn last_spend(&self, outpoint: OutPoint) -> Option<&Transaction> {
         let all = self.sent.iter().rev().flat_map(|(_, txs, _)| txs);
         let mut spends = all.filter(|tx| tx.input.iter().any(|input| input.previous_output == outpoint));
         spends.next()
     }
 
-    /// Packages that were sent.
+    /// The packages of two transactions that were sent.
     pub fn packages(&self) -> Vec<&(u32, Vec<Transaction>, BroadcastAnswer)> {
         self.sent.iter().filter(|(_, txs, _)| txs.len() == 2).collect()
     }
 
-    /// I9: whatever was sent, nothing was refused for its form, its scripts, its locks or its inputs.
-    pub fn all_was_valid(&self) {
+    /// I9: nothing that was sent was refused except for its fee.
+    pub fn assert_all_valid(&self) {
         for (tip, txs, answer) in &self.sent {
             let bad = match answer {
                 BroadcastAnswer::Accepted | BroadcastAnswer::Known => false,
@@ -298,7 +300,7 @@ impl Town {
     }
 }
 
-impl Drop for Town {
+impl Drop for World {
     fn drop(&mut self) {
         if !std::thread::panicking() {
             check(&self.court, &self.frames.0).unwrap_or_else(|failure| panic!("{failure}\n{failure:#?}"));

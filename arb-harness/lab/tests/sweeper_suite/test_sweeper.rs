@@ -1,6 +1,6 @@
-//! A desk on a table: claims are put down and taken away, the tip moves, and a wallet answers what it is told to answer.
+//! A sweeper under test: claims are added and removed, the tip moves, and a scripted wallet answers requests for coins.
 //!
-//! The weights are chosen so that a claim alone weighs 1,000 WU: its feerate in sat/kw is its fee in satoshi.
+//! The weights are chosen so that a transaction of one claim weighs 1,000 WU: its feerate in sat/kw equals its fee in satoshi.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,19 +11,19 @@ use arb_core::{BroadcastRejection, FeeInput, Fees, Height, Policy};
 use bitcoin::hashes::Hash;
 use bitcoin::{OutPoint, ScriptBuf, Txid};
 
-/// The tip with which every table begins.
+/// Height of the tip at which every test begins.
 pub const START: u32 = 1_000;
-/// A P2WPKH output.
+/// Weight of a P2WPKH output.
 pub const OUTPUT: u64 = 124;
-/// Version, lock time, counts and segwit marks.
+/// Weight of version, locktime, counts, and segwit marker and flag.
 pub const FRAME: u64 = 42;
-/// The input of a claim that pays from its value: alone it is a transaction of 1,000 WU.
+/// Weight of the input of a claim that pays from its value: alone it makes a transaction of 1,000 WU.
 pub const INPUT: u64 = 1_000 - OUTPUT - FRAME;
-/// The input of a claim that the wallet pays for: with one coin and change, 1,000 WU.
+/// Weight of the input of a claim that the wallet pays for: with one coin and change, 1,000 WU.
 pub const WALLET_PAID: u64 = 1_000 - OUTPUT - FRAME - WALLET_INPUT_WEIGHT;
-/// The value of every claim.
+/// Value of every claim.
 pub const AMOUNT_SAT: u64 = 10_000_000;
-/// Rounds of decisions at one tip: far more than are ever needed.
+/// Most rounds of decisions at one tip; a test that needs more fails.
 const ROUNDS: usize = 40;
 
 pub fn op(n: u32) -> OutPoint {
@@ -34,7 +34,7 @@ pub fn height(height: u32) -> Height {
     Height::new(height)
 }
 
-/// A contested claim that pays from its value, due so many blocks after the start.
+/// A contested claim that pays from its value, with its deadline `due_in` blocks after [`START`].
 pub fn claim(n: u32, due_in: u32, budget_sat: u64) -> Terms {
     Terms {
         outpoint: op(n),
@@ -49,20 +49,20 @@ pub fn claim(n: u32, due_in: u32, budget_sat: u64) -> Terms {
     }
 }
 
-/// A claim that nobody contests.
+/// A delayed claim without a deadline.
 pub fn lazy(n: u32, budget_sat: u64) -> Terms {
     let stakes = vec![Stake { deadline: None, budget_sat }];
     Terms { class: Class::Delayed, stakes, ..claim(n, 0, 0) }
 }
 
-/// A second-level transaction without a fee of its own: the wallet pays.
+/// A contested claim by a zero-fee second level, whose fee the wallet pays.
 pub fn second(n: u32, due_in: u32, budget_sat: u64) -> Terms {
     let output_weight = 172;
     let input_weight = WALLET_PAID - output_weight;
     Terms { pays: Pays::FromWallet, input_weight, output_weight, ..claim(n, due_in, budget_sat) }
 }
 
-/// A child on an unconfirmed commitment of 2,000 WU that pays `parent_fee_sat`.
+/// A child on an unconfirmed commitment of 2,000 WU that pays `parent_fee_sat`; a stake is (blocks to its deadline, budget).
 pub fn child(n: u32, stakes: &[(Option<u32>, u64)], parent_fee_sat: u64) -> Terms {
     let stake = |(due_in, budget_sat): &(Option<u32>, u64)| Stake {
         deadline: due_in.map(|due_in| height(START + due_in)),
@@ -79,55 +79,56 @@ pub fn child(n: u32, stakes: &[(Option<u32>, u64)], parent_fee_sat: u64) -> Term
     }
 }
 
-/// What the wallet says.
+/// What the wallet answers to requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Till {
-    /// Nothing.
+pub enum Wallet {
+    /// No answer.
     Silent,
-    /// A coin of twice what was asked for, always.
+    /// Always a coin worth twice what was asked for.
     Rich,
-    /// A coin of just what was asked for while so much is left.
+    /// A coin of exactly what was asked for, until this many satoshi are spent; then a refusal.
     Has(u64),
 }
 
+/// A sweeper with claims, policy, estimate and wallet.
 #[derive(Clone)]
-pub struct Table {
+pub struct TestSweeper {
     pub sweeper: Sweeper,
     pub terms: BTreeMap<OutPoint, Terms>,
     pub policy: Policy,
     pub fees: Option<(Fees, Height)>,
-    /// Whether a new estimate comes with every block.
+    /// Whether every new tip renews the estimate's height.
     pub fresh: bool,
     pub tip: u32,
-    pub till: Till,
-    /// Everything that was ordered, with the tip.
+    pub wallet: Wallet,
+    /// Every order, with the height of the tip.
     pub orders: Vec<(u32, Order)>,
     coins: u32,
 }
 
-impl Table {
-    /// A table with a flat estimate.
+impl TestSweeper {
+    /// A sweeper without claims, with the same estimate for all targets.
     pub fn new(feerate: u32) -> Self {
-        let mut table = Self {
+        let mut test = Self {
             sweeper: Sweeper::default(),
             terms: BTreeMap::new(),
             policy: Policy::default(),
             fees: None,
             fresh: true,
             tip: START,
-            till: Till::Rich,
+            wallet: Wallet::Rich,
             orders: Vec::new(),
             coins: 0,
         };
-        table.estimate(&[(1, feerate)]);
-        table
+        test.estimate(&[(1, feerate)]);
+        test
     }
 
     pub fn with(feerate: u32, terms: impl IntoIterator<Item = Terms>) -> Self {
-        let mut table = Self::new(feerate);
-        table.put(terms);
-        table.settle();
-        table
+        let mut test = Self::new(feerate);
+        test.put(terms);
+        test.settle();
+        test
     }
 
     pub fn estimate(&mut self, by_target: &[(u16, u32)]) {
@@ -151,7 +152,7 @@ impl Table {
         Now { tip: height(self.tip), policy: &self.policy, fees: self.fees.as_ref(), wallet_output_weight: OUTPUT }
     }
 
-    /// What one claim wants.
+    /// The feerate that a claim wants, in sat/kw.
     pub fn wanted(&self, n: u32) -> u32 {
         self.now().wanted(&self.terms[&op(n)], self.sweeper.price(&op(n)))
     }
@@ -160,12 +161,12 @@ impl Table {
         self.sweeper.decide(&self.terms, &BTreeSet::new(), &self.now())
     }
 
-    /// Decides and lets the wallet answer until nothing follows. What was ordered.
+    /// Decides and lets the wallet answer until no order follows; all orders.
     pub fn settle(&mut self) -> Vec<Order> {
         self.settle_broken(&[])
     }
 
-    /// The same, with coins of these groups spent by somebody else.
+    /// [`settle`](Self::settle), with coins of these groups spent by a foreign transaction.
     pub fn settle_broken(&mut self, broken: &[u32]) -> Vec<Order> {
         let mut broken: BTreeSet<u32> = broken.iter().copied().collect();
         let mut all = Vec::new();
@@ -179,7 +180,7 @@ impl Table {
                 return all;
             }
         }
-        panic!("it does not end: {all:#?}");
+        panic!("orders do not end: {all:#?}");
     }
 
     fn carry_out(&mut self, orders: &[Order]) -> bool {
@@ -193,25 +194,25 @@ impl Table {
         !orders.is_empty()
     }
 
-    /// The wallet's answer to what is asked and was not answered.
+    /// The wallet's answer to one request.
     pub fn answer(&mut self, ask: &Ask) {
         let own = fee_of(WALLET_INPUT_WEIGHT, ask.feerate_sat_per_kw);
-        match self.till {
-            Till::Silent => {}
-            Till::Rich => {
+        match self.wallet {
+            Wallet::Silent => {}
+            Wallet::Rich => {
                 let coin = self.coin(2 * (ask.amount_sat + own));
                 self.sweeper.offered(&ask.owner, coin);
             }
-            Till::Has(sat) if sat >= ask.amount_sat => {
-                self.till = Till::Has(sat - ask.amount_sat);
+            Wallet::Has(sat) if sat >= ask.amount_sat => {
+                self.wallet = Wallet::Has(sat - ask.amount_sat);
                 let coin = self.coin(ask.amount_sat + own);
                 self.sweeper.offered(&ask.owner, coin);
             }
-            Till::Has(sat) => self.sweeper.refused(&ask.owner, ask.amount_sat - sat),
+            Wallet::Has(sat) => self.sweeper.refused(&ask.owner, ask.amount_sat - sat),
         }
     }
 
-    /// Everything that is still asked for is answered by the wallet as it is now.
+    /// The wallet, as it is now, answers every open request.
     pub fn answer_all(&mut self) {
         let asks: Vec<Ask> = self.sweeper.asked().into_iter().copied().collect();
         asks.iter().for_each(|ask| self.answer(ask));
@@ -225,7 +226,7 @@ impl Table {
         FeeInputs { coins: vec![FeeInput { outpoint, value_sat, script: script.clone() }], change: script }
     }
 
-    /// Goes on to this many blocks after the start and decides.
+    /// Moves the tip to `after` blocks after [`START`] and decides.
     pub fn at(&mut self, after: u32) -> Vec<Order> {
         self.tip = START + after;
         if self.fresh {
@@ -239,7 +240,7 @@ impl Table {
         self.at(self.tip + 1 - START)
     }
 
-    /// The live group of a claim: one with a claim that is still wanted.
+    /// The group of a claim, with its number.
     pub fn group_of(&self, n: u32) -> Option<(u32, &Group)> {
         let mut groups = self.sweeper.groups().filter(|(_, group)| group.members.contains(&op(n)));
         let group = groups.next();
@@ -247,10 +248,12 @@ impl Table {
         group
     }
 
+    /// The feerate that the claim's group offers, in sat/kw.
     pub fn offer(&self, n: u32) -> u32 {
         self.group_of(n).unwrap_or_else(|| panic!("{n} is in no group")).1.feerate_sat_per_kw
     }
 
+    /// The fee of the claim's group, in sat.
     pub fn fee(&self, n: u32) -> u64 {
         self.group_of(n).unwrap().1.fee_sat
     }
@@ -260,7 +263,7 @@ impl Table {
         self.sweeper.rejected(number, why);
     }
 
-    /// Live groups, as sorted lists of claims.
+    /// Groups with a claim that is still wanted, as sorted lists of claims.
     pub fn partition(&self) -> BTreeSet<Vec<u32>> {
         let live = self.sweeper.groups().filter(|(_, group)| group.members.iter().any(|m| self.terms.contains_key(m)));
         live.map(|(_, group)| {
@@ -294,7 +297,7 @@ pub fn plans(orders: &[Order]) -> Vec<&Plan> {
     plans
 }
 
-/// A partition, written down.
+/// The partition that [`TestSweeper::partition`] is compared with.
 pub fn parts(parts: &[&[u32]]) -> BTreeSet<Vec<u32>> {
     parts.iter().map(|part| part.to_vec()).collect()
 }

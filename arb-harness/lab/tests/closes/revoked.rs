@@ -1,4 +1,4 @@
-//! The scenarios with a revoked commitment: what the cheat wins, it wins where the scenario says so.
+//! The scenarios with a revoked commitment: which outputs the cheating peer gets, and when.
 
 use std::collections::BTreeMap;
 
@@ -25,8 +25,8 @@ fn spends(scenario: Scenario, played: &Played) -> BTreeMap<HtlcRef, (u32, SpendP
     commitment.htlcs.iter().enumerate().filter_map(spend).collect()
 }
 
-/// What a scenario with a revoked commitment says: the cheat wins the block after its commitment, and keeps what a miner
-/// kept from us, by name; everything else of it is ours in the end.
+/// Panics unless the peer takes its HTLCs in the block after its commitment, and in the end keeps only those whose penalties
+/// a miner withheld.
 pub fn judge(scenario: Scenario, played: &Played) {
     wins_the_next_block(scenario, played);
     keeps_what_was_withheld(scenario, played);
@@ -67,11 +67,11 @@ fn keeps_what_was_withheld(scenario: Scenario, played: &Played) {
             lost_outputs.push(outpoint);
         }
     }
-    // Nothing else is a contract but our anchor, which is worth less than it costs.
+    // The only other contract is our anchor, which is uneconomic.
     let others = reports.iter().filter(|report| report.outcome.taken_by() == TakenBy::Nobody);
     assert!(others.clone().all(|report| report.kind == ContractKind::Anchor), "{name}: {reports:?}");
     assert_eq!(reports.len(), 7 + others.count(), "{name}: {reports:?}");
-    // One alert for each, once: nothing else was ever thought lost.
+    // One alert for each lost output, and none for another.
     let outpoint = |alert: &Alert| if let Alert::OutputLost { outpoint, .. } = alert { Some(*outpoint) } else { None };
     let mut alerts: Vec<_> = played.node.alerts.iter().filter_map(|(_, alert)| outpoint(alert)).collect();
     alerts.sort_unstable();

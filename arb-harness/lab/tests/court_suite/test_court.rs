@@ -1,8 +1,8 @@
-//! A court on a bench: it hears events one by one, its chain is a list of blocks that may hold anything, and its outside
-//! answers every action at once.
+//! A court under test: it hears events one by one, in blocks that may hold any transaction, and every action is answered at
+//! once.
 //!
-//! Blocks are not checked: a court has to bear any transaction. What is valid is the business of the closes on the
-//! embedded chain. Every test ends with the shared `check`, because a bench checks when it is dropped.
+//! Transactions in blocks are not checked, because the court must handle any of them. Validity is tested by the closes on
+//! the embedded chain. Every test ends with the shared `check`, which runs when the [`TestCourt`] is dropped.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -10,7 +10,7 @@ use std::convert::Infallible;
 use arb_core::{
     Acknowledged, Action, Alert, Block, ChainArbitrator, ChannelId, ChannelIndex, CloseKind, CommitmentRow,
     ContractOutcome, ContractStatus, Disconnected, Docket, Event, FeeInput, FeeInputsOffered, Frame, Freshness, Heard,
-    Htlc, HtlcRef, Log, Pending, Rejected, RevokedCommitment, Scanned, SignRequest, Signed, Stage, Tip, Upstream,
+    Htlc, HtlcRef, Link, Log, Pending, Rejected, RevokedCommitment, Scanned, SignRequest, Signed, Stage, Tip, Upstream,
 };
 use arb_harness::keys::WalletKeys;
 use arb_harness::node::Node;
@@ -21,14 +21,14 @@ use arb_lab::notebook::Notebook;
 use bitcoin::hashes::{Hash, sha256};
 use bitcoin::{BlockHash, OutPoint, Transaction, Txid};
 
-pub use crate::parts::*;
+pub use crate::builders::*;
 
-/// Keeps every frame, and the rows of past commitments.
+/// A log in memory: every frame, and the rows of past commitments by channel and number.
 #[derive(Clone, Debug, Default)]
 pub struct Frames(pub Vec<Frame>, pub BTreeMap<(ChannelIndex, u64), CommitmentRow>);
 
 impl Frames {
-    /// What a log answers about a past commitment.
+    /// The candidates for a past commitment, as a journal unfolds them from its rows; empty if there is no row.
     pub fn revoked(&self, channel: ChannelIndex, number: u64) -> Vec<RevokedCommitment> {
         let Some(row) = self.1.get(&(channel, number)) else { return Vec::new() };
         let from = row.builds_on().unwrap_or(number);
@@ -47,37 +47,40 @@ impl Log for Frames {
     }
 }
 
-pub struct Bench {
+/// A court, its log, and everything that answers its actions.
+pub struct TestCourt {
     pub court: ChainArbitrator,
     pub frames: Frames,
     pub node: Notebook,
     /// Whether upstream outcomes are acknowledged.
     pub acknowledges: bool,
-    /// Whether nobody says what a revoked commitment was.
-    pub silent: bool,
-    /// The best height that the chain source knows, if it is ahead of what it delivers.
+    /// Whether `LoadRevoked` gets no answer.
+    pub withholds_rows: bool,
+    /// The best height that the chain source announces, if it is above the blocks that it delivers.
     pub best: Option<u32>,
-    /// What was to be broadcast, with the tip's height.
+    /// Every transaction of a `Broadcast` action, with the height of the tip at that time.
     pub sent: Vec<(u32, Transaction)>,
-    /// What was to be signed, with the tip's height.
+    /// Every `Sign` request, with the height of the tip at that time.
     pub asked: Vec<(u32, SignRequest)>,
     pub signer: KeySigner,
     pub keys: WalletKeys,
     tips: Vec<Tip>,
+    /// Makes the hash of every block different.
     salt: u32,
+    /// How many events without a channel were made.
     neutral: u32,
 }
 
-impl Bench {
-    /// A court that has heard identity and a start.
+impl TestCourt {
+    /// A court that has heard `JournalOpened` and `Started`.
     pub fn new() -> Self {
         let keys = WalletKeys::from_seed(&[0x22; 32]);
-        let mut bench = Self {
+        let mut test = Self {
             court: ChainArbitrator::new(),
             frames: Frames::default(),
             node: Notebook::default(),
             acknowledges: true,
-            silent: false,
+            withholds_rows: false,
             best: None,
             sent: Vec::new(),
             asked: Vec::new(),
@@ -87,19 +90,19 @@ impl Bench {
             salt: 0,
             neutral: 0,
         };
-        bench.hear(Event::JournalOpened(identity()));
-        bench.hear(started("bench", Freshness::Trusted, START));
-        bench
+        test.hear(Event::JournalOpened(identity()));
+        test.hear(started("test", Freshness::Trusted, START));
+        test
     }
 
-    /// Another bench with the same past.
+    /// A copy with the same past.
     pub fn fork(&self) -> Self {
         Self {
             court: self.court.clone(),
             frames: self.frames.clone(),
             node: self.node.clone(),
             acknowledges: self.acknowledges,
-            silent: self.silent,
+            withholds_rows: self.withholds_rows,
             best: self.best,
             sent: self.sent.clone(),
             asked: self.asked.clone(),
@@ -117,13 +120,13 @@ impl Bench {
         self.open_states(fixture, htlcs);
     }
 
-    /// Signs the first commitments of a channel that was opened bare.
+    /// Hears the first commitments of a channel that [`open_bare`](Self::open_bare) opened.
     pub fn open_states(&mut self, fixture: &mut ChannelFixture, htlcs: &[Htlc]) {
         self.hear(fixture.remote_signed(0, state(htlcs)).unwrap());
         self.hear(fixture.local_signed(0, state(htlcs)).unwrap());
     }
 
-    /// Opens a channel that has no commitment yet.
+    /// Opens a channel without a commitment.
     pub fn open_bare(&mut self, fixture: &ChannelFixture) {
         let setup = fixture.setup();
         self.signer.add_channel(setup.id, setup.funding, setup.local.clone());
@@ -131,21 +134,21 @@ impl Bench {
         self.settle();
     }
 
-    /// Both sides' next commitment, the ones before revoked.
+    /// Both sides move on to commitment `number`; the counterparty revokes the one before.
     pub fn update(&mut self, fixture: &mut ChannelFixture, number: u64, htlcs: &[Htlc]) {
         self.hear(fixture.remote_signed(number, state(htlcs)).unwrap());
         self.hear(fixture.remote_revoked(number - 1).unwrap());
         self.hear(fixture.local_signed(number, state(htlcs)).unwrap());
     }
 
-    /// One event, one step. It has to be new.
+    /// Hears one event in a step of its own; panics unless it is accepted as new.
     pub fn hear(&mut self, event: Event) -> Vec<Action> {
         let mut step = self.court.step();
         assert_eq!(step.hear(&event), Ok(Heard::Accepted), "{event:?}");
         step.commit(&mut self.frames).unwrap()
     }
 
-    /// One event that says nothing new: nothing is written and nothing changes.
+    /// Hears an event that says nothing new; panics unless it is a duplicate and the court stays as it was.
     pub fn again(&mut self, event: &Event) {
         let before = self.court.clone();
         let mut step = self.court.step();
@@ -154,14 +157,14 @@ impl Bench {
         assert_eq!(self.court, before);
     }
 
-    /// An event that is refused: the court stays as it was, and so does a step in which other events are heard.
+    /// The refusal of an event. Panics unless the court stays as it was, also in a step that hears other events around it.
     pub fn refuse(&mut self, event: &Event) -> Rejected {
         let before = self.court.clone();
         let mut step = self.court.step();
         let why = step.hear(event).unwrap_err();
         assert_eq!(step.detach().frame().entries, []);
         assert_eq!((&self.court, self.court.indexes()), (&before, before.indexes()));
-        let others = [self.news(), self.news()];
+        let others = [self.neutral_event(), self.neutral_event()];
         let mut alone = before.clone();
         let mut step = alone.step();
         for other in &others {
@@ -180,7 +183,7 @@ impl Bench {
     }
 
     /// An event that is new and concerns no channel.
-    fn news(&mut self) -> Event {
+    fn neutral_event(&mut self) -> Event {
         self.neutral += 1;
         started(&format!("build {}", self.neutral), Freshness::Trusted, START)
     }
@@ -189,7 +192,7 @@ impl Bench {
         self.court.tip().height.get()
     }
 
-    /// The next block, as an event.
+    /// The next block, as an event that is not heard yet.
     pub fn next_block(&mut self, txs: &[Transaction]) -> Event {
         let tip = *self.tips.last().unwrap();
         self.salt += 1;
@@ -199,7 +202,7 @@ impl Bench {
         Event::BlockConnected(Box::new(Block { height: next, hash, parent: tip.hash, best_height, txs: txs.to_vec() }))
     }
 
-    /// Hears a block of these transactions; nothing is answered.
+    /// Hears a block of these transactions and answers no action.
     pub fn quiet_block(&mut self, txs: &[Transaction]) -> Vec<Action> {
         let event = self.next_block(txs);
         self.hear_block(event)
@@ -211,34 +214,34 @@ impl Bench {
         self.hear(event)
     }
 
-    /// Hears a block of these transactions and answers everything that is due.
+    /// Hears a block of these transactions and answers every action that is due.
     pub fn block(&mut self, txs: &[Transaction]) {
         self.quiet_block(txs);
         self.settle();
     }
 
-    /// A block of everything that was to be broadcast at this tip.
+    /// Hears a block of everything that was broadcast at this tip.
     pub fn mine(&mut self) {
         let now = self.tip();
         let txs: Vec<Transaction> = self.sent.iter().filter(|(at, _)| *at == now).map(|(_, tx)| tx.clone()).collect();
         self.block(&txs);
     }
 
-    /// Empty blocks up to this tip.
+    /// Hears empty blocks up to this height.
     pub fn blocks_to(&mut self, to: u32) {
         while self.tip() < to {
             self.block(&[]);
         }
     }
 
-    /// Blocks up to this tip, each with everything that was to be broadcast before it.
+    /// Hears blocks up to this height, each with everything that was broadcast at the tip before it.
     pub fn mine_to(&mut self, to: u32) {
         while self.tip() < to {
             self.mine();
         }
     }
 
-    /// The event that takes the tip back.
+    /// The event that disconnects the tip, not heard yet.
     pub fn disconnection(&self) -> Event {
         let tip = *self.tips.last().unwrap();
         let parent = self.tips[self.tips.len() - 2].hash;
@@ -246,7 +249,7 @@ impl Bench {
         Event::BlockDisconnected(Disconnected { height: tip.height, hash: tip.hash, parent, best_height })
     }
 
-    /// Takes blocks back until the tip has this height; nothing is answered.
+    /// Disconnects blocks until the tip has this height, and answers no action.
     pub fn disconnect_to(&mut self, to: u32) {
         while self.tip() > to {
             let event = self.disconnection();
@@ -255,7 +258,7 @@ impl Bench {
         }
     }
 
-    /// Answers everything that is due until nothing new comes of it.
+    /// Answers every action that is due until the answers change nothing.
     pub fn settle(&mut self) {
         loop {
             let due = self.court.actions_due();
@@ -276,10 +279,11 @@ impl Bench {
         }
     }
 
+    /// What signer, wallet, chain, log or node answers to an action; `None` if it gets no answer.
     pub fn answer(&mut self, action: Action) -> Option<Event> {
         let tip = self.tip();
         Some(match action {
-            Action::LoadRevoked { .. } if self.silent => return None,
+            Action::LoadRevoked { .. } if self.withholds_rows => return None,
             Action::LoadRevoked { channel, number, .. } => {
                 let index = self.court.index_of(&channel)?;
                 Event::RevokedLoaded { channel, number, candidates: self.frames.revoked(index, number) }
@@ -360,20 +364,20 @@ impl Bench {
         contracts.into_iter().find(|contract| contract.htlc == Some(htlc)).unwrap()
     }
 
-    /// What the origin of an HTLC was given.
+    /// The outcome that was released for an HTLC that we sent.
     pub fn outcome(&self, fixture: &ChannelFixture, htlc: HtlcRef) -> Option<Upstream> {
         let channel = self.court.channel(self.index(fixture)).unwrap();
         channel.released().find(|(key, ..)| *key == htlc).map(|(_, outcome, _)| outcome)
     }
 
-    /// How the contract of an HTLC was reported to have ended.
+    /// The outcome of an HTLC's contract, as it was reported.
     pub fn contract_report(&self, fixture: &ChannelFixture, htlc: HtlcRef) -> Option<ContractOutcome> {
         let mut reports = self.node.reports.iter().filter(|(channel, _)| *channel == fixture.id());
         reports.find(|(_, report)| report.htlc == Some(htlc)).map(|(_, report)| report.outcome)
     }
 
-    /// What the node did with an HTLC's origin.
-    pub fn origin(&self, fixture: &ChannelFixture, htlc: HtlcRef) -> Option<Acknowledged> {
+    /// What the node acknowledged for an HTLC that we sent.
+    pub fn acknowledged(&self, fixture: &ChannelFixture, htlc: HtlcRef) -> Option<Acknowledged> {
         self.node.origins.get(&key(fixture, htlc)).map(|(outcome, _)| *outcome)
     }
 
@@ -391,21 +395,28 @@ impl Bench {
         court
     }
 
-    /// The process dies; what it wrote is folded, and it starts again.
+    /// Replaces the court by one recovered from the frames, which hears a new start.
     pub fn restart(&mut self) {
         self.court = self.recovered();
-        let event = self.news();
+        let event = self.neutral_event();
         self.hear(event);
         self.settle();
     }
 }
 
-impl Drop for Bench {
+impl Drop for TestCourt {
     fn drop(&mut self) {
         if !std::thread::panicking() {
             check(&self.court, &self.frames.0).unwrap_or_else(|failure| panic!("{failure}\n{failure:#?}"));
         }
     }
+}
+
+/// A channel with one HTLC each way on both sides' commitment 0.
+pub fn running() -> (TestCourt, ChannelFixture) {
+    let (mut test, mut fixture) = (TestCourt::new(), channel(1, ANCHORS));
+    test.open(&mut fixture, &[offered(0, 50_000, 1, 500, Link::Own), received(0, 60_000, 2, 500)]);
+    (test, fixture)
 }
 
 pub fn tip_of(event: &Event) -> Tip {
