@@ -1,29 +1,29 @@
-//! The run loop: events in, one frame, actions out, for ever. Everything that is judgement is elsewhere; a bug here may
-//! delay an action, never change a decision.
+//! The run loop: events in, one frame, actions out, for ever. It decides nothing: a bug here may delay an action, never
+//! change a decision.
 //!
-//! 1. *Start*: the journal is claimed (a new epoch) and folded; `Started` waits to be heard, and everything that is
-//!    due is due again (R4).
-//! 2. *Gather*: events wait until somebody has time for them; what waits is one step (group commit).
-//! 3. *Commit*: the frame is durable before any action is known. Refusals are answered, not retried.
-//! 4. *Perform*: each action is carried out; its answer is an event and waits for the next step. What a revoked commitment
-//!    was, the journal itself knows.
-//! 5. After a failed write durability is unknown: the journal is reopened, what was durable all the same is caught up,
-//!    and the same events are heard again: what counted already is a duplicate, and of several blocks those below the
-//!    last are refused, which is as good.
+//! 1. *Start*: the journal is claimed (a new epoch) and folded. `Started` is the first event, and after it everything that
+//!    was due is due again (R4).
+//! 2. *Gather*: events wait; all that wait make up one step (group commit).
+//! 3. *Commit*: the frame is durable before any action is known. Refusals are reported, not retried.
+//! 4. *Perform*: each action is carried out; its answer is an event that waits for the next step. The journal answers
+//!    itself what a revoked commitment was.
+//! 5. *After a failed write* durability is unknown. The journal is reopened, the court catches up with what was durable, and
+//!    the same events are heard again. An event that counted already is a duplicate. Of several blocks that counted, those
+//!    below the last are refused, which changes nothing either.
 
 use arb_core::{Action, ChainArbitrator, ChannelId, Event, Heard, JournalIdentity, Rejected, Started};
 use arb_log::{Journal, JournalError, Storage};
 
-/// Carries out actions; the answers are events.
+/// Carries out the court's actions, and answers with events.
 pub trait Outside {
-    /// Carries out one action, at least once and idempotently, and says what came of it.
+    /// Carries out one action and pushes its answers. The same action may come again, also after a restart.
     fn perform(&mut self, action: Action, answers: &mut Vec<Event>);
 
-    /// An event was refused: somebody outside is wrong, or late.
+    /// The court refused an event: its source is wrong, or late.
     fn refused(&mut self, event: &Event, why: &Rejected);
 
-    /// What the journal had of a channel's past commitment is damaged: a person should know. The court goes on with what
-    /// the node knows.
+    /// The journal's rows of a channel's past commitments are damaged: an operator should know. The court goes on with the
+    /// node's own records.
     fn damaged(&mut self, channel: ChannelId, why: &str);
 }
 
@@ -35,23 +35,23 @@ pub struct Driver<S: Storage> {
     waiting: Vec<Event>,
     /// Actions of a committed step, not yet carried out.
     due: Vec<Action>,
-    /// `Started` was not heard yet: nothing may go out.
+    /// `Started` was not heard yet, so no action may go out.
     fresh: bool,
 }
 
 impl<S: Storage> Driver<S> {
-    /// Opens the journal and recovers the court. `Started` is heard with the first step, and only then is everything
-    /// that was due before due again.
+    /// Opens the journal and recovers the court. `Started` is heard in the first step; actions that were due before the
+    /// restart are due again after it.
     ///
     /// # Errors
-    /// If the storage cannot be claimed or read, or holds another journal.
+    /// If the storage cannot be claimed or read, or holds a journal of another network or id.
     pub fn start(storage: S, identity: &JournalIdentity, started: Started) -> Result<Self, JournalError<S::Error>> {
         let mut journal = Journal::open(storage)?;
         let court = journal.recover(identity)?;
         Ok(Self { court, journal: Some(journal), waiting: vec![Event::Started(started)], due: Vec::new(), fresh: true })
     }
 
-    /// The court.
+    /// The court as of the last committed step.
     pub fn court(&self) -> &ChainArbitrator {
         &self.court
     }
@@ -66,12 +66,12 @@ impl<S: Storage> Driver<S> {
         self.waiting.extend(events);
     }
 
-    /// Makes one step of everything that waits; whether a frame was appended. What became due waits for
+    /// Makes one step of all waiting events, and answers whether a frame was appended. Actions that become due wait for
     /// [`perform`](Self::perform).
     ///
     /// # Errors
-    /// If another owner has taken the journal over, or it cannot be reopened after a failed write. Nothing was done
-    /// then that is not durable.
+    /// If another owner has taken the journal over, if it cannot be reopened after a failed write, or if one event alone does
+    /// not fit into a frame. No action has gone out whose frame is not durable. Start another driver then.
     pub fn commit(&mut self, outside: &mut impl Outside) -> Result<bool, JournalError<S::Error>> {
         let mut journal = self.journal.take().ok_or(JournalError::Latched)?;
         let sequence = self.court.sequence();
@@ -85,15 +85,15 @@ impl<S: Storage> Driver<S> {
                     }
                 }
                 let block = self.waiting.drain(..).any(|event| event.is_block());
-                // A start and a block repeat whatever is still due. What an earlier step left here may not be due any
-                // more: a commitment that was to be signed, and that is outdated since.
+                // A start and a block repeat everything that is due. So do actions that an earlier step left here, because
+                // they may not be due any more: for example signing a commitment of a channel that is outdated by now.
                 let all = block || core::mem::take(&mut self.fresh) || !self.due.is_empty();
                 self.due = if all { self.court.actions_due() } else { due };
                 self.journal = Some(journal);
                 Ok(self.court.sequence() > sequence)
             }
             Err(error) if error.is_fenced() => Err(error),
-            // Too much for one frame, and nothing was written: half of it first.
+            // The frame is too large and nothing was written: hear the first half alone.
             Err(JournalError::Unwritable(_)) if self.waiting.len() > 1 => {
                 let later = self.waiting.split_off(self.waiting.len() / 2);
                 self.journal = Some(journal);
@@ -103,10 +103,10 @@ impl<S: Storage> Driver<S> {
             }
             Err(error @ JournalError::Unwritable(_)) => Err(error),
             Err(_) => {
-                // The events are still in hand.
+                // The events still wait.
                 let mut journal = journal.reopen()?;
                 journal.catch_up(&mut self.court)?;
-                // Nothing goes out before `Started` was heard: it may say that this journal is an old one.
+                // No action goes out before `Started` was heard: it may say that this journal is stale.
                 self.due = if self.fresh { Vec::new() } else { self.court.actions_due() };
                 self.journal = Some(journal);
                 Ok(false)
@@ -114,7 +114,8 @@ impl<S: Storage> Driver<S> {
         }
     }
 
-    /// Carries out what the last committed step made due; the answers wait for the next one.
+    /// Carries out the actions that the last committed step made due, and answers how many. Their answers wait for the next
+    /// step.
     pub fn perform(&mut self, outside: &mut impl Outside) -> usize {
         let due = core::mem::take(&mut self.due);
         let count = due.len();
@@ -127,7 +128,7 @@ impl<S: Storage> Driver<S> {
         count
     }
 
-    /// Turns until nothing waits and nothing is due.
+    /// Performs and commits until no event waits and no action is due.
     ///
     /// # Errors
     /// As [`commit`](Self::commit).
@@ -141,19 +142,19 @@ impl<S: Storage> Driver<S> {
         }
     }
 
-    /// Whether answers wait to be heard.
+    /// Whether events wait to be heard.
     pub fn has_waiting(&self) -> bool {
         !self.waiting.is_empty()
     }
 
-    /// The journal, for checkpoints and tools.
+    /// The journal, for checkpoints and tools; `None` after a [`commit`](Self::commit) that answered an error.
     pub fn journal(&mut self) -> Option<&mut Journal<S>> {
         self.journal.as_mut()
     }
 }
 
-/// What a revoked commitment was, from the journal's rows (R15). `None`: the action is another one, or the rows have
-/// nothing, or nothing that can be believed; then the outside is asked.
+/// Answers [`Action::LoadRevoked`] from the journal's rows (R15). `None` for any other action, and if the rows are missing or
+/// damaged: then the outside is asked.
 pub fn from_rows<S: Storage>(
     court: &ChainArbitrator,
     journal: &Journal<S>,
@@ -165,7 +166,7 @@ pub fn from_rows<S: Storage>(
     match journal.revoked(court.index_of(&channel)?, number) {
         Ok(candidates) if candidates.is_empty() => None,
         Ok(candidates) => Some(Event::RevokedLoaded { channel, number, candidates }),
-        // The row may be there all the same: nobody else is asked, and the action is due again in the next block.
+        // The row may still be there, so the node is not asked: the action is due again in the next block.
         Err(why @ JournalError::Storage(_)) => Some(Event::Failed { id, channel, why: why.to_string() }),
         Err(damage) => {
             outside.damaged(channel, &damage.to_string());

@@ -1,4 +1,4 @@
-//! Carries the court's actions out, each by whom it is for: chain, signer, wallet, node. Every answer is an event.
+//! Carries the court's actions out, each by its addressee: chain, signer, wallet or node. Every answer is an event.
 
 use arb_core::{Action, ChannelId, Event, FeeInputsOffered, Rejected, Signed, Tip};
 use bitcoin::Transaction;
@@ -9,21 +9,21 @@ use crate::signer::Signer;
 use crate::source::{self, ChainSource};
 use crate::wallet::Wallet;
 
-/// Everything outside the court, for as long as a turn of the loop takes.
+/// Everything outside the court, borrowed for one turn of the run loop.
 pub struct Host<'a, C: ChainSource> {
-    /// The chain.
+    /// Blocks, searches, broadcasts and estimates.
     pub chain: &'a mut C,
-    /// Whoever has the keys.
+    /// Signs with the channels' keys and the wallet's.
     pub signer: &'a mut dyn Signer,
-    /// Whoever has the coins.
+    /// Gives the coins that pay fees, and scripts to sweep to.
     pub wallet: &'a mut dyn Wallet,
-    /// The Lightning node.
+    /// Settles and fails upstream HTLCs, knows preimages, and takes alerts and reports.
     pub node: &'a mut dyn Node,
-    /// The last block that the court has heard of: a scan answers for the chain up to it. Set it anew after each commit.
+    /// The last block that the court has heard of: searches end there. Set it again after each commit.
     pub heard: Tip,
     /// Events that the court refused, for the embedder to look at.
     pub refusals: Vec<(Event, Rejected)>,
-    /// What the chain source failed with, in order, for the embedder to look at. Nothing was answered then: the action stays
+    /// Errors of the chain source, in order, for the embedder to look at. An action that met one was not answered: it stays
     /// due, and comes again with the next block.
     pub failures: Vec<C::Error>,
 }
@@ -40,7 +40,7 @@ impl<'a, C: ChainSource> Host<'a, C> {
         Self { chain, signer, wallet, node, heard, refusals: Vec::new(), failures: Vec::new() }
     }
 
-    /// What the chain source says; a failure is kept, and is no answer.
+    /// The chain source's answer. An error is kept for the embedder, and is not an answer.
     fn said<T>(&mut self, answer: Result<Option<T>, C::Error>) -> Option<T> {
         answer.unwrap_or_else(|why| {
             self.failures.push(why);
@@ -100,7 +100,7 @@ impl<C: ChainSource> Outside for Host<'_, C> {
                 let preimage = self.node.preimage(htlc);
                 answers.extend(preimage.map(|preimage| Event::PreimageLearned { preimage, usable_for: vec![htlc] }));
             }
-            // Asked of the node only where the journal's rows have nothing.
+            // Only if the journal's rows had no answer.
             Action::LoadRevoked { channel, number, .. } => {
                 let candidates = self.node.revoked(channel, number);
                 answers.push(Event::RevokedLoaded { channel, number, candidates });

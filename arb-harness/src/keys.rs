@@ -1,8 +1,8 @@
 //! Keys in memory: the secrets of one side of a channel, with what BOLT 3 derives from them, and those of a wallet.
 //!
-//! Deterministic: the same seed and label give the same keys for ever, so a seed is all that a demonstration, a test or
-//! a simulation has to save. Secrets can also be given one by one, as published vectors need. Nothing here protects
-//! memory; keys that hold real money belong behind another [`Signer`](crate::signer::Signer).
+//! Deterministic: the same seed and label always give the same keys, so a demonstration, a test or a simulation saves only a
+//! seed. Secrets can also be given one by one, as published test vectors need. Nothing here protects memory: keys that hold
+//! real money belong behind another [`Signer`](crate::signer::Signer).
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
@@ -18,17 +18,17 @@ use bitcoin::secp256k1::{All, Message, Secp256k1};
 /// The secrets behind a side's basepoints, its funding key and its per-commitment points.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChannelSecrets {
-    /// Behind the funding key.
+    /// Private key of `funding_pubkey`.
     pub funding: Secret,
-    /// Behind `revocation_basepoint`.
+    /// Secret of `revocation_basepoint`.
     pub revocation: Secret,
-    /// Behind `payment_basepoint`.
+    /// Secret of `payment_basepoint`.
     pub payment: Secret,
-    /// Behind `delayed_payment_basepoint`.
+    /// Secret of `delayed_payment_basepoint`.
     pub delayed_payment: Secret,
-    /// Behind `htlc_basepoint`.
+    /// Secret of `htlc_basepoint`.
     pub htlc: Secret,
-    /// BOLT 3's per-commitment seed.
+    /// The seed of the per-commitment secrets (BOLT 3, Per-commitment Secret Requirements).
     pub commitment_seed: Secret,
 }
 
@@ -43,7 +43,10 @@ pub struct ChannelKeys {
 }
 
 impl ChannelKeys {
-    /// Keys from their secrets; refused if one of them is no private key.
+    /// Keys from their secrets.
+    ///
+    /// # Errors
+    /// If a secret is not a private key: zero, or not below the curve's order.
     pub fn new(secrets: ChannelSecrets) -> Result<Self, KeyError> {
         let point = |secret: &Secret| point_of_secret(secp(), secret);
         let basepoints = Basepoints {
@@ -69,59 +72,59 @@ impl ChannelKeys {
         Self::new(secrets).expect("derived secrets are private keys")
     }
 
-    /// The same keys, but with this secret for commitment `number`, whatever the seed says.
+    /// The same keys, but with this secret for commitment `number` instead of the seed's.
     #[must_use]
     pub fn with_commitment_secret(mut self, number: u64, secret: Secret) -> Self {
         self.given.insert(number, secret);
         self
     }
 
-    /// The four basepoints.
+    /// The four basepoints, as `open_channel` and `accept_channel` carry them (BOLT 2).
     pub fn basepoints(&self) -> Basepoints {
         self.basepoints
     }
 
-    /// The funding key.
+    /// The public key of this side in the funding script.
     pub fn funding_point(&self) -> Point {
         self.funding_point
     }
 
-    /// The secrets.
+    /// The secrets that the keys were made from.
     pub fn secrets(&self) -> &ChannelSecrets {
         &self.secrets
     }
 
-    /// The per-commitment secret of this side's commitment `number`.
+    /// The per-commitment secret of this side's commitment `number`, counted from 0.
     pub fn secret(&self, number: u64) -> Secret {
         let given = self.given.get(&number).copied();
         given.unwrap_or_else(|| commitment_secret(&self.secrets.commitment_seed.0, number))
     }
 
-    /// The per-commitment point of this side's commitment `number`.
+    /// The per-commitment point of this side's commitment `number`, counted from 0.
     pub fn point(&self, number: u64) -> Result<Point, KeyError> {
         point_of_secret(secp(), &self.secret(number))
     }
 
-    /// The HTLC key on the commitment with this point, whoever owns it.
+    /// This side's HTLC key on the commitment with this per-commitment point, which may be either side's.
     pub fn htlc_secret(&self, point: &Point) -> Result<Secret, KeyError> {
         derive_private_key(secp(), &self.secrets.htlc, point)
     }
 
-    /// The revocation key on the other side's commitment, once that side has given its secret away.
+    /// The revocation key on the counterparty's commitment, from the per-commitment secret that the counterparty revealed.
     pub fn revocation_secret(&self, secret: &Secret) -> Result<Secret, KeyError> {
         revocation_private_key(secp(), &self.secrets.revocation, secret)
     }
 
-    /// The delayed key on this side's commitment with this point.
+    /// The delayed payment key on this side's commitment with this per-commitment point.
     pub fn delayed_secret(&self, point: &Point) -> Result<Secret, KeyError> {
         derive_private_key(secp(), &self.secrets.delayed_payment, point)
     }
 }
 
-/// How many keys a pool of [`WalletKeys`] has.
+/// The number of keys in [`WalletKeys`].
 pub const POOL: u32 = 256;
 
-/// The keys of a wallet with a fixed pool of [`POOL`] P2WPKH scripts: all that its signer needs. A clone shares them.
+/// The keys of a wallet with a fixed pool of [`POOL`] P2WPKH scripts. A clone shares them.
 #[derive(Clone, Debug)]
 pub struct WalletKeys {
     scripts: Arc<Vec<ScriptBuf>>,
@@ -129,7 +132,7 @@ pub struct WalletKeys {
 }
 
 impl WalletKeys {
-    /// The pool of this seed.
+    /// The pool that follows from this seed.
     pub fn from_seed(seed: &[u8; 32]) -> Self {
         let pool = (0..POOL).map(|index| {
             let secret = derived_secret(seed, &[b"wallet", &index.to_le_bytes()]);
@@ -141,17 +144,17 @@ impl WalletKeys {
         Self { scripts: Arc::new(scripts), secrets: Arc::new(pool.into_iter().collect()) }
     }
 
-    /// Every script of the pool.
+    /// Every script of the pool, in the order of derivation.
     pub fn scripts(&self) -> &[ScriptBuf] {
         &self.scripts
     }
 
-    /// The secret behind a script of the pool.
+    /// The private key of a script of the pool; `None` for any other script.
     pub fn secret_of(&self, script: &ScriptBuf) -> Option<Secret> {
         self.secrets.get(script).copied()
     }
 
-    /// The script that a name leads to: the same for the same name.
+    /// A script of the pool chosen by a name: the same name gives the same script, also after a restart.
     pub fn script_for(&self, name: &[u8]) -> ScriptBuf {
         let [a, b, ..] = sha256::Hash::hash(name).to_byte_array();
         let place = usize::from(u16::from_be_bytes([a, b])).checked_rem(self.scripts.len()).unwrap_or(0);
@@ -159,13 +162,13 @@ impl WalletKeys {
     }
 }
 
-/// The one context of this program: making one costs more than a signature.
+/// The program's only secp256k1 context: making one costs more than a signature.
 pub fn secp() -> &'static Secp256k1<All> {
     static SECP: LazyLock<Secp256k1<All>> = LazyLock::new(Secp256k1::new);
     &SECP
 }
 
-/// Signs as RFC 6979 says and nothing else, so that the same request has the same signature after a restart.
+/// Signs with RFC 6979's nonce and no extra randomness, so that a request has the same signature after a restart.
 pub fn sign(secret: &Secret, digest: [u8; 32]) -> Result<CompactSig, KeyError> {
     let signature = secp().sign_ecdsa(&Message::from_digest(digest), &secret.parse()?);
     Ok(CompactSig(signature.serialize_compact()))
@@ -174,14 +177,14 @@ pub fn sign(secret: &Secret, digest: [u8; 32]) -> Result<CompactSig, KeyError> {
 /// A private key from a seed and the parts of a name.
 pub(crate) fn derived_secret(seed: &[u8; 32], name: &[&[u8]]) -> Secret {
     let mut secret = Secret(derived_bytes(seed, name));
-    // Once in 2^128 the hash is no private key; its hash is the next try.
+    // Once in 2^128 the hash is not a private key: hash again.
     while secret.parse().is_err() {
         secret = Secret(sha256::Hash::hash(&secret.0).to_byte_array());
     }
     secret
 }
 
-/// A hash of a seed and the parts of a name; lengths keep ("ab", "c") and ("a", "bc") apart.
+/// SHA-256 of a seed and the parts of a name; each part's length is hashed, so ("ab", "c") and ("a", "bc") differ.
 pub fn derived_bytes(seed: &[u8; 32], name: &[&[u8]]) -> [u8; 32] {
     let mut engine = sha256::Hash::engine();
     engine.input(seed);

@@ -1,18 +1,18 @@
-//! What an embedder of `arb` takes: all IO around the court, and no judgement.
+//! The IO around the `arb` court, for nodes that embed it.
 //!
-//! A bug here may delay an action, never change a decision: everything that decides is in `arb-core`. A node brings four
-//! things of its own, and gives them to a [`host::Host`], which carries each of the court's actions out by one of them:
+//! Everything that decides is in `arb-core`: a bug here may delay an action, never change a decision. A node implements four
+//! traits and gives them to a [`host::Host`], which carries each action of the court out by one of them:
 //!
-//! | trait | is |
+//! | trait | does |
 //! |---|---|
 //! | [`source::ChainSource`] | the block chain and the mempool: blocks, searches, broadcasts, estimates |
-//! | [`signer::Signer`] | whoever has the keys; [`signer::KeySigner`] has them in memory |
-//! | [`wallet::Wallet`] | confirmed coins that pay fees, and scripts to sweep to |
+//! | [`signer::Signer`] | signs with the node's keys; [`signer::KeySigner`] holds them in memory |
+//! | [`wallet::Wallet`] | gives confirmed coins that pay fees, and scripts to sweep to |
 //! | [`node::Node`] | the Lightning node: upstream HTLCs, preimages, alerts |
 //!
-//! The [`driver`] is the run loop, readable as documentation. [`source::next_blocks`] brings it the chain's news, and
+//! The [`driver`] is the run loop, readable as documentation. [`source::next_blocks`] brings it blocks and reorgs, and
 //! `redb_store` (feature `redb`, on by default) keeps its journal in one file. [`keys`] derives BOLT 3's keys from secrets,
-//! [`names`] has one word for whatever a tool shows.
+//! and [`names`] has one word for each kind of contract, resolver, outcome and close.
 //!
 //! The simulated world is another package, `arb-lab`: an embedded chain with Bitcoin Core's script interpreter, a
 //! counterparty, an adversary, fee markets, the demonstration and the simulator. Nothing here depends on it. The program

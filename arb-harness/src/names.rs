@@ -1,8 +1,8 @@
-//! The names of contracts, resolvers, outcomes and closes: one word each, the same in tables, in `--json` and in every tool.
+//! Names of contracts, resolvers, outcomes and closes: one word each, the same in tables, in `--json` and in every tool.
 
 use arb_core::{CloseKind, ContractId, ContractKind, ContractOutcome, ResolverKind};
 
-/// The name of a contract's kind.
+/// The word for a contract's kind: `to_local`, `htlc`, `revoked_second_level`, …
 pub const fn kind_name(kind: ContractKind) -> &'static str {
     match kind {
         ContractKind::ToLocal => "to_local",
@@ -14,7 +14,7 @@ pub const fn kind_name(kind: ContractKind) -> &'static str {
     }
 }
 
-/// The name of a resolver.
+/// The word for a resolver, as the front page of `arb-core` lists them: `CommitSweep`, `OutgoingContest`, …
 pub const fn resolver_name(kind: ResolverKind) -> &'static str {
     match kind {
         ResolverKind::CommitSweep => "CommitSweep",
@@ -27,7 +27,7 @@ pub const fn resolver_name(kind: ResolverKind) -> &'static str {
     }
 }
 
-/// The name of an outcome.
+/// The word for how a contract ended: `claimed`, `taken_by_peer`, …
 pub const fn outcome_name(outcome: ContractOutcome) -> &'static str {
     match outcome {
         ContractOutcome::Claimed => "claimed",
@@ -39,7 +39,7 @@ pub const fn outcome_name(outcome: ContractOutcome) -> &'static str {
     }
 }
 
-/// The name of a close's kind.
+/// The word for whose commitment closed the channel: `ours`, `theirs`, `pending` (theirs, not yet current), …
 pub const fn close_name(kind: CloseKind) -> &'static str {
     match kind {
         CloseKind::Local => "ours",
@@ -51,7 +51,7 @@ pub const fn close_name(kind: CloseKind) -> &'static str {
     }
 }
 
-/// A contract by its outpoint, or the HTLC that has none.
+/// A contract's outpoint, or its HTLC with `(no output)` if it has none.
 pub fn contract_name(id: &ContractId) -> String {
     match id {
         ContractId::Output(outpoint) => outpoint.to_string(),

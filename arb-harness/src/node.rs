@@ -1,39 +1,40 @@
-//! The node's side of the court: it settles and fails origins, knows preimages, and is told what happens.
+//! The node's side of the court: it settles and fails upstream HTLCs, knows preimages, and is told what happens.
 
 use arb_core::bolt3::Preimage;
 use arb_core::{
     Acknowledged, Alert, ChannelId, ContractReport, FailReason, FreezeReason, HtlcKey, RevokedCommitment, Sheet,
 };
 
-/// What a Lightning node does for its court.
+/// What a Lightning node does for its court. Every call may come again, also after a restart.
 pub trait Node {
-    /// Settles an HTLC's origin, durably; what it answers is what was done with the origin, now or earlier.
+    /// Settles, durably, the upstream HTLC of `htlc`, which we sent, or our own payment. Answers what was done upstream, now
+    /// or earlier.
     fn settle(&mut self, htlc: HtlcKey, preimage: Preimage) -> Acknowledged;
 
-    /// Fails an HTLC's origin, durably.
+    /// Fails, durably, the upstream HTLC of `htlc`, which we sent, or our own payment. Answers as [`settle`](Self::settle) does.
     fn fail(&mut self, htlc: HtlcKey, why: FailReason) -> Acknowledged;
 
-    /// The preimage of a received HTLC, if it may be used for it.
+    /// The preimage of a received HTLC, if this HTLC may be claimed with it.
     fn preimage(&mut self, htlc: HtlcKey) -> Option<Preimage>;
 
-    /// What was signed for the counterparty under this number, as far as the node's own records tell: for commitments that
-    /// are older than the channel's place in the court. A node without such records knows nothing.
+    /// What the node's own records have of the counterparty's commitment with this number, which was signed before the channel
+    /// joined the court. Empty for a node without such records.
     fn revoked(&mut self, _channel: ChannelId, _number: u64) -> Vec<RevokedCommitment> {
         Vec::new()
     }
 
-    /// The channel takes no more updates.
+    /// The channel must take no more updates: it is going to chain.
     fn freeze(&mut self, channel: ChannelId, why: FreezeReason);
 
-    /// A person should know.
+    /// An operator should know this.
     fn alert(&mut self, channel: ChannelId, alert: &Alert);
 
-    /// A contract is over.
+    /// A contract ended, and how.
     fn report(&mut self, channel: ChannelId, report: &ContractReport);
 
-    /// A channel is resolved.
+    /// Every contract of the channel ended irrevocably; the sheet says where every satoshi went (I11).
     fn resolved(&mut self, channel: ChannelId, sheet: &Sheet);
 
-    /// The journal's rows of a channel are damaged.
+    /// The journal's rows of this channel's past commitments are damaged: an operator should know.
     fn damaged(&mut self, channel: ChannelId, why: &str);
 }

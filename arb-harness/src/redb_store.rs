@@ -1,10 +1,9 @@
 //! A journal's storage in one redb file: a table of rows, and one row that says who may write.
 //!
-//! One write transaction for each batch, synced before it answers. redb's file lock keeps other processes out; the epoch
-//! keeps out an owner of this process that was replaced. redb may answer an error, or panic on a file that was damaged
-//! from outside: both become a [`RedbStoreError`], the database is closed, and the next call opens it anew, which
-//! makes an end of what was in flight. An existing path is never initialised: a journal that was emptied is an error and
-//! not a new journal.
+//! Each batch is one write transaction, synced before it answers. redb's file lock keeps other processes out, and the epoch
+//! keeps out an earlier owner in this process. redb may answer an error, or panic on a damaged file. Both become a
+//! [`RedbStoreError`] and close the database; the next call opens it again, which settles what was in flight. An existing path
+//! is never initialised, so a journal that was emptied is an error and not a new journal.
 
 use std::fmt;
 use std::fs::{self, File};
@@ -22,7 +21,7 @@ use redb::{
 
 /// The rows, by the bytes of their keys.
 const ROWS: TableDefinition<'_, &[u8; 13], &[u8]> = TableDefinition::new("rows");
-/// Epoch and next sequence.
+/// One row: epoch and next sequence.
 const OWNER: TableDefinition<'_, (), (u64, u64)> = TableDefinition::new("owner");
 
 /// Why the file could not be opened, read or written.
@@ -32,39 +31,39 @@ pub enum RedbStoreError {
     /// There is no such file.
     #[error("there is no journal at {}", .0.display())]
     Missing(PathBuf),
-    /// There is a file already.
-    #[error("{} exists already", .0.display())]
+    /// There already is a file, which is not overwritten.
+    #[error("{} already exists", .0.display())]
     Exists(PathBuf),
     /// The path leads to a folder.
-    #[error("{} is a folder, a journal is a file", .0.display())]
+    #[error("{} is a folder; a journal is a file", .0.display())]
     Folder(PathBuf),
-    /// The file is no redb database, or was emptied.
+    /// The file is not a redb database, or was emptied.
     #[error("{} is not a redb database", .0.display())]
     NotRedb(PathBuf),
-    /// The file is a redb database, but not one of this crate's.
+    /// The file is a redb database, but without this crate's tables.
     #[error("{} is a redb database without a journal", .0.display())]
     NotAJournal(PathBuf),
     /// The file is open: in another process, or a second time in this one.
-    #[error("{} is open elsewhere", .0.display())]
+    #[error("{} is open elsewhere, in this process or another", .0.display())]
     InUse(PathBuf),
     /// The file is damaged.
     #[error("the database is damaged: {0}")]
     Corrupted(String),
-    /// A row's key is none.
-    #[error("the database holds a row whose key is none: {0:?}")]
+    /// A row has a key that this crate never writes.
+    #[error("the database has a row with an invalid key: {0:?}")]
     BadKey([u8; 13]),
-    /// The operating system refused.
+    /// The operating system answered an error: its kind and its text.
     #[error("{1} ({0})")]
     Io(io::ErrorKind, String),
     /// redb panicked.
     #[error("the database panicked: {0}")]
     Panicked(String),
-    /// Anything else that redb answers.
+    /// Any other error of redb.
     #[error("the database failed: {0}")]
     Other(String),
 }
 
-/// Opens the database: a file, or in tests something that fails.
+/// Opens the database: a file, or in tests a disk that fails.
 type Opener = Box<dyn Fn() -> Result<Database, RedbStoreError> + Send + Sync>;
 
 /// A journal in a redb file.
@@ -85,23 +84,23 @@ impl RedbStore {
     /// A new, empty storage in a new file.
     ///
     /// # Errors
-    /// If there is anything at this path, or the file cannot be made.
+    /// If the path exists, or the file cannot be made.
     pub fn create(path: impl AsRef<Path>) -> Result<Self, RedbStoreError> {
         let path = path.as_ref();
         if path.is_dir() {
             return Err(RedbStoreError::Folder(path.to_owned()));
         }
-        // Made beside it and then linked into place: a crash leaves no file that looks like a damaged journal.
-        let mut beside = path.as_os_str().to_owned();
-        beside.push(format!(".new-{}", std::process::id()));
-        let beside = PathBuf::from(beside);
-        let made = make(&beside).and_then(|()| {
-            fs::hard_link(&beside, path).map_err(|error| {
+        // Made next to it and then linked into place, so that a crash leaves no file that looks like a damaged journal.
+        let mut temporary = path.as_os_str().to_owned();
+        temporary.push(format!(".new-{}", std::process::id()));
+        let temporary = PathBuf::from(temporary);
+        let made = make(&temporary).and_then(|()| {
+            fs::hard_link(&temporary, path).map_err(|error| {
                 let exists = error.kind() == io::ErrorKind::AlreadyExists;
                 if exists { RedbStoreError::Exists(path.to_owned()) } else { error.into() }
             })
         });
-        let _gone = fs::remove_file(&beside).is_ok();
+        let _gone = fs::remove_file(&temporary).is_ok();
         made?;
         sync_folder(path)?;
         Self::open(path)
@@ -110,7 +109,7 @@ impl RedbStore {
     /// The storage in an existing file.
     ///
     /// # Errors
-    /// If there is no such file, it is not a storage of this crate, or it is in use.
+    /// If there is no such file, it is not a journal's storage, or it is in use.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, RedbStoreError> {
         let path = path.as_ref().to_owned();
         let opener = {
@@ -120,7 +119,7 @@ impl RedbStore {
         Self::with_opener(path, opener)
     }
 
-    /// The storage at this path, which is made if nothing is there.
+    /// The storage at this path, which is created if nothing is there.
     ///
     /// # Errors
     /// As [`open`](Self::open) and [`create`](Self::create).
@@ -144,7 +143,7 @@ impl RedbStore {
         Ok(store)
     }
 
-    /// Runs something on the database, opened if it is not. After an error or a panic it is closed.
+    /// Runs something on the database, which is opened first if it is closed. After an error or a panic it is closed.
     fn with<T>(&self, run: impl FnOnce(&Database) -> Result<T, RedbStoreError>) -> Result<T, RedbStoreError> {
         let mut place = self.lock();
         let answer = guarded(|| {
@@ -157,12 +156,12 @@ impl RedbStore {
         answer.inspect_err(|_| close(&mut place))
     }
 
-    /// A panic under the lock leaves nothing half done here: the database is closed after it.
+    /// A poisoned lock is used: the database is closed after a panic, so nothing is half done.
     fn lock(&self) -> MutexGuard<'_, Option<Database>> {
         self.database.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Runs something that holds no lock; after an error or a panic the database is closed.
+    /// Runs something without the lock; after an error or a panic the database is closed.
     fn guarded<T>(&self, run: impl FnOnce() -> Result<T, RedbStoreError>) -> Result<T, RedbStoreError> {
         guarded(run).inspect_err(|_| close(&mut self.lock()))
     }
@@ -218,12 +217,12 @@ impl Storage for RedbStore {
             return Ok(());
         }
         let (start, end) = (range.start.to_bytes(), range.end.to_bytes());
-        // The rows as they are now. They outlive the lock, so that `visit` may read and write.
+        // A snapshot of the rows. It outlives the lock, so that `visit` may read and write.
         let mut rows = self.with(|database| {
             let rows = database.begin_read().map_err(other)?.open_table(ROWS).map_err(other)?;
             Ok(rows.range::<&[u8; 13]>(&start..&end)?)
         })?;
-        // Only redb is guarded: a panic of `visit` is its caller's.
+        // Only redb is guarded: a panic of `visit` goes on to the caller.
         let mut next = || self.guarded(|| rows.next().transpose().map_err(RedbStoreError::from));
         while let Some((key, row)) = next()? {
             let bytes = *key.value();
@@ -236,7 +235,7 @@ impl Storage for RedbStore {
     }
 }
 
-/// Closing is IO, too, and may panic; the next opening repairs what it left.
+/// Closing is IO, too, and may panic; redb repairs the file when it is opened next.
 fn close(place: &mut Option<Database>) {
     let _closed = guarded(|| {
         drop(place.take());
@@ -253,7 +252,7 @@ fn open_file(path: &Path) -> Result<Database, RedbStoreError> {
     }
 }
 
-/// A closed file with both tables and nothing in them: a database without them is not a journal.
+/// Makes and closes a file with both tables and the first owner row: a database without them is not a journal.
 fn make(path: &Path) -> Result<(), RedbStoreError> {
     guarded(|| {
         let database = Builder::new().create(path).map_err(|error| opened(path, error))?;
@@ -265,7 +264,7 @@ fn make(path: &Path) -> Result<(), RedbStoreError> {
     })
 }
 
-/// A new file is durable once its folder is.
+/// Syncs the file's folder: a new file is durable only after that.
 fn sync_folder(path: &Path) -> Result<(), RedbStoreError> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     Ok(File::open(folder)?.sync_all()?)
@@ -273,7 +272,7 @@ fn sync_folder(path: &Path) -> Result<(), RedbStoreError> {
 
 fn begin_write(database: &Database) -> Result<WriteTransaction, RedbStoreError> {
     let mut writing = database.begin_write().map_err(other)?;
-    // The default, but the journal rests on it.
+    // redb's default, but the journal depends on it.
     writing.set_durability(Durability::Immediate).map_err(other)?;
     Ok(writing)
 }
@@ -303,7 +302,7 @@ fn put(writing: &WriteTransaction, batch: &Batch) -> Result<(), RedbStoreError> 
     Ok(())
 }
 
-/// Turns a panic into an error. What the panic could have left half done is closed by the caller.
+/// Turns a panic into an error. The caller closes the database, which may be half changed.
 fn guarded<T>(run: impl FnOnce() -> Result<T, RedbStoreError>) -> Result<T, RedbStoreError> {
     catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<&str>().map(|text| String::from(*text));
@@ -312,7 +311,7 @@ fn guarded<T>(run: impl FnOnce() -> Result<T, RedbStoreError>) -> Result<T, Redb
     })
 }
 
-/// What an error at opening says about the file.
+/// Turns an error at opening into one that names the file.
 fn opened(path: &Path, error: DatabaseError) -> RedbStoreError {
     if matches!(error, DatabaseError::DatabaseAlreadyOpen | DatabaseError::LockProtocolMismatch) {
         return RedbStoreError::InUse(path.to_owned());

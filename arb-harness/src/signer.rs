@@ -1,8 +1,8 @@
-//! Signing: what a signer answers, and one that holds its keys in memory.
+//! The signer's interface, and a signer that holds its keys in memory.
 //!
-//! A signer is asked with a whole transaction and the outputs that it spends; it computes what it signs itself and
-//! trusts no hash. It refuses to sign with a key that the script does not hold, or for a script that the output does
-//! not commit to: such a signature is worth nothing, and the request that asked for it is a mistake.
+//! A request has the whole transaction and the outputs that it spends, so that a signer computes the sighash itself. It
+//! refuses to sign with a key that the script does not contain, or for a script that the spent output does not commit to:
+//! such a signature would be useless, and the request is a mistake.
 
 use std::collections::BTreeMap;
 
@@ -12,9 +12,12 @@ use bitcoin::{OutPoint, Script, TxOut};
 
 use crate::keys::{self, ChannelKeys, WalletKeys};
 
-/// Answers requests to sign.
+/// Answers the court's requests to sign.
 pub trait Signer {
-    /// One signature for every input that is asked for, in that order.
+    /// One signature for each input that is asked for, in the request's order.
+    ///
+    /// # Errors
+    /// If an input cannot be signed; then nothing is. The court asks again in every block.
     fn sign(&mut self, request: &SignRequest) -> Result<Vec<InputSignature>, SignError>;
 }
 
@@ -25,44 +28,44 @@ pub enum SignError {
     /// No keys are held for this channel.
     #[error("no keys are held for channel {0}")]
     UnknownChannel(ChannelId),
-    /// The channel has no such funding output.
+    /// The request names a funding output that is not this channel's.
     #[error("the channel has no funding output {0}")]
     UnknownFunding(OutPoint),
     /// The wallet has no key for this coin's script, or the input does not spend this coin.
     #[error("the wallet has no key for {0}")]
     UnknownCoin(OutPoint),
-    /// There is not one output to spend for each input.
-    #[error("the transaction has {inputs} inputs, the request names {prevouts} outputs that they spend")]
+    /// The request must name one spent output for each input.
+    #[error("the transaction has {inputs} inputs, but the request names {prevouts} spent outputs")]
     Prevouts {
-        /// Inputs of the transaction.
+        /// The transaction's number of inputs.
         inputs: usize,
-        /// Outputs named.
+        /// The number of outputs that the request names.
         prevouts: usize,
     },
     /// The transaction has no such input.
     #[error("the transaction has no input {index}")]
     NoSuchInput {
-        /// The input asked for.
+        /// The input's index in the transaction.
         index: u32,
     },
-    /// The output spent does not commit to this script.
-    #[error("the output that input {index} spends has another script")]
+    /// The spent output does not commit to the script in the request.
+    #[error("the output that input {index} spends does not commit to the script in the request")]
     OtherScript {
-        /// The input asked for.
+        /// The input's index in the transaction.
         index: u32,
     },
-    /// The script does not hold the key that was asked for.
-    #[error("the script of input {index} does not hold the key that shall sign it")]
+    /// The script does not contain the key that was asked for.
+    #[error("the script of input {index} does not contain the key that is to sign it")]
     KeyNotInScript {
-        /// The input asked for.
+        /// The input's index in the transaction.
         index: u32,
     },
-    /// A key could not be derived: the point in the request is none.
+    /// A key could not be derived: the request's point is not on the curve, or its secret is not a private key.
     #[error("the key cannot be derived: {0}")]
     Key(#[from] KeyError),
 }
 
-/// Signs with keys in memory: those of channels by channel, and a wallet's.
+/// Signs with keys in memory: those of each channel, and a wallet's.
 #[derive(Clone, Debug)]
 pub struct KeySigner {
     channels: BTreeMap<ChannelId, (OutPoint, ChannelKeys)>,
@@ -70,7 +73,7 @@ pub struct KeySigner {
 }
 
 impl KeySigner {
-    /// A signer for the coins of this wallet and, so far, no channel.
+    /// A signer with a wallet's keys; channels are added with [`add_channel`](Self::add_channel).
     pub fn new(wallet: WalletKeys) -> Self {
         Self { channels: BTreeMap::new(), wallet }
     }
@@ -134,7 +137,7 @@ impl Signer for KeySigner {
     }
 }
 
-/// What to sign, once script, output and key are found to belong together.
+/// The sighash of an input, after a check that script, output and key belong together.
 fn digest(
     request: &SignRequest,
     input: &InputToSign,
@@ -163,8 +166,8 @@ fn digest(
     hashed.map_err(|_| SignError::NoSuchInput { index: input.index })
 }
 
-/// Whether a script pushes this key, or its hash, which is how HTLC scripts have the revocation key. By instruction, not by
-/// bytes: a hash could contain anything.
+/// Whether a script pushes this key, or its hash, as HTLC scripts do with the revocation key (BOLT 3). Instructions are
+/// compared, not raw bytes: a pushed hash could contain any byte.
 fn holds(script: &Script, key: &Point) -> bool {
     let hash = key.hash160();
     let mut pushes = script.instructions().filter_map(Result::ok);

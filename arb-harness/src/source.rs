@@ -1,17 +1,16 @@
-//! The source of blocks: what the court hears of the chain, and where its transactions go.
+//! The chain source: what the court hears of the chain, and where its transactions go.
 //!
-//! [`ChainSource`] is what an embedder implements for the chain that it has: a full node, an index server, a light client.
-//! [`next_blocks`] brings a court from its tip to the source's, with whole blocks, one after the other, and takes back those
-//! that left the best chain, also the ones that were delivered before a restart. [`scan`] searches the past for spends.
-//! Nothing here judges anything.
+//! An embedder implements [`ChainSource`] for its full node, index server or light client. [`next_blocks`] brings a court from
+//! its tip to the source's, block by block; it first disconnects blocks that left the best chain, also those that were
+//! delivered before a restart. [`scan`] searches past blocks for spends. Nothing here decides anything.
 
 use arb_core::{Block, BroadcastAnswer, ChannelId, Disconnected, Event, Fees, FoundSpend, Height, Scanned, Tip};
 use bitcoin::{BlockHash, OutPoint, Transaction, Txid};
 
-/// What a source knows of a block without its transactions.
+/// A block's place in the chain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Header {
-    /// Its height: the number of blocks below it on its branch.
+    /// The number of blocks below it on its branch.
     pub height: Height,
     /// The hash of the block below.
     pub parent: BlockHash,
@@ -19,20 +18,20 @@ pub struct Header {
 
 /// A view of the block chain and of the mempool.
 ///
-/// The best chain may change between any two calls. So whatever is asked about a block or up to a block names its hash, and the
-/// answer is `Ok(None)` if the source does not know that block, or if a search up to it would be one on another branch. Then
-/// nothing is reported to the court, which asks again. An answer from another branch would be believed: a source that cannot
-/// tell branches apart must not answer.
+/// The best chain may change between any two calls. So every question about a block, or up to a block, names its hash. The
+/// answer is `Ok(None)` if the source does not know that block, or if a search up to it would end on another branch. Then
+/// nothing is reported to the court, which asks again. The court would believe an answer from another branch, so a source that
+/// cannot tell branches apart must not answer.
 ///
-/// Heights count blocks from the identity block, which has height 0.
+/// Heights count blocks from the network's genesis block, which has height 0.
 ///
-/// An error says that the source could not answer: it is down, or too busy. It is never an answer, and nothing is lost by it:
-/// what the court wanted stays due.
+/// An error says that the source could not answer, because it is down or too busy. It is never an answer, and nothing is lost:
+/// the action stays due.
 pub trait ChainSource {
-    /// Why there is no answer.
+    /// Why the source could not answer.
     type Error: std::error::Error;
 
-    /// The last block of the best chain that is validated, and that the source can deliver in full with all blocks below it.
+    /// The last validated block of the best chain that the source can deliver in full, with all blocks below it.
     ///
     /// # Errors
     /// If the source cannot say.
@@ -45,15 +44,16 @@ pub trait ChainSource {
     /// If the source cannot say.
     fn hash_at(&self, height: Height) -> Result<Option<BlockHash>, Self::Error>;
 
-    /// Height and parent of a block, also of one that *left* the best chain: without it the court could not be led back. Such
-    /// a header has to be known for as long as a court may stand on its block, also across restarts of the source. `None` if
-    /// the block is not known.
+    /// Height and parent of a block, also of one that *left* the best chain: without it the court could not disconnect that
+    /// block. Such a header must stay known for as long as the block may be a court's tip, also across restarts of the source.
+    /// `None` if the block is not known.
     ///
     /// # Errors
     /// If the source cannot say.
     fn header(&self, hash: &BlockHash) -> Result<Option<Header>, Self::Error>;
 
-    /// The transactions of a block, in block order. They may be reduced to those that create or spend what the court watches.
+    /// The transactions of a block, in block order. They may be reduced to those that create or spend outputs that the court
+    /// watches.
     /// `None` if the source does not have the block.
     ///
     /// # Errors
@@ -61,31 +61,31 @@ pub trait ChainSource {
     fn block(&self, hash: &BlockHash) -> Result<Option<Vec<Transaction>>, Self::Error>;
 
     /// Every confirmed transaction that spends one of these outputs, in blocks up to and including `through`, with the height
-    /// at which it confirmed. In any order; one that spends several may be there several times. An empty list says that none
-    /// of the outputs is spent as of `through`: the search has to go back to where each output was created. `None` if
-    /// `through` is not on the best chain, at the beginning of the search or at its end.
+    /// at which it confirmed. In any order; a transaction that spends several outputs may be listed several times. An empty
+    /// list says that none of the outputs is spent as of `through`, so the search must go back to where each output was
+    /// created. `None` if `through` is not on the best chain at the beginning of the search or at its end.
     ///
     /// # Errors
     /// If the source cannot say.
     fn spends_of(&self, outpoints: &[OutPoint], through: &BlockHash) -> Result<Option<Vec<FoundSpend>>, Self::Error>;
 
-    /// Gives transactions to the mempool, parents first: one, or a commitment and its child, which must be taken as a package.
-    /// There is at least one. The answer is about the last of them. Giving the same twice is [`BroadcastAnswer::Known`].
+    /// Submits transactions to the mempool, parents first: one, or a commitment and its child, which must be submitted as a
+    /// package. There is at least one. The answer is about the last of them: [`BroadcastAnswer::Known`] if the mempool has it.
     ///
     /// # Errors
-    /// If the source cannot say what became of them. They are given again then.
+    /// If the source cannot say what became of them. Then they are submitted again.
     fn submit(&mut self, transactions: &[Transaction]) -> Result<BroadcastAnswer, Self::Error>;
 
-    /// The present estimates, in satoshi per 1000 weight units, by rising target in blocks, and the mempool's own floor.
-    /// `None` if the source has no estimator, or does not know enough yet.
+    /// The present feerate estimates, in satoshi per 1000 weight units, by rising target in blocks, and the mempool's minimum.
+    /// `None` if the source has no estimator, or none that has enough data.
     ///
     /// # Errors
     /// If the source cannot say.
     fn estimates(&self) -> Result<Option<Fees>, Self::Error>;
 }
 
-/// The next events that bring a court at `tip` towards the source's tip: at most `limit` blocks. They stop short where the
-/// source has lost a block, or goes over to another branch meanwhile: the next call goes on from there.
+/// The next events that bring a court at `tip` towards the source's tip: every disconnected block, and at most `limit`
+/// connected ones. They end early if the source lacks a block or changes its branch meanwhile; then call again.
 ///
 /// # Errors
 /// If the source fails.
@@ -93,7 +93,7 @@ pub fn next_blocks<C: ChainSource>(source: &C, tip: Tip, limit: usize) -> Result
     let best_height = source.tip()?.height;
     let mut events = Vec::new();
     let mut at = tip;
-    // The way back to the branch that both know.
+    // Back to the last block on the source's best chain.
     while source.hash_at(at.height)? != Some(at.hash) {
         let Some(Header { parent, .. }) = source.header(&at.hash)? else { return Ok(events) };
         let Tip { height, hash } = at;
@@ -107,7 +107,7 @@ pub fn next_blocks<C: ChainSource>(source: &C, tip: Tip, limit: usize) -> Result
             break;
         };
         let Some(txs) = source.block(&hash)? else { break };
-        // A block may have come since the tip was asked for.
+        // The source's tip may have grown since it was asked for.
         let best_height = best_height.max(height);
         events.push(Event::BlockConnected(Box::new(Block { height, hash, parent, best_height, txs })));
         at = Tip { height, hash };
@@ -115,8 +115,8 @@ pub fn next_blocks<C: ChainSource>(source: &C, tip: Tip, limit: usize) -> Result
     Ok(events)
 }
 
-/// Searches the chain for spends of these outputs, up to the block that the court knows. `None` if the source does not have
-/// that block on its best chain.
+/// Searches the chain for spends of these outputs up to `through`, the court's tip. `None` if that block is not on the source's
+/// best chain.
 ///
 /// # Errors
 /// If the source fails.
@@ -128,7 +128,7 @@ pub fn scan<C: ChainSource>(
     through: Tip,
 ) -> Result<Option<Event>, C::Error> {
     let Some(mut spends) = source.spends_of(outpoints, &through.hash)? else { return Ok(None) };
-    // The order is part of what is recorded: it must not depend on the source.
+    // The order is recorded, so it must not depend on the source.
     spends.sort_by_cached_key(|spend| (spend.height, spend.tx.compute_txid()));
     spends.dedup_by_key(|spend| (spend.height, spend.tx.compute_txid()));
     let through = through.height;

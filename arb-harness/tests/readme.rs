@@ -1,4 +1,4 @@
-//! README's run loop, as code: it stands here word for word, and it runs.
+//! README's run loop as code: a test compares the two word for word, and another runs it.
 
 use arb_core::{Action, Event, JournalIdentity};
 use arb_log::{Journal, JournalError, Storage};
@@ -19,7 +19,7 @@ use arb_lab::process::tip;
 use arb_lab::wallet::SmallWallet;
 use arb_log::memory::{Fault, Memory};
 
-#[rustfmt::skip] // README's comments stand below each other.
+#[rustfmt::skip] // README aligns its comments.
 #[expect(clippy::print_stderr, reason = "README shows an embedder where a refusal goes")]
 fn run<S: Storage>(
     storage: S,
@@ -28,11 +28,11 @@ fn run<S: Storage>(
     mut outside: impl FnMut(Vec<Action>) -> Vec<Event>,    // carries out actions, brings events
 ) -> Result<(), JournalError<S::Error>> {
     let mut journal = Journal::open(storage)?;             // claims the storage
-    let mut court = journal.recover(identity)?;             // folds checkpoint rows and frames
+    let mut court = journal.recover(identity)?;            // folds checkpoint rows and frames
     let mut waiting = vec![started];                       // heard before any action goes out
     let mut all = true;
     while !waiting.is_empty() {
-        all |= waiting.iter().any(Event::is_block);        // a start and a block repeat whatever is due
+        all |= waiting.iter().any(Event::is_block);        // a start and a block repeat everything that is due
         let mut step = court.step();
         for event in &waiting {
             if let Err(why) = step.hear(event) {
@@ -43,10 +43,10 @@ fn run<S: Storage>(
             Ok(due) => {
                 let due = if all { court.actions_due() } else { due };
                 all = false;
-                waiting = outside(due);                    // answers, and whatever else happens
+                waiting = outside(due);                    // answers, and other events
             }
             Err(error) if error.is_fenced() => return Err(error), // another owner has taken over
-            Err(_) => {                                    // durability unknown; the events are still in hand
+            Err(_) => {                                    // durability unknown; the events still wait
                 journal = journal.reopen()?;
                 journal.catch_up(&mut court)?;
                 all = true;
@@ -56,7 +56,7 @@ fn run<S: Storage>(
     Ok(())
 }
 
-/// Where the chain ends: long after the channel is resolved.
+/// The chain's last height, long after the channel is resolved.
 const END: u32 = 700;
 
 #[test]

@@ -1,4 +1,4 @@
-//! What the host and the run loop make of a chain source: of one that fails, that changes its branch, that repeats itself.
+//! Host and `next_blocks` with a chain source that fails, changes its branch, or repeats spends.
 
 use std::cell::Cell;
 
@@ -26,7 +26,7 @@ struct Down;
 struct Remote {
     chain: Chain,
     is_down: bool,
-    /// The best chain changes below this block, after its hash was asked for: it no longer follows the one before.
+    /// This block's header names another parent, as if the best chain had changed after its hash was asked for.
     leaves: Cell<Option<BlockHash>>,
 }
 
@@ -54,7 +54,7 @@ impl ChainSource for Remote {
     fn header(&self, hash: &BlockHash) -> Result<Option<Header>, Down> {
         let header = self.ask(|chain| chain.header(hash))?;
         if self.leaves.get() == Some(*hash) {
-            // Any parent will do that is not the block before.
+            // Any parent but the block before.
             return Ok(header.map(|header| Header { parent: *hash, ..header }));
         }
         Ok(header)
@@ -64,7 +64,7 @@ impl ChainSource for Remote {
         self.ask(|chain| chain.block(hash))
     }
 
-    /// The last spend first, and every one twice.
+    /// Spends in reverse order, and each twice.
     fn spends_of(&self, outpoints: &[OutPoint], through: &BlockHash) -> Result<Option<Vec<FoundSpend>>, Down> {
         let spends = self.ask(|chain| chain.spends_of(outpoints, through))?;
         Ok(spends.map(|spends| spends.iter().rev().flat_map(|spend| [spend.clone(), spend.clone()]).collect()))
@@ -82,7 +82,7 @@ impl ChainSource for Remote {
     }
 }
 
-/// Carries one action out; the answers, and what the source failed with.
+/// Carries one action out: its answers, and the source's errors.
 fn perform(source: &mut Remote, heard: Tip, action: Action) -> (Vec<Event>, Vec<Down>) {
     let keys = WalletKeys::from_seed(&[1; 32]);
     let (mut signer, mut wallet) = (KeySigner::new(keys.clone()), SmallWallet::new(keys));
@@ -98,7 +98,7 @@ fn anybody() -> ScriptBuf {
     script::Builder::new().push_opcode(opcodes::OP_TRUE).into_script()
 }
 
-/// Spends a coin that anybody may spend, into another one.
+/// Spends a coin that anybody may spend, to the same script.
 fn spend(coin: OutPoint, value_sat: u64) -> Transaction {
     let input = TxIn {
         previous_output: coin,

@@ -1,8 +1,8 @@
-//! `.arb`: a log as one file, for export, import and bug reports. Bytes only; whoever has a file reads and writes it.
+//! `.arb`: a log as one file, for export, import and bug reports. Bytes only; the caller reads and writes the file.
 //!
 //! ```text
 //! offset  size  field
-//!      0     8  89 'A' 'R' 'B' 0d 0a 1a 0a    finds out transfers that rewrite line ends
+//!      0     8  89 'A' 'R' 'B' 0d 0a 1a 0a    reveals transfers that rewrite line ends
 //!      8     2  version of this header, little-endian: 1
 //!     10     …  frames, back to back, as in the log
 //! ```
@@ -12,8 +12,8 @@
 //!
 //! A file may end in the middle of a frame (a copy that was cut short). **Bad last is torn, bad middle is corruption**: what
 //! is left of a last frame is cut off and reported; a bad frame with a good one after it, a gap, or a frame whose checksum is
-//! right and whose content is not, is refused with its place. In doubt it is refused: what is cut off silently would be
-//! frames that somebody acted on.
+//! right and whose content is not, is refused with its place. In doubt the file is refused, because a frame that is cut off
+//! may be one whose actions went out.
 
 use crate::frame::{self, FrameError, HEADER_LEN, Raw};
 use crate::journal::{Journal, JournalError};
@@ -41,7 +41,7 @@ pub struct Import {
 pub struct Cut {
     /// The last whole frame; 0 if there is none.
     pub after: u64,
-    /// Where the torn frame begins: as long as this the file would be whole.
+    /// Where the torn frame begins: cut to this length, the file would be whole.
     pub offset: usize,
     /// How many bytes were cut off.
     pub bytes: usize,
@@ -53,7 +53,7 @@ pub struct Cut {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ArbError {
-    /// It is no `.arb` file, or a transfer has rewritten it.
+    /// It is not an `.arb` file, or a transfer has rewritten it.
     #[error("not an .arb file")]
     NotArb,
     /// A newer build wrote its header.
@@ -78,8 +78,8 @@ pub enum ArbError {
         /// Where that one begins.
         good_offset: usize,
     },
-    /// So much looks like frames after a bad one that the search for a good one was given up.
-    #[error("the frame after {after}, at byte {offset}, is bad ({why}), and what follows is unclear")]
+    /// So much looks like frames after a bad one that the search for a good one stopped.
+    #[error("the frame after {after}, at byte {offset}, is bad ({why}), and too much after it looks like a frame")]
     Unclear {
         /// The last good frame before it; 0 if there is none.
         after: u64,
@@ -88,7 +88,7 @@ pub enum ArbError {
         /// What is wrong with it.
         why: FrameError,
     },
-    /// A frame is as it was written, but not what this build can read.
+    /// A frame is as it was written, but this build cannot read it.
     #[error("frame {sequence}, at byte {offset}, cannot be read: {why}")]
     BadFrame {
         /// The frame.
@@ -126,7 +126,7 @@ pub fn export<S: Storage>(journal: &Journal<S>) -> Result<Vec<u8>, JournalError<
     failed.map_or(Ok(file), Err)
 }
 
-/// These frames as a file: for whoever has frames and no journal.
+/// These frames as a file, for a caller that has frames and no journal.
 ///
 /// # Errors
 /// If a frame is too large.
@@ -140,7 +140,7 @@ pub fn encode(frames: &[Frame]) -> Result<Vec<u8>, FrameError> {
 /// The frames of a file.
 ///
 /// # Errors
-/// If it is no `.arb` file, or anything but its end is bad.
+/// If it is not an `.arb` file, or anything but its end is bad.
 pub fn import(file: &[u8]) -> Result<Import, ArbError> {
     let mut rest = after_header(file)?;
     let mut frames: Vec<Frame> = Vec::new();
@@ -182,12 +182,12 @@ fn after_header(file: &[u8]) -> Result<&[u8], ArbError> {
     }
 }
 
-/// How many times its own length a bad end may cost to search: a file made to look like frames at every byte would
-/// otherwise cost the square of its length.
+/// The search of a bad end may read this many times its length: without a bound, a file made to look like frames at every
+/// byte would cost the square of its length.
 const SEARCH_FACTOR: usize = 16;
 
-/// Looks for a good frame behind a bad one. Every byte is tried as its begin, because the bad frame's length cannot be
-/// believed: following it would take a flipped bit in the middle for a torn end.
+/// Looks for a good frame behind a bad one. Every byte is tried as its first, because the bad frame's length is not
+/// trusted: if it were, a flipped bit in the middle would look like a torn end.
 fn refuse_if_good_follows(bad: &[u8], offset: usize, after: u64, why: &FrameError) -> Result<(), ArbError> {
     let mut allowance = bad.len().saturating_mul(SEARCH_FACTOR);
     for start in 1..bad.len() {
@@ -200,7 +200,7 @@ fn refuse_if_good_follows(bad: &[u8], offset: usize, after: u64, why: &FrameErro
                 let good_offset = offset.saturating_add(start);
                 return Err(ArbError::Corrupt { after, offset, why: why.clone(), good: raw.sequence, good_offset });
             }
-            // Only a checksum that was worked out costs anything.
+            // Only a computed checksum costs anything.
             Ok(_) | Err(FrameError::Checksum { .. }) => {
                 let length = rest.first_chunk().map_or(u32::MAX, |length| u32::from_le_bytes(*length));
                 allowance = match allowance.checked_sub(usize::try_from(length).unwrap_or(usize::MAX)) {

@@ -10,7 +10,7 @@
 //! ```
 //!
 //! Little-endian. The version is outside the payload, because postcard is positional: only the header's layout can never
-//! change. The checksum finds accidents (torn writes, rot), not attackers: who can write to the log can forge it.
+//! change. The checksum finds accidents (torn writes, rot), not attackers: anyone who can write to the log can forge it.
 //!
 //! Frames and the rows of a checkpoint use the same form. Postcard alone would accept trailing bytes and several spellings
 //! of one number; here one value has one encoding, so equal bytes and equal values mean the same.
@@ -22,8 +22,8 @@ use serde::de::DeserializeOwned;
 /// The version of everything this build writes, and the only one that it reads. The crate's front page has all of them.
 pub const VERSION: u16 = 1;
 
-/// The most bytes that a payload may have: checked before anything is allocated. More than any step needs: a block cannot
-/// have more than 4 MB.
+/// The most bytes that a payload may have; checked before anything is allocated. It is more than any step needs, because a
+/// block has at most 4 MB.
 pub const PAYLOAD_MAX: usize = 64 * 1024 * 1024;
 
 /// The header's size.
@@ -42,7 +42,7 @@ pub enum FrameError {
         got: usize,
     },
     /// The payload is longer than any payload may be.
-    #[error("a payload of {got} bytes; at most {PAYLOAD_MAX} are possible")]
+    #[error("the payload has {got} bytes; at most {PAYLOAD_MAX} are allowed")]
     TooLong {
         /// Its length.
         got: usize,
@@ -55,7 +55,7 @@ pub enum FrameError {
         /// What the bytes have.
         got: u32,
     },
-    /// It is another one.
+    /// The bytes are another frame.
     #[error("sequence {got}, expected {expected}")]
     Sequence {
         /// The sequence that belongs here.
@@ -63,7 +63,7 @@ pub enum FrameError {
         /// The sequence in the header.
         got: u64,
     },
-    /// A newer build wrote it. Skipping what is not understood would give a wrong state, with money on it.
+    /// A newer build wrote it. Skipping an unknown frame would give a wrong state, with money on it.
     #[error("version {got} is from the future: this build reads up to {VERSION}")]
     FromTheFuture {
         /// Its version.
@@ -75,8 +75,8 @@ pub enum FrameError {
         /// Its version.
         got: u16,
     },
-    /// The payload is no value of its version, though its checksum fits.
-    #[error("the payload is no value of version {version}")]
+    /// The payload is not a value of its version, although its checksum fits.
+    #[error("the payload is not a value of version {version}")]
     Malformed {
         /// Its version.
         version: u16,
@@ -120,7 +120,7 @@ struct Parts<'a> {
 }
 
 impl<'a> Raw<'a> {
-    /// Splits the first frame off some bytes and checks its checksum; what follows it comes back, too.
+    /// Splits the first frame off some bytes and checks its checksum; also answers what follows the frame.
     pub fn split(bytes: &'a [u8]) -> Result<(Self, &'a [u8]), FrameError> {
         let parts = parts(bytes)?;
         let expected = u32::from_le_bytes(*parts.crc);
@@ -132,7 +132,7 @@ impl<'a> Raw<'a> {
         Ok((Self { sequence, version, payload: parts.payload }, parts.rest))
     }
 
-    /// The one frame that these bytes are; nothing may follow.
+    /// The frame that is exactly these bytes.
     pub fn whole(bytes: &'a [u8]) -> Result<Self, FrameError> {
         match Self::split(bytes)? {
             (raw, []) => Ok(raw),
@@ -156,7 +156,7 @@ pub fn encode<T: Serialize + ?Sized>(sequence: u64, value: &T) -> Result<Vec<u8>
     seal(sequence, VERSION, &payload)
 }
 
-/// The value with this sequence, from the bytes that are just that.
+/// The value with this sequence, from exactly its bytes.
 pub fn decode<T: Serialize + DeserializeOwned>(sequence: u64, bytes: &[u8]) -> Result<T, FrameError> {
     let raw = Raw::whole(bytes)?;
     if raw.sequence != sequence {
@@ -170,7 +170,7 @@ pub fn encode_frame(frame: &Frame) -> Result<Vec<u8>, FrameError> {
     encode(frame.sequence, &frame.entries)
 }
 
-/// The frame with this sequence, from the bytes that are just that.
+/// The frame with this sequence, from exactly its bytes.
 pub fn decode_frame(sequence: u64, bytes: &[u8]) -> Result<Frame, FrameError> {
     let entries = decode::<Vec<Entry>>(sequence, bytes)?;
     Ok(Frame { sequence, entries })
@@ -188,7 +188,7 @@ fn seal(sequence: u64, version: u16, payload: &[u8]) -> Result<Vec<u8>, FrameErr
     Ok([&len[..], &crc, &seq, &version, payload].concat())
 }
 
-/// No index can panic: every part is split off, or is missing.
+/// Splits the header's fields and the payload off; none of it can panic.
 fn parts(bytes: &[u8]) -> Result<Parts<'_>, FrameError> {
     let header = |bytes: &'_ [u8]| FrameError::Short { expected: HEADER_LEN, got: bytes.len() };
     let (len, after_len) = bytes.split_first_chunk().ok_or_else(|| header(bytes))?;
@@ -233,7 +233,7 @@ mod tests {
     /// raises [`VERSION`], which is one of them; after it this literal is never touched again.
     const GOLDEN: &[u8] = &[
         0x0a, 0x00, 0x00, 0x00, // ten bytes of payload
-        0x10, 0x8d, 0x9c, 0xd0, // CRC-32C, worked out bit by bit elsewhere
+        0x10, 0x8d, 0x9c, 0xd0, // CRC-32C, computed bit by bit outside this crate
         0x2a, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, // sequence 42
         0x01, 0x00, // version 1
         0xac, 0x02, // 300

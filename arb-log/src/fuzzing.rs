@@ -1,6 +1,6 @@
 //! Bodies of the fuzz targets in `fuzz/`: they live here so that ordinary tests run them, too.
 //!
-//! Each takes any bytes and must not panic; what it asserts beside that is said at its head.
+//! Each takes any bytes and must not panic; its first line says what else it asserts.
 
 use core::convert::Infallible;
 
@@ -11,7 +11,7 @@ use bitcoin::consensus::encode::deserialize;
 
 use crate::{arb_file, frame};
 
-/// Decodes a frame. What decodes encodes to the same bytes: there is one encoding of a frame.
+/// Decodes a frame. A frame that decodes encodes to the same bytes, because it has one encoding.
 pub fn decode_frame(bytes: &[u8]) {
     if let Ok((raw, _)) = frame::Raw::split(bytes) {
         let sequence = raw.sequence;
@@ -21,7 +21,7 @@ pub fn decode_frame(bytes: &[u8]) {
     }
 }
 
-/// Imports an `.arb` file. What was read is a run of frames without a gap.
+/// Imports an `.arb` file. The frames that were read have no gap.
 pub fn import(bytes: &[u8]) {
     if let Ok(import) = arb_file::import(bytes) {
         let follow = |pair: &[Frame]| matches!(pair, [a, b] if a.sequence.checked_add(1) == Some(b.sequence));

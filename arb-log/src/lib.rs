@@ -1,6 +1,6 @@
 //! `arb-log`: the ArbitratorLog of the `arb` contract court.
 //!
-//! A court decides; this crate makes sure that what it decided is still known after a crash. It turns steps into
+//! A court decides; this crate makes sure that its decisions are still known after a crash. It turns steps into
 //! [frames](frame), keeps them in a [`Storage`] through a [`Journal`], and folds them back into the same court. It does no
 //! IO itself: a storage is a trait of four functions, [`memory::Memory`] is one that fails on demand.
 //!
@@ -16,9 +16,9 @@
 //!
 //! # What it does not
 //!
-//! - Find out about forgery: a checksum finds accidents. Who can write to the storage can write another past.
-//! - Notice a storage that went back to an earlier state as a whole (a restored disk image) by itself: that is what the
-//!   embedder says with `Started { freshness: Suspect }`.
+//! - Detect forgery: a checksum finds accidents. Anyone who can write to the storage can write another past.
+//! - Notice that a storage went back to an earlier state as a whole (a restored disk image): the embedder says so with
+//!   `Started { freshness: Suspect }`.
 //! - Read what recovery does not need: frames before the checkpoint are checked by [`Journal::frames`], past commitments by
 //!   [`Journal::revoked`], not at every start.
 //!
@@ -58,19 +58,19 @@
 //! - raises [`frame::VERSION`] once, with a line in the table, however many values it changes;
 //! - refuses journals of earlier versions by their number: none is converted, none is guessed at;
 //! - exports the journals that tests read anew;
-//! - has a note that lists the decisions that are other ones now, each with the id that it is defined under in
+//! - has a note that lists the decisions that changed, each with the id that it is defined under in
 //!   [`arb_core::incidents`] or on the front page of [`arb_core`].
 //!
 //! # Answering `LoadRevoked`
 //!
-//! When a revoked commitment confirms, the court asks what it was. Whoever has the journal answers; the same where the action
-//! is due again, after a restart say:
+//! When a revoked commitment confirms, the court asks what it was. The journal's owner answers, also when the action is due
+//! again, for example after a restart:
 //!
 //! ```
 //! use arb_core::{Action, ChainArbitrator, Event, RevokedCommitment};
 //! use arb_log::{Journal, JournalError, Storage};
 //!
-//! /// What the node's own records have, for a channel that was adopted while it ran.
+//! /// What the node's own records have: for a channel that joined the court while it was open.
 //! fn known_to_the_node(number: u64) -> Vec<RevokedCommitment> {
 //! #   let _ = number;
 //!     Vec::new()
@@ -81,33 +81,33 @@
 //!     let (id, channel, number) = (*id, *channel, *number);
 //!     let candidates = match journal.revoked(court.index_of(&channel)?, number) {
 //!         Ok(candidates) if !candidates.is_empty() => candidates,
-//!         // It may be there all the same: the action stays due, and comes again with the next block.
+//!         // The row may still be there: the action stays due, and comes again with the next block.
 //!         Err(why @ JournalError::Storage(_)) => return Some(Event::Failed { id, channel, why: why.to_string() }),
-//!         // Nothing there, or damaged, which somebody should know. An empty answer lets the court go on without.
+//!         // No row, or a damaged one (alert the operator). An empty answer lets the court go on without.
 //!         Ok(_) | Err(_) => known_to_the_node(number),
 //!     };
 //!     Some(Event::RevokedLoaded { channel, number, candidates })
 //! }
 //! ```
 //!
-//! Rows are made when a commitment is heard and at no other time. Frames that came some other way (copied out of an `.arb`
-//! file into a new storage, say) fold to the same court, but the new storage has no rows: what was signed before counts as
-//! not known, and what is signed next is found from the channel's next whole row on.
+//! Rows are written only when a commitment is heard. Frames that came another way (for example copied from an `.arb` file
+//! into a new storage) fold to the same court, but the new storage has no rows: commitments that were signed before are
+//! unknown, and later ones are found from the channel's next whole row on.
 //!
 //! # The crash argument
 //!
 //! Memory is never ahead of the storage, because a step becomes the court's state only after the append. The storage may be
-//! ahead of memory, by the one append whose answer was lost; so a failed append *latches* the journal, and nothing more is
-//! written until [`Journal::reopen`] has made an end of what was in flight and [`Journal::catch_up`] has folded what turned
-//! out to be durable. A crash is the same with an empty memory. For checkpoints see `journal/checkpoint.rs`: channel rows
-//! may be newer than the court row, never older.
+//! ahead of memory, by the one append whose answer was lost. So a failed append *latches* the journal: nothing more is
+//! written until [`Journal::reopen`] has settled what was in flight and [`Journal::catch_up`] has folded what turned out to
+//! be durable. A crash is the same with an empty memory. For checkpoints see `journal/checkpoint.rs`: channel rows may be
+//! newer than the court row, never older.
 //!
 //! # Bad last is torn, bad middle is corruption
 //!
 //! In a file ([`arb_file`]) a bad frame at the very end is a write that was cut short: it is cut off and reported. A bad frame
-//! with a good one after it, or a gap, is corruption and refuses to open. In a [`Storage`] there is no torn end, because a
-//! batch is there as a whole or not at all and the storage counts the frames that it called durable; so there every bad
-//! frame refuses to open, the last one, too.
+//! with a good one after it, or a gap, is corruption, and the file is refused. In a [`Storage`] there is no torn end, because
+//! a batch is there as a whole or not at all, and the storage counts the frames that it called durable. So a storage is
+//! refused for any bad frame, also for the last one.
 #![forbid(unsafe_code)]
 
 pub mod arb_file;

@@ -1,8 +1,8 @@
-//! A storage in memory that fails on demand: what tests and the simulator crash, tear and fence.
+//! A storage in memory that fails on demand, for tests and the simulator.
 //!
-//! The faults, in prose. A write is *lost* (power went before it was durable) or *unreported* (it is durable, but the
-//! answer was an error); both look the same to the writer. A row rots: one bit flips, or the row is gone. Reads fail. A
-//! second owner opens the same store. What it does not do: write half a batch, because no storage may.
+//! Its faults: a write is *lost* (the power went before it was durable) or *unreported* (it is durable, but the answer was
+//! an error), which look the same to the writer. A row rots: one bit flips, or the row is gone. Reads fail. A second owner
+//! opens the same store. It never writes half a batch, because no storage may.
 
 use crate::storage::{Batch, Condition, Key, Storage, WriteError};
 use core::ops::{ControlFlow, Range};
@@ -14,11 +14,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 pub enum Fault {
     /// It is not durable, and reported failed.
     Lost,
-    /// It is durable, and reported failed all the same.
+    /// It is durable, but reported failed.
     Unreported,
 }
 
-/// The error of an injected fault. It does not tell which: a real storage does not know either.
+/// The error of an injected fault. It does not say which fault, because a real storage does not know either.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum MemoryError {
@@ -41,7 +41,7 @@ pub struct Memory {
 struct Store {
     rows: BTreeMap<Key, Vec<u8>>,
     now: Condition,
-    /// Writes and claims so far, failed ones included.
+    /// Writes so far, failed and fenced ones included; claims are not counted.
     writes: u64,
     faults: BTreeMap<u64, Fault>,
     reads_fail: bool,
@@ -61,7 +61,7 @@ impl Memory {
         Self { store: Arc::new(Mutex::new(store)) }
     }
 
-    /// A store of its own with the same rows and the same owner, without faults: what a disk image is.
+    /// An independent store with the same rows and the same owner, without faults: like a disk image.
     pub fn fork(&self) -> Self {
         let store = self.lock().clone();
         let fork = Self { store: Arc::new(Mutex::new(store)) };
@@ -69,7 +69,7 @@ impl Memory {
         fork
     }
 
-    /// The `n`-th write from now on fails so; 0 is the next one. Claims are not writes.
+    /// The `n`-th write from now on fails this way; 0 is the next one. Claims are not writes.
     pub fn fail_write(&self, n: u64, fault: Fault) {
         let mut store = self.lock();
         let at = store.writes.saturating_add(n);
@@ -108,7 +108,7 @@ impl Memory {
         self.lock().rows.get(&key).cloned()
     }
 
-    /// Puts a row past every rule, or takes it away: what rot and operators do.
+    /// Puts or removes a row past every rule, as rot and operators do.
     pub fn tamper(&self, key: Key, row: Option<Vec<u8>>) {
         let mut store = self.lock();
         match row {
@@ -122,7 +122,7 @@ impl Memory {
         self.lock().rows.get_mut(&key).is_some_and(|row| flip_bit(row, bit))
     }
 
-    /// A panic while the lock was held cannot have left half a batch: nothing that is called under it can panic.
+    /// A poisoned lock is used: nothing that is called under it can panic, so no batch is half written.
     fn lock(&self) -> MutexGuard<'_, Store> {
         self.store.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -119,7 +119,7 @@ fn only_what_changed_is_written_again() {
     assert_eq!(journal.checkpoint(&court, 1).unwrap().written, 0);
     play(&mut court, &mut journal, Move::Update(1)).unwrap();
     assert_eq!(journal.checkpoint(&court, 1).unwrap().written, 1);
-    // And a journal that was opened since knows that, too.
+    // And a journal that was opened afterwards knows that, too.
     let (mut journal, court) = open(&memory);
     assert_eq!(journal.checkpoint(&court, 1).unwrap().written, 0);
 }
@@ -204,7 +204,7 @@ fn a_row_that_stands_for_a_frame_that_is_not_there_is_noticed() {
     let early = memory.row(COURT);
     play(&mut court, &mut journal, Move::Update(1)).unwrap();
     let first = told(&STORY[..5]).0;
-    // Rows from a longer log beside a shorter one.
+    // The court row of a longer log in a shorter one.
     first.tamper(COURT, early);
     let ahead = JournalError::RowAhead { key: COURT, sequence: 10, last: 6 };
     assert_eq!(try_open(&first).map(|_| ()), Err(ahead));

@@ -15,8 +15,8 @@ use support::*;
 
 const FILE_HEADER: usize = 10;
 
-/// The identity of the tests' journal, default policy and all; what was said above of golden bytes holds for it.
-const GENESIS: &str = "6a0000000905bc05010000000000000001000100040707070707070707070707070707070707070707070707070707070707\
+/// Frame 1: `JournalOpened` with the tests' identity and the default policy. Golden bytes: a change raises `frame::VERSION`.
+const JOURNAL_OPENED: &str = "6a0000000905bc05010000000000000001000100040707070707070707070707070707070707070707070707070707070707\
      070707642000000000000000000000000000000000000000000000000000000000000000000048120622010306640314e00f\
      0290a10fc41306fa010232904e3cb009dc0b061290016400";
 
@@ -42,8 +42,8 @@ fn file() -> (Vec<u8>, Vec<Frame>, Vec<usize>) {
 
 #[test]
 fn a_frame_has_these_bytes() {
-    // Read by eye, its checksum worked out elsewhere. The format is frozen at release 0.1; until then a change of these
-    // bytes raises `frame::VERSION`.
+    // Checked by hand; the checksum was computed outside this crate. The format is frozen at release 0.1; until then a
+    // change of these bytes raises `frame::VERSION`.
     let fees = arb_core::Fees { by_target: vec![(6, 700)], relay_floor_sat_per_kw: 253 };
     let entry = arb_core::Entry { heard: Event::FeesEstimated(fees), concluded: vec![] };
     let frame = Frame { sequence: 3, entries: vec![entry] };
@@ -64,7 +64,7 @@ fn a_frame_has_these_bytes() {
 fn a_journals_first_frame_has_these_bytes() {
     let (memory, ..) = told(&[]);
     let bytes: String = memory.row(Key::frame(1)).unwrap().iter().map(|byte| format!("{byte:02x}")).collect();
-    assert_eq!(bytes, GENESIS);
+    assert_eq!(bytes, JOURNAL_OPENED);
 }
 
 #[test]
@@ -239,7 +239,7 @@ fn what_is_no_file_is_refused() {
 #[test]
 fn a_file_made_to_cost_the_square_of_its_length_is_given_up() {
     let (file, ..) = file();
-    // Every fourth byte begins a header whose payload nearly fills the rest.
+    // A header begins at every fourth byte, each with a payload of 100,000 bytes.
     let evil: Vec<u8> = (0..40_000u32).flat_map(|_| 100_000u32.to_le_bytes()).collect();
     let refused = arb_file::import(&[&file[..], &evil].concat());
     assert!(matches!(refused, Err(ArbError::Unclear { after: 10, .. })), "{refused:?}");
@@ -256,7 +256,7 @@ proptest! {
         prop_assert!(import.is_err() || import.is_ok_and(|import| import.frames.is_empty()));
     }
 
-    /// Rows that anything may have happened to: refused, or the same court. Never another one.
+    /// A store with arbitrary damage is refused, or recovers to the same court.
     #[test]
     fn a_damaged_store_never_recovers_to_another_court(
         checkpointed: bool,

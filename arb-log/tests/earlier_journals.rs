@@ -1,4 +1,4 @@
-//! Journals that an earlier build wrote are decided again by this one, with no difference: no rule and no byte has changed.
+//! Journals of an earlier build are decided again by this one without a difference: no rule and no byte has changed.
 
 use arb_core::ChainArbitrator;
 use arb_log::arb_file;

@@ -1,4 +1,4 @@
-//! The fuzz bodies over a thousand seeded inputs each: valid bytes with a few of them changed.
+//! Each fuzz body on a thousand seeded inputs: valid bytes, of which a few are changed.
 #![allow(clippy::unwrap_used, clippy::arithmetic_side_effects, clippy::indexing_slicing, reason = "test inputs")]
 
 use arb_core::{
@@ -10,7 +10,7 @@ use bitcoin::consensus::encode::serialize;
 use bitcoin::hashes::Hash;
 use bitcoin::{BlockHash, Network, OutPoint, ScriptBuf, Transaction, TxIn, TxOut, Witness, absolute, transaction};
 
-/// splitmix64: the same inputs everywhere.
+/// splitmix64: every machine tries the same inputs.
 struct Seeded(u64);
 
 impl Seeded {

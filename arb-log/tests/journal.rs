@@ -1,4 +1,4 @@
-//! Appends: recovery after each, failures, the latch, fences; and the same drawn at random.
+//! Appends: recovery after each, failures, the latch, fences; then the same at random.
 
 #![allow(clippy::unwrap_used, clippy::arithmetic_side_effects, clippy::indexing_slicing, reason = "helpers of tests")]
 
@@ -48,7 +48,7 @@ fn a_step_that_accepts_nothing_writes_nothing() {
     let writes = memory.writes();
     play(&mut court, &mut journal, Move::Policy(50)).unwrap();
     assert_eq!(memory.writes(), writes);
-    // Not even for an embedder who appends on his own: the court would not count that frame.
+    // Nor does an embedder that appends without `commit`: the court would not count that frame.
     let pending = court.step().detach();
     arb_core::Log::append(&mut journal, &pending).unwrap();
     assert!(pending.attest_durable().is_empty());
@@ -65,7 +65,7 @@ fn a_failed_append_releases_nothing_and_leaves_the_court_as_it_was() {
         step.hear(&Move::Open(1).events(&before)[0]).unwrap();
         assert_eq!(step.commit(&mut journal), Err(JournalError::Undecided(MemoryError::Write)), "{fault:?}");
         assert_eq!(court, before);
-        assert_eq!(court.actions_due(), due, "no Watch for a channel whose opening may be lost");
+        assert_eq!(court.actions_due(), due, "no SearchSpends for a channel whose opening may be lost");
     }
 }
 
@@ -79,7 +79,7 @@ fn a_durable_append_that_was_reported_failed_is_caught_up() {
         let mut journal = journal.reopen().unwrap();
         assert_eq!(journal.catch_up(&mut court), Ok(folded), "{fault:?}");
         assert_eq!(recovered(&memory), court);
-        // The events are still in hand. Heard again, they are the same once.
+        // The caller still has the events. Heard again, they count once.
         hear(&mut court, &mut journal, &events).unwrap();
         let (_, _, smooth) = told(&[&STORY[..4], &[Move::Update(1)]].concat());
         assert_eq!(court, smooth);
@@ -134,7 +134,7 @@ fn a_second_owner_fences_the_first_for_good() {
 
 #[test]
 fn of_two_that_start_at_once_the_loser_is_told_that_it_is_fenced() {
-    // The rows change while it reads them: that must not be called corruption.
+    // The rows change while it reads them, which must not be reported as corruption.
     for story in [&STORY[..0], &STORY[..4]] {
         let memory = if story.is_empty() { Memory::new() } else { told(story).0 };
         let mut loser = Journal::open(memory.clone()).unwrap();
@@ -204,7 +204,7 @@ fn another_network_and_another_journal_are_refused() {
             refused(JournalIdentity { journal: [8; 32], ..identity() }),
             Error::OtherJournal { expected: [8; 32], found: [7; 32] }
         );
-        // The first start's tip and policy are history.
+        // Tip and policy of an identity count only at the first start.
         let policy = arb_core::Policy { max_inputs: 3, ..Default::default() };
         let later = JournalIdentity { policy, tip: court.tip(), ..identity() };
         assert_eq!(Journal::open(memory.fork()).unwrap().recover(&later), Ok(court));
@@ -306,7 +306,7 @@ fn resume(
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Whatever fails and whenever: the same events, heard again, end in the court of the smooth run.
+    /// After any failure at any time the same events, heard again, end in the court of the smooth run.
     #[test]
     fn a_troubled_run_ends_where_the_smooth_one_does(
         story in proptest::collection::vec((any_move(), any_trouble()), 1..30),
@@ -336,7 +336,7 @@ proptest! {
                 let crash = matches!(trouble, Trouble::Fails(_, true));
                 (journal, court) = resume(&memory, journal, court, crash);
             }
-            memory.heal(); // a move that is refused writes nothing, and leaves the fault for another
+            memory.heal(); // a refused move writes nothing, so its fault is still waiting
             prop_assert_eq!(&court, &smooth);
             prop_assert_eq!(&recovered(&memory), &smooth);
         }

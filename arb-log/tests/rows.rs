@@ -106,8 +106,8 @@ fn of_two_candidates_in_one_step_the_row_of_the_later_one_is_written() {
     finds_all(&journal, &court, &[book]);
 }
 
-/// Every write of the story fails, lost or unreported, and the process dies or goes on: rows and frames are always there
-/// together, and in the end every row has the bytes that it has without trouble.
+/// Each write of the story fails in turn, lost or unreported, and the process dies or goes on. Rows and frames are always
+/// there together, and in the end every row has the same bytes as without a failure.
 #[test]
 fn a_row_is_there_exactly_when_its_frame_is() {
     let (smooth_memory, _, smooth, _) = told_story();
@@ -241,7 +241,7 @@ fn retention_does_not_touch_rows() {
     assert!(journal.checkpoint(&court, 8).unwrap().compacted > 20);
     assert_eq!(row_bytes(&memory), before);
     finds_all(&journal, &court, &books);
-    // Nor does a start from the checkpoint, without a frame; and what follows builds on what is there.
+    // Nor does a start from the checkpoint alone; and later commitments build on the rows that are there.
     let (mut journal, mut court) = open(&memory);
     let mut books = books;
     for book in &mut books {
@@ -263,7 +263,7 @@ fn frames_from_a_file_fold_to_the_same_court_that_knows_no_past_commitment() {
     let (mut journal, mut same) = open(&memory);
     assert_eq!(same, court);
     assert!((0..5).all(|number| asked(&journal, (0, number)) == Ok(vec![])));
-    // What is signed from now on is found from the next whole row on; until then the row that is missing is named.
+    // Commitments that are signed now are found from the next whole row on; until then the missing row is named.
     for found in 0..100 {
         sign(&mut same, &mut journal, &mut books[0], &change(1, 0, &[0], 253));
         let newest = books[0].newest().unwrap();
@@ -313,8 +313,8 @@ fn any_turn() -> impl Strategy<Value = Turn> {
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Whatever comes and goes on whatever commitment, and whatever the log goes through meanwhile: every commitment of
-    /// every channel is found as it was signed.
+    /// HTLCs come and go at random, with checkpoints, restarts and failed writes in between: every commitment of every
+    /// channel is found as it was signed.
     #[test]
     fn whatever_was_signed_is_found(turns in proptest::collection::vec(any_turn(), 1..60)) {
         let memory = Memory::new();

@@ -14,7 +14,7 @@ use arb_log::{Journal, Key};
 use support::*;
 use updates::*;
 
-/// A chain of rows of channel 0: a whole one and at least three changes after it, with the last one's number; another row follows.
+/// The first and last number of a chain of rows of channel 0: a whole one and at least three changes; another row follows.
 fn chain(memory: &Memory) -> (u64, u64) {
     let row = |number| memory.row(Key::commitment(0, number));
     let base = |number| Some(decoded(&row(number)?).builds_on());
@@ -52,7 +52,7 @@ fn every_flipped_bit_of_a_row_that_is_needed_is_named() {
             assert!(memory.flip_bit(key, bit));
         }
     }
-    // What is not needed is not looked at.
+    // Rows that are not needed are not read.
     assert!(memory.flip_bit(Key::commitment(0, whole - 1), 99));
     assert!(memory.flip_bit(Key::commitment(0, last + 1), 99));
     assert!(asked(&journal, (0, last)).is_ok());
@@ -86,7 +86,7 @@ fn a_row_that_is_missing_is_named_with_the_one_that_needs_it() {
         );
     }
     memory.tamper(needed_by, None);
-    assert_eq!(asked(&journal, (0, last)), Ok(vec![]), "its own row: nothing is known of it");
+    assert_eq!(asked(&journal, (0, last)), Ok(vec![]), "its own row: the commitment is unknown");
 }
 
 #[test]
@@ -114,7 +114,7 @@ fn rows_that_do_not_fit_together_are_named() {
         memory.tamper(Key::commitment(0, number), Some(frame::encode(2, &row).unwrap()));
     };
     let CommitmentRow::Change { change, .. } = decoded(last) else { panic!("{last}") };
-    // A whole row where a change was, a change of another whole one, and a change where the whole one was.
+    // A whole row instead of a change, a change of another whole row, and a change instead of the whole row.
     for (number, row) in [
         (whole + 1, CommitmentRow::Whole(vec![RevokedCommitment::default()])),
         (whole + 1, CommitmentRow::Change { whole: whole + 5, change: change.clone() }),
@@ -125,7 +125,7 @@ fn rows_that_do_not_fit_together_are_named() {
         assert_eq!(asked(&journal, (0, last)), Err(Error::Misplaced { key: Key::commitment(0, number) }));
         memory.tamper(Key::commitment(0, number), before);
     }
-    // A change that builds on itself or on what comes, and one without a candidate.
+    // A change that builds on itself, one that builds on a later number, and a row without a candidate.
     let key = Key::commitment(0, last);
     for row in [
         CommitmentRow::Change { whole: last, change: change.clone() },
@@ -164,7 +164,7 @@ fn hex(bytes: &[u8]) -> String {
 
 #[test]
 fn a_whole_row_and_a_change_have_these_bytes() {
-    // Written by hand; what was said of a frame's golden bytes holds for them.
+    // Written by hand. The format is frozen at release 0.1; until then a change of these bytes raises `frame::VERSION`.
     let htlc = |key, amount_msat| RevokedHtlc {
         key,
         amount_msat,
@@ -194,13 +194,13 @@ fn a_whole_row_and_a_change_have_these_bytes() {
     };
     let change: Row = (2, 301, CommitmentRow::Change { whole: 300, change });
     let bytes = frame::encode(10, &change).unwrap();
-    // Channel 2, number 301; a change since 300: feerate, balances, one that came, one that went.
+    // Channel 2, number 301; a change since 300: feerate, balances, one HTLC added, one removed.
     let payload = format!("02ad02 01 ac02 fd01 ac02 05 01 0002e807{hash}bc05 01 0100").replace(' ', "");
     assert_eq!(hex(&bytes), format!("35000000{CHANGE_CRC}0a000000000000000100{payload}"));
     assert_eq!(frame::decode::<Row>(10, &bytes), Ok(change));
 }
 
-/// CRC-32C of the golden rows, worked out bit by bit elsewhere.
+/// CRC-32C of the golden rows, computed bit by bit outside this crate.
 const WHOLE_CRC: &str = "24e6fada";
 const CHANGE_CRC: &str = "80daba21";
 
@@ -218,7 +218,7 @@ fn the_golden_bytes_are_what_a_journal_writes() {
     let change =
         CommitmentChange { feerate_sat_per_kw, local_msat, remote_msat, added: Vec::new(), removed: Vec::new() };
     let change: Row = (0, 1, CommitmentRow::Change { whole: 0, change });
-    // Each has the number of the frame that it came with.
+    // Each row has the sequence of the frame that it came with.
     assert_eq!(memory.row(Key::commitment(0, 0)), Some(frame::encode(3, &whole).unwrap()));
     assert_eq!(memory.row(Key::commitment(0, 1)), Some(frame::encode(4, &change).unwrap()));
 }

@@ -1,4 +1,4 @@
-//! Past commitments' rows go with their channel: not before, and none stays for ever.
+//! Rows of past commitments are removed with their channel: not before, and none stays for ever.
 
 #![allow(clippy::unwrap_used, clippy::arithmetic_side_effects, clippy::indexing_slicing, reason = "helpers of tests")]
 
@@ -12,7 +12,7 @@ use arb_log::memory::{Fault, Memory};
 use support::*;
 use updates::*;
 
-/// The least channel that is gone for good: opened, signed in without HTLCs, forgotten, everything performed.
+/// Opens a channel and signs commitments without HTLCs, so that [`go`] can forget it.
 fn come(channel: u8, commitments: u32, court: &mut ChainArbitrator, journal: &mut Journal<Memory>) {
     play(court, journal, Move::Open(channel)).unwrap();
     let mut book = Book::new(channel);
@@ -82,13 +82,13 @@ fn many_rows_go_in_batches_of_the_size_asked_for() {
     go(1, &mut court, &mut journal);
     let before = memory.writes();
     journal.checkpoint(&court, 4).unwrap();
-    // The channel that is left; seven of four each; and the last two with the court row.
+    // A write for the remaining channel, seven of four rows each, and the court row with the last two rows.
     assert_eq!(memory.writes() - before, 1 + 7 + 1);
     assert_eq!(rows(&memory), [(1, 0), (1, 1), (1, 2)]);
 }
 
-/// Checkpoints torn before and after every batch while channels are gone, then a crash or a reopening: nothing that is
-/// needed goes, and after the next checkpoint nothing is left of what is gone.
+/// Checkpoints are torn before and after every batch while channels are gone, then a crash or a reopening follows. No row
+/// that is needed is removed, and after the next checkpoint no row of a channel that is gone is left.
 #[test]
 fn a_checkpoint_torn_anywhere_leaves_no_row_for_ever_and_loses_none() {
     let memory = Memory::new();

@@ -1,28 +1,26 @@
-//! Invariant I11, held against the outside: the court's balance sheet must balance, and be the oracle's to the satoshi.
+//! Invariant I11, checked from outside: the court's balance sheet must balance, and equal the oracle's to the satoshi.
 
 use arb_core::Sheet;
 
-/// Why the satoshis of a close are not accounted for.
+/// Why the satoshis of a close are not all accounted for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Imbalance {
-    /// The court has no sheet: the channel is not resolved.
-    #[error("the court has no balance sheet")]
+    /// The channel is not resolved.
+    #[error("the court has no balance sheet: the channel is not resolved")]
     NoSheet,
-    /// The oracle has no sheet: the funding is not spent.
-    #[error("the oracle has no balance sheet")]
+    /// The oracle reads the chain.
+    #[error("the oracle has no balance sheet: the funding is not spent")]
     NoOracle,
-    /// The two differ.
+    /// The two sheets differ.
     #[error("{term}: the court says {court_sat}, the oracle {oracle_sat}")]
     Differs {
         /// The first term that differs.
         term: &'static str,
-        /// What the court says.
         court_sat: u64,
-        /// What the oracle says.
         oracle_sat: u64,
     },
-    /// They agree, and do not balance.
-    #[error("capacity and wallet_in are {left_sat}, everything else is {right_sat}")]
+    /// The two sheets are equal, but do not balance.
+    #[error("capacity + wallet_in are {left_sat} sat, but the other terms add up to {right_sat} sat")]
     Unbalanced {
         /// capacity + wallet_in.
         left_sat: u64,
@@ -31,7 +29,7 @@ pub(crate) enum Imbalance {
     },
 }
 
-/// The terms of a sheet, in I11's order: the first two are what came in.
+/// The terms of a sheet, in I11's order: the first two are on its left side.
 pub(crate) const fn terms(sheet: &Sheet) -> [(&'static str, u64); 9] {
     [
         ("capacity", sheet.capacity_sat),
@@ -46,7 +44,7 @@ pub(crate) const fn terms(sheet: &Sheet) -> [(&'static str, u64); 9] {
     ]
 }
 
-/// capacity + wallet_in, and the sum of everything else. Sums are taken here, not by the court.
+/// capacity + wallet_in, and the sum of all other terms; added here, not by the court.
 pub(crate) fn sides(sheet: &Sheet) -> (u64, u64) {
     let (left, right) = terms(sheet).into_iter().enumerate().partition::<Vec<_>, _>(|(place, _)| *place < 2);
     let sum =
@@ -54,10 +52,10 @@ pub(crate) fn sides(sheet: &Sheet) -> (u64, u64) {
     (sum(left), sum(right))
 }
 
-/// Holds the court's sheet against the oracle's.
+/// Compares the court's sheet with the oracle's.
 ///
 /// # Errors
-/// If either is missing, if any term differs, if the sheet does not balance.
+/// If a sheet is missing, if a term differs, or if the sheet does not balance.
 pub(crate) fn compare(court: Option<&Sheet>, oracle: Option<&Sheet>) -> Result<(), Imbalance> {
     let court = court.ok_or(Imbalance::NoSheet)?;
     let oracle = oracle.ok_or(Imbalance::NoOracle)?;

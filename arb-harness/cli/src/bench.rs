@@ -1,4 +1,4 @@
-//! `arb bench`: measurements beside others. `fees` plays every fee policy on the same claims in four markets.
+//! `arb bench`: comparisons with other implementations. `fees` plays every fee policy on the same claims in four markets.
 
 use std::io::{self, IsTerminal};
 
@@ -14,24 +14,24 @@ use super::output;
 
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Options {
-    /// Plays fee policies on the same claims in four markets: who misses deadlines, and what it costs.
+    /// Plays each fee policy on the same claims in four markets: missed deadlines, fees and losses.
     Fees(Fees),
 }
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Fees {
-    /// The seed that draws the closes and the markets.
+    /// The first seed; a seed determines the closes and the markets.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// How many force closes for each seed.
+    /// The number of force closes for each seed.
     #[arg(long, default_value_t = 500)]
     closes: u32,
-    /// How many consecutive seeds; the numbers are added.
+    /// The number of consecutive seeds; their results are added.
     #[arg(long, default_value_t = 1)]
     seeds: u32,
 }
 
-/// Runs a measurement.
+/// Runs a comparison.
 pub(crate) fn run(options: &Options, json: bool) -> Answer {
     match options {
         Options::Fees(options) => fees(options, json),
@@ -94,7 +94,7 @@ fn table(market: &MarketReport) -> Table {
     let mut table = Table::new();
     table.load_style(UTF8_FULL_CONDENSED);
     table.set_header(std::iter::once("policy").chain(COLUMNS.map(|(name, _, _)| name)));
-    // The table looks at the terminal itself; whoever wants no colours is asked nothing.
+    // The table detects a terminal itself, but does not read NO_COLOR.
     if std::env::var_os("NO_COLOR").is_some() {
         table.force_no_tty();
     }
@@ -111,7 +111,7 @@ fn table(market: &MarketReport) -> Table {
     table
 }
 
-/// With a comma between thousands.
+/// A number with commas between thousands.
 fn thousands(number: i128) -> String {
     let digits = number.unsigned_abs().to_string();
     let mut text = String::from(if number < 0 { "-" } else { "" });

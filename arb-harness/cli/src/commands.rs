@@ -1,4 +1,4 @@
-//! The commands, and how they are called.
+//! The commands and their arguments.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
@@ -18,7 +18,7 @@ use super::{export, history, inspect, output, replay};
 #[derive(Debug, Parser)]
 #[command(name = "arb", version, max_term_width = 100)]
 struct Arguments {
-    /// One JSON object on standard output; everything else goes to standard error.
+    /// Print one JSON object on standard output, and everything else on standard error.
     #[arg(long, global = true)]
     json: bool,
     #[command(subcommand)]
@@ -28,31 +28,31 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     #[cfg(feature = "lab")]
-    /// Closes BOLT 3's channels in every way, with a process that dies after every append.
+    /// Closes BOLT 3's test-vector channels in every way, with a process that dies after every append.
     Demo(demo::Options),
     #[cfg(feature = "lab")]
-    /// Goes on with a demonstration that was killed, from the journals and chains in a folder.
+    /// Continues a demonstration that was killed, from the journals and chains in a folder.
     Resume(resume::Options),
-    /// Tells a journal's story, one line for each frame.
+    /// Prints a journal, one line for each frame.
     History(history::Options),
-    /// Decides a journal again from what was heard alone.
+    /// Folds a journal, or with --check decides it again from the recorded events alone.
     Replay(replay::Options),
-    /// Shows what every channel, and every contract of it, waits for.
+    /// Shows what each channel and each of its contracts waits for.
     Inspect(inspect::Options),
     /// Writes a journal as an .arb file, for a bug report.
     Export(export::Options),
     #[cfg(feature = "lab")]
-    /// Runs the simulator.
+    /// Plays random channels, closes, crashes and reorgs, and checks the invariants.
     Sim(sim::Options),
     #[cfg(feature = "lab")]
-    /// Measures the court's judgement beside that of others.
+    /// Compares the sweeper with other implementations.
     #[command(subcommand)]
     Bench(bench::Options),
 }
 
 /// Runs the program.
 pub(crate) fn main() -> ExitCode {
-    // What panics inside a library on a damaged file is turned into an error; nobody should read a backtrace for it.
+    // A library may panic on a damaged file. That becomes an error below, and a user needs no backtrace for it.
     std::panic::set_hook(Box::new(|_| {}));
     let arguments = Arguments::parse();
     let answer = catch_unwind(AssertUnwindSafe(|| run(&arguments))).unwrap_or_else(|panic| {

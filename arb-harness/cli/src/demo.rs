@@ -1,4 +1,4 @@
-//! `arb demo`: every close, each by a process that dies after every append.
+//! `arb demo`: plays every kind of close with a process that dies after every append.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -21,10 +21,10 @@ use super::report::{Report, Reports};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
-    /// Keep every scenario's journal (NN-NAME.redb) and chain (NN-NAME.chain) in this folder.
+    /// Keep each scenario's journal (NN-NAME.redb) and chain (NN-NAME.chain) in this folder.
     #[arg(long, value_name = "DIR")]
     keep: Option<PathBuf>,
-    /// Play this scenario only.
+    /// Play only this scenario; an unknown name prints the list.
     #[arg(long, value_name = "NAME")]
     scenario: Option<String>,
     #[command(flatten)]
@@ -34,16 +34,16 @@ pub(crate) struct Options {
 /// How fast to go.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Pace {
-    /// How many scenarios are played at a time.
+    /// The number of scenarios that are played at a time, from 1 to 64.
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = jobs)]
     jobs: usize,
-    /// Rest this long after each append: for whoever wants to kill the program at a certain moment.
+    /// Pause this long after each append, so that a test can kill the program at a certain moment.
     #[arg(long, hide = true, value_name = "MILLISECONDS", default_value_t = 0)]
     slow_ms: u64,
 }
 
 impl Pace {
-    /// The rest after each append.
+    /// The pause after each append.
     pub(crate) const fn pause(&self) -> Duration {
         Duration::from_millis(self.slow_ms)
     }
@@ -51,7 +51,7 @@ impl Pace {
 
 fn jobs(text: &str) -> Result<usize, String> {
     let jobs = text.parse().ok().filter(|jobs| (1..=64).contains(jobs));
-    jobs.ok_or_else(|| "a number from 1 to 64".to_owned())
+    jobs.ok_or_else(|| "expected a number from 1 to 64".to_owned())
 }
 
 /// Plays the demonstration.
@@ -78,8 +78,7 @@ pub(crate) fn run(options: &Options, json: bool) -> Answer {
     })
 }
 
-/// Plays scenarios, a few at a time, and prints how each ended, in order. Each is a world of its own; most of its time goes
-/// by waiting for the disk.
+/// Plays scenarios, a few at a time, and prints their reports in order. They share nothing; each mostly waits for the disk.
 pub(crate) fn play_all(
     scenarios: &[Scenario],
     pace: &Pace,
@@ -98,7 +97,7 @@ pub(crate) fn play_all(
         for _ in 0..pace.jobs.min(scenarios.len()) {
             let (ended, next, one) = (ended.clone(), &next, &one);
             scope.spawn(move || {
-                // Nobody listens any more once one has failed.
+                // The receiver is gone after the first failure.
                 while let Some((place, scenario)) = take(scenarios, next) {
                     if ended.send((place, one(scenario))).is_err() {
                         break;
@@ -122,13 +121,13 @@ pub(crate) fn play_all(
     Ok(reports.verdict())
 }
 
-/// The next scenario that nobody plays yet.
+/// The next scenario that no thread has taken.
 fn take<'a>(scenarios: &'a [Scenario], next: &AtomicUsize) -> Option<(usize, &'a Scenario)> {
     let place = next.fetch_add(1, Ordering::Relaxed);
     scenarios.get(place).map(|scenario| (place, scenario))
 }
 
-/// Shows reports in their order, however they come in; the first failure ends it.
+/// Shows reports in the scenarios' order, and collects them; the first failure ends it.
 fn in_order(
     ends: mpsc::Receiver<(usize, Result<Report, Failure>)>,
     mut show: impl FnMut(&Report) -> Result<(), Failure>,

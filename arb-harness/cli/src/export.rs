@@ -1,4 +1,4 @@
-//! `arb export`: a journal as one file that can be sent.
+//! `arb export`: writes a journal to one file that can be sent.
 
 use std::fs::OpenOptions;
 use std::io::Write;
@@ -16,7 +16,7 @@ use super::source::{JournalArguments, Source};
 pub(crate) struct Options {
     #[command(flatten)]
     journal: JournalArguments,
-    /// The file to write; it must not be there yet. It holds preimages and everything that the journal knows.
+    /// The file to write; it must not exist. It has everything that the journal knows, also preimages.
     #[arg(value_name = "FILE.arb")]
     file: PathBuf,
 }

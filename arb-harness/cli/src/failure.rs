@@ -1,4 +1,4 @@
-//! How the program ends: the verdict on a claim, or why there is none. Each failure is one line and one exit code.
+//! How the program ends: with a verdict on its claim, or with a failure, which is one line and one exit code.
 
 use std::error::Error;
 use std::io;
@@ -13,12 +13,12 @@ use arb_log::{FrameError, JournalError};
 #[cfg(feature = "lab")]
 use super::lab_failure::LabFailure;
 
-/// What came of what was claimed.
+/// Whether a command's claim is true: that all is resolved and balanced, or that a replay has no difference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// It is true.
+    /// The claim is true, or the command makes none.
     Good,
-    /// It is false.
+    /// The claim is false.
     False,
 }
 
@@ -28,93 +28,69 @@ pub(crate) type Answer = Result<Verdict, Failure>;
 /// Why there is no verdict.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
-    /// The journal, or its storage.
+    /// The journal or its storage failed.
     #[error("{}", .0.display())]
     Journal(PathBuf, #[source] JournalError<RedbStoreError>),
-    /// An `.arb` file.
+    /// An `.arb` file was refused.
     #[error("{}", .0.display())]
     Arb(PathBuf, #[source] ArbError),
-    /// A frame says something that cannot have happened.
-    #[error("{}: the log does not fit at frame {sequence}", path.display())]
-    Mismatch {
-        /// The journal.
-        path: PathBuf,
-        /// The frame.
-        sequence: u64,
-        /// Why.
-        source: Mismatch,
-    },
-    /// A journal without frames.
+    /// A frame contradicts the frames before it.
+    #[error("{}: the log contradicts itself at frame {sequence}", path.display())]
+    Mismatch { path: PathBuf, sequence: u64, source: Mismatch },
+    /// There is nothing to read.
     #[error("{} has no frames", .0.display())]
     Empty(PathBuf),
-    /// A journal that does not begin with JournalOpened.
-    #[error("{} does not begin with JournalOpened", .0.display())]
+    /// The first frame is not JournalOpened, so network and journal id are unknown.
+    #[error("{}: the first frame is not JournalOpened; use a backup, or export the journal again", .0.display())]
     JournalNotOpened(PathBuf),
-    /// The story's begin was compacted away.
-    #[error("{} tells the story from frame {first} on; this needs the first one", path.display())]
-    Compacted {
-        /// The journal.
-        path: PathBuf,
-        /// The first frame that is there.
-        first: u64,
-    },
-    /// There is no such channel.
-    #[error("{} knows no channel {channel}", path.display())]
-    NoChannel {
-        /// The journal.
-        path: PathBuf,
-        /// The channel asked for.
-        channel: String,
-    },
-    /// A frame cannot be written.
-    #[error("{}", .0.display())]
+    /// The first frames were compacted away; `first` is the first that is left.
+    #[error("{} begins with frame {first}, but this command needs the first one", path.display())]
+    Compacted { path: PathBuf, first: u64 },
+    /// `channel` is the beginning of an id, as the user gave it.
+    #[error("{} has no channel whose id begins with {channel}", path.display())]
+    NoChannel { path: PathBuf, channel: String },
+    /// A frame cannot be encoded.
+    #[error("{}: a frame cannot be written", .0.display())]
     Unwritable(PathBuf, #[source] FrameError),
-    /// The operating system refused.
+    /// The operating system answered an error.
     #[error("cannot {doing} {}", path.display())]
-    Io {
-        /// What was being done.
-        doing: &'static str,
-        /// With what.
-        path: PathBuf,
-        /// The system's answer.
-        source: io::Error,
-    },
-    /// The simulated world could not be played in.
+    Io { doing: &'static str, path: PathBuf, source: io::Error },
+    /// The demonstration, the simulator or a comparison could not run.
     #[cfg(feature = "lab")]
     #[error(transparent)]
     Lab(#[from] LabFailure),
-    /// Nobody reads standard output any more.
+    /// The reader of standard output is gone, for example `head`.
     #[error("standard output is closed")]
     Closed,
-    /// A bug; not the input's fault, but nothing can be said about it.
-    #[error("internal error: {0}")]
+    /// A bug in this program or a library.
+    #[error("internal error, please report it: {0}")]
     Panicked(String),
 }
 
 impl Failure {
-    /// The operating system refused.
+    /// Wraps an error of the operating system. `doing` completes "cannot … PATH".
     pub(crate) fn io(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
         move |source| Self::Io { doing, path, source }
     }
 
-    /// A journal failed.
+    /// Wraps a journal's error.
     pub(crate) fn journal(path: &Path) -> impl FnOnce(JournalError<RedbStoreError>) -> Self {
         let path = path.to_owned();
         move |why| Self::Journal(path, why)
     }
 
-    /// A journal's file failed.
+    /// Wraps an error of a journal's file.
     pub(crate) fn storage(path: &Path) -> impl FnOnce(RedbStoreError) -> Self {
         let path = path.to_owned();
         move |why| Self::Journal(path, JournalError::Storage(why))
     }
 
-    /// The whole story on one line: what, then every cause that is not in it yet.
+    /// The failure and its causes on one line; a cause whose text is there already is left out.
     pub(crate) fn one_line(&self) -> String {
         let mut text = self.to_string();
         if let Self::Journal(_, JournalError::Storage(why)) = self {
-            // That it was the storage is said better by what it says. It panics at damage that it does not expect.
+            // The storage's text says enough. A panic of redb is damage that redb did not expect.
             let damage = if let RedbStoreError::Panicked(text) = why { Some(text.clone()) } else { None };
             let why = damage.map_or_else(|| why.to_string(), |text| RedbStoreError::Corrupted(text).to_string());
             text = if why.contains(&text) { why } else { format!("{text}: {why}") };
@@ -124,7 +100,7 @@ impl Failure {
         while let Some(why) = cause {
             let more = why.to_string();
             if !text.contains(&more) {
-                // A cause that names the file itself does not need it said twice.
+                // A cause may begin with the file's name, too.
                 text = if more.starts_with(&text) { more } else { format!("{text}: {more}") };
             }
             cause = why.source();

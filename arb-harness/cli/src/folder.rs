@@ -1,4 +1,4 @@
-//! Where a demonstration keeps its scenarios: `NN-NAME.redb`, the journal, and `NN-NAME.chain`, the chain.
+//! A demonstration's files: `NN-NAME.redb` is a scenario's journal, and `NN-NAME.chain` its chain.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -13,17 +13,15 @@ use arb_log::Reader;
 use super::failure::Failure;
 use super::lab_failure::LabFailure;
 
-/// One scenario's files.
+/// The two files of one scenario.
 #[derive(Clone, Debug)]
 pub(crate) struct Files {
-    /// The journal.
     pub(crate) journal: PathBuf,
-    /// The chain.
     pub(crate) chain: PathBuf,
 }
 
 impl Files {
-    /// A scenario's files in a folder.
+    /// The files' paths in a folder; they may not exist.
     pub(crate) fn of(folder: &Path, scenario: &Scenario) -> Self {
         let stem = folder.join(scenario.file_stem());
         let with = |ending: &str| {
@@ -34,15 +32,15 @@ impl Files {
         Self { journal: with(".redb"), chain: with(".chain") }
     }
 
-    /// Whether there is anything.
+    /// Whether a file exists.
     pub(crate) fn any(&self) -> bool {
         self.journal.exists() || self.chain.exists()
     }
 
-    /// The chain to go on with. One on which nothing was mined yet is made anew: what is planted on it may be half there.
+    /// The chain to continue with. If nothing was mined yet it is made again, because its first outputs may be incomplete.
     ///
     /// # Errors
-    /// If one of the two files went on and the other one is gone.
+    /// If one file has blocks after the start and the other is missing, or if a file cannot be read.
     pub(crate) fn chain_to_resume(&self) -> Result<Chain, Failure> {
         let heard = self.height_heard()?;
         if !self.chain.exists() {
@@ -65,7 +63,7 @@ impl Files {
         }
     }
 
-    /// The height that the journal has come to; none if there is no journal.
+    /// The journal's tip height; `None` if there is no journal.
     fn height_heard(&self) -> Result<Option<u32>, Failure> {
         if !self.journal.exists() {
             return Ok(None);
@@ -80,18 +78,18 @@ impl Files {
 #[derive(Debug)]
 pub(crate) struct Folder {
     path: PathBuf,
-    /// Whether it goes with this value.
+    /// Whether it is removed with this value.
     temporary: bool,
 }
 
 impl Folder {
-    /// A folder that is kept; it is made if it is not there.
+    /// A folder that is kept; it is made if it does not exist.
     pub(crate) fn kept(path: &Path) -> Result<Self, Failure> {
         fs::create_dir_all(path).map_err(Failure::io("make the folder", path))?;
         Ok(Self { path: path.to_owned(), temporary: false })
     }
 
-    /// A folder that goes with this value.
+    /// A new folder that is removed with this value.
     pub(crate) fn temporary() -> Result<Self, Failure> {
         let root = std::env::temp_dir();
         for number in 0_u32.. {
@@ -105,7 +103,6 @@ impl Folder {
         Err(Failure::io("make a folder in", &root)(ErrorKind::AlreadyExists.into()))
     }
 
-    /// The path.
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
@@ -119,7 +116,7 @@ impl Drop for Folder {
     }
 }
 
-/// The scenarios that a folder has files of. What a kill left of a journal in the making is removed.
+/// The scenarios that have files in a folder. Removes what a kill left of a journal that was being created.
 pub(crate) fn scenarios_in(path: &Path) -> Result<Vec<Scenario>, Failure> {
     let entries = fs::read_dir(path).map_err(Failure::io("read the folder", path))?;
     let all = Scenario::all();

@@ -1,4 +1,4 @@
-//! `arb history`: the story, one line for each frame.
+//! `arb history`: one line for each frame.
 
 use std::ops::ControlFlow;
 
@@ -14,7 +14,7 @@ use super::words;
 pub(crate) struct Options {
     #[command(flatten)]
     journal: JournalArguments,
-    /// Only what is about this channel: its id, or the begin of it.
+    /// Show only this channel: its id, or the beginning of it.
     #[arg(long, value_name = "ID")]
     channel: Option<String>,
 }
@@ -44,17 +44,17 @@ struct Concluded {
     what: String,
 }
 
-/// What a reader of frames in order knows.
+/// What a reader of the frames knows so far.
 #[derive(Default)]
 struct Teller {
     height: u32,
-    /// The channels, by their numbers; those before the first frame that is there are not known.
+    /// Ids of channels by their index. Channels that were opened in frames that are gone may be missing.
     names: Vec<(ChannelIndex, ChannelId)>,
     next: u32,
     wanted: Option<String>,
 }
 
-/// Tells the story.
+/// Prints the frames.
 pub(crate) fn run(options: &Options, json: bool) -> Answer {
     let source = Source::open(&options.journal)?;
     let wanted = options.channel.as_deref().map(str::to_lowercase);
@@ -86,9 +86,9 @@ pub(crate) fn run(options: &Options, json: bool) -> Answer {
 }
 
 impl Teller {
-    /// The channels that are left of a story whose begin is gone, as far as a checkpoint knows them.
+    /// For a journal whose first frames are gone: takes the channels that exist from its checkpoint.
     fn begin_late(&mut self, source: &Source) -> Result<(), Failure> {
-        // An .arb file has no checkpoint: its channels have no names then.
+        // An .arb file has no checkpoint, so its channels are shown by index.
         let Ok(court) = source.court(None) else { return Ok(()) };
         self.names.extend(court.channels().map(|(index, channel)| (index, *channel.id())));
         self.next = u32::MAX;
@@ -119,7 +119,7 @@ impl Teller {
         Some(Told { channel, heard: words::event(&entry.heard), concluded })
     }
 
-    /// Numbers are given out in order and never again.
+    /// Channels get indexes in the order of opening, and no index twice.
     fn learn(&mut self, event: &Event) {
         self.height = words::height_after(event).unwrap_or(self.height);
         if let Some(id) = words::opened(event).filter(|_| self.next < u32::MAX) {

@@ -1,4 +1,4 @@
-//! `arb inspect`: what every channel, and every contract of it, waits for, and what the sweeper does about it.
+//! `arb inspect`: what each channel and each of its contracts waits for, and what the sweeper does about it.
 
 use arb_core::sweep::{Limit, ReserveAdvice};
 use arb_core::{ChainArbitrator, CoinsStatus, ContractId, ContractStatus, Stage, StageRecord, SweepStatus};
@@ -16,7 +16,7 @@ use super::words;
 pub(crate) struct Options {
     #[command(flatten)]
     journal: JournalArguments,
-    /// As of this frame; without it, as of the last one.
+    /// Show the state as of this frame instead of the last one.
     #[arg(long, value_name = "SEQUENCE")]
     at: Option<u64>,
 }
@@ -31,7 +31,7 @@ struct Inspected {
     channels: Vec<ChannelRow>,
 }
 
-/// What the wallet should have free for the channels that are open.
+/// What the wallet should have free for all open channels.
 #[derive(Serialize)]
 struct AdviceRow {
     channels: u64,
@@ -73,7 +73,7 @@ struct SweepRow {
     trouble: Option<&'static str>,
 }
 
-/// What the wallet is asked for.
+/// A request for coins to the wallet.
 #[derive(Serialize)]
 struct CoinsRow {
     claim: String,
@@ -282,7 +282,7 @@ impl ChannelRow {
         format!("channel {id}: {stage}{closed_by}, {limbo} sat in limbo{judged_at}{contracts}{sweeps}{coins}{alerts}")
     }
 
-    /// The transactions that may still confirm.
+    /// A table of the sweeper's transactions that may still confirm; empty if there is none.
     fn sweeps(&self) -> String {
         if self.sweeps.is_empty() {
             return String::new();

@@ -1,4 +1,4 @@
-//! What a scenario's journal has: its frames, their bytes, and how many blocks and reorgs they tell of.
+//! Facts of a scenario's journal: its frames, their bytes, and the number of blocks and reorgs.
 
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -12,15 +12,15 @@ use arb_log::{Reader, frame};
 use super::failure::Failure;
 use super::folder::Files;
 
-/// How often, and after which time, a journal that is in use is tried again.
-const PATIENCE: u32 = 200;
-const A_MOMENT: Duration = Duration::from_millis(25);
+/// How often a journal that is in use is tried again, and after which time: five seconds in all.
+const RETRIES: u32 = 200;
+const RETRY_AFTER: Duration = Duration::from_millis(25);
 
-/// Opens a journal. While somebody looks at it with another tool, it waits a little: between two lives it is nobody's.
+/// Opens a journal. Waits a little while another tool reads it, which is possible between two lives of the process.
 pub(crate) fn open_patiently(path: &Path) -> Result<RedbStore, RedbStoreError> {
-    for _ in 0..PATIENCE {
+    for _ in 0..RETRIES {
         match RedbStore::open(path) {
-            Err(RedbStoreError::InUse(_)) => thread::sleep(A_MOMENT),
+            Err(RedbStoreError::InUse(_)) => thread::sleep(RETRY_AFTER),
             answer => return answer,
         }
     }
@@ -40,7 +40,7 @@ pub(crate) fn frames(files: &Files) -> Result<Vec<Frame>, Failure> {
     Ok(frames)
 }
 
-/// What the frames take as they are written, headers included: what the file has beyond that is the database's.
+/// The bytes of the frames as they are written, with headers and without what the database adds.
 pub(crate) fn journal_bytes(files: &Files, frames: &[Frame]) -> Result<u64, Failure> {
     frames.iter().try_fold(0, |sum: u64, frame| {
         let bytes = frame::encode_frame(frame).map_err(|why| Failure::Unwritable(files.journal.clone(), why))?;
@@ -48,7 +48,7 @@ pub(crate) fn journal_bytes(files: &Files, frames: &[Frame]) -> Result<u64, Fail
     })
 }
 
-/// How many blocks a journal heard of, and how many reorgs.
+/// The number of connected blocks and of reorgs in a journal.
 pub(crate) fn blocks_and_reorgs(frames: &[Frame]) -> (u64, u64) {
     let (mut blocks, mut reorgs, mut leaving) = (0, 0, false);
     for entry in frames.iter().flat_map(|frame| &frame.entries) {

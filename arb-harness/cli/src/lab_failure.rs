@@ -1,4 +1,4 @@
-//! Why the simulated world could not be played in.
+//! Why the demonstration, the simulator or a comparison could not run.
 
 use std::path::PathBuf;
 
@@ -9,30 +9,28 @@ use arb_lab::demo::stage::StageError;
 
 use super::failure::Failure;
 
-/// Why there is no verdict on a world.
+/// Why a command of the simulated world has no verdict.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum LabFailure {
-    /// There is no such scenario.
-    #[error("there is no scenario {0}; there are: {names}", names = names())]
+    /// The name is not a scenario's.
+    #[error("there is no scenario {0}; the scenarios are: {names}", names = names())]
     NoScenario(String),
-    /// A folder that should be new has a demonstration in it.
-    #[error("{} holds a demonstration already: `arb resume` goes on with it", .0.display())]
+    /// A new demonstration does not overwrite an old one.
+    #[error("{} already holds a demonstration: continue it with `arb resume`, or choose another folder", .0.display())]
     Occupied(PathBuf),
-    /// A folder without a demonstration.
-    #[error("{} holds no demonstration to go on with", .0.display())]
+    /// The folder has no scenario's file.
+    #[error("{} holds no demonstration to resume", .0.display())]
     NothingToResume(PathBuf),
-    /// A chain went on, and its journal is gone.
+    /// The chain has blocks after the start, but its journal is gone.
     #[error("{} is missing, and its chain is at height {height}: this cannot be resumed", path.display())]
     JournalGone {
-        /// The journal.
         path: PathBuf,
         /// The chain's height.
         height: u32,
     },
-    /// A journal went on, and its chain is gone.
+    /// The journal heard of blocks after the start, but its chain is gone.
     #[error("{} is missing, and its journal is at height {height}: this cannot be resumed", path.display())]
     ChainGone {
-        /// The chain.
         path: PathBuf,
         /// The journal's height.
         height: u32,
@@ -40,10 +38,10 @@ pub(crate) enum LabFailure {
     /// A scenario could not be played.
     #[error("{0}")]
     Stage(String, #[source] StageError<RedbStoreError>),
-    /// A chain's file.
+    /// A chain's file failed.
     #[error(transparent)]
     Chain(#[from] ChainFileError),
-    /// A number that leaves nothing to do.
+    /// An option that is 0 leaves nothing to do.
     #[error("{0} must be at least 1")]
     Nothing(&'static str),
 }
@@ -54,7 +52,7 @@ impl From<ChainFileError> for Failure {
     }
 }
 
-/// The names of all scenarios.
+/// All scenarios' names, with commas.
 fn names() -> String {
     Scenario::all().iter().map(Scenario::name).collect::<Vec<_>>().join(", ")
 }

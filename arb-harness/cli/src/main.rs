@@ -1,12 +1,12 @@
 //! The `arb` program: reads journals, plays the demonstration, runs the simulator.
 //!
-//! `inspect`, `history`, `replay` and `export` read a journal. They never claim it, so that nobody is fenced by being looked at.
-//! `demo`, `resume`, `sim` and `bench` play in the simulated world of `arb-lab`. They are there with the feature `lab`, which
-//! is on by default; without it the program builds without a C++ compiler.
+//! `inspect`, `history`, `replay` and `export` read a journal. They never claim it, so they fence no owner. `demo`, `resume`,
+//! `sim` and `bench` use the simulated world of `arb-lab`. They need the feature `lab`, which is on by default; without it the
+//! program builds without a C++ compiler.
 //!
 //! Exit codes: 0 good; 1 the claim is false (unresolved, unbalanced, a difference, a violation); 2 bad input or usage; 3 not
-//! available here (nothing, so far). With `--json` one object goes to standard output, with `"schema":1`, and everything else
-//! to standard error.
+//! available in this build (unused so far). With `--json` one object with `"schema":1` goes to standard output, and everything
+//! else to standard error.
 
 #[cfg(feature = "lab")]
 mod balance;

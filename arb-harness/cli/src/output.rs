@@ -17,7 +17,7 @@ struct Object<'a, T> {
     body: &'a T,
 }
 
-/// Writes text and a line's end to standard output.
+/// Writes text and a newline to standard output.
 pub(crate) fn print(text: &str) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
     let written = out.write_all(text.as_bytes()).and_then(|()| out.write_all(b"\n")).and_then(|()| out.flush());
@@ -27,23 +27,23 @@ pub(crate) fn print(text: &str) -> Result<(), Failure> {
     })
 }
 
-/// Writes one JSON object, on one line, to standard output; the version of its form is added.
+/// Writes one JSON object on one line to standard output, with the field `schema` added.
 pub(crate) fn json(body: &impl Serialize) -> Result<(), Failure> {
     object(&Object { schema: SCHEMA, body })
 }
 
-/// Writes one JSON object that says itself which version its form has.
+/// Writes one JSON object that has the field `schema` itself.
 pub(crate) fn object(object: &impl Serialize) -> Result<(), Failure> {
     let text = serde_json::to_string(object);
     print(&text.map_err(|why| Failure::io("write", Path::new("standard output"))(why.into()))?)
 }
 
-/// Says something on standard error. If nobody listens there, nobody can be told.
+/// Writes a line to standard error. If that fails, there is nowhere to report it.
 pub(crate) fn note(text: &str) {
-    let _heard = writeln!(io::stderr(), "{text}").is_ok();
+    let _written = writeln!(io::stderr(), "{text}").is_ok();
 }
 
-/// A word that is good news, green on a terminal; or bad, red.
+/// A word for a terminal: green if it is good, red if it is bad. Without colours otherwise.
 pub(crate) fn painted(word: &str, good: bool) -> String {
     let colours = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     match (colours, good) {

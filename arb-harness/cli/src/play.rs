@@ -1,7 +1,7 @@
-//! Plays one scenario to its end, from wherever its journal and its chain are.
+//! Plays one scenario to its end, from the present state of its journal and its chain.
 //!
-//! The order of the files is what makes a kill at any moment harmless: the chain is there, with all that is planted on it,
-//! before the journal is; and every block is durable before the journal hears of it.
+//! The order of writes makes a kill at any moment harmless: the chain and its first outputs are durable before the journal
+//! exists, and each block is durable before the journal hears of it.
 
 use std::thread;
 use std::time::Duration;
@@ -23,8 +23,8 @@ use super::journal_facts::{frames, journal_bytes, open_patiently};
 use super::lab_failure::LabFailure;
 use super::report::Report;
 
-/// Plays it, and says how it ended. `watch` is told the chain's height and the appends so far; after each append the
-/// process rests for `pause`.
+/// Plays a scenario and reports how it ended. `watch` is told the chain's height and the appends so far; after each append the
+/// process pauses for `pause`.
 pub(crate) fn play(
     scenario: Scenario,
     files: &Files,
@@ -40,7 +40,7 @@ pub(crate) fn play(
     };
     let mut stage = Stage::new(scenario, chain, open).map_err(failed)?;
     finish_reorg(scenario, &stage.fixture, &mut stage.chain).map_err(failed)?;
-    let born = birth(files, &stage.identity())?;
+    let is_new = open_journal(files, &stage.identity())?;
     let mut process = Process::new(stage.identity(), true);
     process.first = last_estimate(&frames(files)?);
     let endless = match stage.play(&mut process, watch) {
@@ -60,21 +60,21 @@ pub(crate) fn play(
     let contradicted = !stage.node.contradictions.is_empty();
     Ok(Report::of(scenario, &ending, oracle, endless || contradicted).counted(
         &frames,
-        process.restarts + u64::from(born),
+        process.restarts + u64::from(is_new),
         journal_bytes(files, &frames)?,
     ))
 }
 
-/// The journal's first frame, the identity, in a life of its own: whether it was written now.
-fn birth(files: &Files, identity: &arb_core::JournalIdentity) -> Result<bool, Failure> {
+/// Writes the journal's first frame, `JournalOpened`, if it is not there, in a life of its own. Answers whether it did.
+fn open_journal(files: &Files, identity: &arb_core::JournalIdentity) -> Result<bool, Failure> {
     let store = RedbStore::open_or_create(&files.journal).map_err(Failure::storage(&files.journal))?;
     let mut journal = Journal::open(store).map_err(Failure::journal(&files.journal))?;
-    let born = journal.condition().next_sequence == 1;
+    let is_new = journal.condition().next_sequence == 1;
     journal.recover(identity).map_err(Failure::journal(&files.journal))?;
-    Ok(born)
+    Ok(is_new)
 }
 
-/// Takes the rest of a half done reorg back: its blocks leave one by one, each durably, and a kill may have come between.
+/// Completes a reorg that a kill interrupted: its blocks are disconnected one by one, each durably.
 fn finish_reorg(
     scenario: Scenario,
     fixture: &ChannelFixture,
@@ -93,8 +93,8 @@ fn finish_reorg(
     Ok(())
 }
 
-/// The estimate that was heard last. A node has one before it has new blocks; without it, blocks that were mined and not yet
-/// heard of when the program was killed would make the old one stale.
+/// The feerate estimate that was heard last, which is heard again at the start, as a node would report one before new blocks.
+/// Otherwise blocks that were mined before the kill, but not heard, would make it stale.
 fn last_estimate(frames: &[Frame]) -> Vec<Event> {
     let entries = frames.iter().rev().flat_map(|frame| frame.entries.iter().rev());
     let mut estimates = entries.filter(|entry| matches!(entry.heard, Event::FeesEstimated(_)));

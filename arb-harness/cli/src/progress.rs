@@ -1,4 +1,4 @@
-//! How far the demonstration is, on standard error: a bar on a terminal, a line for each scenario otherwise.
+//! The demonstration's progress on standard error: a bar on a terminal, a line for each scenario otherwise.
 
 use std::io::{self, IsTerminal};
 
@@ -14,7 +14,7 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    /// Nothing is done of `total` scenarios.
+    /// The progress before the first of `total` scenarios ends.
     pub(crate) fn new(total: usize) -> Self {
         let bar = io::stderr().is_terminal().then(|| {
             let bar = ProgressBar::new(u64::try_from(total).unwrap_or(u64::MAX));
@@ -24,12 +24,12 @@ impl Progress {
         Self { bar, total, done: 0 }
     }
 
-    /// Whoever tells how far a scenario is, from any thread.
+    /// A handle that reports a running scenario, from any thread.
     pub(crate) fn ticker(&self) -> Ticker {
         Ticker(self.bar.clone())
     }
 
-    /// A scenario ended.
+    /// Reports that a scenario ended.
     pub(crate) fn done(&mut self, summary: &str) {
         self.done += 1;
         match &self.bar {
@@ -38,7 +38,7 @@ impl Progress {
         }
     }
 
-    /// Does something with the bar out of the way.
+    /// Runs something, such as printing, while the bar is hidden.
     pub(crate) fn aside<T>(&self, run: impl FnOnce() -> T) -> T {
         match &self.bar {
             Some(bar) => bar.suspend(run),
@@ -47,11 +47,11 @@ impl Progress {
     }
 }
 
-/// Tells how far a scenario is.
+/// Reports how far a running scenario is.
 pub(crate) struct Ticker(Option<ProgressBar>);
 
 impl Ticker {
-    /// A scenario is at this height, after so many appends.
+    /// Reports a scenario's chain height and its appends so far.
     pub(crate) fn tick(&self, name: &str, height: u32, appends: u64) {
         if let Some(bar) = &self.0 {
             bar.set_message(format!("{name}: height {height}, {appends} appends"));

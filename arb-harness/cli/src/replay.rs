@@ -1,4 +1,4 @@
-//! `arb replay`: decides again, in a fresh court, from what was heard alone, and compares with what was recorded.
+//! `arb replay`: decides again, in a fresh court, from the recorded events alone, and compares with the recorded conclusions.
 
 use std::ops::ControlFlow;
 
@@ -14,16 +14,16 @@ use super::words;
 pub(crate) struct Options {
     #[command(flatten)]
     journal: JournalArguments,
-    /// Decide again and compare; the first difference ends with exit code 1. Without it the frames are only folded.
+    /// Decide again and compare; a difference ends with exit code 1. Without this the frames are only folded.
     #[arg(long)]
     check: bool,
 }
 
 #[derive(Debug, Default, Serialize)]
 struct Replayed {
-    /// Frames that were read.
+    /// Frames that were read, up to the first difference.
     frames: u64,
-    /// Frames that were decided again, with the same conclusions.
+    /// Frames that were decided again with the same conclusions.
     decided: u64,
     first_difference: Option<FirstDifference>,
 }
@@ -81,12 +81,12 @@ fn step(court: &mut ChainArbitrator, frame: &Frame, check: bool) -> Result<(), S
     match court.replay(frame) {
         Ok(None) => Ok(()),
         Ok(Some(difference)) => Err(Stop::Differs(Box::new(difference))),
-        // What was recorded cannot even be folded: then it is not what is decided, either.
+        // The recorded conclusions do not fold, so they are not what is decided now: show the difference, if there is one.
         Err(why) => Err(decided(court, frame).map_or_else(|| mismatch(why), |found| Stop::Differs(Box::new(found)))),
     }
 }
 
-/// The first entry of a frame that is decided otherwise now; the court stays as it is.
+/// The first entry of a frame that is decided differently now; the court stays as it is.
 fn decided(court: &mut ChainArbitrator, frame: &Frame) -> Option<Difference> {
     let sequence = frame.sequence;
     let mut step = court.step();
@@ -124,7 +124,7 @@ impl FirstDifference {
         }
     }
 
-    /// The first place at which the two lists part.
+    /// The first conclusion that differs.
     fn text(&self) -> String {
         let same =
             self.recorded.iter().zip(&self.decided).take_while(|(recorded, decided)| recorded == decided).count();

@@ -1,4 +1,4 @@
-//! How a scenario ended: as `--json` has it, and as tables.
+//! How a scenario ended, for `--json` and as tables.
 
 use arb_core::{Frame, Sheet};
 use arb_harness::names::close_name;
@@ -13,7 +13,7 @@ use super::failure::Verdict;
 use super::journal_facts::blocks_and_reorgs;
 use super::output::painted;
 
-/// One scenario.
+/// How one scenario ended.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Report {
     name: String,
@@ -33,7 +33,7 @@ pub(crate) struct Report {
     oracle: Option<Sheet>,
 }
 
-/// All scenarios: the object of `demo` and `resume`.
+/// All scenarios: the JSON object of `demo` and `resume`.
 #[derive(Debug, Serialize)]
 pub(crate) struct Reports {
     scenarios: Vec<Report>,
@@ -42,8 +42,7 @@ pub(crate) struct Reports {
 }
 
 impl Report {
-    /// The end of a scenario, as its journal and the oracle have it. One that ended wrongly is not resolved, whatever its
-    /// journal says.
+    /// The end of a scenario as its journal and the oracle have it. If `wrong`, it is not resolved, whatever its journal says.
     pub(crate) fn of(scenario: Scenario, ending: &Ending, oracle: Option<Sheet>, wrong: bool) -> Self {
         let closed_by = ending.close.map_or("nobody", close_name);
         Self {
@@ -63,26 +62,26 @@ impl Report {
         }
     }
 
-    /// The same with what its journal counts. Restarts are those of this run of the program.
+    /// Adds the journal's counts. `restarts` counts only this run of the program.
     pub(crate) fn counted(self, frames: &[Frame], restarts: u64, journal_bytes: u64) -> Self {
         let (blocks, reorgs) = blocks_and_reorgs(frames);
         let appends = u64::try_from(frames.len()).unwrap_or(u64::MAX);
         Self { appends, restarts, reorgs, blocks, journal_bytes, ..self }
     }
 
-    /// Whether every satoshi is accounted for, by both.
+    /// Compares the court's balance sheet with the oracle's.
     pub(crate) fn compare(&self) -> Result<(), balance::Imbalance> {
         balance::compare(self.balance.as_ref(), self.oracle.as_ref())
     }
 
-    /// One line.
+    /// One line for standard error.
     pub(crate) fn summary(&self) -> String {
         let resolved = if self.resolved { "resolved" } else { "NOT RESOLVED" };
         let sats = self.compare().map_or_else(|why| why.to_string(), |()| "every satoshi accounted for".to_owned());
         format!("{}: {resolved}, {sats}; {} appends, {} restarts", self.title, self.appends, self.restarts)
     }
 
-    /// The tables.
+    /// A headline, the table of contracts, the balance sheet and the verdict on it.
     pub(crate) fn tables(&self) -> String {
         let resolved = painted(if self.resolved { "resolved" } else { "NOT RESOLVED" }, self.resolved);
         let verdict = match self.compare() {
@@ -152,19 +151,19 @@ impl Report {
 }
 
 impl Reports {
-    /// All of them together.
+    /// The scenarios' reports, with whether all are resolved and all balance.
     pub(crate) fn new(scenarios: Vec<Report>) -> Self {
         let all_resolved = scenarios.iter().all(|report| report.resolved);
         let sats_balance = scenarios.iter().all(|report| report.compare().is_ok());
         Self { scenarios, all_resolved, sats_balance }
     }
 
-    /// Whether what the demonstration claims is true.
+    /// Good if every scenario is resolved and every satoshi is accounted for.
     pub(crate) fn verdict(&self) -> Verdict {
         if self.all_resolved && self.sats_balance { Verdict::Good } else { Verdict::False }
     }
 
-    /// One line.
+    /// The last line.
     pub(crate) fn summary(&self) -> String {
         let sum = |of: fn(&Report) -> u64| self.scenarios.iter().map(of).sum::<u64>();
         let resolved = if self.all_resolved { "all resolved" } else { "NOT all resolved" };
@@ -182,7 +181,7 @@ impl Reports {
     }
 }
 
-/// The begin of a txid; all of it is in the JSON.
+/// The beginning of a txid; `--json` has all of it.
 pub(crate) fn short(hex: &str) -> String {
     hex.chars().take(12).collect()
 }

@@ -1,7 +1,7 @@
-//! `arb resume`: goes on with a demonstration that was killed, at whatever moment.
+//! `arb resume`: continues a demonstration that was killed at any moment.
 //!
-//! A scenario's progress is a function of its chain and its journal, so there is nothing else to find out. What was played
-//! to its end is shown again.
+//! A scenario's progress follows from its chain and its journal, so nothing else is read. A scenario that had ended is shown
+//! again.
 
 use std::path::PathBuf;
 
@@ -12,7 +12,7 @@ use super::lab_failure::LabFailure;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
-    /// The folder that `arb demo --keep` was given.
+    /// The folder that was given to `arb demo --keep`.
     folder: PathBuf,
     #[command(flatten)]
     pace: Pace,

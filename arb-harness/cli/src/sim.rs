@@ -1,4 +1,4 @@
-//! `arb sim`: random worlds, every fault, every invariant. A run that failed is played again alone by its seed.
+//! `arb sim`: random worlds with every fault and every invariant. The seed of a failed run plays that run again alone.
 
 use std::io::{self, IsTerminal};
 
@@ -10,10 +10,10 @@ use super::output::{self, painted};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
-    /// The seed of the first run; every further run has the next one.
+    /// The seed of the first run; each further run has the next seed.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// How many runs.
+    /// The number of runs.
     #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(1..))]
     runs: u64,
 }
@@ -58,7 +58,7 @@ fn text(report: &SimReport) -> String {
     report.failures.iter().fold(head, |text, failure| {
         let (seed, invariant, what) = (failure.seed, &failure.invariant, &failure.what);
         let trace: String = failure.trace.iter().map(|line| format!("\n    {line}")).collect();
-        format!("{text}\n\n{invariant}: {what}\n  again with: arb sim --seed {seed} --runs 1{trace}")
+        format!("{text}\n\n{invariant}: {what}\n  play it again: arb sim --seed {seed} --runs 1{trace}")
     })
 }
 

@@ -1,4 +1,4 @@
-//! A journal to read, from a redb file or an `.arb` file. Nothing is claimed.
+//! A journal to read, from a redb file or an `.arb` file. It is not claimed.
 
 use std::fs::{self, File};
 use std::io::Read;
@@ -14,17 +14,17 @@ use bitcoin::Network;
 use super::failure::Failure;
 use super::output;
 
-/// A journal to read.
+/// The arguments of every command that reads a journal.
 #[derive(Debug, clap::Args)]
 pub(crate) struct JournalArguments {
     /// The journal: a redb file, or an .arb file.
     journal: PathBuf,
-    /// Refuse a journal of another network (bitcoin, testnet, testnet4, signet or regtest).
+    /// Refuse a journal of another network than this: bitcoin, testnet, testnet4, signet or regtest.
     #[arg(long)]
     network: Option<Network>,
 }
 
-/// Where frames come from.
+/// A journal's frames.
 pub(crate) struct Source {
     path: PathBuf,
     kind: Kind,
@@ -36,10 +36,10 @@ enum Kind {
 }
 
 impl Source {
-    /// Opens it, and holds its network against the one asked for.
+    /// Opens a journal, and compares its network with the one asked for.
     ///
     /// # Errors
-    /// If it cannot be read, has no frames, or is another network's.
+    /// If it cannot be read, has no frames, or is for another network.
     pub(crate) fn open(arguments: &JournalArguments) -> Result<Self, Failure> {
         let path = &arguments.journal;
         let source = Self { path: path.clone(), kind: open(path)? };
@@ -47,7 +47,11 @@ impl Source {
             return Err(Failure::Empty(path.clone()));
         }
         if source.first() > 1 {
-            output::note(&format!("{}: the story is known from frame {} on", path.display(), source.first()));
+            output::note(&format!(
+                "{}: known from frame {} on; earlier frames are gone",
+                path.display(),
+                source.first()
+            ));
         }
         if let Some(expected) = arguments.network {
             let found = source.identity()?.network;
@@ -58,7 +62,6 @@ impl Source {
         Ok(source)
     }
 
-    /// The file.
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
@@ -79,7 +82,7 @@ impl Source {
         }
     }
 
-    /// Refuses a story whose begin is gone.
+    /// Refuses a journal whose first frames are gone.
     pub(crate) fn needs_the_first(&self) -> Result<(), Failure> {
         match self.first() {
             0 | 1 => Ok(()),
@@ -87,7 +90,7 @@ impl Source {
         }
     }
 
-    /// Shows every frame, in order.
+    /// Shows every frame, in order, until `visit` breaks off.
     pub(crate) fn frames<B>(&self, mut visit: impl FnMut(&Frame) -> ControlFlow<B>) -> Result<Option<B>, Failure> {
         match &self.kind {
             Kind::Redb(reader) => reader.frames(|frame| visit(&frame)).map_err(Failure::journal(&self.path)),
@@ -95,10 +98,10 @@ impl Source {
         }
     }
 
-    /// The court, as of this frame; without one, as of the last.
+    /// The court as of frame `at`, or as of the last frame.
     ///
     /// # Errors
-    /// If a frame is bad or does not fit, or an earlier frame is asked for and the begin is gone.
+    /// If a frame is bad or contradicts those before it, or if frames are needed that are gone.
     pub(crate) fn court(&self, at: Option<u64>) -> Result<ChainArbitrator, Failure> {
         if let (Kind::Redb(reader), None) = (&self.kind, at) {
             return reader.court().map_err(Failure::journal(&self.path));
@@ -120,7 +123,7 @@ impl Source {
         }
     }
 
-    /// What the journal belongs to.
+    /// The journal's network and id.
     fn identity(&self) -> Result<JournalIdentity, Failure> {
         let first = self.frames(|frame| ControlFlow::Break(frame.clone()))?;
         if let Some(Event::JournalOpened(identity)) =
@@ -138,7 +141,9 @@ fn open(path: &Path) -> Result<Kind, Failure> {
         let import = arb_file::import(&bytes).map_err(|why| Failure::Arb(path.to_owned(), why))?;
         if let Some(cut) = &import.cut {
             let (path, bytes, after, why) = (path.display(), cut.bytes, cut.after, &cut.why);
-            output::note(&format!("{path}: the end is torn: {bytes} bytes after frame {after} are left out ({why})"));
+            output::note(&format!(
+                "{path}: the end is torn: the {bytes} bytes after frame {after} are ignored ({why})"
+            ));
         }
         return Ok(Kind::Arb(import));
     }
@@ -146,7 +151,7 @@ fn open(path: &Path) -> Result<Kind, Failure> {
     Ok(Kind::Redb(Reader::open(store).map_err(Failure::journal(path))?))
 }
 
-/// Whether a file is an `.arb` file, or says so by its name.
+/// Whether a file is an `.arb` file, by its first bytes. A file that has only the name is refused.
 fn is_arb(path: &Path) -> Result<bool, Failure> {
     if path.is_dir() {
         return Err(Failure::storage(path)(RedbStoreError::Folder(path.to_owned())));

@@ -1,4 +1,4 @@
-//! The store against its contract, against damage, and with a disk that fails or panics at every single call.
+//! The store's contract, damaged files, and a disk that fails or panics at every call.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -8,7 +8,7 @@ use redb::StorageBackend;
 
 use super::*;
 
-/// A folder of its own, removed at the end.
+/// A temporary folder, removed at the end.
 struct Folder(PathBuf);
 
 impl Folder {
@@ -123,7 +123,7 @@ fn what_is_no_journal_is_refused_by_name_and_left_as_it_is() {
     fs::remove_file(&path).unwrap();
     drop(Builder::new().create(&path).unwrap());
     assert_eq!(RedbStore::open_or_create(&path).unwrap_err(), RedbStoreError::NotAJournal(path.clone()));
-    assert_eq!(fs::read_dir(&folder.0).unwrap().count(), 1, "nothing is left beside it");
+    assert_eq!(fs::read_dir(&folder.0).unwrap().count(), 1, "no temporary file is left");
 }
 
 #[test]
@@ -157,7 +157,7 @@ fn a_damaged_file_is_an_error_and_never_a_panic() {
     assert!(refused > 0, "the test damages nothing that matters");
 }
 
-/// A disk in memory whose call number `fails_at` fails or panics, and that knows what was synced.
+/// A disk in memory: call number `fails_at` fails or panics, and a second copy has what was synced.
 #[derive(Clone, Debug, Default)]
 struct Disk {
     bytes: Arc<Mutex<Vec<u8>>>,
@@ -189,7 +189,7 @@ impl Disk {
         disk
     }
 
-    /// From now on the call with this number, counted from here, fails.
+    /// The call with this number, counted from here, fails; none for `None`.
     fn fail_at(&self, call: Option<u64>, panics: bool) {
         self.panics.store(panics, Ordering::SeqCst);
         self.calls.store(0, Ordering::SeqCst);
@@ -269,7 +269,7 @@ fn a_disk_that_fails_or_panics_at_any_call_leaves_the_whole_batch_or_nothing() {
             let reached = disk.calls.load(Ordering::SeqCst) > call;
             let unplugged = disk.after_power_loss();
             disk.fail_at(None, panics);
-            // The same store opens anew by itself, and a claim makes an end of it.
+            // The store reopens its database, and the claim settles what was in flight.
             let whole = is_whole(&mut store, &before, &after);
             let unplugged = is_whole(&mut unplugged.store().unwrap(), &before, &after);
             match answer {

@@ -3,7 +3,7 @@
 //! ```text
 //! 1  a row for each channel that changed since the court row, in batches of a few
 //! 2  past commitments of channels that are gone, where a channel has more than a few, in batches of a few
-//! 3  the court row, and with it, in one batch, the end of the rows of channels that are gone, and of their last commitments
+//! 3  in one batch: the court row, and the removal of the rows of channels that are gone and of their last commitments
 //! 4  compact only: frames up to the court row, oldest first
 //! ```
 //!
@@ -12,27 +12,28 @@
 //! court row, never older**. That holds between any two batches:
 //!
 //! - between 1 and 1: the court row is the old one, some channel rows are newer. Folding skips, per channel, the frames
-//!   that its row already has. Rows of channels that were opened after C are not looked at.
+//!   that its row already has. Rows of channels that were opened after C are not read.
 //! - between 1 and 3: the same. No row of a channel that is gone *now* is gone yet, because at C it was there and frames
 //!   after C still speak of it. Were rows deleted first, those frames would name a channel that does not exist.
-//! - between 3 and 4: frames that nobody needs are still there.
+//! - between 3 and 4: frames that recovery does not need are still there.
 //!
 //! Rows are deleted together with the court row and not after it: otherwise a crash in between would leave rows that look
-//! like channels, and nothing would tell that they are not (a terminal state and its removal are one write).
+//! like channels, with nothing to tell that they are not (a terminal state and its removal are one write).
 //!
 //! # Past commitments
 //!
 //! Their rows come with frames, not with checkpoints (see `past.rs`), and neither recovery nor folding reads them. So
-//! nothing is lost when they go a little before the court row: a channel that is gone as of the last frame, which is
-//! durable here, is gone after every recovery, and nobody asks for its commitments again. That is why a channel with a
-//! million of them needs no batch of a million. What must not happen is that some stay for ever:
+//! nothing is lost when they are removed a little before the court row: a channel that is gone as of the last frame, which
+//! is durable here, is gone after every recovery, and nobody asks for its commitments again. That is why a channel with a
+//! million of them needs no batch of a million. None may stay for ever:
 //!
-//! - **When a court row is written, no channel that is gone has a commitment's row left.** For the last ones go with it.
-//! - So at the next checkpoint they can only belong to channels that were there at C, each of which has a row of its own
-//!   (1), or to channels that were opened after C: these have numbers from the court row's `bound` on, and whichever of
-//!   them exists no more, also one that came and went between two checkpoints and never had a row of its own, is between
-//!   those that do exist. No list of channels that went has to be kept, in memory or on disk.
-//! - After a crash at any point the same follows from the old court row or from the new one, whichever is there.
+//! - **When a court row is written, no channel that is gone has a commitment's row left**, because the last ones are removed
+//!   in the same batch.
+//! - So at the next checkpoint such rows can only belong to two kinds of channels. A channel that was there at C has a row
+//!   of its own (1). A channel that was opened after C has a number from the court row's `bound` on: if it is gone, its
+//!   number lies between those of channels that exist, also if it came and went between two checkpoints and never had a row.
+//!   No list of channels that are gone is needed, in memory or on disk.
+//! - After a crash at any point the same follows from the old or the new court row.
 
 use super::{COURT, Journal, JournalError, Rows};
 use crate::frame;
@@ -76,8 +77,8 @@ pub(super) struct CourtRow {
 
 impl<S: Storage> Journal<S> {
     /// Writes down where the court stands, so that recovery starts there: a row for every channel that changed since the
-    /// last checkpoint, at most `max_rows_per_batch` to a batch, then the court row. May be called as often as one likes;
-    /// a crash at any point, or dropping it half done, costs nothing but the time.
+    /// last checkpoint, at most `max_rows_per_batch` to a batch, then the court row. May be called at any time; a crash
+    /// half way costs only the time.
     ///
     /// # Errors
     /// If the court is not at the log's last frame, or a write fails (the journal is latched then).
@@ -113,12 +114,12 @@ impl<S: Storage> Journal<S> {
         let mut batch = Batch::default();
         for index in part {
             let Some(channel) = court.channel(*index) else { continue };
-            // The number is in the row as well as in its key: a row that turns up under another key is found out.
+            // The number is in the row as well as in its key, so a row under another key is found out.
             let value: (u32, &ChannelArbitrator) = (index.get(), channel);
             let row = frame::encode(court.sequence(), &value).map_err(JournalError::Unwritable)?;
             batch.put.push((Key::channel(index.get()), row));
         }
-        // Noted before the write: a row that may be there is one that has to be removed some day.
+        // Noted before the write: a row that may be there must be removed some day.
         if let Some(rows) = &mut self.rows {
             rows.channels.extend(part.iter().map(|index| index.get()));
         }
@@ -145,7 +146,7 @@ impl<S: Storage> Journal<S> {
         Ok(gone.len())
     }
 
-    /// Removes rows from these ranges, oldest first, until each has at most `size`; the ranges that have any are left.
+    /// Removes rows from these ranges, oldest first, until each has at most `size`; answers the ranges that still have any.
     fn thin_out(&mut self, ranges: Vec<Range<Key>>, size: usize) -> Result<Vec<Range<Key>>, JournalError<S::Error>> {
         let mut left = Vec::new();
         for mut range in ranges {
@@ -162,7 +163,7 @@ impl<S: Storage> Journal<S> {
         Ok(left)
     }
 
-    /// Whether there are rows in a range, `size` at most, and the key of the one after these.
+    /// Counts the rows of a range up to `size`; answers also the key of the row after these.
     fn ahead(&self, range: Range<Key>, size: usize) -> Result<(usize, Option<Key>), JournalError<S::Error>> {
         let (mut seen, mut next) = (0_usize, None);
         let mut visit = |key: Key, _: &[u8]| {
@@ -177,7 +178,7 @@ impl<S: Storage> Journal<S> {
         Ok((seen, next))
     }
 
-    /// Removes frames up to this one, oldest first, so that what is left after a crash has no gap.
+    /// Removes frames up to this one, oldest first, so that the rest has no gap after a crash.
     fn compact(&mut self, through: u64, size: usize) -> Result<u64, JournalError<S::Error>> {
         let first = self.first_sequence()?;
         let end = through.saturating_add(1);
@@ -191,8 +192,8 @@ impl<S: Storage> Journal<S> {
     }
 }
 
-/// Where past commitments lie whose channels are gone: of channels that had a row of their own, and from `bound` on
-/// whatever lies between the channels that exist.
+/// The keys of past commitments whose channels are gone: of channels that had a row of their own, and from `bound` on all
+/// between the channels that exist.
 fn commitments_of_the_gone(court: &ChainArbitrator, bound: u32, gone: &[u32]) -> Vec<Range<Key>> {
     let known = gone.iter().filter(|index| **index < bound).map(|index| (*index, index.saturating_add(1)));
     let mut ranges: Vec<(u32, u32)> = known.collect();

@@ -14,19 +14,19 @@ pub enum JournalError<E> {
     #[error("the storage failed")]
     Storage(#[source] E),
     /// A write failed: whether it is durable is unknown. The journal is latched from now on.
-    #[error("a write failed, and may be durable all the same; the journal is latched")]
+    #[error("a write failed, and may still be durable; the journal is latched: reopen it, then catch up")]
     Undecided(#[source] E),
     /// An earlier write failed, so nothing more is written until [`reopen`](crate::Journal::reopen).
     #[error("the journal is latched after a failed write; reopen it, then catch up")]
     Latched,
     /// Another owner has taken the storage over. Nothing was written, and nothing will be.
-    #[error("owner {} is fenced: owner {epoch} is at frame {next_sequence}", .ours.epoch)]
+    #[error("owner {} is fenced: owner {epoch} has claimed the storage, and frame {next_sequence} comes next", .ours.epoch)]
     Fenced {
-        /// What this journal went by.
+        /// The owner and the sequence that this journal expected.
         ours: Condition,
-        /// The epoch that holds.
+        /// The epoch of the present owner.
         epoch: u64,
-        /// The sequence that holds.
+        /// The sequence that the storage comes to next.
         next_sequence: u64,
     },
     /// [`recover`](crate::Journal::recover) comes before anything is written.
@@ -40,7 +40,7 @@ pub enum JournalError<E> {
         /// The sequence that the court comes to next.
         got: u64,
     },
-    /// The court has frames that the storage has lost, although it had called them durable.
+    /// The court has frames that the storage called durable and has lost.
     #[error("the court is at frame {court}, but the storage ends with frame {stored}")]
     StorageBehind {
         /// The court's last frame.
@@ -48,8 +48,8 @@ pub enum JournalError<E> {
         /// The storage's last frame.
         stored: u64,
     },
-    /// A value is too large to be written; nothing was. A step that heard fewer events fits.
-    #[error("cannot be written: {0}")]
+    /// A value is too large, and nothing was written. A step that heard fewer events fits.
+    #[error("a frame or row cannot be written: {0}")]
     Unwritable(#[source] FrameError),
     /// Frames are missing.
     #[error("frame {expected} is missing{}", Next(*.found))]
@@ -59,8 +59,8 @@ pub enum JournalError<E> {
         /// The next one that is.
         found: Option<u64>,
     },
-    /// A frame is not what was written. With good ones after it that is corruption; as the last one it is, too: a storage
-    /// never answers `Ok` for half a row, and actions may have gone out because of it.
+    /// A frame is not what was written. That is corruption, also for the last frame: a storage never answers `Ok` for half
+    /// a row, and actions may have gone out because of it.
     #[error("frame {sequence} of {last} is bad: {why}")]
     BadFrame {
         /// The frame.
@@ -94,7 +94,7 @@ pub enum JournalError<E> {
         /// The row.
         key: Key,
     },
-    /// A past commitment's row is missing, and another one is the change from it.
+    /// A past commitment's row is missing, and another row is a change from it.
     #[error("row {key} is missing, and row {needed_by} builds on it")]
     MissingRow {
         /// The row that should be there.
@@ -128,7 +128,7 @@ pub enum JournalError<E> {
         /// The journal's network.
         found: Network,
     },
-    /// It is another store's journal.
+    /// The journal has another id: it belongs to another node or store.
     #[error("this is journal {}, not {}", Id(.found), Id(.expected))]
     OtherJournal {
         /// The journal asked for.
@@ -136,18 +136,20 @@ pub enum JournalError<E> {
         /// The journal found.
         found: [u8; 32],
     },
-    /// The first frame is not an identity.
-    #[error("the journal does not begin with an identity")]
+    /// The first frame is not `JournalOpened`: this crate did not write it.
+    #[error(
+        "the first frame is not JournalOpened, so the journal's node is unknown: open another one, or restore a backup"
+    )]
     JournalNotOpened,
-    /// The identity was not accepted.
-    #[error("the identity was refused: {0}")]
+    /// The court refused the identity of a new journal.
+    #[error("the identity of the new journal was refused: {0}")]
     Identity(#[source] Rejected),
     /// A frame says something that cannot have happened, or the rows cannot be one court.
-    #[error("the log does not fit at frame {sequence}: {why}")]
+    #[error("the log contradicts itself at frame {sequence}: {why}")]
     Mismatch {
         /// The frame.
         sequence: u64,
-        /// Why it does not fit.
+        /// The contradiction.
         #[source]
         why: Mismatch,
     },

@@ -1,8 +1,8 @@
 //! The journal: a court's frames in a storage, and the way back from them.
 //!
-//! It writes one frame for one step, in one atomic batch (R3) with the rows that belong to it, and knows three states: open; *latched*, after a write that
-//! failed and may be durable all the same; *fenced*, after another owner has claimed the storage. Only an open journal
-//! writes. What it never does: judge. Recovery folds what was recorded.
+//! It writes one frame for one step, in one atomic batch (R3) with the rows that belong to it, and knows three states: open;
+//! *latched*, after a write that failed and may still be durable; *fenced*, after another owner has claimed the storage. Only
+//! an open journal writes. It never judges: recovery folds what was recorded.
 
 mod checkpoint;
 mod error;
@@ -52,7 +52,7 @@ pub struct Journal<S: Storage> {
     now: Condition,
     latch: Latch,
     retention: Retention,
-    /// What lies in the storage beside frames; known after `recover`.
+    /// The rows next to the frames; `None` before `recover`.
     rows: Option<Rows>,
 }
 
@@ -96,11 +96,11 @@ impl<S: Storage> Journal<S> {
     /// two, [`catch_up`](Self::catch_up) finds out, and it comes before the next step.
     ///
     /// # Errors
-    /// If another owner has claimed the storage meanwhile: it is not taken back. If the storage cannot be claimed: open
-    /// and recover anew, then.
+    /// If another owner has claimed the storage meanwhile: it is not taken back. If the storage cannot be claimed: then open
+    /// and recover again.
     pub fn reopen(mut self) -> Result<Self, JournalError<S::Error>> {
-        // A claim takes the storage from whoever has it, so it comes after a look at who that is: an empty batch checks
-        // the condition and nothing else. Its failure says nothing; the claim's own will.
+        // A claim takes the storage from its owner, so look first who that is: an empty batch only checks the condition.
+        // Its failure is ignored, because the claim fails then, too.
         self.look();
         if let Latch::Fenced { .. } = self.latch {
             self.writable()?;
@@ -153,7 +153,7 @@ impl<S: Storage> Journal<S> {
         self.each_frame(start..range.end.min(self.now.next_sequence), visit)
     }
 
-    /// The storage, for whoever opens it anew.
+    /// The storage, to be opened again.
     pub fn into_storage(self) -> S {
         self.storage
     }
@@ -195,7 +195,7 @@ impl<S: Storage> Journal<S> {
         self.now.next_sequence.saturating_sub(1)
     }
 
-    /// Whether anything may be written at all.
+    /// Refuses unless the journal may write.
     fn writable(&self) -> Result<(), JournalError<S::Error>> {
         match self.latch {
             Latch::Open => Ok(()),
@@ -219,7 +219,7 @@ impl<S: Storage> Journal<S> {
     /// Writes one batch, or latches.
     fn write(&mut self, batch: &Batch) -> Result<(), JournalError<S::Error>> {
         self.writable()?;
-        // Latched first: if the storage panics and somebody catches that, nothing is known either.
+        // Latched first: after a panic of the storage that a caller catches, durability is unknown, too.
         self.latch = Latch::Undecided;
         match self.storage.write(self.now, batch) {
             Ok(()) => {
@@ -242,7 +242,7 @@ impl<S: Storage> Log for Journal<S> {
     fn append(&mut self, pending: &Pending<'_>) -> Result<(), Self::Error> {
         let frame = pending.frame();
         if frame.entries.is_empty() {
-            // Nothing was accepted: the court does not count such a frame, so the log must not either.
+            // Nothing was accepted. The court does not count such a frame, so the log must not either.
             return Ok(());
         }
         self.writable()?;

@@ -1,16 +1,16 @@
-//! Past commitments of the counterparty: rows beside the frames (R15), read when one of them confirms.
+//! Past commitments of the counterparty: rows next to the frames (R15), read when one of them confirms.
 //!
 //! # When a row is there
 //!
-//! A row is in the batch of the frame that heard the commitment, so it is there exactly when that frame is: after a crash,
-//! after a write whose answer was lost ([`Journal::catch_up`] folds such a frame; its rows lie there already), and of two
-//! owners only the one that could write the frame wrote the row. Recovery does not read rows and does not make any: what
-//! is needed to tell the next change from a whole set is in the channel's own row, or follows from the frames after it.
+//! A row is in the batch of the frame that heard the commitment, so it is there exactly when that frame is. That holds after
+//! a crash, and after a write whose answer was lost ([`Journal::catch_up`] folds such a frame; its rows are there already);
+//! of two owners, only the one that wrote the frame wrote the row. Recovery neither reads nor makes rows: whether the next
+//! row is a change or a whole set follows from the channel's own row and the frames after it.
 //!
-//! A row of a number is replaced while that number is the newest (a candidate after a reconnection), never once another
-//! builds on it: the court refuses a candidate for anything else.
+//! A row is replaced while its number is the newest (a candidate after a reconnection), and never once another row builds on
+//! it: the court refuses a candidate for an older number.
 //!
-//! How long a row stays: as long as its channel, whatever becomes of frames. See `checkpoint.rs`.
+//! A row stays as long as its channel, also if frames are compacted away. See `checkpoint.rs`.
 
 use super::{Journal, JournalError};
 use crate::frame::{self, FrameError};
@@ -19,7 +19,7 @@ use arb_core::{ChannelIndex, CommitmentRow, RevokedCommitment, StoredCommitment}
 use core::ops::ControlFlow;
 use std::collections::BTreeMap;
 
-/// What is written: channel and number once more, so that a row that turns up under another key is found out.
+/// What is written: channel and number are repeated, so that a row under another key is found out.
 type Written<'a> = (u32, u64, &'a CommitmentRow);
 /// What is read.
 type Read = (u32, u64, CommitmentRow);
@@ -35,15 +35,15 @@ pub(super) fn rows(sequence: u64, rows: &[StoredCommitment]) -> Result<BTreeMap<
 }
 
 impl<S: Storage> Journal<S> {
-    /// What was signed for the counterparty under this number: every candidate, the one that was signed last at the end.
-    /// Nothing if there is no row: it was signed before the channel joined this journal, or the channel is gone. This is
-    /// the answer to [`Action::LoadRevoked`](arb_core::Action::LoadRevoked).
+    /// What was signed for the counterparty under this number: every candidate, in the order of signing. Empty if there is
+    /// no row: it was signed before the channel joined this journal, or the channel is gone. This is the answer to
+    /// [`Action::LoadRevoked`](arb_core::Action::LoadRevoked).
     ///
     /// Costs at most two reads of the storage: the row, and the rows from the whole one before it.
     ///
     /// # Errors
-    /// If the storage cannot be read; if a row that is needed is bad, is missing, or does not belong where it is. Each
-    /// names the row, and with it channel and number.
+    /// If the storage cannot be read, or if a row that is needed is bad, missing, or under the wrong key. The error names
+    /// the row's key, and with it channel and number.
     pub fn revoked(
         &self,
         channel: ChannelIndex,
@@ -56,12 +56,12 @@ impl<S: Storage> Journal<S> {
         let last = self.commitment_row(key, &bytes)?;
         let mut rows = last.builds_on().map_or_else(|| Ok(Vec::new()), |whole| self.rows_from(whole, key))?;
         rows.push(last);
-        // No row without a candidate was ever written: it would read like one that is not there.
+        // No row without a candidate was ever written: it would look like a missing row.
         let candidates = CommitmentRow::unfold(&rows).filter(|candidates| !candidates.is_empty());
         candidates.ok_or(JournalError::Misplaced { key })
     }
 
-    /// The rows from a whole one up to a change that builds on it, which is not among them: one scan.
+    /// The rows from a whole one up to, but without, a change that builds on it; one scan.
     fn rows_from(&self, whole: u64, end: Key) -> Result<Vec<CommitmentRow>, JournalError<S::Error>> {
         if whole >= end.number {
             return Err(JournalError::Misplaced { key: end });
@@ -70,7 +70,7 @@ impl<S: Storage> Journal<S> {
         let (mut rows, mut expected, mut bad) = (Vec::new(), begin, Ok(()));
         let mut visit = |key: Key, bytes: &[u8]| {
             if key != expected {
-                return ControlFlow::Break(()); // a gap, of which the end tells
+                return ControlFlow::Break(()); // a gap; reported below
             }
             let builds_on = (key != begin).then_some(whole);
             match self.commitment_row(key, bytes) {

@@ -1,7 +1,7 @@
-//! Reading a journal without owning it: for tools. Nothing is claimed, so whoever owns the journal goes on undisturbed.
+//! Reading a journal without owning it: for tools. Nothing is claimed, so the journal's owner goes on undisturbed.
 //!
-//! A storage tells its owner alone how many frames it counts. A reader takes the last one that is there for the last one
-//! that was written: that frames were lost at the end only recovery finds out.
+//! A storage tells only its owner how many frames it counts. A reader takes the last frame that is there for the last one
+//! that was written: only recovery finds out that frames were lost at the end.
 
 use super::{COURT, Journal, JournalError, Latch, Retention};
 use crate::frame::Raw;
@@ -18,7 +18,7 @@ pub struct Reader<S: Storage> {
 }
 
 impl<S: Storage> Reader<S> {
-    /// Looks what is there. Claims nothing.
+    /// Finds the first and the last frame. Claims nothing.
     ///
     /// # Errors
     /// If the storage cannot be read.
@@ -30,8 +30,7 @@ impl<S: Storage> Reader<S> {
             ControlFlow::Continue(())
         };
         storage.scan(Key::frame(0)..Key::frame(u64::MAX), &mut visit).map_err(JournalError::Storage)?;
-        // A log that was compacted has perhaps no frame left: its court row says where it ends. Whether the row is good is
-        // found out by whoever needs it.
+        // A log that was compacted may have no frame left: its court row says where it ends. `court` checks the row.
         let row = storage.read(COURT).map_err(JournalError::Storage)?;
         let row = row.and_then(|bytes| Raw::whole(&bytes).ok().map(|raw| raw.sequence));
         let next_sequence = last.max(row.unwrap_or(0)).saturating_add(1);

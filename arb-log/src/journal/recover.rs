@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use std::collections::BTreeSet;
 use std::vec::IntoIter;
 
-/// How many channel rows are decoded at a time: a court of a million channels is then not in memory twice.
+/// How many channel rows are decoded at a time, so that a court of a million channels is not in memory twice.
 const PAGE: usize = 1024;
 
 impl<S: Storage> Journal<S> {
@@ -20,21 +20,21 @@ impl<S: Storage> Journal<S> {
     /// Of the identity only network and journal id are compared: its tip and policy were those of the first start.
     ///
     /// # Errors
-    /// If the journal is another one, if a frame that is needed is missing or bad, if a checkpoint's row is bad. Nothing
-    /// is repaired and nothing left out: the court that came of it could be a wrong one, with money on it.
+    /// If the journal has another network or id, if a frame that is needed is missing or bad, or if a checkpoint's row is
+    /// bad. Nothing is repaired or left out: the court could be wrong, with money on it.
     pub fn recover(&mut self, identity: &JournalIdentity) -> Result<ChainArbitrator, JournalError<S::Error>> {
         self.writable()?;
         let recovered = self.recover_unfenced(identity);
         if recovered.is_err() && !self.is_latched() {
-            // Two owners that start at once: rows that change while they are read look like corruption to the one that
-            // lost. It has to be told what happened.
+            // If two owners start at once, rows change while the one that lost reads them, which looks like corruption. It
+            // is told that it is fenced.
             self.look();
             self.writable()?;
         }
         recovered
     }
 
-    /// Folds the frames that are durable but not in the court: the append that was reported failed. Answers how many.
+    /// Folds the frames that are durable but not in the court: the append that was reported failed. Answers their number.
     ///
     /// # Errors
     /// If frames are missing or bad, or the court has frames that the storage lost.
@@ -77,7 +77,7 @@ impl<S: Storage> Journal<S> {
         failed.map_or(Ok(()), Err)
     }
 
-    /// No frame may lie behind the last one that the storage counts: it would be overwritten.
+    /// No frame may be after the last one that the storage counts: it would be overwritten.
     fn check_counted(&self) -> Result<(), JournalError<S::Error>> {
         let next_sequence = self.now.next_sequence;
         let mut end = Ok(());
@@ -91,10 +91,10 @@ impl<S: Storage> Journal<S> {
         end
     }
 
-    /// The court as of the last checkpoint's court row, with whatever newer channel rows there are.
+    /// The court as of the last checkpoint's court row, with channel rows that may be newer.
     pub(super) fn load_checkpoint(&self) -> Result<(ChainArbitrator, Rows), JournalError<S::Error>> {
         let Some(bytes) = self.storage.read(COURT).map_err(JournalError::Storage)? else {
-            // A first checkpoint that was torn left channel rows: the frames tell everything that they do.
+            // A torn first checkpoint leaves channel rows without a court row. The frames have all that they have.
             let mut channels = BTreeSet::new();
             let mut visit = |key: Key, _: &[u8]| {
                 channels.insert(key.channel);
@@ -129,7 +129,7 @@ impl<S: Storage> Journal<S> {
         Ok((court, Rows { court: sequence, bound: row.bound, channels }))
     }
 
-    /// A row beside the frames, and the frame that it stands for.
+    /// A row that is not a frame, and the frame that it stands for.
     pub(super) fn row<T: Serialize + DeserializeOwned>(
         &self,
         key: Key,
@@ -153,7 +153,7 @@ impl<S: Storage> Journal<S> {
     }
 }
 
-/// Whether this court is the one that the embedder means.
+/// Refuses a court of another network or journal id than the embedder's.
 fn same_journal<E>(court: &ChainArbitrator, wanted: &JournalIdentity) -> Result<(), JournalError<E>> {
     let found = court.identity().ok_or(JournalError::JournalNotOpened)?;
     if found.network != wanted.network {
@@ -168,7 +168,7 @@ fn same_journal<E>(court: &ChainArbitrator, wanted: &JournalIdentity) -> Result<
 /// The channel rows, a page at a time: a storage pushes rows, the court pulls channels.
 struct Pages<'a, S: Storage> {
     journal: &'a Journal<S>,
-    /// Where the next page begins; none after the last.
+    /// Where the next page begins; `None` after the last.
     next: Option<Key>,
     page: IntoIter<(ChannelIndex, ChannelArbitrator)>,
     bound: u32,
@@ -189,9 +189,9 @@ impl<S: Storage> Pages<'_, S> {
                 return ControlFlow::Break(());
             }
             channels.insert(key.channel);
-            // Channels from `bound` on were opened after the court row: a torn checkpoint left their rows. Their whole
-            // story is in frames that are still to be folded, and it is told in order there: such a channel may have
-            // got the id of one that is still to be forgotten.
+            // Channels from `bound` on were opened after the court row: a torn checkpoint left their rows. They are not
+            // used, because their whole story is in frames that are still to be folded, and must be told in order: such a
+            // channel may have the id of one that is forgotten only in those frames.
             if key.channel >= bound {
                 return ControlFlow::Continue(());
             }

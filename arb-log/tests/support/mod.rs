@@ -17,7 +17,7 @@ use bitcoin::{Amount, BlockHash, Network, OutPoint, ScriptBuf, Sequence, Transac
 
 pub(crate) type Error = JournalError<MemoryError>;
 
-/// Something that happens. What it is exactly depends on where the court stands.
+/// Something that happens. Its events depend on the court's state: see [`Move::events`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Move {
     Start(u32),
@@ -32,12 +32,12 @@ pub(crate) enum Move {
     Disconnect,
     Close(u8),
     Forget(u8),
-    /// Everything in the channel's outbox is performed.
+    /// Everything in the channel's outbox was performed.
     Perform(u8),
 }
 
-/// A story that touches everything a log has to bring back: channels that come, change, close and go for good, one of
-/// them under an id that is used again.
+/// A story with everything that a log must bring back: channels that open, change, close and are gone for good, one of them
+/// with an id that is used again.
 pub(crate) const STORY: &[Move] = &[
     Move::Start(100),
     Move::Policy(50),
@@ -223,7 +223,7 @@ pub(crate) fn try_open(memory: &Memory) -> Result<(Journal<Memory>, ChainArbitra
     Ok((journal, court))
 }
 
-/// What a process that starts now would have: from a copy of the storage, so that nobody is fenced.
+/// The court of a process that starts now, from a copy of the storage, so that no owner is fenced.
 pub(crate) fn recovered(memory: &Memory) -> ChainArbitrator {
     open(&memory.fork()).1
 }
@@ -232,7 +232,7 @@ pub(crate) fn recovered(memory: &Memory) -> ChainArbitrator {
 pub(crate) fn hear(court: &mut ChainArbitrator, journal: &mut Journal<Memory>, events: &[Event]) -> Result<(), Error> {
     let mut step = court.step();
     for event in events {
-        // A refusal leaves the step as it was; stories and generators may ask for what cannot be.
+        // Stories and generators may try impossible moves: a refusal leaves the step as it was.
         let _refused = step.hear(event).is_err();
     }
     step.commit(journal).map(|_due| ())
@@ -253,7 +253,7 @@ pub(crate) fn told(story: &[Move]) -> (Memory, Journal<Memory>, ChainArbitrator)
     (memory, journal, court)
 }
 
-/// The same frame with another version, and a checksum that fits.
+/// The same frame with another version and the right checksum.
 pub(crate) fn reversioned(bytes: &[u8], version: u16) -> Vec<u8> {
     let mut bytes = bytes.to_vec();
     bytes[16..18].copy_from_slice(&version.to_le_bytes());

@@ -1,4 +1,4 @@
-//! Commitments of the counterparty, updated at will, and what was signed of each, kept beside the court.
+//! Commitments of the counterparty with arbitrary changes, and a record next to the court of what was signed.
 #![allow(dead_code, reason = "every test file uses a part of it")]
 
 use super::{Error, hear, id, point};
@@ -12,7 +12,7 @@ use arb_log::{Journal, Key, Storage, frame};
 use core::ops::ControlFlow;
 use std::collections::BTreeMap;
 
-/// What a commitment changes: HTLCs that come, which of those there are go (as positions, modulo), and the feerate.
+/// What a commitment changes: HTLCs that are added, positions (modulo) of those that are removed, and the feerate.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Change {
     pub(crate) offered: u8,
@@ -27,13 +27,13 @@ impl Change {
         Self { feerate, ..Self::default() }
     }
 
-    /// One HTLC comes.
+    /// Adds one HTLC.
     pub(crate) fn add() -> Self {
         Self { offered: 1, feerate: 253, ..Self::default() }
     }
 }
 
-/// Everything that was ever signed for the counterparty in one channel: the naive book that a log of changes replaces.
+/// Every commitment that was signed for the counterparty in one channel, in full: the naive record that the rows replace.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Book {
     pub(crate) channel: u8,
@@ -50,7 +50,7 @@ impl Book {
         self.signed.keys().next_back().copied()
     }
 
-    /// The next commitment, after the revocation that has to come before it.
+    /// The next commitment, after the revocation that must come before it.
     pub(crate) fn next(&mut self, change: &Change) -> Vec<Event> {
         let number = self.newest().map_or(0, |newest| newest + 1);
         let revoked = number.checked_sub(2).map(|oldest| revocation(self.channel, oldest));
@@ -58,7 +58,7 @@ impl Book {
         revoked.into_iter().chain([signed]).collect()
     }
 
-    /// The newest once more, with other content; HTLCs of the candidate before it may come again.
+    /// The newest commitment again with other content; an HTLC of the candidate before may be added again.
     pub(crate) fn candidate(&mut self, change: &Change) -> Option<Event> {
         let number = self.newest().filter(|newest| *newest > 0)?;
         let before = self.signed[&(number - 1)].last().unwrap().htlcs.clone();
@@ -103,7 +103,7 @@ impl Book {
         };
         let signed = RevokedCommitment { feerate_sat_per_kw, local_msat, remote_msat, htlcs };
         let candidates = self.signed.entry(number).or_default();
-        // The very same again is no other candidate.
+        // An identical commitment is not a new candidate.
         if !candidates.contains(&signed) {
             candidates.push(signed);
         }
@@ -139,12 +139,12 @@ pub(crate) fn sign(court: &mut ChainArbitrator, journal: &mut Journal<Memory>, b
     hear(court, journal, &events).unwrap();
 }
 
-/// What was signed, by channel's number in the log and commitment's number, told from the frames alone and naively.
+/// What was signed, by channel index and commitment number, computed naively from the frames alone.
 pub(crate) fn told_by_frames<S: Storage>(journal: &Journal<S>) -> BTreeMap<(u32, u64), Vec<RevokedCommitment>> {
     let mut told: BTreeMap<(u32, u64), Vec<RevokedCommitment>> = BTreeMap::new();
     let mut court = ChainArbitrator::new();
     let each = |frame: Frame| {
-        // One move, one step: no frame of these stories opens a channel and signs in it.
+        // A move is a step, so no frame of these stories opens a channel and signs in it.
         for entry in &frame.entries {
             let Event::RemoteCommitmentSigned(heard) = &entry.heard else { continue };
             let (index, update) = (court.index_of(&heard.update.channel).unwrap().get(), &heard.update);

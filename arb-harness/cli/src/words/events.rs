@@ -1,4 +1,4 @@
-//! What was heard.
+//! Heard events, in words.
 
 use arb_core::{
     Acknowledged, BroadcastAnswer, BroadcastRejection, Bump, ChannelId, CloseReason, CommitmentUpdate, Event,
@@ -7,42 +7,42 @@ use arb_core::{
 
 use super::{outpoint, txid};
 
-/// One event.
+/// An event, without the channel that it is about.
 pub(crate) fn event(event: &Event) -> String {
     match event {
         Event::JournalOpened(identity) => {
-            format!("identity: {}, from height {}", identity.network, identity.tip.height)
+            format!("journal opened: {}, from height {}", identity.network, identity.tip.height)
         }
-        Event::PolicySet(_) => "a new policy".to_owned(),
+        Event::PolicySet(_) => "the policy is set".to_owned(),
         Event::Started(start) => started(start),
         Event::ChannelOpened(opened) => {
             let value_sat: u64 = opened.facts.fundings.iter().map(|funding| funding.value_sat).sum();
             format!("channel {} opened, {value_sat} sat", opened.facts.id)
         }
         Event::ChannelRestored(facts) => format!("channel {} restored from a backup", facts.id),
-        Event::ChannelSignals { .. } => "fresh signals".to_owned(),
+        Event::ChannelSignals { .. } => "the channel has a new short channel id".to_owned(),
         Event::LocalCommitmentSigned(heard) => commitment("our", &heard.update),
         Event::RemoteCommitmentSigned(heard) => commitment("their", &heard.update),
         Event::RemoteRevoked(heard) => format!("their commitment {} revoked", heard.number),
         Event::PreimageLearned { usable_for, .. } => {
             let htlcs = usable_for.iter().map(|key| key.htlc.to_string()).collect::<Vec<_>>();
-            format!("a preimage for {}", htlcs.join(", "))
+            format!("the node knows a preimage for HTLC {}", htlcs.join(", HTLC "))
         }
-        Event::HtlcGivenUp { htlc } => format!("{} is given up", htlc.htlc),
+        Event::HtlcGivenUp { htlc } => format!("the node will never have a preimage for HTLC {}", htlc.htlc),
         Event::UpstreamAcknowledged { htlc, outcome } => match outcome {
-            Acknowledged::Settled => format!("the node has settled the origin of {}", htlc.htlc),
-            Acknowledged::Failed => format!("the node has failed the origin of {}", htlc.htlc),
+            Acknowledged::Settled => format!("the node has settled HTLC {} upstream", htlc.htlc),
+            Acknowledged::Failed => format!("the node has failed HTLC {} upstream", htlc.htlc),
         },
         Event::PeerStateSeen { peer, .. } => match peer {
             PeerState::Current => "the peer proves that our state is the newest".to_owned(),
-            PeerState::WeAreBehind => "the peer proves a newer state".to_owned(),
+            PeerState::WeAreBehind => "the peer proves a newer state than ours".to_owned(),
         },
         Event::CloseRequested { why, .. } => match why {
             CloseReason::Operator => "the operator wants a close".to_owned(),
             CloseReason::PeerError => "the peer sent an error".to_owned(),
         },
         Event::ClosingSigned(heard) => format!("closing transaction {} signed", txid(&heard.tx.compute_txid())),
-        Event::ChannelForgotten { .. } => "the channel is forgotten".to_owned(),
+        Event::ChannelForgotten { .. } => "the node forgets the channel".to_owned(),
         Event::BumpRequested { bump, .. } => bumped(bump),
         Event::BlockConnected(block) => format!("block {} with {} transactions", block.height, block.txs.len()),
         Event::BlockDisconnected(block) => format!("block {} left the chain", block.height),
@@ -52,11 +52,11 @@ pub(crate) fn event(event: &Event) -> String {
         Event::BroadcastAnswered { txid: id, answer, .. } => format!("{} {}", txid(id), broadcast(*answer)),
         Event::Signed(heard) => format!("{} signatures for {}", heard.signatures.len(), heard.request),
         Event::SigningRefused { why, .. } => format!("the signer refuses: {why}"),
-        Event::ScriptsOffered { .. } => "a script for the sweeps".to_owned(),
+        Event::ScriptsOffered { .. } => "the wallet offers a script for the sweeps".to_owned(),
         Event::FeeInputsOffered(offer) => coins(offer),
         Event::FeeInputsRefused { missing_sat, .. } => format!("the wallet lacks {missing_sat} sat"),
         Event::RevokedLoaded { number, candidates, .. } => match candidates.as_slice() {
-            [] => format!("nobody knows what revoked commitment {number} was"),
+            [] => format!("neither journal nor node knows what revoked commitment {number} was"),
             [one] => format!("revoked commitment {number} had {} HTLCs", one.htlcs.len()),
             several => format!("revoked commitment {number} is one of {} candidates", several.len()),
         },
@@ -65,7 +65,7 @@ pub(crate) fn event(event: &Event) -> String {
     }
 }
 
-/// The channel that an event is about, if it is about one.
+/// The channel that an event is about; `None` if it is about all, or the chain.
 pub(crate) fn channel(event: &Event) -> Option<ChannelId> {
     match event {
         Event::ChannelOpened(opened) => Some(opened.facts.id),
@@ -101,13 +101,13 @@ pub(crate) fn channel(event: &Event) -> Option<ChannelId> {
     }
 }
 
-/// The channel that an event adds to the court.
+/// The channel that an event adds to the court; `None` if it adds none.
 pub(crate) fn opened(event: &Event) -> Option<ChannelId> {
     let adds = matches!(event, Event::ChannelOpened(_) | Event::ChannelRestored(_));
     channel(event).filter(|_| adds)
 }
 
-/// The tip's height after an event, if the event moves it.
+/// The tip's height after an event that moves the tip.
 pub(crate) fn height_after(event: &Event) -> Option<u32> {
     if let Event::JournalOpened(identity) = event {
         return Some(identity.tip.height.get());
@@ -121,7 +121,7 @@ pub(crate) fn height_after(event: &Event) -> Option<u32> {
 fn started(started: &Started) -> String {
     let freshness = match started.freshness {
         Freshness::Trusted => "",
-        Freshness::Suspect => ", the journal may be old",
+        Freshness::Suspect => ", the journal may be stale",
     };
     format!("started by {}, best height {}{freshness}", started.build, height(started.best_height))
 }
@@ -165,11 +165,11 @@ const fn broadcast(answer: BroadcastAnswer) -> &'static str {
         BroadcastAnswer::Rejected(why) => match why {
             BroadcastRejection::FeeTooLow => "was refused: its fee is too low",
             BroadcastRejection::MissingInputs => "was refused: an input is missing",
-            BroadcastRejection::ConflictInMempool => "was refused: another one spends the same",
+            BroadcastRejection::ConflictInMempool => "was refused: another transaction spends the same output",
             BroadcastRejection::NonFinal => "was refused: not final",
             BroadcastRejection::TooLongChain => "was refused: too many ancestors",
             BroadcastRejection::ScriptFailure => "was refused: a script fails",
-            BroadcastRejection::Unknown => "was refused",
+            BroadcastRejection::Unknown => "was refused: reason unknown",
         },
     }
 }

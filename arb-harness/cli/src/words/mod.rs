@@ -1,4 +1,4 @@
-//! What was heard and what was concluded, in words.
+//! Events and conclusions, in words.
 
 mod events;
 
@@ -12,27 +12,29 @@ use bitcoin::{OutPoint, Txid};
 
 pub(crate) use events::{channel, event, height_after, opened};
 
-/// One conclusion.
+/// A conclusion, without the channel that it is about.
 pub(crate) fn conclusion(conclusion: &Conclusion) -> String {
     match conclusion {
-        Conclusion::UpstreamLinked { htlc, expiry } => format!("the origin of {htlc} expires at {expiry}"),
-        Conclusion::PreimageUsable { htlc, .. } => format!("the preimage may be used for {htlc}"),
-        Conclusion::GaveUp { htlc } => format!("{htlc} will never have a preimage"),
+        Conclusion::UpstreamLinked { htlc, expiry } => {
+            format!("the upstream HTLC of {htlc} expires at height {expiry}")
+        }
+        Conclusion::PreimageUsable { htlc, .. } => format!("HTLC {htlc} has a usable preimage"),
+        Conclusion::GaveUp { htlc } => format!("HTLC {htlc} will never have a preimage"),
         Conclusion::Frozen(why) => format!("frozen: {}", freeze(why)),
         Conclusion::WentToChain => "our commitment goes to chain".to_owned(),
         Conclusion::Released { htlc, outcome } => match outcome {
-            Upstream::Settled(_) => format!("the origin of {htlc} is settled"),
-            Upstream::Failed(why) => format!("the origin of {htlc} fails: {}", fail(*why)),
+            Upstream::Settled(_) => format!("HTLC {htlc} is to be settled upstream"),
+            Upstream::Failed(why) => format!("HTLC {htlc} is to be failed upstream: {}", fail(*why)),
         },
-        Conclusion::ScriptsRequested => "a script for the sweeps is wanted".to_owned(),
+        Conclusion::ScriptsRequested => "the wallet is asked for a script for the sweeps".to_owned(),
         Conclusion::FeeInputsRequested(request) => {
-            format!("coins of {} sat are wanted for {}", request.amount_sat, outpoint(&request.owner))
+            format!("the wallet is asked for coins worth {} sat for {}", request.amount_sat, outpoint(&request.owner))
         }
-        Conclusion::FeeInputsReturned { owner } => format!("the coins of {} are not needed", outpoint(owner)),
+        Conclusion::FeeInputsReturned { owner } => format!("the coins for {} are no longer needed", outpoint(owner)),
         Conclusion::SweepPlanned(sweep) => planned(sweep),
         Conclusion::SweepDropped { group, pauses } => {
-            let rests = if *pauses { ", its claims wait a block" } else { "" };
-            format!("transaction {group} is dropped{rests}")
+            let pause = if *pauses { ", its claims wait a block" } else { "" };
+            format!("transaction {group} is dropped{pause}")
         }
         Conclusion::Bumped { outpoint: claim, from_sat_per_kw, to_sat_per_kw } => {
             format!("the operator raises {} from {from_sat_per_kw} to {to_sat_per_kw} sat/kw", outpoint(claim))
@@ -44,59 +46,68 @@ pub(crate) fn conclusion(conclusion: &Conclusion) -> String {
         Conclusion::Classified { kind: Some(kind) } => format!("the close is {}", close_name(*kind)),
         Conclusion::Classified { kind: None } => "the funding is unspent again".to_owned(),
         Conclusion::HandedOff { contract, to } => {
-            format!("{} goes to {}", contract_id(contract), resolver_name(*to))
+            format!("{} is handed to {}", contract_id(contract), resolver_name(*to))
         }
         Conclusion::Staged { contract, stage: now } => format!("{} {}", contract_id(contract), stage(now)),
     }
 }
 
-/// A contract's stage: what it waits for, or how it ended.
+/// A contract's stage: what it waits for, or how it ended; the contract is the subject.
 pub(crate) fn stage(stage: &StageRecord) -> String {
     match stage {
         StageRecord::Waiting { until } => format!("waits for height {until}"),
         StageRecord::Contested { until } if *until == Height::MAX => "waits for a preimage".to_owned(),
         StageRecord::Contested { until } => format!("waits for a preimage, until height {until}"),
-        StageRecord::ClaimWanted => "wants to be claimed".to_owned(),
+        StageRecord::ClaimWanted => "is to be claimed".to_owned(),
         StageRecord::Spent { until } => format!("is spent, irrevocably at height {until}"),
         StageRecord::Done(outcome) => format!("is done: {}", outcome_name(*outcome)),
     }
 }
 
-/// An alert.
+/// An alert, for the operator.
 pub(crate) fn alert(alert: &Alert) -> String {
     match alert {
         Alert::RevokedCommitment { number, txid: id } => format!("revoked commitment {number} confirmed: {id}"),
         Alert::RevokedStateMissing { number, txid: id } => {
-            format!("nobody knows the HTLCs of revoked commitment {number}: {id}; they cannot be taken")
+            format!("the HTLCs of revoked commitment {number} are unknown, so its HTLC outputs cannot be claimed: {id}")
         }
         Alert::UnknownCommitment { txid: id } => format!("an unknown transaction spent the funding: {id}"),
-        Alert::Outdated => "our state is outdated: nothing of ours is sent".to_owned(),
+        Alert::Outdated => "our state is outdated: our commitment is never sent".to_owned(),
         Alert::UpstreamAtRisk { htlc, amount_sat, upstream_expiry } => {
-            format!("{htlc} ({amount_sat} sat) is unresolved, and its origin expires at {upstream_expiry}")
+            format!(
+                "HTLC {htlc} ({amount_sat} sat) is unresolved, and its upstream HTLC expires at height {upstream_expiry}"
+            )
         }
         Alert::Risk { htlc, why, amount_sat } => {
-            format!("the origin of {htlc} ({amount_sat} sat) fails on a wager: {}", fail(*why))
+            format!(
+                "HTLC {htlc} ({amount_sat} sat) is failed upstream, and may still be claimed from us: {}",
+                fail(*why)
+            )
         }
         Alert::Loss { htlc, amount_sat, .. } => {
-            format!("{htlc} ({amount_sat} sat) was paid after its origin had failed")
+            format!("HTLC {htlc} ({amount_sat} sat) was paid after it had failed upstream")
         }
         Alert::OutputLost { outpoint: output, amount_sat, by } => {
-            format!("{output} ({amount_sat} sat) was taken by somebody else: {by}")
+            format!("{output} ({amount_sat} sat) was ours, and was spent by another party: {by}")
         }
         Alert::DeadlineMissed { outpoint: output, deadline, amount_sat } => {
-            format!("{output} ({amount_sat} sat) is unspent after its deadline {deadline}")
+            format!("{output} ({amount_sat} sat) is unspent after its deadline, height {deadline}")
         }
         Alert::SigningRefused { request } => format!("the signer refuses {request}"),
         Alert::FeeInputsMissing { owner, missing_sat } => {
             format!("the wallet lacks {missing_sat} sat for {owner}")
         }
-        Alert::ScriptFailure { txid: id } => format!("a transaction of ours was refused for its script: {id}"),
-        Alert::FeeTooLow { txid: id } => format!("a transaction that cannot be changed pays too little: {id}"),
-        Alert::Stuck => "the court did not come to rest".to_owned(),
+        Alert::ScriptFailure { txid: id } => {
+            format!("the network refused our transaction because a script fails: {id}")
+        }
+        Alert::FeeTooLow { txid: id } => {
+            format!("a transaction whose fee the peer fixed pays less than the mempool asks for: {id}")
+        }
+        Alert::Stuck => "the court stopped after too many rounds on this channel: please report it".to_owned(),
     }
 }
 
-/// What the network has against a transaction, as a name.
+/// Why the network refused a transaction, as a word for `--json`.
 pub(crate) const fn rejection(why: BroadcastRejection) -> &'static str {
     match why {
         BroadcastRejection::FeeTooLow => "fee_too_low",
@@ -109,14 +120,14 @@ pub(crate) const fn rejection(why: BroadcastRejection) -> &'static str {
     }
 }
 
-/// Something for the outbox.
+/// A notice to the node or the operator.
 fn notice(notice: &Notice) -> String {
     match notice {
         Notice::Freeze(why) => format!("the node is to freeze the channel: {}", freeze(why)),
         Notice::Alert(what) => format!("alert: {}", alert(what)),
         Notice::Report(ended) => report(ended),
         Notice::Release { owner, coins, .. } => {
-            format!("{} coins of {} are free again", coins.len(), outpoint(owner))
+            format!("{} coins for {} are free again", coins.len(), outpoint(owner))
         }
         Notice::Resolved(sheet) => format!(
             "the channel is resolved: {} sat swept, {} fees, {} to the peer, {} lost",
@@ -138,41 +149,41 @@ fn planned(sweep: &Sweep) -> String {
         several => format!("{} outputs", several.len()),
     };
     let limit = match plan.limit {
-        Some(Limit::Budget) => format!(", of {} wanted: the budget ends there", plan.wanted_sat_per_kw),
-        Some(Limit::Coins) => format!(", of {} wanted: the coins end there", plan.wanted_sat_per_kw),
+        Some(Limit::Budget) => format!(" of {} wanted: budget or cap allow no more", plan.wanted_sat_per_kw),
+        Some(Limit::Coins) => format!(" of {} wanted: the coins are worth no more", plan.wanted_sat_per_kw),
         None => String::new(),
     };
     let (id, group) = (txid(&sweep.tx.compute_txid()), plan.group);
     let offer = format!("fee {} sat, {} sat/kw{limit}", plan.fee_sat, plan.feerate_sat_per_kw);
-    format!("{id} (transaction {group}) is to claim {claims}: {offer}")
+    format!("{id} (transaction {group}) is planned to claim {claims}: {offer}")
 }
 
 fn freeze(why: &FreezeReason) -> String {
     match why {
-        FreezeReason::Deadline(htlc) => format!("the deadline of {htlc}"),
-        FreezeReason::OverdueSum => "small HTLCs are overdue".to_owned(),
+        FreezeReason::Deadline(htlc) => format!("the deadline of HTLC {htlc}"),
+        FreezeReason::OverdueSum => "overdue small HTLCs are worth a close together".to_owned(),
         FreezeReason::Operator => "the operator asked".to_owned(),
         FreezeReason::PeerError => "the peer sent an error".to_owned(),
-        FreezeReason::PeerOnChain => "the peer went to chain".to_owned(),
+        FreezeReason::PeerOnChain => "the peer's commitment was seen in the mempool".to_owned(),
         FreezeReason::FundingSpent => "the funding is spent".to_owned(),
         FreezeReason::Outdated => "our state is outdated".to_owned(),
-        FreezeReason::Forgotten => "forgotten".to_owned(),
+        FreezeReason::Forgotten => "the node forgot the channel".to_owned(),
     }
 }
 
 const fn fail(why: FailReason) -> &'static str {
     match why {
         FailReason::TimedOut => "timed out",
-        FailReason::OnNoCommitment => "on no commitment",
-        FailReason::NotOnConfirmed => "not on the confirmed commitment",
+        FailReason::OnNoCommitment => "no unrevoked commitment has an output for it",
+        FailReason::NotOnConfirmed => "the confirmed commitment has no output for it",
         FailReason::Revoked => "a revoked commitment is buried",
         FailReason::MutualClose => "a mutual close is buried",
-        FailReason::GivenUpForUpstream => "given up for the upstream",
+        FailReason::GivenUpForUpstream => "given up before the upstream HTLC expires",
         FailReason::ForgetDepth => "long past every expiry",
     }
 }
 
-/// A contract by the begin of its outpoint, or the HTLC that has none.
+/// A contract's shortened outpoint, or its HTLC if it has none.
 fn contract_id(id: &ContractId) -> String {
     match id {
         ContractId::Output(output) => outpoint(output),
@@ -180,12 +191,12 @@ fn contract_id(id: &ContractId) -> String {
     }
 }
 
-/// The begin of a txid.
+/// The first 12 digits of a txid.
 fn txid(txid: &Txid) -> String {
     txid.to_string().chars().take(12).collect()
 }
 
-/// The begin of an outpoint.
+/// An outpoint with a shortened txid.
 fn outpoint(outpoint: &OutPoint) -> String {
     format!("{}:{}", txid(&outpoint.txid), outpoint.vout)
 }

@@ -1,4 +1,4 @@
-//! Journals, folders and files that are not what they should be: one line, exit code 2, and never a backtrace.
+//! Bad journals, folders and files: one line, exit code 2, and never a backtrace.
 
 use std::fs;
 use std::path::Path;
@@ -13,7 +13,7 @@ use super::support::{Folder, Random, arb, files, frames, json, kept, refused, wr
 
 const TOOLS: [&[&str]; 3] = [&["history"], &["replay", "--check"], &["inspect"]];
 
-/// Every tool refuses it, and says this.
+/// Every tool refuses the journal, and its error contains `says`.
 fn all_refuse(journal: &Path, says: &str) {
     for tool in TOOLS {
         let said = refused(&[tool, &[journal.to_str().unwrap()]].concat());
@@ -42,7 +42,7 @@ fn what_is_no_journal_is_refused_by_name() {
         let path = folder.join(name);
         fs::write(&path, bytes).unwrap();
         all_refuse(&path, says);
-        assert_eq!(fs::read(&path).unwrap(), bytes, "and it is left as it was");
+        assert_eq!(fs::read(&path).unwrap(), bytes, "the file is left as it was");
     }
     let path = folder.join("unwritten.redb");
     drop(RedbStore::create(&path).unwrap());
@@ -55,7 +55,7 @@ fn what_is_no_journal_is_refused_by_name() {
 #[test]
 fn a_journal_of_a_newer_version_is_refused() {
     let folder = Folder::new("newer");
-    // The first entry of a frame that a build to come might write: the header is as it always is.
+    // A frame of a future version: its payload is unknown, but its header never changes.
     let payload = [0xff_u8; 40];
     let (len, sequence, version) = (40_u32.to_le_bytes(), 1_u64.to_le_bytes(), 2_u16.to_le_bytes());
     let sum = [&sequence[..], &version, &payload].into_iter().fold(crc32c::crc32c(&len), crc32c::crc32c_append);
@@ -76,7 +76,7 @@ fn a_journal_of_another_network_is_refused_where_one_is_expected() {
     Journal::open(store).unwrap().recover(&identity(Network::Bitcoin)).unwrap();
     let path = journal.to_str().unwrap();
     for tool in TOOLS {
-        assert_eq!(arb(&[tool, &[path]].concat()).code, 0, "any network may be looked at");
+        assert_eq!(arb(&[tool, &[path]].concat()).code, 0, "without --network any journal can be read");
         assert_eq!(arb(&[tool, &[path, "--network", "bitcoin"]].concat()).code, 0);
         let said = refused(&[tool, &[path, "--network", "signet"]].concat());
         assert!(said.contains("for bitcoin, not for signet"), "{said}");
@@ -119,7 +119,7 @@ fn a_truncated_or_flipped_journal_is_never_a_panic_and_never_a_difference() {
     let check = |bytes: &[u8], what: &str| {
         fs::write(&journal, bytes).unwrap();
         let ran = arb(&["replay", "--check", path]);
-        // A bit that belongs to nothing, or that redb mends from its other copy, may stay unnoticed.
+        // A flipped bit may be unnoticed if it is unused, or if redb repairs it from its other copy.
         assert!(matches!(ran.code, 0 | 2), "{what}: {} {} {}", ran.code, ran.stdout, ran.stderr);
         if ran.code == 2 {
             assert_eq!(ran.stderr.lines().count(), 1, "{what}: {}", ran.stderr);
@@ -138,7 +138,7 @@ fn a_truncated_or_flipped_journal_is_never_a_panic_and_never_a_difference() {
         bytes[at] ^= 1 << random.below(8);
         found += i32::from(check(&bytes, &format!("byte {at} of {}", whole.len())) == 2);
     }
-    assert!(found > 0, "some of the bits mattered");
+    assert!(found > 0, "no flipped bit was noticed");
 }
 
 #[test]
@@ -208,7 +208,7 @@ fn what_lost_its_other_half_is_refused_by_name() {
     fs::rename(&kept.chain, &aside).unwrap();
     let said = refused(&["resume", folder]);
     assert!(said.contains(".chain is missing, and its journal is at height"), "{said}");
-    assert!(!kept.chain.exists(), "nothing was made up");
+    assert!(!kept.chain.exists(), "no chain was made instead");
     fs::rename(&aside, &kept.chain).unwrap();
     fs::rename(&kept.journal, &aside).unwrap();
     let said = refused(&["resume", folder]);

@@ -8,7 +8,7 @@ fn keys(value: &Value) -> Vec<&str> {
     value.as_object().unwrap().keys().map(String::as_str).collect()
 }
 
-/// The keys in the order of the alphabet, as they come out of a parsed object.
+/// The keys in alphabetical order, as a parsed object has them.
 fn sorted<const N: usize>(mut names: [&str; N]) -> Vec<&str> {
     names.sort_unstable();
     names.to_vec()

@@ -1,5 +1,4 @@
-//! Twenty logs in which one conclusion was changed, dropped or doubled, with every checksum made right again: replay names
-//! exactly the frame.
+//! Twenty logs in which one conclusion was changed, dropped or doubled, with correct checksums: replay names the frame.
 
 use std::fs;
 
@@ -8,7 +7,7 @@ use arb_log::arb_file;
 
 use super::support::{Folder, Random, arb, frames, json, kept};
 
-/// What is changed.
+/// How a record is corrupted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Dropped,
@@ -32,7 +31,7 @@ const KINDS: [Kind; 8] = [
     Kind::Settled,
 ];
 
-/// Changes a record, if it has what is to be changed.
+/// Changes a record; answers whether it has what `kind` changes.
 fn alter(record: &mut Record, kind: Kind) -> bool {
     let later = |height: &mut Height| *height = Height::new(height.get() ^ 1);
     match (kind, &mut record.what) {
@@ -71,7 +70,7 @@ fn other(outcome: ContractOutcome) -> ContractOutcome {
     if outcome == ContractOutcome::Claimed { ContractOutcome::TakenByPeer } else { ContractOutcome::Claimed }
 }
 
-/// Corrupts one record, drawn from all that can be corrupted so; says in which frame it was.
+/// Corrupts one record, drawn from all that `kind` can corrupt; answers its frame.
 fn corrupt(frames: &mut [Frame], kind: Kind, random: &mut Random) -> u64 {
     let mut places = Vec::new();
     for (frame, entries) in frames.iter().map(|frame| &frame.entries).enumerate() {
@@ -121,5 +120,5 @@ fn replay_names_the_frame_of_every_changed_conclusion() {
         let begin = format!("frame {sequence}, ");
         assert!(text.stdout.starts_with(&begin) && text.stdout.contains("recorded: "), "{}", text.stdout);
     }
-    assert!(seen.len() >= 8, "they were in many frames: {seen:?}");
+    assert!(seen.len() >= 8, "the corruptions are in too few frames: {seen:?}");
 }

@@ -1,4 +1,4 @@
-//! The demonstration and the tools that read what it left.
+//! The demonstration, and the tools that read its journals.
 
 use std::fs;
 
@@ -149,7 +149,7 @@ fn what_is_kept_is_two_files_and_every_tool_reads_them() {
     let (_, only) = json(&["history", journal, "--channel", id]);
     let only = only["frames"].as_array().unwrap();
     assert!(!only.is_empty() && only.len() < told.len());
-    assert_eq!(kept.folder.files(), names, "and reading left nothing");
+    assert_eq!(kept.folder.files(), names, "reading left no file");
 
     let file = kept.folder.join("report.arb");
     let file = file.to_str().unwrap();
@@ -183,14 +183,14 @@ fn a_finished_demonstration_is_not_overwritten_and_resuming_it_shows_it_again() 
     let chain = fs::read(&kept.chain).unwrap();
     let (code, resumed) = json(&["resume", folder]);
     assert_eq!((code, end(&resumed)), (0, end(&kept.report)));
-    assert_eq!(fs::read(&kept.chain).unwrap(), chain, "the world did not go on");
+    assert_eq!(fs::read(&kept.chain).unwrap(), chain, "the chain did not grow");
 }
 
 #[test]
 fn the_simulator_runs_from_its_seed() {
     let (code, report) = json(&["sim", "--seed", "7", "--runs", "2"]);
     assert_eq!((number(&report["seed"]), number(&report["runs"])), (7, 2), "{report}");
-    // Whether it is good is for the simulator's own tests; that the exit code says so is for this one.
+    // The simulator's own tests check that a run is good; this one checks the exit code.
     let bad = ["invariant_violations", "unresolved", "lost_sat"].iter().any(|count| number(&report[*count]) > 0);
     assert_eq!(code, i32::from(bad), "{report}");
     let names = [

@@ -1,4 +1,4 @@
-//! The demonstration, ended by SIGKILL from outside, and resumed: the same end as if nothing had happened.
+//! The demonstration, killed by SIGKILL and resumed: it ends as if it had not been killed.
 
 use std::fs;
 use std::path::Path;
@@ -21,9 +21,8 @@ fn size(path: &Path) -> u64 {
     fs::metadata(path).map_or(0, |found| found.len())
 }
 
-/// Plays a scenario and kills it a moment after its chain's file has reached a size; the file grows with every block, so
-/// that the moments are spread over the whole run on a machine of any speed. Whether it was killed between its first and
-/// its last append.
+/// Plays a scenario and kills it `delay` after its chain's file has reached a size. The file grows with every block, so the
+/// kills spread over the whole run on a machine of any speed. Answers whether it was killed between its first and last append.
 fn killed(folder: &Folder, name: &str, at_size: u64, delay: Duration) -> bool {
     let (journal, chain) = files(folder, name);
     let path = folder.path().to_str().unwrap();
@@ -67,7 +66,7 @@ fn fifty_kills_and_the_same_end() {
                         break;
                     }
                     let mut random = Random::new(kill as u64);
-                    // A few before the journal is there, the others while it grows.
+                    // A few kills before the journal exists, the others while it grows.
                     let first = if kill % 16 == 0 { 1 } else { planted };
                     let at_size = (first + random.below(last - first)) as u64;
                     let delay = Duration::from_micros(random.next() % 30_000);
@@ -90,7 +89,7 @@ fn fifty_kills_and_the_same_end() {
     println!("{inside} of {KILLS} kills landed between the first and the last append");
 }
 
-/// Where the frames of a chain's file begin, each with the number of its kind of record; and where the file ends.
+/// The offset and kind of each record in a chain's file; the last entry is the file's end.
 fn records(chain: &[u8]) -> Vec<(usize, u8)> {
     let (mut at, mut records) = (8, Vec::new());
     while at < chain.len() {
@@ -106,7 +105,7 @@ const GENESIS: u8 = 0;
 const DISCONNECT: u8 = 2;
 const PLANT: [u8; 2] = [3, 4];
 
-/// Where everything is planted, and nothing was mined yet.
+/// The file's length when all outputs are planted, and no block was mined.
 fn planted(chain: &[u8]) -> usize {
     records(chain).iter().find(|(_, kind)| *kind != GENESIS && !PLANT.contains(kind)).unwrap().0
 }
@@ -119,7 +118,7 @@ fn a_kill_between_any_two_steps_of_the_birth_is_harmless() {
     let begins = records(&bytes);
     let planted = planted(&bytes);
     let first = frames(&whole.journal);
-    // (how much of the chain, which journal, whether a journal in the making lies about)
+    // Lengths of the chain's file. Journals: `None` is one that was being created, `Some` one with so many frames.
     let chains = [None, Some(0), Some(5), Some(begins[1].0), Some(begins[4].0 + 3), Some(planted)];
     for (place, length) in chains.into_iter().enumerate() {
         for journal in [None, Some(0), Some(1), Some(2)] {
@@ -145,7 +144,7 @@ fn a_kill_between_any_two_steps_of_the_birth_is_harmless() {
     }
 }
 
-/// The files as they are when a kill comes after so many blocks of a reorg have left.
+/// Writes the files as a kill leaves them after `left` blocks of a reorg were disconnected.
 fn half_done(whole: &Kept, folder: &Folder, name: &str, left: usize) {
     let bytes = fs::read(&whole.chain).unwrap();
     let records = records(&bytes);

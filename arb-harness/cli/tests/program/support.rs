@@ -1,4 +1,4 @@
-//! Runs the program, and looks at what it left.
+//! Runs the program and reads its files.
 
 use std::fs;
 use std::ops::ControlFlow;
@@ -31,7 +31,7 @@ pub fn command<A: AsRef<std::ffi::OsStr>>(arguments: &[A]) -> Command {
     command
 }
 
-/// Runs the program. Whatever happens, nobody may see a panic or a colour.
+/// Runs the program. Its output must never have a panic or a colour.
 pub fn arb<A: AsRef<std::ffi::OsStr>>(arguments: &[A]) -> Ran {
     let output = command(arguments).output().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
@@ -39,7 +39,7 @@ pub fn arb<A: AsRef<std::ffi::OsStr>>(arguments: &[A]) -> Ran {
     for text in [&stdout, &stderr] {
         assert!(!text.contains("panicked") && !text.contains("backtrace") && !text.contains('\u{1b}'), "{text}");
     }
-    Ran { code: output.status.code().expect("it ends by itself"), stdout, stderr }
+    Ran { code: output.status.code().expect("a signal ended it"), stdout, stderr }
 }
 
 /// Runs it with `--json`; standard output must be one object on one line.
@@ -53,7 +53,7 @@ pub fn json<A: AsRef<std::ffi::OsStr>>(arguments: &[A]) -> (i32, Value) {
     (ran.code, value)
 }
 
-/// Refused: exit code 2, nothing on standard output, one line on standard error, which comes back.
+/// Runs it and expects exit code 2, nothing on standard output, and one line on standard error, which is the answer.
 pub fn refused<A: AsRef<std::ffi::OsStr> + std::fmt::Debug>(arguments: &[A]) -> String {
     let ran = arb(arguments);
     assert_eq!((ran.code, ran.stdout.as_str()), (2, ""), "{arguments:?}: {}", ran.stderr);
@@ -62,8 +62,7 @@ pub fn refused<A: AsRef<std::ffi::OsStr> + std::fmt::Debug>(arguments: &[A]) -> 
     ran.stderr
 }
 
-/// A folder that goes with this value. In memory where there is such a place: nothing here loses its power, so a sync that
-/// costs nothing proves as much.
+/// A folder that is removed with this value. In memory if possible: no test cuts the power, so a free sync proves as much.
 pub struct Folder(PathBuf);
 
 impl Folder {
@@ -100,7 +99,7 @@ impl Drop for Folder {
     }
 }
 
-/// A played scenario and what it left.
+/// A played scenario and its files.
 pub struct Kept {
     pub folder: Folder,
     pub journal: PathBuf,
@@ -124,7 +123,7 @@ pub fn files(folder: &Folder, name: &str) -> (PathBuf, PathBuf) {
     (folder.join(&format!("{stem}.redb")), folder.join(&format!("{stem}.chain")))
 }
 
-/// Every frame of a journal; of a copy, so that reading leaves it as the kill left it.
+/// Every frame of a journal, read from a copy, because opening a database may repair it.
 pub fn frames(journal: &Path) -> Vec<Frame> {
     let copies = Folder::new("copy");
     let copy = copies.join("copy.redb");
@@ -169,13 +168,13 @@ impl Random {
         self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
     }
 
-    /// Below `bound`.
+    /// A number below `bound`.
     pub fn below(&mut self, bound: usize) -> usize {
         (self.next() % bound as u64) as usize
     }
 }
 
-/// What must be the same however often a scenario was killed: everything but the counts, the fees' transactions, the txids.
+/// A report without what differs after kills: the counts of the journal and of this run, and the txids.
 pub fn end(report: &Value) -> Value {
     let mut scenario = report["scenarios"][0].clone();
     let object = scenario.as_object_mut().unwrap();

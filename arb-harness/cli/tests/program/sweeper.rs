@@ -1,11 +1,11 @@
-//! `arb inspect` on what the sweeper has under way: transactions, coins that are wanted, and the reserve advice.
+//! `arb inspect` on the sweeper: its transactions, the coins that it asks for, and the reserve advice.
 
 use arb_core::{Conclusion, Event, Frame};
 use serde_json::Value;
 
 use super::support::{arb, frames, json, kept};
 
-/// The first frame from `from` on with a conclusion like that.
+/// The first frame from `from` on with such a conclusion.
 fn first(frames: &[Frame], from: u64, is: impl Fn(&Conclusion) -> bool) -> u64 {
     let has = |frame: &&Frame| frame.entries.iter().flat_map(|entry| &entry.concluded).any(|record| is(&record.what));
     frames.iter().filter(|frame| frame.sequence >= from).find(has).expect("there is such a frame").sequence
@@ -77,7 +77,7 @@ fn the_advice_is_for_channels_that_are_open() {
     assert!(advice["coins"].as_u64() > Some(1), "the commitment, and each HTLC: {advice}");
     assert!(advice["sat"].as_u64() > advice["coins"].as_u64(), "{advice}");
     assert!(text.contains(&format!("reserve: {} confirmed coins, {} sat", advice["coins"], advice["sat"])), "{text}");
-    // It is closed and gone in the end.
+    // At the last frame the channel is closed and gone.
     let (value, text) = at(journal, frames.last().unwrap().sequence);
     assert_eq!(value["reserve_advice"]["channels"], 0);
     assert!(text.contains("no open channel needs coins"), "{text}");
