@@ -4,40 +4,26 @@
 //! counterparties; each action is looked at when the court asks for it, and the end is judged from outside. Run `i` of seed
 //! `S` is run 0 of seed `S + i`, so whatever fails is played again with `--seed S+i --runs 1`.
 
-mod adopted;
-mod cheat;
-mod closes;
+mod checks;
 mod counts;
-#[cfg(test)]
-mod doctored;
-mod ending;
 mod faults;
-mod invariants;
-mod journal;
-mod lane;
-mod outside;
 mod plan;
 mod play;
-mod prices;
-mod revoked;
-mod rng;
-mod seeds;
-#[cfg(test)]
-mod stories;
-mod weather;
+mod violation;
 mod world;
 
 use std::collections::BTreeMap;
-use std::fmt::Display;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
 use serde::Serialize;
 
+use checks::ending::Ended;
+use checks::recovery;
 use counts::Counts;
-use ending::Ended;
-use faults::Faults;
-use plan::{Act, Turn};
+use plan::act::{Act, Turn};
+use plan::faults::Faults;
+use violation::Violation;
 use world::World;
 
 /// How much is simulated.
@@ -87,24 +73,6 @@ pub struct SimReport {
     pub counts: BTreeMap<&'static str, u64>,
     /// The runs that failed.
     pub failures: Vec<SimFailure>,
-}
-
-/// An invariant that does not hold.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Violation {
-    invariant: &'static str,
-    what: String,
-}
-
-impl Violation {
-    fn new(invariant: &'static str, what: impl Into<String>) -> Self {
-        Self { invariant, what: what.into() }
-    }
-
-    /// The world itself is wrong: a bug of the simulator.
-    fn world(why: impl Display) -> Self {
-        Self::new("world", why.to_string())
-    }
 }
 
 /// What one run came to.
@@ -178,7 +146,7 @@ fn one(seed: u64, traced: bool) -> Run {
     with.counts.one("check/without_faults");
     with.end = match (with.end, without.end) {
         (Ok(with), Ok(without)) => {
-            invariants::invariant_i3_faults_change_no_outcome(&with.outcomes, &without.outcomes).map(|()| with)
+            recovery::invariant_i3_faults_change_no_outcome(&with.outcomes, &without.outcomes).map(|()| with)
         }
         (Err(violation), _) | (_, Err(violation)) => Err(violation),
     };
@@ -218,5 +186,6 @@ fn to_the_end(world: &mut World, seed: u64) -> Result<Ended, Violation> {
         world.act(act)?;
     }
     world.heal()?;
+    world.foe_leaves();
     world.judge(seed.is_multiple_of(8))
 }

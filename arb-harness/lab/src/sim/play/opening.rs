@@ -3,13 +3,24 @@
 
 use arb_core::{Event, Height, Htlc, Link, RevokedCommitment, Side};
 
-use super::Violation;
-use super::world::{START, World};
 use crate::fixture::CommitmentState;
+use crate::sim::plan::START;
+use crate::sim::violation::Violation;
+use crate::sim::world::World;
 
 impl World {
+    /// Opens the channels.
+    pub(crate) fn open(&mut self) -> Result<(), Violation> {
+        for lane in 0..self.lanes.len() {
+            let mut first = self.adopt(lane)?;
+            self.process.inbox.append(&mut first);
+        }
+        self.fees();
+        self.settle()
+    }
+
     /// The first events of a channel, with the past that its plan gives it.
-    pub(super) fn adopt(&mut self, lane: usize) -> Result<Vec<Event>, Violation> {
+    fn adopt(&mut self, lane: usize) -> Result<Vec<Event>, Violation> {
         let (_, remote) = self.lanes[lane].plan.adopted;
         let first = self.lanes[lane].first().map_err(Violation::world)?;
         if remote > 0 {

@@ -9,7 +9,7 @@ use arb_log::memory::Memory;
 use bitcoin::OutPoint;
 
 /// All frames of a journal.
-pub(super) fn frames(memory: &Memory) -> Vec<Frame> {
+pub(crate) fn frames(memory: &Memory) -> Vec<Frame> {
     let mut frames = Vec::new();
     if let Ok(journal) = Journal::open(memory.fork()) {
         let _end: Option<Option<()>> = journal
@@ -24,7 +24,7 @@ pub(super) fn frames(memory: &Memory) -> Vec<Frame> {
 
 /// Outputs of which the court wrote down why nothing is done for them: they cost more than they are worth, or their coins
 /// were bad and others are asked for in the next block.
-pub(super) fn excused(frames: &[Frame]) -> BTreeSet<OutPoint> {
+pub(crate) fn excused(frames: &[Frame]) -> BTreeSet<OutPoint> {
     let (mut uneconomic, mut rests) = (BTreeSet::new(), BTreeSet::new());
     let mut groups = BTreeMap::new();
     for entry in frames.iter().flat_map(|frame| &frame.entries) {

@@ -1,41 +1,24 @@
 //! The host of a simulated process: carries actions out as any host does, and looks at each one first (I5, I7, I10).
 
-use std::collections::BTreeSet;
-
 use arb_core::{Action, ChannelId, Event, Policy, Rejected};
 use arb_harness::driver::Outside;
 use arb_harness::host::Host;
-use bitcoin::Txid;
 
-use super::Violation;
-use super::invariants;
-use super::lane::Lane;
-use super::seeds::short;
+use super::{actions, outcomes};
 use crate::chain::Chain;
-
-/// What was seen of the court's actions.
-#[derive(Debug, Default)]
-pub(super) struct Watchman {
-    violation: Option<Violation>,
-    /// Commitments of ours that were given to the network: a miner may have kept them.
-    pub(super) public: BTreeSet<Txid>,
-}
-
-impl Watchman {
-    /// The first violation, if there was one.
-    pub(super) fn verdict(&mut self) -> Result<(), Violation> {
-        self.violation.take().map_or(Ok(()), Err)
-    }
-}
+use crate::sim::violation::Violation;
+use crate::sim::world::lane::Lane;
+use crate::sim::world::seen::Watchman;
+use crate::sim::world::short;
 
 /// A host with a watchman.
-pub(super) struct Street<'a> {
-    pub(super) host: Host<'a, Chain>,
-    pub(super) lanes: &'a [Lane],
-    pub(super) policy: &'a Policy,
-    pub(super) watchman: &'a mut Watchman,
-    pub(super) refusals: &'a mut Vec<(Event, Rejected)>,
-    pub(super) trace: Option<&'a mut Vec<String>>,
+pub(crate) struct Street<'a> {
+    pub(crate) host: Host<'a, Chain>,
+    pub(crate) lanes: &'a [Lane],
+    pub(crate) policy: &'a Policy,
+    pub(crate) watchman: &'a mut Watchman,
+    pub(crate) refusals: &'a mut Vec<(Event, Rejected)>,
+    pub(crate) trace: Option<&'a mut Vec<String>>,
 }
 
 impl Street<'_> {
@@ -44,27 +27,27 @@ impl Street<'_> {
         match action {
             Action::Broadcast { channel, txs, .. } => {
                 let Some(tx) = txs.first() else { return Ok(()) };
-                invariants::invariant_i7_no_sweep_spends_the_spent(self.host.chain, self.host.heard.height.get(), tx)?;
+                actions::invariant_i7_no_sweep_spends_the_spent(self.host.chain, self.host.heard.height.get(), tx)?;
                 let Some(lane) = lane_of(*channel) else { return Ok(()) };
                 // A commitment of theirs that was seen unconfirmed is sent again, with our child.
                 let theirs = txs.len() > 1 && lane.is_remote(tx);
                 if !theirs && tx.input.iter().any(|input| input.previous_output == lane.fixture.setup().funding) {
                     self.watchman.public.insert(tx.compute_txid());
-                    invariants::invariant_i10_only_our_newest_commitment(lane, tx)?;
+                    actions::invariant_i10_only_our_newest_commitment(lane, tx)?;
                 }
             }
             Action::Sign(request) => {
                 let Some(lane) = lane_of(request.channel) else { return Ok(()) };
                 let funding = lane.fixture.setup().funding;
                 if request.tx.input.iter().any(|input| input.previous_output == funding) {
-                    invariants::invariant_i10_only_our_newest_commitment(lane, &request.tx)?;
+                    actions::invariant_i10_only_our_newest_commitment(lane, &request.tx)?;
                 }
             }
             Action::FailUpstream { htlc, why, .. } => {
                 let Some(lane) = lane_of(htlc.channel) else { return Ok(()) };
                 if !why.is_give_up() {
                     let heard = self.host.heard.height.get();
-                    invariants::invariant_i5_no_failure_while_it_can_be_claimed(
+                    outcomes::invariant_i5_no_failure_while_it_can_be_claimed(
                         self.host.chain,
                         heard,
                         lane,

@@ -19,57 +19,11 @@
 //! about its own commitments, a storage that loses what it acknowledged. A reorg that is as deep as the depth at which rights
 //! are given up only brings the same blocks back: what it would cost otherwise is no fault of a court.
 //!
-//! Faults are drawn from a stream of their own, so that the same run can be played without them (I3).
+//! Process and storage are in [`process`], the chain in [`reorgs`], counterparties that act and mine in [`counterparty`],
+//! opponents in [`opponent`]. Faults are drawn in [`super::plan`], from a stream of their own, so that the same run can be
+//! played without them (I3).
 
-use super::rng::Rng;
-
-/// What happens to the process or its storage in one turn.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fault {
-    /// The process dies before the append.
-    CrashBefore,
-    /// The process dies after the append, before any action.
-    CrashAfter,
-    /// The process dies after the actions, before their answers are heard.
-    CrashPerformed,
-    /// The append is lost.
-    Lost,
-    /// The append is durable and reported failed.
-    Unreported,
-}
-
-/// Draws faults.
-#[derive(Clone, Debug)]
-pub(super) struct Faults {
-    rng: Rng,
-    /// In a hundred turns.
-    chance: u64,
-}
-
-impl Faults {
-    /// The faults of a seed; some runs have many, some few.
-    pub(super) fn new(seed: u64) -> Self {
-        let mut rng = Rng::new(seed, 2);
-        let chance = rng.pick(&[2, 8, 25]).unwrap_or(0);
-        Self { rng, chance }
-    }
-
-    /// None.
-    pub(super) fn none() -> Self {
-        Self { rng: Rng::new(0, 2), chance: 0 }
-    }
-
-    /// From now on there are none: the healing phase.
-    pub(super) fn heal(&mut self) {
-        self.chance = 0;
-    }
-
-    /// What happens in this turn.
-    pub(super) fn draw(&mut self) -> Option<Fault> {
-        if !self.rng.percent(self.chance) {
-            return None;
-        }
-        let all = [Fault::CrashBefore, Fault::CrashAfter, Fault::CrashPerformed, Fault::Lost, Fault::Unreported];
-        self.rng.pick(&all)
-    }
-}
+mod counterparty;
+mod opponent;
+mod process;
+mod reorgs;

@@ -4,34 +4,34 @@
 use arb_core::bolt3::ChannelType;
 use arb_core::{Event, Fees};
 
-use super::plan::{LanePlan, Plan};
 use super::rng::Rng;
-use super::world::START;
+use super::{LanePlan, Plan, START};
 use crate::adversary::{ActKind, Tactic};
 use crate::chain::{Chain, flat_fees};
 use crate::market::{Market, MarketKind, RELAY_FLOOR_SAT_PER_KW};
 
 /// The coins of an opponent.
-pub(super) const FOES_COINS: (u32, u64) = (16, 500_000);
+pub(crate) const FOES_COINS: (u32, u64) = (16, 500_000);
+
 /// Blocks of the healing phase after which the chain is fair: an opponent gives up, and prices fall to the floor. What was
 /// offered at the end of its curve waits for that, however long it takes (I12).
-pub(super) const CLEARS_UP: u32 = 200;
+pub(crate) const CLEARS_UP: u32 = 200;
 
 /// What a run's fee market and opponent are.
 #[derive(Clone, Debug)]
-pub(super) struct Weather {
+pub(crate) struct Weather {
     market: Option<(MarketKind, Market)>,
     /// The market's block in which the run begins.
     offset: u32,
     /// From which height on everything is cheap.
     cleared: Option<u32>,
     /// Which channel's counterparty fights, and how.
-    pub(super) foe: Option<(usize, Tactic)>,
+    pub(crate) foe: Option<(usize, Tactic)>,
 }
 
 impl Weather {
     /// The weather of a seed, for a world of this many channels.
-    pub(super) fn draw(seed: u64, lanes: usize) -> Self {
+    pub(crate) fn draw(seed: u64, lanes: usize) -> Self {
         let mut rng = Rng::new(seed, 3);
         let kind = match rng.weighted(&[52, 16, 16, 12, 4]) {
             0 => None,
@@ -57,12 +57,12 @@ impl Weather {
 
     /// No market and no opponent.
     #[cfg(test)]
-    pub(super) fn fair() -> Self {
+    pub(crate) fn fair() -> Self {
         Self { market: None, offset: 0, cleared: None, foe: None }
     }
 
     /// The name that the world is counted under.
-    pub(super) fn name(&self) -> &'static str {
+    pub(crate) fn name(&self) -> &'static str {
         match self.market.map(|(kind, _)| kind) {
             None => "market/flat",
             Some(MarketKind::Calm) => "market/calm",
@@ -74,18 +74,18 @@ impl Weather {
 
     /// Whether what is offered at the end of a curve confirms in the next block (the precondition of I14): prices stay below
     /// what the budgets of all but small HTLCs buy, and nobody keeps our transactions out.
-    pub(super) fn is_fair(&self) -> bool {
+    pub(crate) fn is_fair(&self) -> bool {
         let priced = matches!(self.market, Some((MarketKind::Spike | MarketKind::Flood, _)));
         !priced && self.foe.is_none()
     }
 
     /// Whether a block takes whatever pays the relay floor.
-    pub(super) fn is_flat(&self) -> bool {
+    pub(crate) fn is_flat(&self) -> bool {
         self.market.is_none()
     }
 
     /// HTLCs up to here may cost more to claim, or to close for, than the part of them that is their budget.
-    pub(super) fn small_sat(&self) -> u64 {
+    pub(crate) fn small_sat(&self) -> u64 {
         match self.market.map(|(kind, _)| kind) {
             None => 4_000,
             Some(MarketKind::Calm) => 12_000,
@@ -94,13 +94,13 @@ impl Weather {
     }
 
     /// The blocks that a run may take longer than with a flat market.
-    pub(super) fn patience_blocks(&self) -> u32 {
+    pub(crate) fn patience_blocks(&self) -> u32 {
         if self.market.is_some() || self.foe.is_some() { CLEARS_UP + 200 } else { 0 }
     }
 
     /// Commitments have the fee that they were signed with. Where the counterparty's signature covers all of a transaction,
     /// and in half of the other channels, that is one for which nodes agree on in such a market.
-    pub(super) fn suit(&self, plan: &mut Plan) {
+    pub(crate) fn suit(&self, plan: &mut Plan) {
         if let Some((lane, _)) = self.foe {
             plan.lanes.iter_mut().skip(lane).take(1).for_each(|lane| lane.dead = false);
         }
@@ -116,7 +116,7 @@ impl Weather {
     }
 
     /// What a mutual close pays, in satoshi.
-    pub(super) fn mutual_fee_sat(&self) -> u64 {
+    pub(crate) fn mutual_fee_sat(&self) -> u64 {
         if self.market.is_some() { 9_000 } else { 1_000 }
     }
 
@@ -125,7 +125,7 @@ impl Weather {
     }
 
     /// From now on everything is cheap.
-    pub(super) fn clear_up(&mut self, height: u32) {
+    pub(crate) fn clear_up(&mut self, height: u32) {
         self.cleared.get_or_insert(height);
     }
 
@@ -135,12 +135,12 @@ impl Weather {
     }
 
     /// What got into the block of this height; `None`: everything does.
-    pub(super) fn clearing(&self, height: u32) -> Option<u32> {
+    pub(crate) fn clearing(&self, height: u32) -> Option<u32> {
         self.market_at(height).map(|market| market.clearing(self.block(height)))
     }
 
     /// The estimate at this tip; a flat one is `flat`.
-    pub(super) fn estimate(&self, chain: &Chain, flat: u32) -> Event {
+    pub(crate) fn estimate(&self, chain: &Chain, flat: u32) -> Event {
         let event = match self.market_at(chain.tip().0) {
             Some(market) => Event::FeesEstimated(market.estimates(self.block(chain.tip().0))),
             None => flat_fees(flat, 250),
@@ -157,7 +157,7 @@ impl Weather {
     }
 
     /// After a block: a mempool that is full asks for more than the relay floor. An opponent that fills it sees to it alone.
-    pub(super) fn fill(&self, chain: &mut Chain) {
+    pub(crate) fn fill(&self, chain: &mut Chain) {
         let Some(market) = self.market_at(chain.tip().0) else { return };
         if matches!(self.foe, Some((_, Tactic::Evict { .. }))) {
             return;
@@ -172,7 +172,7 @@ impl Weather {
 }
 
 /// The name that an opponent's act is counted under.
-pub(super) fn act_name(kind: ActKind) -> &'static str {
+pub(crate) fn act_name(kind: ActKind) -> &'static str {
     match kind {
         ActKind::Replaced => "adversary/replace",
         ActKind::CycleIn | ActKind::CycleOut => "adversary/cycle",

@@ -14,16 +14,16 @@ use std::collections::BTreeSet;
 use arb_core::{CloseKind, Event, Htlc, HtlcKey, HtlcRef, Sheet, Side};
 use bitcoin::Transaction;
 
-use super::plan::LanePlan;
 use crate::fixture::{ChannelFixture, CommitmentState, FixtureError};
 use crate::peer::Peer;
+use crate::sim::plan::LanePlan;
 
 /// The last stage of an update.
 const DONE: u8 = 3;
 
 /// What an update changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Change {
+pub(crate) enum Change {
     Add(Htlc),
     Fulfil(HtlcRef),
     Fail(HtlcRef),
@@ -38,7 +38,7 @@ struct Update {
 
 /// A message of the commitment dance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Message {
+pub(crate) enum Message {
     LocalSigned,
     RemoteSigned,
     RemoteRevoked,
@@ -46,49 +46,49 @@ pub(super) enum Message {
 
 /// A channel with its counterparty.
 #[derive(Clone, Debug)]
-pub(super) struct Lane {
-    pub(super) plan: LanePlan,
-    pub(super) fixture: ChannelFixture,
-    pub(super) peer: Peer,
+pub(crate) struct Lane {
+    pub(crate) plan: LanePlan,
+    pub(crate) fixture: ChannelFixture,
+    pub(crate) peer: Peer,
     updates: Vec<Update>,
     /// Our newest commitment.
-    pub(super) local: u64,
+    pub(crate) local: u64,
     /// The counterparty's oldest unrevoked commitment.
-    pub(super) remote: u64,
+    pub(crate) remote: u64,
     /// Whether it holds the next one, too.
-    pub(super) pending: bool,
+    pub(crate) pending: bool,
     /// No more updates: the court has frozen the channel.
-    pub(super) frozen: bool,
+    pub(crate) frozen: bool,
     /// The close was begun.
-    pub(super) closing: bool,
+    pub(crate) closing: bool,
     /// HTLCs that we sent and that some unrevoked commitment had when the channel was frozen, or later.
-    pub(super) owed: BTreeSet<HtlcRef>,
+    pub(crate) owed: BTreeSet<HtlcRef>,
     /// Our next commitment is on its way to the court: from the frame that accepts it on, it is our newest.
-    pub(super) arriving: bool,
+    pub(crate) arriving: bool,
     /// When the counterparty revoked the commitment that had confirmed.
-    pub(super) confessed: Option<u32>,
+    pub(crate) confessed: Option<u32>,
     /// The mutual close that both have signed.
-    pub(super) mutual: Option<Transaction>,
+    pub(crate) mutual: Option<Transaction>,
     /// What the oracle said when the court was done with the channel.
-    pub(super) weighed: Option<Weighed>,
+    pub(crate) weighed: Option<Weighed>,
     ids: (u64, u64),
 }
 
 /// What the oracle says about a channel.
 #[derive(Clone, Debug)]
-pub(super) struct Weighed {
-    pub(super) kind: CloseKind,
+pub(crate) struct Weighed {
+    pub(crate) kind: CloseKind,
     /// The tip then.
-    pub(super) height: u32,
-    pub(super) sheet: Option<Sheet>,
+    pub(crate) height: u32,
+    pub(crate) sheet: Option<Sheet>,
     /// The same as it would be if only that had been lost which should not have been.
-    pub(super) lost_sat: u64,
+    pub(crate) lost_sat: u64,
     /// What a cheat has because our claims had no chance.
-    pub(super) kept_out_sat: u64,
+    pub(crate) kept_out_sat: u64,
 }
 
 impl Lane {
-    pub(super) fn new(plan: LanePlan, fixture: ChannelFixture, peer: Peer) -> Self {
+    pub(crate) fn new(plan: LanePlan, fixture: ChannelFixture, peer: Peer) -> Self {
         Self {
             plan,
             fixture,
@@ -109,7 +109,7 @@ impl Lane {
     }
 
     /// The first two commitments that the court hears of, without HTLCs.
-    pub(super) fn first(&mut self) -> Result<Vec<Event>, FixtureError> {
+    pub(crate) fn first(&mut self) -> Result<Vec<Event>, FixtureError> {
         let empty = self.content(|_| true);
         (self.local, self.remote) = self.plan.adopted;
         let (local, remote) = self.plan.adopted;
@@ -117,23 +117,23 @@ impl Lane {
         Ok(vec![opened, self.fixture.local_signed(local, empty.clone())?, self.fixture.remote_signed(remote, empty)?])
     }
 
-    pub(super) fn key(&self, htlc: HtlcRef) -> HtlcKey {
+    pub(crate) fn key(&self, htlc: HtlcRef) -> HtlcKey {
         HtlcKey { channel: self.fixture.id(), htlc }
     }
 
     /// Whether updates are possible.
-    pub(super) fn is_open(&self) -> bool {
+    pub(crate) fn is_open(&self) -> bool {
         !self.frozen && !self.closing
     }
 
     /// What a side could still send: everything proposed counted, only what ended for good given back, an eighth kept.
-    pub(super) fn spendable_sat(&self, by: Side) -> u64 {
+    pub(crate) fn spendable_sat(&self, by: Side) -> u64 {
         let state = self.content(|update| matches!(update.change, Change::Add(_)) || update.stage == DONE);
         let msat = if by == Side::Local { state.local_msat } else { state.remote_msat };
         (msat / 1000).saturating_sub(self.plan.capacity_sat / 8)
     }
 
-    pub(super) fn next_id(&mut self, by: Side) -> HtlcRef {
+    pub(crate) fn next_id(&mut self, by: Side) -> HtlcRef {
         let (offered, received) = &mut self.ids;
         match by {
             Side::Local => {
@@ -147,12 +147,12 @@ impl Lane {
         }
     }
 
-    pub(super) fn propose(&mut self, by: Side, change: Change) {
+    pub(crate) fn propose(&mut self, by: Side, change: Change) {
         self.updates.push(Update { by, change, stage: 0 });
     }
 
     /// Proposes an HTLC's end by whoever received it, once, if updates are possible and it was committed to.
-    pub(super) fn propose_end(&mut self, htlc: HtlcRef, fulfil: bool) -> bool {
+    pub(crate) fn propose_end(&mut self, htlc: HtlcRef, fulfil: bool) -> bool {
         if !self.is_open() || self.is_ending(htlc) || !self.is_committed(htlc) {
             return false;
         }
@@ -166,24 +166,24 @@ impl Lane {
     }
 
     /// Whether an HTLC was irrevocably committed on both sides once.
-    pub(super) fn is_committed(&self, htlc: HtlcRef) -> bool {
+    pub(crate) fn is_committed(&self, htlc: HtlcRef) -> bool {
         let add = |update: &&Update| matches!(&update.change, Change::Add(added) if added.key == htlc);
         self.updates.iter().find(add).is_some_and(|update| update.stage == DONE)
     }
 
     /// Whether an HTLC is irrevocably committed, and nobody has begun to end it.
-    pub(super) fn stands(&self, htlc: HtlcRef) -> bool {
+    pub(crate) fn stands(&self, htlc: HtlcRef) -> bool {
         self.is_committed(htlc) && !self.is_ending(htlc)
     }
 
     /// Whether a commitment with this HTLC was ever signed.
-    pub(super) fn was_sent(&self, htlc: HtlcRef) -> bool {
+    pub(crate) fn was_sent(&self, htlc: HtlcRef) -> bool {
         let add = |update: &&Update| matches!(&update.change, Change::Add(added) if added.key == htlc);
         self.updates.iter().find(add).is_some_and(|update| update.stage > 0)
     }
 
     /// HTLCs that are irrevocably committed and not ending.
-    pub(super) fn settled_adds(&self) -> Vec<Htlc> {
+    pub(crate) fn settled_adds(&self) -> Vec<Htlc> {
         let adds = self.updates.iter().filter(|update| update.stage == DONE);
         let adds = adds.filter_map(|update| match &update.change {
             Change::Add(htlc) => Some(htlc.clone()),
@@ -193,7 +193,7 @@ impl Lane {
     }
 
     /// Every HTLC that was ever added.
-    pub(super) fn htlcs(&self) -> impl Iterator<Item = &Htlc> {
+    pub(crate) fn htlcs(&self) -> impl Iterator<Item = &Htlc> {
         self.updates.iter().filter_map(|update| match &update.change {
             Change::Add(htlc) => Some(htlc),
             Change::Fulfil(_) | Change::Fail(_) => None,
@@ -201,7 +201,7 @@ impl Lane {
     }
 
     /// HTLCs whose failure is irrevocable.
-    pub(super) fn failed_for_good(&self) -> Vec<HtlcRef> {
+    pub(crate) fn failed_for_good(&self) -> Vec<HtlcRef> {
         let failed = self.updates.iter().filter(|update| update.stage == DONE);
         let failed = failed.filter_map(|update| match update.change {
             Change::Fail(htlc) => Some(htlc),
@@ -211,12 +211,12 @@ impl Lane {
     }
 
     /// Whether nothing is under way.
-    pub(super) fn is_quiet(&self) -> bool {
+    pub(crate) fn is_quiet(&self) -> bool {
         !self.pending && self.updates.iter().all(|update| update.stage == DONE)
     }
 
     /// Whether a message of the dance is possible and says anything.
-    pub(super) fn may(&self, message: Message) -> bool {
+    pub(crate) fn may(&self, message: Message) -> bool {
         let some = |by: Side, stage: u8| self.updates.iter().any(|update| update.by == by && update.stage == stage);
         match message {
             Message::LocalSigned => some(Side::Remote, 0) || some(Side::Local, 2),
@@ -226,7 +226,7 @@ impl Lane {
     }
 
     /// The event of a message. The counterparty holds nothing yet: only [`heard`](Self::heard) counts.
-    pub(super) fn message(&mut self, message: Message) -> Result<Event, FixtureError> {
+    pub(crate) fn message(&mut self, message: Message) -> Result<Event, FixtureError> {
         match message {
             Message::LocalSigned => {
                 let state = self.content(|update| match update.by {
@@ -247,7 +247,7 @@ impl Lane {
     }
 
     /// The court has heard a message: its permission is used.
-    pub(super) fn heard(&mut self, message: Message) {
+    pub(crate) fn heard(&mut self, message: Message) {
         let (ours, theirs) = match message {
             Message::LocalSigned => {
                 self.local += 1;
@@ -271,24 +271,24 @@ impl Lane {
     }
 
     /// The remote commitments that the counterparty holds and has not revoked.
-    pub(super) fn remotes(&self) -> Vec<u64> {
+    pub(crate) fn remotes(&self) -> Vec<u64> {
         if self.pending { vec![self.remote, self.remote + 1] } else { vec![self.remote] }
     }
 
     /// Whether this is one of them.
-    pub(super) fn is_remote(&self, tx: &Transaction) -> bool {
+    pub(crate) fn is_remote(&self, tx: &Transaction) -> bool {
         let known = self.fixture.recognise(tx).ok().flatten();
         known.is_some_and(|known| known.owner == Side::Remote && self.remotes().contains(&known.number))
     }
 
     /// The commitments that can confirm.
-    pub(super) fn unrevoked(&self) -> Vec<(Side, u64)> {
+    pub(crate) fn unrevoked(&self) -> Vec<(Side, u64)> {
         let remotes = self.remotes().into_iter().map(|number| (Side::Remote, number));
         [(Side::Local, self.local)].into_iter().chain(remotes).collect()
     }
 
     /// The HTLCs of the commitments that can confirm.
-    pub(super) fn on_unrevoked(&self) -> Vec<Htlc> {
+    pub(crate) fn on_unrevoked(&self) -> Vec<Htlc> {
         let states =
             self.unrevoked().into_iter().filter_map(|(side, number)| self.fixture.states(side).get(&number).cloned());
         let mut htlcs: Vec<Htlc> = states.flat_map(|state| state.htlcs).collect();

@@ -2,10 +2,11 @@
 
 use arb_core::{Acknowledged, Alert, Height, Htlc, HtlcKey, Link, Side};
 
-use super::lane::{Change, Message};
-use super::plan::Act;
-use super::world::{Destiny, Payment, World};
 use crate::peer::Publish;
+use crate::sim::plan::act::Act;
+use crate::sim::world::World;
+use crate::sim::world::lane::{Change, Message};
+use crate::sim::world::payment::{Destiny, Payment};
 
 /// Seed 1: two payments of one hash. One ran out of time, was taken back, and its origin failed; then the counterparty
 /// claimed the other, which shows the preimage of both. That was reported as a loss; nobody lost anything.

@@ -2,60 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use arb_core::{CloseKind, HtlcRef};
+use arb_core::HtlcRef;
 use bitcoin::{OutPoint, Transaction};
 
-use super::prices::{Estate, punished};
-use super::seeds::our_scripts;
-use super::world::World;
-use crate::balance_oracle::{Knowledge, Missed};
+use super::stakes::{Estate, punished};
 use crate::fixture::Commitment;
-
-/// Blocks in which our transactions had a chance and in which a claim that waits should have confirmed.
-const CHANCES: usize = 2;
+use crate::sim::plan::seeds::our_scripts;
+use crate::sim::world::World;
 
 impl World {
-    /// What the court may know of the commitment that confirmed.
-    pub(super) fn knowledge(&self, lane: usize, kind: CloseKind) -> Knowledge {
-        match kind {
-            CloseKind::Unknown => Knowledge::Nothing,
-            CloseKind::Revoked if self.is_untold(lane) => Knowledge::RevokedUntold,
-            CloseKind::Revoked => Knowledge::Revoked,
-            CloseKind::Local | CloseKind::Remote | CloseKind::RemotePending | CloseKind::Mutual => Knowledge::Live,
-        }
-    }
-
-    /// Whether the commitment that confirmed is older than the channel's place in the court, and the node has no record of it.
-    pub(super) fn is_untold(&self, lane: usize) -> bool {
-        let at = &self.lanes[lane];
-        let number = self.revoked(lane).map(|(_, commitment)| commitment.number);
-        number.is_some_and(|number| {
-            number < at.plan.adopted.1 && !self.node.past.contains_key(&(at.fixture.id(), number))
-        })
-    }
-
-    /// What the cheat has of all that we missed: what it should not have, and what it could have because its miner kept us
-    /// out, or because it revoked too late.
-    pub(super) fn split_missed(&self, lane: usize, missed: &[Missed]) -> (u64, u64) {
-        let sum = |promised: bool| {
-            let of = missed.iter().filter(|missed| self.is_promised(lane, missed) == promised);
-            of.map(|missed| missed.value_sat).sum()
-        };
-        (sum(true), sum(false))
-    }
-
-    /// Whether an output is not small, and our claim had its chances while the cheat had to wait (I14).
-    fn is_promised(&self, lane: usize, missed: &Missed) -> bool {
-        let at = &self.lanes[lane];
-        let end = missed.since + u32::from(at.plan.delays.1);
-        let first = missed.since.max(at.confessed.unwrap_or(0)) + 1;
-        let chances = self.fair.range(first..end.max(first)).count();
-        let last = self.fair.range(end.saturating_sub(2).max(first)..end.max(first)).count();
-        // Where prices vary, only what is offered at the end of a curve has to be enough.
-        let in_time = chances >= CHANCES && (self.weather.is_flat() || last >= CHANCES);
-        missed.value_sat > self.weather.small_sat() && in_time
-    }
-
     /// The HTLCs of a revoked commitment that the cheat has taken, each with its transaction and the input.
     fn taken(&self, commitment: &Commitment) -> Vec<(usize, &Transaction, usize)> {
         let htlcs = punished(commitment).into_iter().filter_map(|(outpoint, position)| Some((outpoint, position?)));
@@ -68,7 +23,7 @@ impl World {
     }
 
     /// Whether the cheat has an HTLC that we sent for good: it took it with the preimage, and then what that left.
-    pub(super) fn got_away(&self, lane: usize, htlc: HtlcRef) -> bool {
+    pub(crate) fn got_away(&self, lane: usize, htlc: HtlcRef) -> bool {
         let Some((_, commitment)) = self.revoked(lane) else { return false };
         let taken = self.taken(&commitment);
         let of = taken.into_iter().filter(|(position, ..)| commitment.htlcs[*position].key == htlc);
@@ -88,7 +43,7 @@ impl World {
     }
 
     /// What was seen of a revoked close.
-    pub(super) fn count_revoked(&mut self, lane: usize) {
+    pub(crate) fn count_revoked(&mut self, lane: usize) {
         let Some((_, commitment)) = self.revoked(lane) else { return };
         let (at, mut seen) = (&self.lanes[lane], BTreeMap::new());
         let mut count = |name: &'static str, more: usize| *seen.entry(name).or_insert(0) += more;
@@ -128,7 +83,7 @@ impl World {
     }
 
     /// Counts the penalties among what a transaction claims.
-    pub(super) fn count_penalties(&mut self, members: &[OutPoint], estate: &Estate) {
+    pub(crate) fn count_penalties(&mut self, members: &[OutPoint], estate: &Estate) {
         for member in members {
             let parent = self.chain.confirmed(&member.txid).map(|(_, tx)| tx);
             let input = parent.and_then(|tx| tx.input.get(usize::try_from(member.vout).ok()?));

@@ -14,17 +14,22 @@ use bitcoin::hashes::Hash;
 use bitcoin::transaction::Version;
 use bitcoin::{Amount, BlockHash, OutPoint, ScriptBuf, Transaction, TxIn, TxOut, Txid};
 
-use super::invariants::*;
+use super::actions::*;
 use super::journal::excused;
-use super::lane::{Change, Message};
-use super::prices::{Estate, Punished, invariant_i8_prices_rise_and_budgets_hold};
-use super::world::World;
+use super::outcomes::*;
+use super::prices::invariant_i8_prices_rise_and_budgets_hold;
+use super::recovery::*;
+use super::sheet::*;
+use super::stakes::{Estate, Punished};
+use crate::sim::violation::Violation;
+use crate::sim::world::World;
+use crate::sim::world::lane::{Change, Message};
 
 const INDEX: ChannelIndex = ChannelIndex::new(0);
 const CHANNEL: ChannelId = ChannelId([1; 32]);
 const HTLC: HtlcRef = HtlcRef::offered(0);
 
-fn name<T>(verdict: Result<T, super::Violation>) -> Option<&'static str> {
+fn name<T>(verdict: Result<T, Violation>) -> Option<&'static str> {
     verdict.err().map(|violation| violation.invariant)
 }
 
@@ -78,7 +83,7 @@ fn docket(stage: StageRecord) -> Docket {
 fn i2_a_court_that_forgot_or_dreamt() {
     let court = |journal: u8| {
         let world = World::fair(5);
-        let identity = JournalIdentity { journal: [journal; 32], ..world.identity };
+        let identity = JournalIdentity { journal: [journal; 32], ..world.process.identity };
         let mut court = ChainArbitrator::new();
         court.fold(&frames(Event::JournalOpened(identity), Vec::new())[0]).unwrap();
         court
@@ -174,7 +179,7 @@ fn i14_what_a_cheat_has_is_lost_unless_we_had_no_chance() {
     // Our own balance is nobody's yet; the HTLC and the cheat's balance are.
     let stolen_sat = kept_out.sheet.unwrap().lost_sat;
     assert!(stolen_sat > 50_000 && stolen_sat < kept_out.kept_out_sat, "{stolen_sat}");
-    world.fair = (1_000..1_200).collect();
+    world.seen.fair = (1_000..1_200).collect();
     let lost = world.oracle_says(0).ok().unwrap();
     assert_eq!((lost.lost_sat, lost.kept_out_sat), (kept_out.kept_out_sat, 0));
     // What was paid downstream has to be settled upstream, or somebody has to say so; unless it had an outcome before.

@@ -3,76 +3,26 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use arb_core::bolt3::OutputKind;
 use arb_core::sweep::{Limit, Plan};
-use arb_core::{ChannelIndex, Conclusion, Event, Frame, Policy, Side, Sweep};
+use arb_core::{ChannelIndex, Conclusion, Event, Frame, Policy, Sweep};
 use bitcoin::{OutPoint, Transaction, Txid};
 
-use super::Violation;
-use super::lane::Lane;
-use crate::fixture::{Commitment, FixtureError};
-
-type Verdict = Result<(), Violation>;
+use super::Verdict;
+use super::stakes::Estate;
+use crate::sim::violation::Violation;
 
 fn violated(what: impl Into<String>) -> Verdict {
     Err(Violation::new("I8", what))
 }
 
-/// What is at stake in a channel, told from its true contents.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Estate {
-    /// The HTLC outputs of its commitments: the amount, and the height by which a claim should be confirmed, where that does
-    /// not depend on when the commitment confirmed.
-    pub(super) htlcs: BTreeMap<OutPoint, (u64, Option<u32>)>,
-    /// Outputs whose claim has the fee that the counterparty signed.
-    pub(super) signed: BTreeSet<OutPoint>,
-    /// The most that a commitment's child may cost.
-    pub(super) child_sat: u64,
-    /// The outputs of revoked commitments that confirmed at some time.
-    pub(super) penalties: BTreeMap<OutPoint, Punished>,
-    /// The delay of everything that is the cheat's.
-    pub(super) delay_blocks: u32,
-}
-
-/// An output of a revoked commitment.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Punished {
-    /// What it is worth.
-    pub(super) amount_sat: u64,
-    /// From which height on the cheat's HTLC transaction can spend it, if that is what it is.
-    pub(super) htlc: Option<u32>,
-}
-
-impl Estate {
-    /// If this is a revoked commitment of a channel, its outputs are at stake.
-    pub(super) fn may_be_revoked(&mut self, lane: &Lane, tx: &Transaction) -> Result<(), FixtureError> {
-        let funding = lane.fixture.setup().funding;
-        if tx.input.iter().all(|input| input.previous_output != funding) {
-            return Ok(());
-        }
-        let Some(commitment) = lane.fixture.recognise(tx)? else { return Ok(()) };
-        if commitment.owner != Side::Remote || commitment.number >= lane.remote {
-            return Ok(());
-        }
-        for (outpoint, position) in punished(&commitment) {
-            let output = usize::try_from(outpoint.vout).ok().and_then(|vout| commitment.built.tx.output.get(vout));
-            let Some(output) = output else { continue };
-            let htlc = position.and_then(|position| commitment.htlcs.get(position));
-            let htlc = htlc.map(|htlc| if htlc.key.is_offered() { 0 } else { htlc.cltv_expiry.get() });
-            self.penalties.insert(outpoint, Punished { amount_sat: output.value.to_sat(), htlc });
-        }
-        Ok(())
-    }
-}
-
 /// What a sweep claims, in satoshi: its outputs and its fee, without the wallet's coins.
-pub(super) fn claimed_sat(sweep: &Sweep) -> u64 {
+pub(crate) fn claimed_sat(sweep: &Sweep) -> u64 {
     let outputs: u64 = sweep.tx.output.iter().map(|output| output.value.to_sat()).sum();
     (outputs + sweep.plan.fee_sat).saturating_sub(sweep.plan.fee_inputs.value_sat())
 }
 
 /// Whether a sweep is a commitment's child.
-pub(super) fn is_child(sweep: &Sweep) -> bool {
+pub(crate) fn is_child(sweep: &Sweep) -> bool {
     claimed_sat(sweep) == arb_core::bolt3::ANCHOR_SAT
 }
 
@@ -96,7 +46,7 @@ struct Ledger<'a> {
 
 /// I8: prices only rise, budgets hold, and one block before a deadline everything is on offer that budget, cap, BIP 125 and
 /// the wallet's coins allow.
-pub(super) fn invariant_i8_prices_rise_and_budgets_hold(
+pub(crate) fn invariant_i8_prices_rise_and_budgets_hold(
     frames: &[Frame],
     index: ChannelIndex,
     estate: &Estate,
@@ -243,15 +193,4 @@ impl<'a> Ledger<'a> {
             if self.children.contains(&outpoint.txid) { whole / u64::from(self.policy.child_divisor) } else { 0 };
         Some((whole - child).min(amount_sat.saturating_sub(330)))
     }
-}
-
-/// The outputs of a commitment that are punished once it is revoked: each with its HTLC's position, if it is one.
-pub(super) fn punished(commitment: &Commitment) -> Vec<(OutPoint, Option<usize>)> {
-    let outputs = (0..).zip(&commitment.built.outputs);
-    let punished = outputs.filter_map(|(vout, kind)| match kind {
-        OutputKind::ToOwner => Some((commitment.outpoint(vout), None)),
-        OutputKind::Htlc(position) => Some((commitment.outpoint(vout), Some(*position))),
-        OutputKind::ToOther | OutputKind::OwnerAnchor | OutputKind::OtherAnchor => None,
-    });
-    punished.collect()
 }

@@ -1,0 +1,68 @@
+//! What is looked at whenever the process has come to rest: refusals, claims that are not made (I7), and the sheet of a channel
+//! that the court is done with.
+
+use arb_core::Height;
+use arb_harness::driver::Driver;
+use bitcoin::OutPoint;
+
+use super::{actions, journal, recovery};
+use crate::sim::violation::Violation;
+use crate::sim::world::World;
+
+impl World {
+    /// Looks at what the court has come to, if anything has changed.
+    pub(crate) fn look(&mut self) -> Result<(), Violation> {
+        let heard_again = core::mem::take(&mut self.process.heard_again);
+        for (_, why) in &self.process.refusals {
+            recovery::refusals_are_expected(why, heard_again)?;
+        }
+        let Some(court) = self.process.driver.as_ref().map(Driver::court) else { return Ok(()) };
+        if court.sequence() == self.process.looked {
+            return Ok(());
+        }
+        self.process.looked = court.sequence();
+        self.process.alarm = None;
+        let height = court.tip().height.get();
+        let due = court.actions_due();
+        for lane in &mut self.lanes {
+            let Some(index) = court.index_of(&lane.fixture.id()) else { continue };
+            let (Some(channel), Some(docket)) = (court.channel(index), court.docket(index)) else { continue };
+            let alarm = docket.alarm.map(Height::get);
+            self.process.alarm = self.process.alarm.min(alarm).or(alarm).or(self.process.alarm);
+            let received = channel.htlcs().map(|htlc| htlc.key).filter(|htlc| !htlc.is_offered());
+            for htlc in received.filter(|htlc| channel.usable(*htlc).is_some() && lane.is_committed(*htlc)) {
+                self.seen.usable_since.entry(lane.key(htlc)).or_insert(height);
+            }
+            if channel.frozen().is_none() {
+                continue;
+            }
+            lane.frozen = true;
+            lane.owed.extend(lane.on_unrevoked().iter().map(|htlc| htlc.key).filter(|htlc| htlc.is_offered()));
+            let below = |outpoint: &OutPoint| {
+                let spender = self.chain.spender_of(outpoint);
+                spender.map(|(_, txid, input)| OutPoint::new(txid, u32::try_from(input).unwrap_or(u32::MAX)))
+            };
+            let memory = &self.process.memory;
+            actions::invariant_i7_claims_are_live(&docket, &due, below, || journal::excused(&journal::frames(memory)))?;
+        }
+        self.weigh()
+    }
+
+    /// Takes the oracle's sheet of a channel in the moment in which the court is done with it: what happens to an output
+    /// afterwards is nobody's affair.
+    fn weigh(&mut self) -> Result<(), Violation> {
+        // A preimage may be the last thing that the court hears of a channel.
+        let height = self.chain.tip().0;
+        for payment in self.payments.iter().filter(|payment| self.node.preimages.contains_key(&payment.received)) {
+            if self.lanes[payment.lane].is_committed(payment.received.htlc) {
+                self.seen.usable_since.entry(payment.received).or_insert(height);
+            }
+        }
+        for lane in 0..self.lanes.len() {
+            if self.lanes[lane].weighed.is_none() && !self.is_watched(lane) {
+                self.lanes[lane].weighed = Some(self.oracle_says(lane)?);
+            }
+        }
+        Ok(())
+    }
+}

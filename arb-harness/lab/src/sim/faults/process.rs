@@ -1,0 +1,167 @@
+//! The process that runs the court, and how it dies: turns that end in a crash or a failed write, recovery, checkpoints.
+//!
+//! Whatever happens outside happens between two rests of the process: [`World::settle`] lets it run, through crashes and failed
+//! writes, until the court knows the chain's tip and nothing new comes of anything that is due. So the outside schedule
+//! does not depend on the faults.
+
+use arb_core::{Event, Freshness, Height, Started, Tip};
+use arb_harness::driver::Driver;
+use arb_harness::host::Host;
+use arb_harness::source;
+use arb_log::memory::{Fault as WriteFault, Memory};
+
+use crate::process::BUILD;
+use crate::sim::checks::host::Street;
+use crate::sim::checks::recovery;
+use crate::sim::plan::faults::Fault;
+use crate::sim::plan::seeds::OUR_KEYS;
+use crate::sim::violation::Violation;
+use crate::sim::world::World;
+use crate::sim::world::process::BLOCKS_A_STEP;
+use crate::wallet::SmallWallet;
+
+/// Turns of the process after which it should have come to rest.
+const TURNS: usize = 400;
+
+/// Frames after which a checkpoint is written.
+const FRAMES_A_CHECKPOINT: u64 = 24;
+
+impl World {
+    /// Tells one event and says whether it was heard.
+    pub(crate) fn ask(&mut self, event: Event) -> Result<bool, Violation> {
+        self.tell(event.clone());
+        self.settle()?;
+        Ok(!self.process.refusals.iter().any(|(refused, _)| *refused == event))
+    }
+
+    /// Lets the process run until nothing waits and nothing new comes of anything.
+    pub(crate) fn settle(&mut self) -> Result<(), Violation> {
+        self.steps += 1;
+        self.process.refusals.clear();
+        self.process.wallet.refresh(&self.chain);
+        for _ in 0..TURNS {
+            if self.turn()? {
+                self.seen.watchman.verdict()?;
+                return self.look();
+            }
+        }
+        Err(Violation::new("I1", "the process does not come to rest"))
+    }
+
+    /// One turn of the process; whether it rests.
+    fn turn(&mut self) -> Result<bool, Violation> {
+        let mut driver = self.alive()?;
+        let mut idle = false;
+        if !self.process.told {
+            let Ok(blocks) = source::next_blocks(&self.chain, driver.court().tip(), BLOCKS_A_STEP);
+            idle = blocks.is_empty();
+            driver.tell_all(blocks);
+            driver.tell_all(self.process.inbox.iter().cloned());
+            self.process.told = true;
+        }
+        let fault = self.process.faults.draw();
+        if fault == Some(Fault::CrashBefore) {
+            return self.die(driver, "fault/crash_before_append");
+        }
+        if let Some(fault) = write_fault(fault) {
+            self.process.memory.fail_write(0, fault);
+        }
+        let writes = self.process.memory.writes();
+        let appended = {
+            let mut street = self.street(driver.court().tip());
+            driver.commit(&mut street)
+        };
+        let appended = appended.map_err(|why| Violation::new("I2", format!("the journal: {why}")))?;
+        self.process.memory.heal();
+        let failed = driver.has_waiting();
+        if failed && self.process.memory.writes() > writes {
+            let name = if fault == Some(Fault::Lost) { "fault/lost_write" } else { "fault/unreported_write" };
+            self.process.heard_again |= fault == Some(Fault::Unreported);
+            self.counts.one(name);
+            self.note(|| name.into());
+        }
+        if fault == Some(Fault::CrashAfter) {
+            return self.die(driver, "fault/crash_after_append");
+        }
+        if !failed {
+            self.process.told = false;
+            if fault != Some(Fault::CrashPerformed) {
+                self.process.inbox.clear();
+            }
+        }
+        {
+            let mut street = self.street(driver.court().tip());
+            driver.perform(&mut street);
+        }
+        if fault == Some(Fault::CrashPerformed) {
+            return self.die(driver, "fault/crash_after_actions");
+        }
+        // What was performed after a failed write waits with what waited before.
+        let rests = idle && !appended && !driver.has_waiting();
+        if driver.has_waiting() && !failed {
+            self.process.told = false;
+        }
+        self.checkpoint(&mut driver)?;
+        self.process.driver = Some(driver);
+        Ok(rests)
+    }
+
+    /// Writes a checkpoint now and then: recovery begins at the last one.
+    fn checkpoint(&mut self, driver: &mut Driver<Memory>) -> Result<(), Violation> {
+        if driver.court().sequence() < self.process.checkpointed + FRAMES_A_CHECKPOINT {
+            return Ok(());
+        }
+        self.process.checkpointed = driver.court().sequence();
+        let court = driver.court().clone();
+        let Some(journal) = driver.journal() else { return Ok(()) };
+        journal.checkpoint(&court, 1).map_err(|why| Violation::new("I2", format!("a checkpoint: {why}")))?;
+        Ok(())
+    }
+
+    /// The process, started anew if it died.
+    fn alive(&mut self) -> Result<Driver<Memory>, Violation> {
+        if let Some(driver) = self.process.driver.take() {
+            return Ok(driver);
+        }
+        let best_height = Height::new(self.chain.tip().0);
+        let started = Started { build: BUILD.into(), freshness: Freshness::Trusted, best_height };
+        let driver = Driver::start(self.process.memory.clone(), &self.process.identity, started)
+            .map_err(|why| Violation::new("I2", format!("recovery: {why}")))?;
+        if let Some(dead) = self.process.dead.take() {
+            recovery::invariant_i2_recovery_equals_live(&dead, driver.court())?;
+        }
+        self.process.wallet = SmallWallet::new(OUR_KEYS.clone());
+        self.process.wallet.refresh(&self.chain);
+        Ok(driver)
+    }
+
+    fn die(&mut self, driver: Driver<Memory>, name: &'static str) -> Result<bool, Violation> {
+        self.counts.one(name);
+        self.counts.one("fault/crash");
+        self.note(|| name.into());
+        self.process.dead = Some(driver.court().clone());
+        self.process.told = false;
+        Ok(false)
+    }
+
+    fn street(&mut self, heard: Tip) -> Street<'_> {
+        let host =
+            Host::new(&mut self.chain, &mut self.process.signer, &mut self.process.wallet, &mut self.node, heard);
+        Street {
+            host,
+            lanes: &self.lanes,
+            policy: &self.plan.policy,
+            watchman: &mut self.seen.watchman,
+            refusals: &mut self.process.refusals,
+            trace: self.trace.as_mut(),
+        }
+    }
+}
+
+fn write_fault(fault: Option<Fault>) -> Option<WriteFault> {
+    match fault? {
+        Fault::Lost => Some(WriteFault::Lost),
+        Fault::Unreported => Some(WriteFault::Unreported),
+        Fault::CrashBefore | Fault::CrashAfter | Fault::CrashPerformed => None,
+    }
+}

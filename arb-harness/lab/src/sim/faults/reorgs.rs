@@ -1,0 +1,139 @@
+//! The chain turns: blocks leave and come back the same, empty, or with another close.
+
+use arb_core::{Docket, Side};
+use bitcoin::Transaction;
+
+use crate::sim::checks::recovery;
+use crate::sim::plan::act::Turn;
+use crate::sim::violation::Violation;
+use crate::sim::world::World;
+
+impl World {
+    /// The chain turns.
+    pub(crate) fn reorg(&mut self, turn: Turn, depth: u32) -> Result<(), Violation> {
+        if self.plan.reorgs == 0 {
+            return Ok(());
+        }
+        let turned = match turn {
+            Turn::Same => self.same_blocks(depth)?,
+            Turn::Empty => self.empty_blocks(depth.min(self.free_depth()))?,
+            Turn::Swap => self.swap()?,
+        };
+        if let Some(depth) = turned {
+            self.plan.reorgs -= 1;
+            self.counts.one(match depth {
+                0..=2 => "reorg/1-2",
+                3..=4 => "reorg/3-4",
+                _ => "reorg/5-6",
+            });
+        }
+        Ok(())
+    }
+
+    fn dockets(&self) -> Vec<Docket> {
+        let court = self.court();
+        court.into_iter().flat_map(|court| court.channels().filter_map(|(index, _)| court.docket(index))).collect()
+    }
+
+    fn same_blocks(&mut self, depth: u32) -> Result<Option<u32>, Violation> {
+        self.settle()?;
+        let before = self.dockets();
+        let mut dropped = self.chain.reorg_drop(depth);
+        let depth = u32::try_from(dropped.len()).unwrap_or(0);
+        if depth == 0 {
+            return Ok(None);
+        }
+        // The court may see the shorter chain, or only its end.
+        if self.rng.percent(50) {
+            self.settle()?;
+        }
+        while let Some(block) = dropped.pop() {
+            self.chain.mine_txs(block.txs).map_err(Violation::world)?;
+        }
+        self.settle()?;
+        recovery::invariant_i6_the_same_blocks_give_the_same_docket(&before, &self.dockets())?;
+        self.counts.one("reorg/same_blocks");
+        Ok(Some(depth))
+    }
+
+    fn empty_blocks(&mut self, depth: u32) -> Result<Option<u32>, Violation> {
+        let dropped = self.chain.reorg_drop(depth);
+        let depth = u32::try_from(dropped.len()).unwrap_or(0);
+        if depth == 0 {
+            return Ok(None);
+        }
+        self.chain.clear_mempool();
+        self.forget_fair();
+        for _ in 0..=depth {
+            self.chain.mine();
+        }
+        self.settle()?;
+        self.counts.one("reorg/empty_blocks");
+        Ok(Some(depth))
+    }
+
+    /// What could confirm in the place of what closed a channel, if that is not buried, and how deep that is.
+    fn others(&mut self, lane: usize) -> Result<Vec<(usize, u32, Transaction)>, Violation> {
+        let mut possible = Vec::new();
+        let height = self.height();
+        let old = self.lanes[lane].remote;
+        let old: Vec<u64> = (0..old.min(2)).map(|_| self.rng.between(0, old - 1)).collect();
+        let at = &self.lanes[lane];
+        let Some((closed, txid, _)) = self.chain.spender_of(&at.fixture.setup().funding) else { return Ok(possible) };
+        let depth = height + 1 - closed;
+        if depth > self.free_depth().min(6) {
+            return Ok(possible);
+        }
+        let old = old.into_iter().map(|number| (Side::Remote, number));
+        let mut txs: Vec<Transaction> = at.mutual.iter().cloned().collect();
+        for (side, number) in at.unrevoked().into_iter().chain(old) {
+            let tx = at.fixture.commitment_tx(side, number).map_err(Violation::world)?;
+            // Ours is nobody's to mine before the court has given it out.
+            if side == Side::Remote || self.seen.watchman.public.contains(&tx.compute_txid()) {
+                txs.push(tx);
+            }
+        }
+        // What was agreed on is there too seldom to be one among many.
+        txs.extend(core::iter::repeat_n(at.mutual.clone(), 2).flatten());
+        txs.retain(|tx| tx.compute_txid() != txid);
+        possible.extend(txs.into_iter().map(|tx| (lane, depth, tx)));
+        Ok(possible)
+    }
+
+    /// Another commitment confirms in the place of the one that did, or another close.
+    fn swap(&mut self) -> Result<Option<u32>, Violation> {
+        let mut possible = Vec::new();
+        for lane in 0..self.lanes.len() {
+            possible.extend(self.others(lane)?);
+        }
+        let Some((lane, depth, tx)) = self.rng.pick::<(usize, u32, Transaction)>(&possible) else { return Ok(None) };
+        self.note(|| format!("lane {lane}: {} takes the place of what confirmed", tx.compute_txid()));
+        let before = self.revoked(lane).is_some();
+        self.chain.reorg_drop(depth);
+        self.chain.clear_mempool();
+        self.forget_fair();
+        let is_mutual = self.lanes[lane].mutual.as_ref() == Some(&tx);
+        self.chain.mine_txs(vec![tx]).map_err(Violation::world)?;
+        for _ in 0..depth {
+            self.chain.mine();
+        }
+        match (before, self.revoked(lane).is_some()) {
+            (true, true) => self.counts.one("reorg/between_revoked"),
+            (true, false) => self.counts.one("reorg/from_revoked"),
+            (false, true) => self.counts.one("reorg/to_revoked"),
+            (false, false) => {}
+        }
+        if is_mutual {
+            self.counts.one("reorg/to_mutual");
+        }
+        self.settle()?;
+        self.counts.one("reorg/commitment_swap");
+        Ok(Some(depth))
+    }
+
+    /// Blocks that left were no chance of anybody's.
+    fn forget_fair(&mut self) {
+        let height = self.height();
+        self.seen.fair.retain(|fair| *fair <= height);
+    }
+}

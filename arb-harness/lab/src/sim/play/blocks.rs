@@ -1,0 +1,97 @@
+//! Blocks, and what counterparties do before each of them.
+
+use arb_core::{Event, Side};
+
+use crate::sim::violation::Violation;
+use crate::sim::world::World;
+use crate::sim::world::lane::Message;
+use crate::sim::world::process::BLOCKS_A_STEP;
+
+impl World {
+    /// Lets this many blocks pass; as many at a time as nobody would notice.
+    pub(crate) fn mine(&mut self, blocks: u32) -> Result<(), Violation> {
+        let target = self.height() + blocks;
+        while self.height() < target {
+            self.settle()?;
+            self.confess()?;
+            self.peers_act()?;
+            let idle = self.idle_blocks().min(target - self.height());
+            let is_fair = self.thief().is_none();
+            for _ in 0..idle {
+                self.next_block()?;
+            }
+            if is_fair {
+                // What the process would send after the first of several blocks, it has not sent.
+                self.seen.fair.insert(self.height() + 1 - idle);
+            }
+            self.fees();
+            self.settle()?;
+            self.node_reacts()?;
+        }
+        Ok(())
+    }
+
+    /// The counterparties submit what they can; sometimes the court sees it before it is confirmed.
+    fn peers_act(&mut self) -> Result<(), Violation> {
+        let mut seen = Vec::new();
+        let fighting = self.foe.as_ref().map(|(lane, _)| *lane);
+        let price = self.weather.clearing(self.height() + 1);
+        for lane in 0..self.lanes.len() {
+            if let Some(price) = price {
+                self.lanes[lane].peer.plan_mut().feerate_sat_per_kw = price;
+            }
+            if fighting == Some(lane) {
+                continue;
+            }
+            for tx in self.peer_acts(lane)? {
+                // What is not possible yet, or lost a race, is tried again in the next block.
+                if self.chain.submit(tx.clone()).is_ok() {
+                    seen.push(tx);
+                }
+            }
+        }
+        self.foe_acts(&mut seen)?;
+        for tx in seen {
+            self.note(|| format!("a counterparty sends {}", tx.compute_txid()));
+            if self.rng.percent(if fighting.is_some() { 50 } else { 30 }) {
+                self.counts.one("mempool/seen");
+                self.tell(Event::MempoolSeen { tx });
+                self.settle()?;
+                self.node_reacts()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// How many blocks may pass at once: one while anything is under way, else up to the next alarm.
+    fn idle_blocks(&self) -> u32 {
+        if self.chain.mempool().next().is_some() || self.thief().is_some() {
+            return 1;
+        }
+        let most = u32::try_from(BLOCKS_A_STEP).unwrap_or(1);
+        self.process.alarm.map_or(most, |alarm| alarm.saturating_sub(self.height()).clamp(1, most))
+    }
+
+    /// A counterparty whose commitment confirmed reveals its secret afterwards, if it means to.
+    fn confess(&mut self) -> Result<(), Violation> {
+        for lane in 0..self.lanes.len() {
+            let at = &self.lanes[lane];
+            let Some(after) = at.plan.cheat.confesses.filter(|_| at.pending && at.closing) else { continue };
+            let Some((closed, commitment)) = self.closed_by(lane) else { continue };
+            let is_current = commitment.owner == Side::Remote && commitment.number == at.remote;
+            if !is_current || self.height() < closed + after {
+                continue;
+            }
+            // It is revoked in the step in which that is heard.
+            let event = self.lanes[lane].message(Message::RemoteRevoked).map_err(Violation::world)?;
+            self.lanes[lane].heard(Message::RemoteRevoked);
+            self.lanes[lane].confessed = Some(self.height());
+            if !self.ask(event)? {
+                return Err(Violation::world("a revocation was refused"));
+            }
+            self.counts.one("revoked/confessed");
+            self.node_reacts()?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,122 @@
+//! A world before anything has happened: its channels are funded, and every wallet has coins.
+
+use arb_core::JournalIdentity;
+use arb_harness::signer::KeySigner;
+use bitcoin::Network;
+
+use super::World;
+use super::lane::Lane;
+use super::payment::Preimages;
+use super::process::Process;
+use super::seen::Seen;
+use crate::adversary::Adversary;
+use crate::chain::{Chain, ChainConfig};
+use crate::fixture::ChannelFixture;
+use crate::notebook::Notebook;
+use crate::peer::{Peer, PeerPlan};
+use crate::process::tip;
+use crate::sim::counts::Counts;
+use crate::sim::plan::faults::Faults;
+use crate::sim::plan::rng::Rng;
+use crate::sim::plan::seeds::{OUR_KEYS, PEERS, bytes_of, setup};
+use crate::sim::plan::weather::{FOES_COINS, Weather};
+use crate::sim::plan::{LanePlan, Plan, START};
+use crate::sim::violation::Violation;
+use crate::wallet::SmallWallet;
+
+/// Coins of a counterparty, and what each is worth in satoshi.
+const PEERS_COINS: (u32, u64) = (12, 40_000);
+/// Coins of our wallet, and what each is worth in satoshi.
+const OUR_COINS: (u32, u64) = (24, 60_000);
+
+impl World {
+    /// The world of a seed before anything has happened.
+    pub(crate) fn new(seed: u64, faults: Faults, traced: bool) -> Result<Self, Violation> {
+        let mut rng = Rng::new(seed, 1);
+        let plan = Plan::draw(&mut rng);
+        let weather = Weather::draw(seed, plan.lanes.len());
+        Self::of(seed, rng, plan, weather, faults, traced)
+    }
+
+    /// The world of a seed without a market, without an opponent and without a past.
+    #[cfg(test)]
+    pub(crate) fn fair(seed: u64) -> Self {
+        let mut rng = Rng::new(seed, 1);
+        let mut plan = Plan::draw(&mut rng);
+        plan.lanes.iter_mut().for_each(|lane| lane.adopted = (0, 0));
+        Self::of(seed, rng, plan, Weather::fair(), Faults::none(), false).ok().unwrap()
+    }
+
+    fn of(
+        seed: u64,
+        rng: Rng,
+        mut plan: Plan,
+        weather: Weather,
+        faults: Faults,
+        traced: bool,
+    ) -> Result<Self, Violation> {
+        weather.suit(&mut plan);
+        let network = Network::Regtest;
+        let mut chain = Chain::new(ChainConfig { network, start_height: START, ..ChainConfig::default() });
+        let mut signer = KeySigner::new(OUR_KEYS.clone());
+        let mut lanes = Vec::new();
+        for (number, (lane, peer)) in (0_u64..).zip(plan.lanes.iter().zip(PEERS.iter())) {
+            let fixture = ChannelFixture::new(setup(seed, number, lane));
+            lanes.push(funded(lane, fixture, peer.clone(), &mut chain, &mut signer)?);
+        }
+        let foe = weather.foe.map(|(lane, tactic)| {
+            let foe = Adversary::new(lanes[lane].peer.clone(), tactic, seed);
+            for _ in 0..FOES_COINS.0 {
+                chain.mint(foe.deposit_script(), FOES_COINS.1);
+            }
+            (lane, foe)
+        });
+        let deposit = SmallWallet::new(OUR_KEYS.clone()).deposit_script();
+        for _ in 0..OUR_COINS.0 {
+            chain.mint(deposit.clone(), OUR_COINS.1);
+        }
+        let (policy, journal) = (plan.policy.clone(), bytes_of(seed, "journal", 0));
+        let identity = JournalIdentity { network, journal, tip: tip(&chain), policy };
+        Ok(Self {
+            rng,
+            plan,
+            weather,
+            foe,
+            chain,
+            lanes,
+            node: Notebook::default(),
+            payments: Vec::new(),
+            preimages: Preimages::new(seed),
+            process: Process::new(identity, signer, faults),
+            seen: Seen::default(),
+            counts: Counts::new(),
+            trace: traced.then(Vec::new),
+            steps: 0,
+        })
+    }
+}
+
+/// A channel whose funding is confirmed and whose keys our signer has; its counterparty follows the plan.
+fn funded(
+    plan: &LanePlan,
+    fixture: ChannelFixture,
+    mut peer: Peer,
+    chain: &mut Chain,
+    signer: &mut KeySigner,
+) -> Result<Lane, Violation> {
+    let setup = fixture.setup();
+    signer.add_channel(setup.id, setup.funding, setup.local.clone());
+    fixture.plant(chain).map_err(Violation::world)?;
+    *peer.plan_mut() = PeerPlan {
+        claims: !plan.dead,
+        sweeps: !plan.dead,
+        patience_blocks: plan.patience_blocks,
+        order: plan.cheat.order,
+        together: plan.cheat.together,
+        ..PeerPlan::default()
+    };
+    for _ in 0..PEERS_COINS.0 {
+        chain.mint(peer.wallet().deposit_script(), PEERS_COINS.1);
+    }
+    Ok(Lane::new(plan.clone(), fixture, peer))
+}

@@ -1,0 +1,84 @@
+//! The world of one run: a chain, one or two channels with their counterparties, a node, and a process that runs the court and
+//! may die.
+
+mod build;
+mod facts;
+pub(crate) mod lane;
+pub(crate) mod payment;
+pub(crate) mod process;
+pub(crate) mod seen;
+
+use arb_core::bolt3::Preimage;
+use arb_core::{ChainArbitrator, Event};
+
+use crate::adversary::Adversary;
+use crate::chain::Chain;
+use crate::notebook::Notebook;
+use crate::sim::counts::Counts;
+use crate::sim::plan::Plan;
+use crate::sim::plan::rng::Rng;
+use crate::sim::plan::weather::Weather;
+use lane::Lane;
+use payment::{Payment, Preimages};
+use process::Process;
+use seen::Seen;
+
+/// Everything.
+pub(crate) struct World {
+    pub(crate) rng: Rng,
+    pub(crate) plan: Plan,
+    pub(crate) weather: Weather,
+    /// Whose counterparty fights, while it does.
+    pub(crate) foe: Option<(usize, Adversary)>,
+    pub(crate) chain: Chain,
+    pub(crate) lanes: Vec<Lane>,
+    pub(crate) node: Notebook,
+    pub(crate) payments: Vec<Payment>,
+    pub(crate) preimages: Preimages,
+    pub(crate) process: Process,
+    pub(crate) seen: Seen,
+    pub(crate) counts: Counts,
+    pub(crate) trace: Option<Vec<String>>,
+    /// How often the process was let run until it came to rest.
+    pub(crate) steps: u64,
+}
+
+impl World {
+    /// A new preimage of this run.
+    pub(crate) fn new_preimage(&mut self) -> Preimage {
+        self.preimages.make()
+    }
+
+    /// The court, as it is now or was last.
+    pub(crate) fn court(&self) -> Option<&ChainArbitrator> {
+        self.process.court()
+    }
+
+    /// Queues an event of the node.
+    pub(crate) fn tell(&mut self, event: Event) {
+        self.note(|| format!("told {}", short(&event)));
+        self.process.inbox.push(event);
+    }
+
+    /// Queues the estimate.
+    pub(crate) fn fees(&mut self) {
+        let estimate = self.weather.estimate(&self.chain, self.plan.feerate_sat_per_kw);
+        self.process.inbox.push(estimate);
+    }
+
+    /// Writes a line of the trace.
+    pub(crate) fn note(&mut self, line: impl FnOnce() -> String) {
+        let height = self.chain.tip().0;
+        if let Some(trace) = &mut self.trace {
+            trace.push(format!("{height}: {}", line()));
+        }
+    }
+}
+
+/// An event's name, and what tells it from its like.
+pub(crate) fn short(event: &Event) -> String {
+    let mut text = format!("{event:?}");
+    let end = text.char_indices().map(|(index, _)| index).nth(160).unwrap_or(text.len());
+    text.truncate(end);
+    text
+}
