@@ -51,7 +51,7 @@ pub struct Missed {
 /// # Errors
 /// If the fixture cannot rebuild its own commitment.
 pub fn sheet(chain: &Chain, known: &Known<'_>) -> Result<Option<Sheet>, FixtureError> {
-    Ok(weigh(chain, known)?.map(|(sheet, _)| sheet))
+    Ok(judge(chain, known)?.map(|(sheet, _)| sheet))
 }
 
 /// What only we had a right to and somebody else has, or nobody: HTLCs only where all of them are ours.
@@ -59,10 +59,10 @@ pub fn sheet(chain: &Chain, known: &Known<'_>) -> Result<Option<Sheet>, FixtureE
 /// # Errors
 /// If the fixture cannot rebuild its own commitment.
 pub fn missed(chain: &Chain, known: &Known<'_>) -> Result<Vec<Missed>, FixtureError> {
-    Ok(weigh(chain, known)?.map_or_else(Vec::new, |(_, missed)| missed))
+    Ok(judge(chain, known)?.map_or_else(Vec::new, |(_, missed)| missed))
 }
 
-fn weigh(chain: &Chain, known: &Known<'_>) -> Result<Option<(Sheet, Vec<Missed>)>, FixtureError> {
+fn judge(chain: &Chain, known: &Known<'_>) -> Result<Option<(Sheet, Vec<Missed>)>, FixtureError> {
     let mut missed = Vec::new();
     let setup = known.fixture.setup();
     let Some((_, txid, _)) = chain.spender_of(&setup.funding) else { return Ok(None) };
@@ -80,20 +80,20 @@ fn weigh(chain: &Chain, known: &Known<'_>) -> Result<Option<(Sheet, Vec<Missed>)
         Some(commitment) => {
             let counted = BTreeSet::new();
             let (own_fees_sat, commitment) = (0, &commitment);
-            let mut ledger = Ledger { chain, known, commitment, counted, own_fees_sat, sheet, missed };
+            let mut tally = Tally { chain, known, commitment, counted, own_fees_sat, sheet, missed };
             for (vout, kind) in (0..).zip(&commitment.built.outputs) {
-                ledger.output(commitment.outpoint(vout), *kind);
+                tally.output(commitment.outpoint(vout), *kind);
             }
-            sheet = ledger.sheet;
-            missed = ledger.missed;
+            sheet = tally.sheet;
+            missed = tally.missed;
             // At the end: the least of several outputs may be worth less than the fee that all of them paid.
-            sheet.swept_sat -= ledger.own_fees_sat;
+            sheet.swept_sat -= tally.own_fees_sat;
         }
     }
     Ok(Some((sheet, missed)))
 }
 
-struct Ledger<'a> {
+struct Tally<'a> {
     chain: &'a Chain,
     known: &'a Known<'a>,
     commitment: &'a Commitment,
@@ -105,7 +105,7 @@ struct Ledger<'a> {
     missed: Vec<Missed>,
 }
 
-impl Ledger<'_> {
+impl Tally<'_> {
     fn output(&mut self, outpoint: OutPoint, kind: OutputKind) {
         let commitment = self.commitment;
         let value_sat = value(&commitment.built.tx, outpoint.vout);

@@ -51,7 +51,7 @@ pub struct Process {
 
 /// What a run of the process left behind.
 #[derive(Clone, Debug)]
-pub struct Rest {
+pub struct Stopped {
     /// The court, as it was last.
     pub court: ChainArbitrator,
     /// Refusals that nobody should have got.
@@ -74,7 +74,7 @@ impl Process {
     pub fn run<W: Surroundings>(
         &mut self,
         world: &mut W,
-    ) -> Result<Rest, JournalError<<W::Storage as Storage>::Error>> {
+    ) -> Result<Stopped, JournalError<<W::Storage as Storage>::Error>> {
         let mut refusals = Vec::new();
         loop {
             let storage = world.storage()?;
@@ -87,7 +87,7 @@ impl Process {
             let lives = self.live(&mut driver, &mut host)?;
             refusals.append(&mut host.refusals);
             if !lives {
-                return Ok(Rest { court: driver.court().clone(), refusals });
+                return Ok(Stopped { court: driver.court().clone(), refusals });
             }
             self.restarts += 1;
         }

@@ -58,7 +58,7 @@ enum Lock<'a> {
     Coin,
 }
 
-struct Draft<'a> {
+struct Unsigned<'a> {
     tx: Transaction,
     spent: Vec<(TxOut, Lock<'a>)>,
 }
@@ -78,8 +78,8 @@ impl<'a> Batch<'a> {
 
     /// The signed transaction that pays this fee; `None` if what would be left is dust.
     pub fn pay(&self, fee_sat: u64) -> Result<Option<Transaction>, FixtureError> {
-        let Some(draft) = self.unsigned(fee_sat)? else { return Ok(None) };
-        self.sign_all(draft).map(Some)
+        let Some(unsigned) = self.assemble(fee_sat)? else { return Ok(None) };
+        self.sign_all(unsigned).map(Some)
     }
 
     /// The transaction at the least fee that the mempool takes for it. A signature is a byte shorter now and then, so it
@@ -99,8 +99,8 @@ impl<'a> Batch<'a> {
         Ok(Some(tx))
     }
 
-    fn unsigned(&self, fee_sat: u64) -> Result<Option<Draft<'a>>, FixtureError> {
-        let (mut spent, mut rest_sat, mut lock_time) = (Vec::new(), 0_u64, 0);
+    fn assemble(&self, fee_sat: u64) -> Result<Option<Unsigned<'a>>, FixtureError> {
+        let (mut spent, mut left_sat, mut lock_time) = (Vec::new(), 0_u64, 0);
         let (mut inputs, mut outputs) = (Vec::new(), Vec::new());
         for target in self.targets {
             lock_time = self.lock_time(target).max(lock_time);
@@ -117,7 +117,7 @@ impl<'a> Batch<'a> {
                     ChannelType::AnchorsZeroFeeHtlcTx => Sequence::from_height(1),
                 };
                 inputs.push(input(outpoint, sequence));
-                rest_sat = rest_sat.saturating_add(txout.value.to_sat());
+                left_sat = left_sat.saturating_add(txout.value.to_sat());
                 spent.push((txout.clone(), Lock::Direct { script, preimage: target.preimage }));
             }
         }
@@ -126,36 +126,36 @@ impl<'a> Batch<'a> {
             let outputs = &self.commitment.built.tx.output;
             if let (Some(txout), Some(Some(script))) = (outputs.get(place), self.commitment.scripts.get(place)) {
                 inputs.push(input(self.commitment.outpoint(vout), Sequence::ENABLE_RBF_NO_LOCKTIME));
-                rest_sat = rest_sat.saturating_add(txout.value.to_sat());
+                left_sat = left_sat.saturating_add(txout.value.to_sat());
                 spent.push((txout.clone(), Lock::Anchor { script }));
             }
         }
         for (outpoint, txout) in self.coins {
             inputs.push(input(*outpoint, Sequence::ENABLE_RBF_NO_LOCKTIME));
-            rest_sat = rest_sat.saturating_add(txout.value.to_sat());
+            left_sat = left_sat.saturating_add(txout.value.to_sat());
             spent.push((txout.clone(), Lock::Coin));
         }
         let (count, each_sat) = self.extra;
         let small = TxOut { value: Amount::from_sat(each_sat), script_pubkey: self.to.clone() };
         outputs.extend((0..count).map(|_| small.clone()));
-        let Some(rest_sat) = rest_sat.checked_sub(fee_sat.saturating_add(u64::from(count).saturating_mul(each_sat)))
+        let Some(left_sat) = left_sat.checked_sub(fee_sat.saturating_add(u64::from(count).saturating_mul(each_sat)))
         else {
             return Ok(None);
         };
-        if rest_sat >= self.to.minimal_non_dust().to_sat() {
-            outputs.push(TxOut { value: Amount::from_sat(rest_sat), script_pubkey: self.to.clone() });
-        } else if rest_sat > 0 || outputs.is_empty() {
+        if left_sat >= self.to.minimal_non_dust().to_sat() {
+            outputs.push(TxOut { value: Amount::from_sat(left_sat), script_pubkey: self.to.clone() });
+        } else if left_sat > 0 || outputs.is_empty() {
             return Ok(None);
         }
         let lock_time = LockTime::from_consensus(lock_time);
         let tx = Transaction { version: Version::TWO, lock_time, input: inputs, output: outputs };
-        Ok(Some(Draft { tx, spent }))
+        Ok(Some(Unsigned { tx, spent }))
     }
 
-    fn sign_all(&self, draft: Draft<'a>) -> Result<Transaction, FixtureError> {
-        let mut signed = draft.tx.clone();
-        for ((place, (txout, lock)), input) in draft.spent.iter().enumerate().zip(&mut signed.input) {
-            input.witness = self.witness(&draft.tx, place, txout, lock)?;
+    fn sign_all(&self, unsigned: Unsigned<'a>) -> Result<Transaction, FixtureError> {
+        let mut signed = unsigned.tx.clone();
+        for ((place, (txout, lock)), input) in unsigned.spent.iter().enumerate().zip(&mut signed.input) {
+            input.witness = self.witness(&unsigned.tx, place, txout, lock)?;
         }
         Ok(signed)
     }

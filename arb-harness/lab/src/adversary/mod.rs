@@ -1,4 +1,4 @@
-//! An opponent that fights over our claims, in every block, with everything the mempool's rules allow.
+//! An adversary that fights over our claims, in every block, with everything the mempool's rules allow.
 //!
 //! It is the counterparty of a channel: it has that side's keys, the preimages of its plan and a wallet. Before each block
 //! it looks at what we wait with and acts by its [`Tactic`]; the sum of what that costs is counted, because an attack that
@@ -27,7 +27,7 @@ use crate::wallet::SmallWallet;
 pub use batch::{Batch, Target};
 use sight::Sight;
 
-/// What the opponent does with our transactions.
+/// What the adversary does with our transactions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tactic {
     /// Outbids each of our pending claims for all that it can take of it, at the lowest price.
@@ -81,7 +81,7 @@ pub enum ActKind {
     Mined,
 }
 
-/// Something that the opponent did.
+/// Something that the adversary did.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Act {
     /// What.
@@ -95,7 +95,7 @@ pub struct Act {
     pub cost_sat: u64,
 }
 
-/// The opponent.
+/// The adversary.
 #[derive(Clone, Debug)]
 pub struct Adversary {
     peer: Peer,
@@ -117,7 +117,7 @@ pub struct Adversary {
 }
 
 impl Adversary {
-    /// An opponent with the preimages, the wallet and the other habits of this peer. Most acts need confirmed coins: send
+    /// An adversary with the preimages, the wallet and the other habits of this peer. Most acts need confirmed coins: send
     /// some to [`deposit_script`](Self::deposit_script), at least one for each act of a block.
     pub fn new(mut peer: Peer, tactic: Tactic, seed: u64) -> Self {
         peer.plan_mut().claims = false;

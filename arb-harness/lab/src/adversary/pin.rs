@@ -1,7 +1,7 @@
 //! Pinning: what is in the mempool first, pays little, and is expensive to replace.
 //!
 //! Whoever replaces a transaction pays the fees of all that descends from it (rule 3), however little that is worth to a
-//! miner. So the opponent is early, at the lowest price, and then hangs a line of its own below it.
+//! miner. So the adversary is early, at the lowest price, and then hangs a line of its own below it.
 
 use bitcoin::{OutPoint, Transaction, TxOut};
 

@@ -1,4 +1,4 @@
-//! What the opponent sees: the commitment that counts, the HTLCs it could take in the next block, and what we wait with.
+//! What the adversary sees: the commitment that counts, the HTLCs it could take in the next block, and what we wait with.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,14 +11,14 @@ use super::batch::{Batch, Target};
 use crate::chain::Chain;
 use crate::fixture::{ChannelFixture, Commitment, FixtureError};
 
-/// One commitment on one chain, as the counterparty sees it. Holds copies, so that the opponent can act while it looks.
+/// One commitment on one chain, as the counterparty sees it. Holds copies, so that the adversary can act while it looks.
 pub(super) struct Sight<'f> {
     pub(super) fixture: &'f ChannelFixture,
     pub(super) commitment: Commitment,
     pub(super) keys: WalletKeys,
     /// Where the rest of this act's transactions goes.
     pub(super) to: ScriptBuf,
-    /// Transactions of the opponent, which are not worth fighting.
+    /// Transactions of the adversary, which are not worth fighting.
     pub(super) own: BTreeSet<Txid>,
 }
 
@@ -33,13 +33,13 @@ pub(super) fn commitment(fixture: &ChannelFixture, chain: &Chain) -> Result<Opti
 }
 
 impl Sight<'_> {
-    /// A transaction of the opponent's over these HTLCs and coins.
+    /// A transaction of the adversary's over these HTLCs and coins.
     pub(super) fn batch<'a>(&'a self, targets: &'a [Target], coins: &'a [(OutPoint, TxOut)]) -> Batch<'a> {
         let Self { fixture, commitment, keys, to, .. } = self;
         Batch { fixture, side: Side::Remote, commitment, targets, anchor: None, coins, keys, to, extra: (0, 0) }
     }
 
-    /// The HTLCs that the opponent could take in the next block: those that we offered with a preimage that it knows, its
+    /// The HTLCs that the adversary could take in the next block: those that we offered with a preimage that it knows, its
     /// own after their expiry.
     pub(super) fn targets(&self, chain: &Chain, preimages: &BTreeMap<Preimage, u32>) -> Vec<Target> {
         let tip = chain.tip().0;
@@ -76,7 +76,7 @@ impl Sight<'_> {
         contested
     }
 
-    /// The targets that no transaction of the opponent's spends already.
+    /// The targets that no transaction of the adversary's spends already.
     pub(super) fn unclaimed(&self, chain: &Chain, targets: &[Target]) -> Vec<Target> {
         let is_own = |tx: &Transaction| self.own.contains(&tx.compute_txid());
         targets.iter().filter(|target| !self.spender(chain, target).is_some_and(is_own)).copied().collect()
@@ -95,14 +95,14 @@ impl Sight<'_> {
         groups
     }
 
-    /// Everything of ours that waits: what spends the funding or an output of the commitment, and is not the opponent's.
+    /// Everything of ours that waits: what spends the funding or an output of the commitment, and is not the adversary's.
     pub(super) fn ours(&self, chain: &Chain) -> BTreeSet<Txid> {
         let outputs = (0_u32..).zip(&self.commitment.built.outputs).map(|(vout, _)| self.commitment.outpoint(vout));
         let spenders = outputs.chain([self.fixture.setup().funding]).filter_map(|at| chain.mempool_spender(&at));
         spenders.map(Transaction::compute_txid).filter(|txid| !self.own.contains(txid)).collect()
     }
 
-    /// The opponent's anchor, while nothing spends it.
+    /// The adversary's anchor, while nothing spends it.
     pub(super) fn anchor(&self, chain: &Chain) -> Option<u32> {
         let kind = match self.commitment.owner {
             Side::Remote => OutputKind::OwnerAnchor,

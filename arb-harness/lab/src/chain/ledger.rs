@@ -1,6 +1,6 @@
 //! What is confirmed: blocks, the coins that exist, what spent the others, and how to take a block back.
 //!
-//! Judges nothing: a block that reaches `connect` has been checked by [`Draft`]. Planted coins and transactions belong
+//! Judges nothing: a block that reaches `connect` has been checked by [`BlockCandidate`]. Planted coins and transactions belong
 //! to no block: they stay through every reorg, at the height they were given, and are the fixtures that a chain
 //! without a genesis needs. Invariant: `disconnect` after `connect` leaves the coins exactly as they were.
 
@@ -205,7 +205,7 @@ impl Ledger {
 
 /// A block in the making: checks each transaction against the ledger and those before it.
 #[derive(Debug)]
-pub(super) struct Draft<'a> {
+pub(super) struct BlockCandidate<'a> {
     ledger: &'a Ledger,
     created: BTreeMap<OutPoint, Coin>,
     spent: BTreeMap<OutPoint, Txid>,
@@ -213,7 +213,7 @@ pub(super) struct Draft<'a> {
     max_weight: u64,
 }
 
-impl<'a> Draft<'a> {
+impl<'a> BlockCandidate<'a> {
     pub(super) fn new(ledger: &'a Ledger, max_weight: u64) -> Self {
         Self { ledger, created: BTreeMap::new(), spent: BTreeMap::new(), weight: 0, max_weight }
     }

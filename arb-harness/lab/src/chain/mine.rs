@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use bitcoin::{Transaction, Txid};
 
-use super::ledger::Draft;
+use super::ledger::BlockCandidate;
 use super::reject::Reject;
 use super::{Block, Chain};
 
@@ -57,18 +57,18 @@ impl Chain {
 
     /// Mines what a template says. Consensus is checked for `first`; on an error nothing has happened.
     pub fn mine_template(&mut self, template: BlockTemplate) -> Result<Block, Reject> {
-        let mut draft = Draft::new(&self.ledger, self.config.max_block_weight);
+        let mut candidate = BlockCandidate::new(&self.ledger, self.config.max_block_weight);
         for tx in &template.first {
             let txid = tx.compute_txid();
-            let spend = draft.check(&txid, tx)?;
+            let spend = candidate.check(&txid, tx)?;
             self.scripts.verify(tx, &spend.prevouts)?;
-            draft.take(txid, tx);
+            candidate.take(txid, tx);
         }
         let mut txs = template.first;
         let own: BTreeSet<Txid> = txs.iter().map(Transaction::compute_txid).collect();
         let spenders = txs.iter().flat_map(|tx| &tx.input).filter_map(|at| self.mempool.spender(&at.previous_output));
         let rivals: BTreeSet<Txid> = spenders.filter(|txid| !own.contains(txid)).collect();
-        let room = self.config.max_block_weight.min(template.max_weight_wu).saturating_sub(draft.weight());
+        let room = self.config.max_block_weight.min(template.max_weight_wu).saturating_sub(candidate.weight());
         if room == 0 {
             return Ok(self.connect(txs));
         }
@@ -76,9 +76,9 @@ impl Chain {
         let allowed: BTreeSet<Txid> = self.mempool.entries().map(|(txid, _)| txid).filter(is_open).copied().collect();
         for tx in self.mempool.select(&allowed, own, template.min_feerate_sat_per_kw, room) {
             let txid = tx.compute_txid();
-            let checked = draft.check(&txid, &tx).and_then(|spend| self.scripts.verify(&tx, &spend.prevouts));
+            let checked = candidate.check(&txid, &tx).and_then(|spend| self.scripts.verify(&tx, &spend.prevouts));
             if checked.is_ok() {
-                draft.take(txid, &tx);
+                candidate.take(txid, &tx);
                 txs.push(tx);
             } else {
                 debug_assert!(false, "the mempool holds {txid}, which cannot be mined: {checked:?}");

@@ -253,7 +253,7 @@ impl Chain {
     fn connect(&mut self, txs: Vec<Transaction>) -> Block {
         let block = self.ledger.next_block(txs);
         let record = Record::Block { hash: block.hash.to_byte_array(), txs: block.txs.iter().map(serialize).collect() };
-        self.ledger.connect(block.clone()).expect("the draft was checked against this ledger");
+        self.ledger.connect(block.clone()).expect("the candidate was checked against this ledger");
         self.save(&record);
         for tx in &block.txs {
             self.mempool.remove(&tx.compute_txid());

@@ -1,7 +1,7 @@
-//! A contest: many HTLCs on one close, and an opponent that acts on our claims before every block.
+//! A contest: many HTLCs on one close, and an adversary that acts on our claims before every block.
 //!
 //! We forwarded every HTLC; all expire downstream together, and each has until its own upstream expiry. The court runs with
-//! its driver, a signer, a wallet and a node on the embedded chain; the miner is neutral and takes what waits. The opponent
+//! its driver, a signer, a wallet and a node on the embedded chain; the miner is neutral and takes what waits. The adversary
 //! knows all preimages and pays for each of its acts. What became of each HTLC is read from the chain and from the node.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -35,17 +35,17 @@ const EXPIRY: u32 = START + 12;
 const FEERATE_SAT_PER_KW: u32 = 1_000;
 /// The least and the most blocks from the downstream to the upstream expiry.
 const DELTAS: (u32, u32) = (34, 144);
-/// The opponent's coins.
-const FOES_COINS: (u32, u64) = (60, 5_000_000);
+/// The adversary's coins.
+const ADVERSARY_COINS: (u32, u64) = (60, 5_000_000);
 
 /// What is fought over, and how.
 #[derive(Clone, Copy, Debug)]
 pub struct Contest {
     /// Whose commitment confirms.
     pub owner: Side,
-    /// What the opponent does.
+    /// What the adversary does.
     pub tactic: Tactic,
-    /// Whether the court is told of what the opponent puts into the mempool.
+    /// Whether the court is told of what the adversary puts into the mempool.
     pub sees_mempool: bool,
     /// Our coins: how many, and of how many satoshi.
     pub coins: (u32, u64),
@@ -62,9 +62,9 @@ pub struct Fate {
     pub upstream_expiry: u32,
     /// The height of our claim.
     pub claimed: Option<u32>,
-    /// The tip when its origin was settled, with the preimage that the opponent had shown.
+    /// The tip when its origin was settled, with the preimage that the adversary had shown.
     pub settled: Option<u32>,
-    /// What the opponent paid to keep it from us until then, or until its origin was gone: of the confirmed fees of its acts a
+    /// What the adversary paid to keep it from us until then, or until its origin was gone: of the confirmed fees of its acts a
     /// part for each HTLC whose claim they took out of the mempool, by what that claim had offered.
     pub spent_on_it_sat: u64,
 }
@@ -74,7 +74,7 @@ pub struct Fate {
 pub struct Ended {
     /// Blocks from the first to the last.
     pub blocks: u32,
-    /// What the opponent did, how often.
+    /// What the adversary did, how often.
     pub acts: BTreeMap<ActKind, u32>,
     /// What it paid.
     pub spend_sat: u64,
@@ -104,7 +104,7 @@ impl Fate {
     }
 }
 
-/// What the opponent did before one block.
+/// What the adversary did before one block.
 struct Move {
     tip: u32,
     txids: Vec<Txid>,
@@ -113,7 +113,7 @@ struct Move {
 }
 
 /// One contest, while it goes on.
-struct Ring {
+struct RunningContest {
     contest: Contest,
     fixture: ChannelFixture,
     chain: Chain,
@@ -124,7 +124,7 @@ struct Ring {
     driver: Driver<Memory>,
     /// When each origin was first seen settled.
     settled: BTreeMap<HtlcRef, u32>,
-    /// The opponent's transactions.
+    /// The adversary's transactions.
     own: BTreeSet<Txid>,
     /// What it sent at a tip, and the HTLCs whose claims that took out of the mempool.
     moves: Vec<Move>,
@@ -135,24 +135,24 @@ struct Ring {
 /// # Errors
 /// If a fixture or the journal fails, in words.
 pub fn play(contest: Contest) -> Result<Ended, String> {
-    let mut ring = Ring::new(contest)?;
-    ring.open()?;
-    let (owner, id) = (contest.owner, ring.fixture.id());
+    let mut running = RunningContest::new(contest)?;
+    running.open()?;
+    let (owner, id) = (contest.owner, running.fixture.id());
     match owner {
-        Side::Local => ring.driver.tell(Event::CloseRequested { channel: id, why: CloseReason::Operator }),
-        Side::Remote => ring.adversary.plan_mut().publishes = Some((START, Publish::Commitment(1))),
+        Side::Local => running.driver.tell(Event::CloseRequested { channel: id, why: CloseReason::Operator }),
+        Side::Remote => running.adversary.plan_mut().publishes = Some((START, Publish::Commitment(1))),
     }
     let end = EXPIRY + DELTAS.1 + 400;
-    while ring.chain.tip().0 < end && ring.is_watched() {
-        ring.settle()?;
+    while running.chain.tip().0 < end && running.is_watched() {
+        running.settle()?;
         // Once all origins are gone there is nothing left to win.
-        if ring.chain.tip().0 < EXPIRY + DELTAS.1 {
-            ring.opponent()?;
+        if running.chain.tip().0 < EXPIRY + DELTAS.1 {
+            running.adversary_acts()?;
         }
-        ring.chain.mine();
+        running.chain.mine();
     }
-    ring.settle()?;
-    ring.end()
+    running.settle()?;
+    running.end()
 }
 
 fn preimage(id: u64) -> Preimage {
@@ -172,7 +172,7 @@ fn words(why: impl core::fmt::Display) -> String {
     why.to_string()
 }
 
-impl Ring {
+impl RunningContest {
     fn new(contest: Contest) -> Result<Self, String> {
         let mut chain = Chain::new(ChainConfig { start_height: START, ..ChainConfig::default() });
         let setup = ChannelSetup::from_seed(&[0x61; 32], 1, ChannelType::AnchorsZeroFeeHtlcTx, 16_000_000);
@@ -181,8 +181,8 @@ impl Ring {
         let preimages = (0..contest.htlcs).map(|id| (preimage(id), 0)).collect();
         let peer = Peer::new(PeerPlan { preimages, sweeps: false, ..PeerPlan::default() }, &[0x62; 32]);
         let adversary = Adversary::new(peer, contest.tactic, 1);
-        for _ in 0..FOES_COINS.0 {
-            chain.mint(adversary.deposit_script(), FOES_COINS.1);
+        for _ in 0..ADVERSARY_COINS.0 {
+            chain.mint(adversary.deposit_script(), ADVERSARY_COINS.1);
         }
         let keys = WalletKeys::from_seed(&[0x63; 32]);
         let wallet = SmallWallet::new(keys.clone());
@@ -276,7 +276,7 @@ impl Ring {
         Ok(shares.collect())
     }
 
-    fn opponent(&mut self) -> Result<(), String> {
+    fn adversary_acts(&mut self) -> Result<(), String> {
         let before = self.claimed()?;
         let acts = self.adversary.act(&self.fixture, &mut self.chain).map_err(words)?;
         let txs: Vec<Transaction> = acts.into_iter().filter_map(|act| act.tx).collect();
@@ -292,7 +292,7 @@ impl Ring {
         Ok(())
     }
 
-    /// What the opponent paid to keep each HTLC from us while that was of use.
+    /// What the adversary paid to keep each HTLC from us while that was of use.
     fn spent_on(&self) -> BTreeMap<HtlcRef, u64> {
         let mut spent_on: BTreeMap<HtlcRef, u64> = BTreeMap::new();
         for Move { tip, txids, victims } in &self.moves {

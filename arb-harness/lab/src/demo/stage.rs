@@ -167,20 +167,20 @@ where
     /// If something fails, or the scenario does not end.
     pub fn play(&mut self, process: &mut Process, mut watch: impl FnMut(u32, u64)) -> Result<(), StageError<S::Error>> {
         process.blocks_a_step = IDLE_BLOCKS + 1;
-        let mut rest = process.run(self)?;
-        let opened = rest.court.index_of(&self.fixture.id()).is_some() || rest.court.has_had_channels();
+        let mut stopped = process.run(self)?;
+        let opened = stopped.court.index_of(&self.fixture.id()).is_some() || stopped.court.has_had_channels();
         if !opened {
             process.inbox = self.setup()?;
-            rest = process.run(self)?;
+            stopped = process.run(self)?;
         }
-        while rest.court.index_of(&self.fixture.id()).is_some() {
+        while stopped.court.index_of(&self.fixture.id()).is_some() {
             if self.chain.tip().0 >= END {
                 return Err(StageError::Endless);
             }
-            self.advance(&rest.court)?;
+            self.advance(&stopped.court)?;
             process.first = vec![flat_fees(FEERATE_SAT_PER_KW, FEERATE_SAT_PER_KW)];
-            process.inbox = self.news(&rest.court);
-            rest = process.run(self)?;
+            process.inbox = self.news(&stopped.court);
+            stopped = process.run(self)?;
             if let Some(failure) = self.chain.disk_failure() {
                 return Err(StageError::File(failure.to_string()));
             }

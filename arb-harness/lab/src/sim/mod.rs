@@ -21,7 +21,7 @@ use serde::Serialize;
 use checks::ending::Ended;
 use checks::recovery;
 use counts::Counts;
-use plan::act::{Act, Turn};
+use plan::act::{Act, ReorgKind};
 use plan::faults::Faults;
 use violation::Violation;
 use world::World;
@@ -135,7 +135,7 @@ fn rate(runs: u64, begun: Instant) -> f64 {
 /// One seed: with faults, and for some seeds once more without, which must come to the same (I3).
 fn one(seed: u64, traced: bool) -> Run {
     let mut with = play(seed, Faults::new(seed), traced);
-    // An opponent picks its prey by what it sees, and crashes change which transactions carry a claim (I3: not the same
+    // An adversary picks its prey by what it sees, and crashes change which transactions carry a claim (I3: not the same
     // txids or fees): its schedule is another one.
     let is_fought = with.counts.get("world/adversary") > 0;
     if !seed.is_multiple_of(4) || is_fought {
@@ -179,13 +179,13 @@ fn to_the_end(world: &mut World, seed: u64) -> Result<Ended, Violation> {
         // What confirms now leaves again, before rights are given up.
         let depth = world.rng.blocks(1, world.free_depth().clamp(1, 6));
         world.act(Act::Mine(depth))?;
-        world.act(Act::Reorg(Turn::Swap, depth))?;
+        world.act(Act::Reorg(ReorgKind::Swap, depth))?;
     }
     for _ in 0..world.plan.acts.1 {
         let act = Act::draw(&mut world.rng, true);
         world.act(act)?;
     }
-    world.heal()?;
-    world.foe_leaves();
+    world.finish()?;
+    world.adversary_leaves();
     world.judge(seed.is_multiple_of(8))
 }

@@ -1,5 +1,5 @@
 //! The simulator, as often as a test has time for, and what it found. That each invariant can fail at all is shown beside
-//! the invariants (`sim::doctored`).
+//! the invariants (`sim::checks::planted`).
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test says what went wrong by stopping")]
 
 mod regressions;

@@ -8,7 +8,7 @@ use bitcoin::{OutPoint, Transaction};
 
 use super::{Verdict, violated};
 use crate::chain::Chain;
-use crate::sim::world::lane::Lane;
+use crate::sim::world::channel::SimChannel;
 
 /// I7: nothing that is sent spends what the court has seen spent.
 pub(crate) fn invariant_i7_no_sweep_spends_the_spent(chain: &Chain, tip: u32, tx: &Transaction) -> Verdict {
@@ -72,17 +72,19 @@ fn concerns(action: &Action, outpoint: &OutPoint) -> bool {
 }
 
 /// I10: of our commitments only the newest is ever signed or sent.
-pub(crate) fn invariant_i10_only_our_newest_commitment(lane: &Lane, tx: &Transaction) -> Verdict {
-    match lane.fixture.recognise(tx).ok().flatten() {
-        Some(commitment) if commitment.owner == Side::Local && commitment.number == lane.local => Ok(()),
-        Some(commitment) if commitment.owner == Side::Local && lane.arriving && commitment.number == lane.local + 1 => {
+pub(crate) fn invariant_i10_only_our_newest_commitment(channel: &SimChannel, tx: &Transaction) -> Verdict {
+    match channel.fixture.recognise(tx).ok().flatten() {
+        Some(commitment) if commitment.owner == Side::Local && commitment.number == channel.local => Ok(()),
+        Some(commitment)
+            if commitment.owner == Side::Local && channel.arriving && commitment.number == channel.local + 1 =>
+        {
             Ok(())
         }
         Some(commitment) => violated(
             "I10",
             format!(
                 "{:?} commitment {} is signed or sent; ours is {}",
-                commitment.owner, commitment.number, lane.local
+                commitment.owner, commitment.number, channel.local
             ),
         ),
         None => violated("I10", format!("{} spends the funding and is no commitment", tx.compute_txid())),

@@ -10,18 +10,18 @@ use arb_core::{
 use bitcoin::OutPoint;
 
 use super::prices;
-use super::stakes::Estate;
+use super::stakes::AtStake;
 use crate::sim::world::World;
 
 impl World {
     pub(crate) fn count(&mut self, frames: &[Frame]) {
-        self.counts.one(self.weather.name());
-        if self.weather.foe.is_some() {
+        self.counts.one(self.conditions.name());
+        if self.conditions.adversary.is_some() {
             self.counts.one("world/adversary");
         }
-        self.counts.one(if self.lanes.len() == 1 { "channel/one" } else { "channel/linked" });
-        for lane in &self.lanes {
-            self.counts.one(match lane.plan.channel_type {
+        self.counts.one(if self.channels.len() == 1 { "channel/one" } else { "channel/linked" });
+        for channel in &self.channels {
+            self.counts.one(match channel.plan.channel_type {
                 ChannelType::StaticRemotekey => "channel/static_remotekey",
                 ChannelType::AnchorsZeroFeeHtlcTx => "channel/anchors_zero_fee_htlc_tx",
             });
@@ -65,8 +65,8 @@ impl World {
         }
     }
 
-    pub(crate) fn count_sweeps(&mut self, lane: usize, index: ChannelIndex, frames: &[Frame], estate: &Estate) {
-        let local = self.lanes[lane].fixture.commitment(Side::Local, self.lanes[lane].local).ok();
+    pub(crate) fn count_sweeps(&mut self, channel: usize, index: ChannelIndex, frames: &[Frame], at_stake: &AtStake) {
+        let local = self.channels[channel].fixture.commitment(Side::Local, self.channels[channel].local).ok();
         let local = local.map(|commitment| commitment.built.txid);
         let mut before: BTreeMap<u32, Vec<OutPoint>> = BTreeMap::new();
         let records = frames.iter().flat_map(|frame| &frame.entries).flat_map(|entry| &entry.concluded);
@@ -74,7 +74,7 @@ impl World {
             let Conclusion::SweepPlanned(sweep) = &record.what else { continue };
             let plan = &sweep.plan;
             self.counts.one("sweep/planned");
-            self.count_penalties(&plan.members, estate);
+            self.count_penalties(&plan.members, at_stake);
             if plan.members.len() > 1 {
                 self.counts.one("sweep/grouped");
             }

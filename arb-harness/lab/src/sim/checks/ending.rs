@@ -26,27 +26,27 @@ impl World {
             recovery::invariant_i2_replay_concludes_the_same(court, &frames)?;
             self.counts.one("check/replayed");
         }
-        for lane in 0..self.lanes.len() {
-            let index = ChannelIndex::new(u32::try_from(lane).unwrap_or(u32::MAX));
-            let id = self.lanes[lane].fixture.id();
+        for channel in 0..self.channels.len() {
+            let index = ChannelIndex::new(u32::try_from(channel).unwrap_or(u32::MAX));
+            let id = self.channels[channel].fixture.id();
             outcomes::invariant_i4_outcomes_only_rise(&frames, index, id)?;
             outcomes::invariant_i5_every_wager_is_recorded(&frames, index)?;
-            let (estate, policy) = (self.estate(lane, &frames)?, &self.plan.policy);
-            prices::invariant_i8_prices_rise_and_budgets_hold(&frames, index, &estate, policy)?;
+            let (at_stake, policy) = (self.at_stake(channel, &frames)?, &self.plan.policy);
+            prices::invariant_i8_prices_rise_and_budgets_hold(&frames, index, &at_stake, policy)?;
             self.counts.one("check/prices");
-            self.count_sweeps(lane, index, &frames, &estate);
-            self.count_revoked(lane);
-            let at = &self.lanes[lane];
+            self.count_sweeps(channel, index, &frames, &at_stake);
+            self.count_revoked(channel);
+            let at = &self.channels[channel];
             let hashes = at.htlcs().map(|htlc| (htlc.key, htlc.payment_hash)).collect();
             let funding = at.fixture.setup().funding;
             let settled = outcomes::invariant_i4_what_was_shown_is_not_failed(&frames, index, funding, &hashes)?;
-            if self.revoked(lane).is_some() {
+            if self.revoked(channel).is_some() {
                 self.counts.many("revoked/preimage_shown", settled);
             }
             let origins = self.node.origins.iter().filter(|(key, _)| key.channel == id);
             let origins: BTreeMap<HtlcRef, Acknowledged> = origins.map(|(key, (done, _))| (key.htlc, *done)).collect();
-            outcomes::invariant_i4_every_htlc_has_an_outcome(&self.lanes[lane].owed, &origins)?;
-            self.balance(lane, &mut ended)?;
+            outcomes::invariant_i4_every_htlc_has_an_outcome(&self.channels[channel].owed, &origins)?;
+            self.balance(channel, &mut ended)?;
         }
         self.links()?;
         self.count(&frames);
@@ -54,47 +54,47 @@ impl World {
         Ok(ended)
     }
 
-    fn balance(&mut self, lane: usize, ended: &mut Ended) -> Result<(), Violation> {
-        let at = &self.lanes[lane];
+    fn balance(&mut self, channel: usize, ended: &mut Ended) -> Result<(), Violation> {
+        let at = &self.channels[channel];
         let id = at.fixture.id();
-        let (Some(oracle), Some(court)) = (&at.weighed, self.node.sheets.get(&id)) else {
-            return Err(Violation::new("I12", format!("lane {lane} left no sheet")));
+        let (Some(measured), Some(court)) = (&at.measured, self.node.sheets.get(&id)) else {
+            return Err(Violation::new("I12", format!("channel {channel} left no sheet")));
         };
-        sheet::invariant_i11_every_satoshi_is_accounted_for(court, oracle.sheet.as_ref(), oracle.kind)?;
-        match (self.weather.is_fair(), self.weather.foe) {
-            (true, _) => ended.lost_sat += oracle.lost_sat,
-            (false, None) => self.counts.many("not_promised/market_sat", oracle.lost_sat),
-            (false, Some(_)) => self.counts.many("not_promised/adversary_sat", oracle.lost_sat),
+        sheet::invariant_i11_every_satoshi_is_accounted_for(court, measured.sheet.as_ref(), measured.kind)?;
+        match (self.conditions.is_fair(), self.conditions.adversary) {
+            (true, _) => ended.lost_sat += measured.lost_sat,
+            (false, None) => self.counts.many("not_promised/market_sat", measured.lost_sat),
+            (false, Some(_)) => self.counts.many("not_promised/adversary_sat", measured.lost_sat),
         }
-        self.counts.many("not_promised/kept_out_sat", oracle.kept_out_sat);
+        self.counts.many("not_promised/kept_out_sat", measured.kept_out_sat);
         for (_, report) in self.node.reports.iter().filter(|(channel, _)| *channel == id) {
-            ended.outcomes.contracts.insert((lane, report.id), report.outcome);
+            ended.outcomes.contracts.insert((channel, report.id), report.outcome);
         }
-        self.counts.one(close_name(oracle.kind));
+        self.counts.one(close_name(measured.kind));
         Ok(())
     }
 
     /// Whether an HTLC was paid and its origin was not settled, and whether anybody says so.
     pub(crate) fn links(&mut self) -> Result<(), Violation> {
-        for lane in 0..self.lanes.len() {
-            let id = self.lanes[lane].fixture.id();
+        for channel in 0..self.channels.len() {
+            let id = self.channels[channel].fixture.id();
             let sent: Vec<HtlcRef> =
-                self.lanes[lane].htlcs().map(|htlc| htlc.key).filter(|key| key.is_offered()).collect();
+                self.channels[channel].htlcs().map(|htlc| htlc.key).filter(|key| key.is_offered()).collect();
             for htlc in sent {
                 let key = HtlcKey { channel: id, htlc };
-                let paid = self.was_paid(lane, htlc);
+                let paid = self.was_paid(channel, htlc);
                 let origin = self.node.origins.get(&key).map(|(done, _)| *done);
-                let payment = self.payments.iter().find(|payment| payment.forwarded == Some((lane, key)));
+                let payment = self.payments.iter().find(|payment| payment.forwarded == Some((channel, key)));
                 let learnt = payment.is_some_and(|payment| self.node.preimages.contains_key(&payment.received));
                 let settled = origin == Some(Acknowledged::Settled) || learnt || self.seen.fulfilled.contains(&key);
                 let recorded = self.node.alerts.iter().any(|(channel, alert)| {
                     *channel == id && matches!(alert, Alert::Loss { htlc: lost, .. } if *lost == htlc)
                 });
-                match self.lanes[lane].weighed.as_ref().map(|weighed| weighed.kind) {
+                match self.channels[channel].measured.as_ref().map(|measured| measured.kind) {
                     // The court is done with what an old commitment has and no newer one: its origin had its outcome.
-                    Some(CloseKind::Revoked) if paid && !self.lanes[lane].owed.contains(&htlc) => {}
+                    Some(CloseKind::Revoked) if paid && !self.channels[channel].owed.contains(&htlc) => {}
                     // Two HTLCs of one hash and amount cannot be told apart there: a loss may be told too often.
-                    Some(CloseKind::Revoked) if recorded && !paid && self.is_untold(lane) => {}
+                    Some(CloseKind::Revoked) if recorded && !paid && self.is_untold(channel) => {}
                     Some(CloseKind::Unknown) if recorded && !paid => {}
                     Some(
                         CloseKind::Local
@@ -120,11 +120,11 @@ impl World {
     }
 
     /// Whether the counterparty took an HTLC that we sent with its preimage, on chain, and has it.
-    fn was_paid(&self, lane: usize, htlc: HtlcRef) -> bool {
-        if self.revoked(lane).is_some() {
-            return self.got_away(lane, htlc);
+    fn was_paid(&self, channel: usize, htlc: HtlcRef) -> bool {
+        if self.revoked(channel).is_some() {
+            return self.got_away(channel, htlc);
         }
-        let at = &self.lanes[lane];
+        let at = &self.channels[channel];
         let close = self.chain.spender_of(&at.fixture.setup().funding);
         let close = close.and_then(|(_, txid, _)| self.chain.confirmed(&txid));
         let close = close.and_then(|(_, tx)| at.fixture.recognise(tx).ok().flatten());
@@ -133,7 +133,7 @@ impl World {
         let output = position.and_then(|position| close.htlc_output(position).ok());
         let spender = output.and_then(|(outpoint, _, _)| self.chain.spender_of(&outpoint));
         // What happens after the court has given up waiting is nobody's affair: that was a wager, and on record (I5).
-        let done = at.weighed.as_ref().map_or(u32::MAX, |weighed| weighed.height);
+        let done = at.measured.as_ref().map_or(u32::MAX, |measured| measured.height);
         let spender = spender.filter(|(height, ..)| *height <= done);
         let spender = spender.and_then(|(_, txid, input)| Some((self.chain.confirmed(&txid)?.1, input)));
         spender.is_some_and(|(tx, input)| tx.input[input].witness.iter().any(|item| item.len() == 32))

@@ -24,20 +24,20 @@ impl World {
         self.process.alarm = None;
         let height = court.tip().height.get();
         let due = court.actions_due();
-        for lane in &mut self.lanes {
-            let Some(index) = court.index_of(&lane.fixture.id()) else { continue };
-            let (Some(channel), Some(docket)) = (court.channel(index), court.docket(index)) else { continue };
+        for at in &mut self.channels {
+            let Some(index) = court.index_of(&at.fixture.id()) else { continue };
+            let (Some(view), Some(docket)) = (court.channel(index), court.docket(index)) else { continue };
             let alarm = docket.alarm.map(Height::get);
             self.process.alarm = self.process.alarm.min(alarm).or(alarm).or(self.process.alarm);
-            let received = channel.htlcs().map(|htlc| htlc.key).filter(|htlc| !htlc.is_offered());
-            for htlc in received.filter(|htlc| channel.usable(*htlc).is_some() && lane.is_committed(*htlc)) {
-                self.seen.usable_since.entry(lane.key(htlc)).or_insert(height);
+            let received = view.htlcs().map(|htlc| htlc.key).filter(|htlc| !htlc.is_offered());
+            for htlc in received.filter(|htlc| view.usable(*htlc).is_some() && at.is_committed(*htlc)) {
+                self.seen.usable_since.entry(at.key(htlc)).or_insert(height);
             }
-            if channel.frozen().is_none() {
+            if view.frozen().is_none() {
                 continue;
             }
-            lane.frozen = true;
-            lane.owed.extend(lane.on_unrevoked().iter().map(|htlc| htlc.key).filter(|htlc| htlc.is_offered()));
+            at.frozen = true;
+            at.owed.extend(at.on_unrevoked().iter().map(|htlc| htlc.key).filter(|htlc| htlc.is_offered()));
             let below = |outpoint: &OutPoint| {
                 let spender = self.chain.spender_of(outpoint);
                 spender.map(|(_, txid, input)| OutPoint::new(txid, u32::try_from(input).unwrap_or(u32::MAX)))
@@ -45,22 +45,22 @@ impl World {
             let memory = &self.process.memory;
             actions::invariant_i7_claims_are_live(&docket, &due, below, || journal::excused(&journal::frames(memory)))?;
         }
-        self.weigh()
+        self.measure_finished()
     }
 
     /// Takes the oracle's sheet of a channel in the moment in which the court is done with it: what happens to an output
     /// afterwards is nobody's affair.
-    fn weigh(&mut self) -> Result<(), Violation> {
+    fn measure_finished(&mut self) -> Result<(), Violation> {
         // A preimage may be the last thing that the court hears of a channel.
         let height = self.chain.tip().0;
         for payment in self.payments.iter().filter(|payment| self.node.preimages.contains_key(&payment.received)) {
-            if self.lanes[payment.lane].is_committed(payment.received.htlc) {
+            if self.channels[payment.channel].is_committed(payment.received.htlc) {
                 self.seen.usable_since.entry(payment.received).or_insert(height);
             }
         }
-        for lane in 0..self.lanes.len() {
-            if self.lanes[lane].weighed.is_none() && !self.is_watched(lane) {
-                self.lanes[lane].weighed = Some(self.oracle_says(lane)?);
+        for channel in 0..self.channels.len() {
+            if self.channels[channel].measured.is_none() && !self.is_watched(channel) {
+                self.channels[channel].measured = Some(self.measure(channel)?);
             }
         }
         Ok(())

@@ -25,11 +25,11 @@ pub(crate) fn frames(memory: &Memory) -> Vec<Frame> {
 /// Outputs of which the court wrote down why nothing is done for them: they cost more than they are worth, or their coins
 /// were bad and others are asked for in the next block.
 pub(crate) fn excused(frames: &[Frame]) -> BTreeSet<OutPoint> {
-    let (mut uneconomic, mut rests) = (BTreeSet::new(), BTreeSet::new());
+    let (mut uneconomic, mut paused) = (BTreeSet::new(), BTreeSet::new());
     let mut groups = BTreeMap::new();
     for entry in frames.iter().flat_map(|frame| &frame.entries) {
         if entry.heard.is_block() {
-            rests.clear();
+            paused.clear();
         }
         for record in &entry.concluded {
             if let Conclusion::Uneconomic { outpoint } = &record.what {
@@ -37,9 +37,9 @@ pub(crate) fn excused(frames: &[Frame]) -> BTreeSet<OutPoint> {
             } else if let Conclusion::SweepPlanned(sweep) = &record.what {
                 groups.insert((record.channel, sweep.plan.group), &sweep.plan.members);
             } else if let Conclusion::SweepDropped { group, pauses: true } = &record.what {
-                rests.extend(groups.get(&(record.channel, *group)).into_iter().copied().flatten());
+                paused.extend(groups.get(&(record.channel, *group)).into_iter().copied().flatten());
             }
         }
     }
-    uneconomic.into_iter().chain(rests).collect()
+    uneconomic.into_iter().chain(paused).collect()
 }

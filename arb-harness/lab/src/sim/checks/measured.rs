@@ -8,36 +8,36 @@ use crate::balance_oracle::{self, Knowledge, Known, Missed};
 use crate::sim::plan::seeds::our_scripts;
 use crate::sim::violation::Violation;
 use crate::sim::world::World;
-use crate::sim::world::lane::Weighed;
+use crate::sim::world::channel::Measured;
 
 /// Blocks in which our transactions had a chance and in which a claim that waits should have confirmed.
 const CHANCES: usize = 2;
 
 impl World {
     /// What the oracle says about a channel that the court is done with.
-    pub(crate) fn oracle_says(&self, lane: usize) -> Result<Weighed, Violation> {
-        let Some(kind) = self.close_kind(lane) else {
-            return Err(Violation::new("I12", format!("lane {lane} is gone, and its funding is unspent")));
+    pub(crate) fn measure(&self, channel: usize) -> Result<Measured, Violation> {
+        let Some(kind) = self.close_kind(channel) else {
+            return Err(Violation::new("I12", format!("channel {channel} is gone, and its funding is unspent")));
         };
-        let all = self.usable(lane, |_, _| true);
+        let all = self.usable(channel, |_, _| true);
         // What had its preimage late or is small was not promised (I14); of a commitment that we have no record of, only the
         // main output is ours to claim.
-        let promised = self.usable(lane, |htlc, since| {
+        let promised = self.usable(channel, |htlc, since| {
             let in_time = since + self.plan.policy.incoming_margin.get() <= htlc.cltv_expiry.get();
-            in_time && htlc.amount_sat() > self.weather.small_sat()
+            in_time && htlc.amount_sat() > self.conditions.small_sat()
         });
         let ours = our_scripts();
         let known = |usable_since| Known {
-            fixture: &self.lanes[lane].fixture,
+            fixture: &self.channels[channel].fixture,
             ours: &ours,
             usable_since,
-            commitment: self.knowledge(lane, kind),
+            commitment: self.knowledge(channel, kind),
         };
         let (lost_sat, kept_out_sat) = match kind {
             CloseKind::Unknown => (0, 0),
             CloseKind::Revoked => {
                 let missed = balance_oracle::missed(&self.chain, &known(&all)).map_err(Violation::world)?;
-                self.split_missed(lane, &missed)
+                self.split_missed(channel, &missed)
             }
             CloseKind::Local | CloseKind::Remote | CloseKind::RemotePending | CloseKind::Mutual => {
                 let sheet = balance_oracle::sheet(&self.chain, &known(&promised)).map_err(Violation::world)?;
@@ -45,22 +45,22 @@ impl World {
             }
         };
         let sheet = balance_oracle::sheet(&self.chain, &known(&all)).map_err(Violation::world)?;
-        Ok(Weighed { kind, height: self.height(), sheet, lost_sat, kept_out_sat })
+        Ok(Measured { kind, height: self.height(), sheet, lost_sat, kept_out_sat })
     }
 
     /// From when on received HTLCs could be claimed, for those that count.
-    fn usable(&self, lane: usize, counts: impl Fn(&Htlc, u32) -> bool) -> BTreeMap<HtlcRef, u32> {
-        let at = &self.lanes[lane];
+    fn usable(&self, channel: usize, counts: impl Fn(&Htlc, u32) -> bool) -> BTreeMap<HtlcRef, u32> {
+        let at = &self.channels[channel];
         let received = at.htlcs().filter(|htlc| !htlc.key.is_offered());
         let known = received.filter_map(|htlc| Some((htlc, *self.seen.usable_since.get(&at.key(htlc.key))?)));
         known.filter(|(htlc, since)| counts(htlc, *since)).map(|(htlc, since)| (htlc.key, since)).collect()
     }
 
     /// What the court may know of the commitment that confirmed.
-    fn knowledge(&self, lane: usize, kind: CloseKind) -> Knowledge {
+    fn knowledge(&self, channel: usize, kind: CloseKind) -> Knowledge {
         match kind {
             CloseKind::Unknown => Knowledge::Nothing,
-            CloseKind::Revoked if self.is_untold(lane) => Knowledge::RevokedUntold,
+            CloseKind::Revoked if self.is_untold(channel) => Knowledge::RevokedUntold,
             CloseKind::Revoked => Knowledge::Revoked,
             CloseKind::Local | CloseKind::Remote | CloseKind::RemotePending | CloseKind::Mutual => Knowledge::Live,
         }
@@ -68,23 +68,23 @@ impl World {
 
     /// What the cheat has of all that we missed: what it should not have, and what it could have because its miner kept us
     /// out, or because it revoked too late.
-    fn split_missed(&self, lane: usize, missed: &[Missed]) -> (u64, u64) {
+    fn split_missed(&self, channel: usize, missed: &[Missed]) -> (u64, u64) {
         let sum = |promised: bool| {
-            let of = missed.iter().filter(|missed| self.is_promised(lane, missed) == promised);
+            let of = missed.iter().filter(|missed| self.is_promised(channel, missed) == promised);
             of.map(|missed| missed.value_sat).sum()
         };
         (sum(true), sum(false))
     }
 
     /// Whether an output is not small, and our claim had its chances while the cheat had to wait (I14).
-    fn is_promised(&self, lane: usize, missed: &Missed) -> bool {
-        let at = &self.lanes[lane];
+    fn is_promised(&self, channel: usize, missed: &Missed) -> bool {
+        let at = &self.channels[channel];
         let end = missed.since + u32::from(at.plan.delays.1);
-        let first = missed.since.max(at.confessed.unwrap_or(0)) + 1;
+        let first = missed.since.max(at.revoked_late.unwrap_or(0)) + 1;
         let chances = self.seen.fair.range(first..end.max(first)).count();
         let last = self.seen.fair.range(end.saturating_sub(2).max(first)..end.max(first)).count();
         // Where prices vary, only what is offered at the end of a curve has to be enough.
-        let in_time = chances >= CHANCES && (self.weather.is_flat() || last >= CHANCES);
-        missed.value_sat > self.weather.small_sat() && in_time
+        let in_time = chances >= CHANCES && (self.conditions.is_flat() || last >= CHANCES);
+        missed.value_sat > self.conditions.small_sat() && in_time
     }
 }

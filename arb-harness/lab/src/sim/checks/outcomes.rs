@@ -11,7 +11,7 @@ use bitcoin::{OutPoint, Transaction};
 use super::{Verdict, violated};
 use crate::chain::Chain;
 use crate::sim::violation::Violation;
-use crate::sim::world::lane::Lane;
+use crate::sim::world::channel::SimChannel;
 
 /// I4: what was released for an HTLC only rises, and never is a failure while a usable preimage is known.
 pub(crate) fn invariant_i4_outcomes_only_rise(frames: &[Frame], index: ChannelIndex, channel: ChannelId) -> Verdict {
@@ -94,18 +94,18 @@ fn buried(height: u32, depth: u32, tip: u32) -> bool {
 pub(crate) fn invariant_i5_no_failure_while_it_can_be_claimed(
     chain: &Chain,
     tip: u32,
-    lane: &Lane,
+    channel: &SimChannel,
     policy: &Policy,
     htlc: HtlcRef,
 ) -> Verdict {
-    let depth = policy.fail_depth(lane.plan.capacity_sat).get();
-    let fixture = &lane.fixture;
+    let depth = policy.fail_depth(channel.plan.capacity_sat).get();
+    let fixture = &channel.fixture;
     let output_on = |side, number| {
         let commitment = fixture.commitment(side, number).ok()?;
         let position = commitment.htlcs.iter().position(|other| other.key == htlc)?;
         commitment.htlc_output(position).ok().map(|(outpoint, _, _)| outpoint)
     };
-    let live = lane.unrevoked().into_iter().find(|(side, number)| output_on(*side, *number).is_some());
+    let live = channel.unrevoked().into_iter().find(|(side, number)| output_on(*side, *number).is_some());
     let spend = chain.spender_of(&fixture.setup().funding).filter(|(height, _, _)| *height <= tip);
     let Some((height, txid, _)) = spend else {
         return match live {
@@ -115,7 +115,7 @@ pub(crate) fn invariant_i5_no_failure_while_it_can_be_claimed(
     };
     let close = chain.confirmed(&txid).and_then(|(_, tx)| fixture.recognise(tx).ok().flatten());
     let output = close.as_ref().and_then(|close| output_on(close.owner, close.number));
-    let is_revoked = close.as_ref().is_some_and(|close| close.owner == Side::Remote && close.number < lane.remote);
+    let is_revoked = close.as_ref().is_some_and(|close| close.owner == Side::Remote && close.number < channel.remote);
     let is_buried = buried(height, depth, tip);
     if is_buried && is_revoked {
         return Ok(());
@@ -126,7 +126,7 @@ pub(crate) fn invariant_i5_no_failure_while_it_can_be_claimed(
     let Some(output) = output else { return Ok(()) };
     match chain.spender_of(&output) {
         Some((spent, by, input)) if buried(spent, depth, tip) => {
-            let preimage = chain.confirmed(&by).is_some_and(|(_, tx)| shows_preimage(lane, htlc, tx, input));
+            let preimage = chain.confirmed(&by).is_some_and(|(_, tx)| shows_preimage(channel, htlc, tx, input));
             if preimage {
                 violated("I5", format!("{htlc} failed at {tip}, but {by} shows its preimage"))
             } else {
@@ -155,8 +155,8 @@ pub(crate) fn invariant_i5_every_wager_is_recorded(frames: &[Frame], index: Chan
     Ok(())
 }
 
-fn shows_preimage(lane: &Lane, htlc: HtlcRef, tx: &Transaction, input: usize) -> bool {
-    let hash = lane.htlcs().find(|other| other.key == htlc).map(|htlc| htlc.payment_hash);
+fn shows_preimage(channel: &SimChannel, htlc: HtlcRef, tx: &Transaction, input: usize) -> bool {
+    let hash = channel.htlcs().find(|other| other.key == htlc).map(|htlc| htlc.payment_hash);
     let items = tx.input.get(input).into_iter().flat_map(|input| input.witness.iter());
     items.filter_map(|item| item.try_into().ok()).any(|item| Some(Preimage(item).hash()) == hash)
 }

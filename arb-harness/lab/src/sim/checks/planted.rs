@@ -20,10 +20,10 @@ use super::outcomes::*;
 use super::prices::invariant_i8_prices_rise_and_budgets_hold;
 use super::recovery::*;
 use super::sheet::*;
-use super::stakes::{Estate, Punished};
+use super::stakes::{AtStake, PenaltyOutput};
 use crate::sim::violation::Violation;
 use crate::sim::world::World;
-use crate::sim::world::lane::{Change, Message};
+use crate::sim::world::channel::{Change, Message};
 
 const INDEX: ChannelIndex = ChannelIndex::new(0);
 const CHANNEL: ChannelId = ChannelId([1; 32]);
@@ -54,11 +54,11 @@ fn settled() -> Conclusion {
 fn world() -> World {
     let mut world = World::fair(5);
     world.open().ok().unwrap();
-    let key = world.lanes[0].next_id(Side::Local);
+    let key = world.channels[0].next_id(Side::Local);
     let payment_hash = Preimage([7; 32]).hash();
     let cltv_expiry = Height::new(1_100);
     let htlc = Htlc { key, amount_msat: 50_000_000, payment_hash, cltv_expiry, link: Link::Own, tag: Vec::new() };
-    world.lanes[0].propose(Side::Local, Change::Add(htlc));
+    world.channels[0].propose(Side::Local, Change::Add(htlc));
     for message in [Message::RemoteSigned, Message::RemoteRevoked, Message::LocalSigned] {
         assert_eq!(world.exchange(0, message).ok(), Some(true));
     }
@@ -150,15 +150,15 @@ fn i4_a_failure_after_the_chain_showed_its_preimage() {
 }
 
 /// A world in which the cheat has it all: an old commitment, its HTLC with the preimage, and what that left.
-fn robbed() -> World {
+fn world_with_a_stolen_htlc() -> World {
     let mut world = world();
-    assert!(world.lanes[0].propose_end(HTLC, false));
+    assert!(world.channels[0].propose_end(HTLC, false));
     for message in [Message::LocalSigned, Message::RemoteSigned, Message::RemoteRevoked] {
         assert_eq!(world.exchange(0, message).ok(), Some(true));
     }
-    let tx = world.lanes[0].fixture.remote_commitment_tx(1).unwrap();
+    let tx = world.channels[0].fixture.remote_commitment_tx(1).unwrap();
     world.chain.mine_txs(vec![tx]).unwrap();
-    let plan = world.lanes[0].peer.plan_mut();
+    let plan = world.channels[0].peer.plan_mut();
     (plan.claims, plan.sweeps) = (true, true);
     plan.preimages.insert(Preimage([7; 32]), 0);
     for _ in 0..70 {
@@ -172,20 +172,20 @@ fn robbed() -> World {
 
 #[test]
 fn i14_what_a_cheat_has_is_lost_unless_we_had_no_chance() {
-    let mut world = robbed();
-    let kept_out = world.oracle_says(0).ok().unwrap();
+    let mut world = world_with_a_stolen_htlc();
+    let kept_out = world.measure(0).ok().unwrap();
     assert_eq!((kept_out.kind, kept_out.lost_sat), (CloseKind::Revoked, 0));
     assert!(kept_out.kept_out_sat > 50_000, "{kept_out:?}");
     // Our own balance is nobody's yet; the HTLC and the cheat's balance are.
     let stolen_sat = kept_out.sheet.unwrap().lost_sat;
     assert!(stolen_sat > 50_000 && stolen_sat < kept_out.kept_out_sat, "{stolen_sat}");
     world.seen.fair = (1_000..1_200).collect();
-    let lost = world.oracle_says(0).ok().unwrap();
+    let lost = world.measure(0).ok().unwrap();
     assert_eq!((lost.lost_sat, lost.kept_out_sat), (kept_out.kept_out_sat, 0));
     // What was paid downstream has to be settled upstream, or somebody has to say so; unless it had an outcome before.
-    world.lanes[0].weighed = Some(lost);
+    world.channels[0].measured = Some(lost);
     assert_eq!(name(world.links()), None);
-    world.lanes[0].owed.insert(HTLC);
+    world.channels[0].owed.insert(HTLC);
     assert_eq!(name(world.links()), Some("I14"));
 }
 
@@ -195,11 +195,11 @@ fn i5_a_failure_while_an_output_can_be_claimed() {
     let policy = Policy::default();
     let verdict = |world: &World| {
         let (tip, _) = world.chain.tip();
-        name(invariant_i5_no_failure_while_it_can_be_claimed(&world.chain, tip, &world.lanes[0], &policy, HTLC))
+        name(invariant_i5_no_failure_while_it_can_be_claimed(&world.chain, tip, &world.channels[0], &policy, HTLC))
     };
     assert_eq!(verdict(&world), Some("I5"), "a commitment with its output may confirm");
-    let (remote, height) = (world.lanes[0].remote, world.height());
-    let tx = world.lanes[0].fixture.remote_commitment_tx(remote).unwrap();
+    let (remote, height) = (world.channels[0].remote, world.height());
+    let tx = world.channels[0].fixture.remote_commitment_tx(remote).unwrap();
     world.chain.mine_txs(vec![tx]).unwrap();
     assert_eq!(world.height(), height + 1);
     assert_eq!(verdict(&world), Some("I5"), "the close is not buried");
@@ -222,7 +222,7 @@ fn i6_another_docket_after_the_same_blocks() {
 #[test]
 fn i7_a_sweep_of_what_is_spent_and_a_claim_that_nobody_makes() {
     let mut world = world();
-    let tx = world.lanes[0].fixture.local_commitment_tx(1).unwrap();
+    let tx = world.channels[0].fixture.local_commitment_tx(1).unwrap();
     let tip = world.height();
     assert_eq!(name(invariant_i7_no_sweep_spends_the_spent(&world.chain, tip, &tx)), None);
     world.chain.mine_txs(vec![tx.clone()]).unwrap();
@@ -297,12 +297,12 @@ fn i7_what_is_no_excuse() {
 #[test]
 fn i8_a_price_that_falls_a_budget_that_is_exceeded_and_too_little_too_late() {
     let (policy, (commitment, outpoint)) = (Policy::default(), commitment_with_htlc());
-    let estate = Estate { htlcs: BTreeMap::from([(outpoint, (10_000, Some(101)))]), ..Estate::default() };
+    let at_stake = AtStake { htlcs: BTreeMap::from([(outpoint, (10_000, Some(101)))]), ..AtStake::default() };
     let verdict = |steps: Vec<(Event, Vec<Conclusion>)>| {
         let closed = (block_with(97, vec![commitment.clone()]), Vec::new());
         let steps = [closed].into_iter().chain(steps);
         let frames: Vec<Frame> = steps.flat_map(|(heard, concluded)| frames(heard, concluded)).collect();
-        name(invariant_i8_prices_rise_and_budgets_hold(&frames, INDEX, &estate, &policy))
+        name(invariant_i8_prices_rise_and_budgets_hold(&frames, INDEX, &at_stake, &policy))
     };
     let at = |height, wanted, fee| (block_at(height), vec![planned(&[outpoint], wanted, fee)]);
     assert_eq!(verdict(vec![at(98, 500, 250), at(99, 900, 450), at(100, 10_000, 5_000), at(101, 10_000, 5_000)]), None);
@@ -325,11 +325,11 @@ fn i8_a_price_that_falls_a_budget_that_is_exceeded_and_too_little_too_late() {
 #[test]
 fn i8_a_claim_is_due_while_its_commitment_is_there_and_its_output_is_not_spent() {
     let (policy, (commitment, outpoint)) = (Policy::default(), commitment_with_htlc());
-    let estate = Estate { htlcs: BTreeMap::from([(outpoint, (10_000, Some(101)))]), ..Estate::default() };
+    let at_stake = AtStake { htlcs: BTreeMap::from([(outpoint, (10_000, Some(101)))]), ..AtStake::default() };
     let verdict = |steps: &[Event]| {
         let mut frames = frames(block_with(97, vec![commitment.clone()]), vec![planned(&[outpoint], 500, 250)]);
         frames.extend(steps.iter().flat_map(|heard| self::frames(heard.clone(), Vec::new())));
-        name(invariant_i8_prices_rise_and_budgets_hold(&frames, INDEX, &estate, &policy))
+        name(invariant_i8_prices_rise_and_budgets_hold(&frames, INDEX, &at_stake, &policy))
     };
     let input = vec![TxIn { previous_output: outpoint, ..TxIn::default() }];
     let spend = Transaction { input, ..commitment.clone() };
@@ -349,9 +349,9 @@ fn i8_a_claim_is_due_while_its_commitment_is_there_and_its_output_is_not_spent()
 #[test]
 fn i8_a_penalty_that_costs_too_much_too_soon_or_offers_too_little_too_late() {
     let (policy, (commitment, outpoint)) = (Policy::default(), commitment_with_htlc());
-    let estate = |htlc| {
-        let penalties = BTreeMap::from([(outpoint, Punished { amount_sat: 10_000, htlc })]);
-        Estate { penalties, delay_blocks: 40, ..Estate::default() }
+    let at_stake = |htlc| {
+        let penalties = BTreeMap::from([(outpoint, PenaltyOutput { amount_sat: 10_000, htlc })]);
+        AtStake { penalties, delay_blocks: 40, ..AtStake::default() }
     };
     let verdict = |htlc, mut steps: Vec<(Event, Vec<Conclusion>)>| {
         // What is on offer is looked at before the block after each.
@@ -361,7 +361,7 @@ fn i8_a_penalty_that_costs_too_much_too_soon_or_offers_too_little_too_late() {
         let closed = (block_with(97, vec![commitment.clone()]), Vec::new());
         let steps = [closed].into_iter().chain(steps);
         let frames: Vec<Frame> = steps.flat_map(|(heard, concluded)| frames(heard, concluded)).collect();
-        name(invariant_i8_prices_rise_and_budgets_hold(&frames, INDEX, &estate(htlc), &policy))
+        name(invariant_i8_prices_rise_and_budgets_hold(&frames, INDEX, &at_stake(htlc), &policy))
     };
     let at = |height, fee: u64| {
         let wanted = u32::try_from(fee).unwrap() * 2;
@@ -388,23 +388,23 @@ fn i8_a_penalty_that_costs_too_much_too_soon_or_offers_too_little_too_late() {
 #[test]
 fn i10_a_commitment_that_is_not_our_newest() {
     let world = world();
-    let lane = &world.lanes[0];
-    let ours = |number| lane.fixture.local_commitment_tx(number).unwrap();
-    assert_eq!(name(invariant_i10_only_our_newest_commitment(lane, &ours(1))), None);
-    assert_eq!(name(invariant_i10_only_our_newest_commitment(lane, &ours(0))), Some("I10"));
-    let theirs = lane.fixture.remote_commitment_tx(1).unwrap();
-    assert_eq!(name(invariant_i10_only_our_newest_commitment(lane, &theirs)), Some("I10"));
-    let previous_output = lane.fixture.setup().funding;
+    let channel = &world.channels[0];
+    let ours = |number| channel.fixture.local_commitment_tx(number).unwrap();
+    assert_eq!(name(invariant_i10_only_our_newest_commitment(channel, &ours(1))), None);
+    assert_eq!(name(invariant_i10_only_our_newest_commitment(channel, &ours(0))), Some("I10"));
+    let theirs = channel.fixture.remote_commitment_tx(1).unwrap();
+    assert_eq!(name(invariant_i10_only_our_newest_commitment(channel, &theirs)), Some("I10"));
+    let previous_output = channel.fixture.setup().funding;
     let foreign = Transaction { input: vec![TxIn { previous_output, ..TxIn::default() }], ..ours(1) };
-    assert_eq!(name(invariant_i10_only_our_newest_commitment(lane, &foreign)), Some("I10"));
+    assert_eq!(name(invariant_i10_only_our_newest_commitment(channel, &foreign)), Some("I10"));
 }
 
 #[test]
 fn i11_a_satoshi_that_nobody_has() {
     let sheet = Sheet { capacity_sat: 10, swept_sat: 6, peer_sat: 4, ..Sheet::default() };
     let other = Sheet { swept_sat: 5, lost_sat: 1, ..sheet };
-    let verdict = |court: &Sheet, oracle: &Sheet, kind| {
-        name(invariant_i11_every_satoshi_is_accounted_for(court, Some(oracle), kind))
+    let verdict = |court: &Sheet, measured: &Sheet, kind| {
+        name(invariant_i11_every_satoshi_is_accounted_for(court, Some(measured), kind))
     };
     assert_eq!(verdict(&sheet, &sheet, CloseKind::Local), None);
     assert_eq!(verdict(&other, &sheet, CloseKind::Local), Some("I11"));

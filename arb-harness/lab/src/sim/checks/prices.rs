@@ -8,7 +8,7 @@ use arb_core::{ChannelIndex, Conclusion, Event, Frame, Policy, Sweep};
 use bitcoin::{OutPoint, Transaction, Txid};
 
 use super::Verdict;
-use super::stakes::Estate;
+use super::stakes::AtStake;
 use crate::sim::violation::Violation;
 
 fn violated(what: impl Into<String>) -> Verdict {
@@ -27,8 +27,8 @@ pub(crate) fn is_child(sweep: &Sweep) -> bool {
 }
 
 /// What the journal has said of a channel so far.
-struct Ledger<'a> {
-    estate: &'a Estate,
+struct OfferHistory<'a> {
+    at_stake: &'a AtStake,
     policy: &'a Policy,
     wanted: BTreeMap<OutPoint, u32>,
     /// The last transaction that was planned for an output.
@@ -49,11 +49,11 @@ struct Ledger<'a> {
 pub(crate) fn invariant_i8_prices_rise_and_budgets_hold(
     frames: &[Frame],
     index: ChannelIndex,
-    estate: &Estate,
+    at_stake: &AtStake,
     policy: &Policy,
 ) -> Verdict {
-    let mut ledger = Ledger {
-        estate,
+    let mut history = OfferHistory {
+        at_stake,
         policy,
         wanted: BTreeMap::new(),
         last: BTreeMap::new(),
@@ -65,30 +65,30 @@ pub(crate) fn invariant_i8_prices_rise_and_budgets_hold(
     };
     for entry in frames.iter().flat_map(|frame| &frame.entries) {
         if let Event::BlockConnected(block) = &entry.heard {
-            ledger.all_is_on_offer()?;
+            history.all_is_on_offer()?;
             let tip = block.height.get();
-            ledger.tip = tip;
-            ledger.confirmed.extend(block.txs.iter().map(|tx| (tip, tx.compute_txid())));
+            history.tip = tip;
+            history.confirmed.extend(block.txs.iter().map(|tx| (tip, tx.compute_txid())));
             let inputs = block.txs.iter().flat_map(|tx| &tx.input);
-            ledger.spent.extend(inputs.map(|input| (tip, input.previous_output)));
-            block.txs.iter().for_each(|tx| ledger.punish(tx));
+            history.spent.extend(inputs.map(|input| (tip, input.previous_output)));
+            block.txs.iter().for_each(|tx| history.add_penalties(tx));
         } else if let Event::BlockDisconnected(block) = &entry.heard {
-            ledger.confirmed.retain(|(height, _)| *height < block.height.get());
-            ledger.spent.retain(|(height, _)| *height < block.height.get());
-            ledger.tip = block.height.get().saturating_sub(1);
+            history.confirmed.retain(|(height, _)| *height < block.height.get());
+            history.spent.retain(|(height, _)| *height < block.height.get());
+            history.tip = block.height.get().saturating_sub(1);
         }
         for record in entry.concluded.iter().filter(|record| record.channel == index) {
             if let Conclusion::SweepPlanned(sweep) = &record.what {
-                ledger.planned(sweep)?;
+                history.planned(sweep)?;
             } else if let Conclusion::SweepDropped { group, .. } = &record.what {
-                ledger.last.retain(|_, sweep| sweep.plan.group != *group);
+                history.last.retain(|_, sweep| sweep.plan.group != *group);
             }
         }
     }
     Ok(())
 }
 
-impl<'a> Ledger<'a> {
+impl<'a> OfferHistory<'a> {
     fn planned(&mut self, sweep: &'a Sweep) -> Verdict {
         let Plan { members, wanted_sat_per_kw, feerate_sat_per_kw, fee_sat, .. } = &sweep.plan;
         if feerate_sat_per_kw > wanted_sat_per_kw {
@@ -103,7 +103,7 @@ impl<'a> Ledger<'a> {
             }
             self.last.insert(*member, sweep);
         }
-        if members.iter().any(|member| self.estate.signed.contains(member)) {
+        if members.iter().any(|member| self.at_stake.signed.contains(member)) {
             return Ok(());
         }
         let penalties = members.iter().filter_map(|member| self.penalties.get(member));
@@ -112,7 +112,7 @@ impl<'a> Ledger<'a> {
             penalty_sat
         } else if is_child(sweep) {
             self.children.extend(members.iter().map(|member| member.txid));
-            self.estate.child_sat
+            self.at_stake.child_sat
         } else {
             claimed_sat(sweep) / u64::from(self.policy.budget_divisor)
         };
@@ -130,9 +130,9 @@ impl<'a> Ledger<'a> {
 
     /// What a transaction of the best chain makes punishable: the outputs of a revoked commitment, and what an HTLC
     /// transaction leaves of one of them, at the input's own index.
-    fn punish(&mut self, tx: &Transaction) {
-        let (txid, tip, delay) = (tx.compute_txid(), self.tip, self.estate.delay_blocks);
-        for (outpoint, punished) in self.estate.penalties.iter().filter(|(outpoint, _)| outpoint.txid == txid) {
+    fn add_penalties(&mut self, tx: &Transaction) {
+        let (txid, tip, delay) = (tx.compute_txid(), self.tip, self.at_stake.delay_blocks);
+        for (outpoint, punished) in self.at_stake.penalties.iter().filter(|(outpoint, _)| outpoint.txid == txid) {
             let deadline = match punished.htlc {
                 Some(expiry) => expiry.max(tip).saturating_add(delay),
                 None => tip.saturating_add(delay).saturating_sub(1),
@@ -140,7 +140,7 @@ impl<'a> Ledger<'a> {
             self.penalties.insert(*outpoint, (punished.amount_sat, deadline));
         }
         for (index, (input, output)) in (0..).zip(tx.input.iter().zip(&tx.output)) {
-            let is_htlc = self.estate.penalties.get(&input.previous_output).is_some_and(|spent| spent.htlc.is_some());
+            let is_htlc = self.at_stake.penalties.get(&input.previous_output).is_some_and(|spent| spent.htlc.is_some());
             if is_htlc && input.witness.len() == 5 {
                 let deadline = tip.saturating_add(delay).saturating_sub(1);
                 self.penalties.insert(OutPoint::new(txid, index), (output.value.to_sat(), deadline));
@@ -151,7 +151,7 @@ impl<'a> Ledger<'a> {
     /// The height by which a claim of this output should be confirmed.
     fn deadline(&self, outpoint: &OutPoint) -> Option<u32> {
         let penalty = self.penalties.get(outpoint).map(|(_, deadline)| *deadline);
-        penalty.or_else(|| self.estate.htlcs.get(outpoint).and_then(|(_, deadline)| *deadline))
+        penalty.or_else(|| self.at_stake.htlcs.get(outpoint).and_then(|(_, deadline)| *deadline))
     }
 
     /// Before the next block: whatever is due in it has all that it may cost on offer, or a record that says why not.
@@ -162,7 +162,7 @@ impl<'a> Ledger<'a> {
             let is_there = self.confirmed.iter().any(|(_, txid)| *txid == outpoint.txid);
             let is_spent = self.spent.iter().any(|(_, spent)| spent == outpoint);
             let is_due = deadline <= tip.saturating_add(1);
-            if !is_due || !is_there || is_spent || self.estate.signed.contains(outpoint) {
+            if !is_due || !is_there || is_spent || self.at_stake.signed.contains(outpoint) {
                 continue;
             }
             let Plan { members, feerate_sat_per_kw, fee_sat, limit, .. } = &sweep.plan;
@@ -187,7 +187,7 @@ impl<'a> Ledger<'a> {
         if let Some((amount_sat, deadline)) = self.penalties.get(outpoint) {
             return Some(self.penalty_sat(*amount_sat, *deadline).min(amount_sat.saturating_sub(330)));
         }
-        let (amount_sat, _) = self.estate.htlcs.get(outpoint)?;
+        let (amount_sat, _) = self.at_stake.htlcs.get(outpoint)?;
         let whole = amount_sat / u64::from(self.policy.budget_divisor);
         let child =
             if self.children.contains(&outpoint.txid) { whole / u64::from(self.policy.child_divisor) } else { 0 };

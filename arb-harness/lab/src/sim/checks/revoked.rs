@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use arb_core::HtlcRef;
 use bitcoin::{OutPoint, Transaction};
 
-use super::stakes::{Estate, punished};
+use super::stakes::{AtStake, penalty_outputs};
 use crate::fixture::Commitment;
 use crate::sim::plan::seeds::our_scripts;
 use crate::sim::world::World;
@@ -13,7 +13,8 @@ use crate::sim::world::World;
 impl World {
     /// The HTLCs of a revoked commitment that the cheat has taken, each with its transaction and the input.
     fn taken(&self, commitment: &Commitment) -> Vec<(usize, &Transaction, usize)> {
-        let htlcs = punished(commitment).into_iter().filter_map(|(outpoint, position)| Some((outpoint, position?)));
+        let htlcs =
+            penalty_outputs(commitment).into_iter().filter_map(|(outpoint, position)| Some((outpoint, position?)));
         let taken = htlcs.filter_map(|(outpoint, position)| {
             let (_, txid, input) = self.chain.spender_of(&outpoint)?;
             let (_, tx) = self.chain.confirmed(&txid)?;
@@ -23,38 +24,38 @@ impl World {
     }
 
     /// Whether the cheat has an HTLC that we sent for good: it took it with the preimage, and then what that left.
-    pub(crate) fn got_away(&self, lane: usize, htlc: HtlcRef) -> bool {
-        let Some((_, commitment)) = self.revoked(lane) else { return false };
+    pub(crate) fn got_away(&self, channel: usize, htlc: HtlcRef) -> bool {
+        let Some((_, commitment)) = self.revoked(channel) else { return false };
         let taken = self.taken(&commitment);
         let of = taken.into_iter().filter(|(position, ..)| commitment.htlcs[*position].key == htlc);
         of.into_iter().any(|(_, tx, input)| {
             let shown = tx.input[input].witness.iter().any(|item| item.len() == 32);
-            shown && self.paired(lane, tx, input).is_some_and(|by| !pays_us(by))
+            shown && self.paired(channel, tx, input).is_some_and(|by| !pays_us(by))
         })
     }
 
     /// Who spent what an HTLC transaction left of one of its inputs.
-    fn paired(&self, lane: usize, tx: &Transaction, input: usize) -> Option<&Transaction> {
+    fn paired(&self, channel: usize, tx: &Transaction, input: usize) -> Option<&Transaction> {
         let below = OutPoint::new(tx.compute_txid(), u32::try_from(input).ok()?);
         let (height, txid, _) = self.chain.spender_of(&below)?;
         // The court is done with it afterwards.
-        self.lanes[lane].weighed.as_ref().filter(|weighed| height <= weighed.height)?;
+        self.channels[channel].measured.as_ref().filter(|measured| height <= measured.height)?;
         self.chain.confirmed(&txid).map(|(_, tx)| tx)
     }
 
     /// What was seen of a revoked close.
-    pub(crate) fn count_revoked(&mut self, lane: usize) {
-        let Some((_, commitment)) = self.revoked(lane) else { return };
-        let (at, mut seen) = (&self.lanes[lane], BTreeMap::new());
+    pub(crate) fn count_revoked(&mut self, channel: usize) {
+        let Some((_, commitment)) = self.revoked(channel) else { return };
+        let (at, mut seen) = (&self.channels[channel], BTreeMap::new());
         let mut count = |name: &'static str, more: usize| *seen.entry(name).or_insert(0) += more;
         count("revoked/idle", usize::from(at.plan.dead));
         count("revoked/own_number", usize::from(commitment.number == at.local));
         let is_old = commitment.number < at.plan.adopted.1;
-        count("revoked/no_state", usize::from(is_old && self.is_untold(lane)));
-        count("revoked/told_by_node", usize::from(is_old && !self.is_untold(lane)));
+        count("revoked/no_state", usize::from(is_old && self.is_untold(channel)));
+        count("revoked/told_by_node", usize::from(is_old && !self.is_untold(channel)));
         let kept: BTreeSet<HtlcRef> = at.on_unrevoked().iter().map(|htlc| htlc.key).collect();
         let taken = self.taken(&commitment);
-        for (outpoint, position) in punished(&commitment) {
+        for (outpoint, position) in penalty_outputs(&commitment) {
             let spender = self.chain.spender_of(&outpoint).and_then(|(_, txid, _)| self.chain.confirmed(&txid));
             let ours = spender.is_some_and(|(_, tx)| pays_us(tx));
             let is_second = position.is_some_and(|position| taken.iter().any(|(taken, ..)| *taken == position));
@@ -71,7 +72,7 @@ impl World {
             let here = taken.iter().filter(|(_, other, _)| other.compute_txid() == tx.compute_txid()).count();
             count("revoked/aggregated", usize::from(others > 1));
             count("revoked/two_channels", usize::from(others > here));
-            match self.paired(lane, tx, *input) {
+            match self.paired(channel, tx, *input) {
                 Some(by) if pays_us(by) => count("revoked/taken_from_second_level", 1),
                 Some(_) => count("revoked/got_away", 1),
                 None => {}
@@ -83,12 +84,12 @@ impl World {
     }
 
     /// Counts the penalties among what a transaction claims.
-    pub(crate) fn count_penalties(&mut self, members: &[OutPoint], estate: &Estate) {
+    pub(crate) fn count_penalties(&mut self, members: &[OutPoint], at_stake: &AtStake) {
         for member in members {
             let parent = self.chain.confirmed(&member.txid).map(|(_, tx)| tx);
             let input = parent.and_then(|tx| tx.input.get(usize::try_from(member.vout).ok()?));
-            let below = input.is_some_and(|input| estate.penalties.contains_key(&input.previous_output));
-            match estate.penalties.get(member) {
+            let below = input.is_some_and(|input| at_stake.penalties.contains_key(&input.previous_output));
+            match at_stake.penalties.get(member) {
                 Some(penalty) if penalty.htlc.is_some() => self.counts.one("class/penalty_raced"),
                 Some(_) => self.counts.one("class/penalty_safe"),
                 None if below => self.counts.one("class/penalty_safe"),

@@ -7,13 +7,13 @@ use super::{Verdict, violated};
 /// I11: the court's sheet balances, and is what the chain says.
 pub(crate) fn invariant_i11_every_satoshi_is_accounted_for(
     court: &Sheet,
-    oracle: Option<&Sheet>,
+    measured: Option<&Sheet>,
     close: CloseKind,
 ) -> Verdict {
     if !court.balances() {
         return violated("I11", format!("the sheet of a {close:?} close does not balance: {court:?}"));
     }
-    let Some(oracle) = oracle else { return Ok(()) };
+    let Some(measured) = measured else { return Ok(()) };
     let merged = |sheet: &Sheet| Sheet {
         peer_sat: sheet.peer_sat + sheet.contested_unclaimed_sat + sheet.lost_sat,
         contested_unclaimed_sat: 0,
@@ -23,13 +23,13 @@ pub(crate) fn invariant_i11_every_satoshi_is_accounted_for(
     let same = match close {
         // Of a commitment that the court has no record of it cannot know whose an unspent output is, nor which of two HTLCs
         // of one hash and amount a spent one was: it may overstate what was lost, never hide it.
-        CloseKind::Unknown => merged(oracle) == merged(court) && court.lost_sat >= oracle.lost_sat,
+        CloseKind::Unknown => merged(measured) == merged(court) && court.lost_sat >= measured.lost_sat,
         CloseKind::Local | CloseKind::Remote | CloseKind::RemotePending | CloseKind::Revoked | CloseKind::Mutual => {
-            oracle == court
+            measured == court
         }
     };
     if !same {
-        return violated("I11", format!("a {close:?} close: the court says {court:?}; the chain says {oracle:?}"));
+        return violated("I11", format!("a {close:?} close: the court says {court:?}; the chain says {measured:?}"));
     }
     Ok(())
 }

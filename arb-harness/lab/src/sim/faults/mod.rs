@@ -12,7 +12,7 @@
 //! and what it gets then was not promised. Some channels were running before the court heard of them, and the node may have
 //! forgotten what their old commitments were.
 //!
-//! The *market* prices a place in a block, calm or wild, and the estimator knows only its past. An *opponent*, in some worlds,
+//! The *market* prices a place in a block, calm or wild, and the estimator knows only its past. An *adversary*, in some worlds,
 //! acts on our transactions before every block: outbids, cycles, stalls, pins, fills the mempool, or mines.
 //!
 //! Left out: transactions that are never relayed, mempools that differ, a signer or a wallet that refuses, a node that lies
@@ -20,10 +20,10 @@
 //! are given up only brings the same blocks back: what it would cost otherwise is no fault of a court.
 //!
 //! Process and storage are in [`process`], the chain in [`reorgs`], counterparties that act and mine in [`counterparty`],
-//! opponents in [`opponent`]. Faults are drawn in [`super::plan`], from a stream of their own, so that the same run can be
+//! adversaries in [`adversary`]. Faults are drawn in [`super::plan`], from a stream of their own, so that the same run can be
 //! played without them (I3).
 
+mod adversary;
 mod counterparty;
-mod opponent;
 mod process;
 mod reorgs;

@@ -11,7 +11,7 @@ use arb_harness::source;
 use arb_log::memory::{Fault as WriteFault, Memory};
 
 use crate::process::BUILD;
-use crate::sim::checks::host::Street;
+use crate::sim::checks::host::CheckedHost;
 use crate::sim::checks::recovery;
 use crate::sim::plan::faults::Fault;
 use crate::sim::plan::seeds::OUR_KEYS;
@@ -41,7 +41,7 @@ impl World {
         self.process.wallet.refresh(&self.chain);
         for _ in 0..TURNS {
             if self.turn()? {
-                self.seen.watchman.verdict()?;
+                self.seen.actions.verdict()?;
                 return self.look();
             }
         }
@@ -68,8 +68,8 @@ impl World {
         }
         let writes = self.process.memory.writes();
         let appended = {
-            let mut street = self.street(driver.court().tip());
-            driver.commit(&mut street)
+            let mut checked_host = self.checked_host(driver.court().tip());
+            driver.commit(&mut checked_host)
         };
         let appended = appended.map_err(|why| Violation::new("I2", format!("the journal: {why}")))?;
         self.process.memory.heal();
@@ -90,20 +90,20 @@ impl World {
             }
         }
         {
-            let mut street = self.street(driver.court().tip());
-            driver.perform(&mut street);
+            let mut checked_host = self.checked_host(driver.court().tip());
+            driver.perform(&mut checked_host);
         }
         if fault == Some(Fault::CrashPerformed) {
             return self.die(driver, "fault/crash_after_actions");
         }
         // What was performed after a failed write waits with what waited before.
-        let rests = idle && !appended && !driver.has_waiting();
+        let is_idle = idle && !appended && !driver.has_waiting();
         if driver.has_waiting() && !failed {
             self.process.told = false;
         }
         self.checkpoint(&mut driver)?;
         self.process.driver = Some(driver);
-        Ok(rests)
+        Ok(is_idle)
     }
 
     /// Writes a checkpoint now and then: recovery begins at the last one.
@@ -144,14 +144,14 @@ impl World {
         Ok(false)
     }
 
-    fn street(&mut self, heard: Tip) -> Street<'_> {
+    fn checked_host(&mut self, heard: Tip) -> CheckedHost<'_> {
         let host =
             Host::new(&mut self.chain, &mut self.process.signer, &mut self.process.wallet, &mut self.node, heard);
-        Street {
+        CheckedHost {
             host,
-            lanes: &self.lanes,
+            channels: &self.channels,
             policy: &self.plan.policy,
-            watchman: &mut self.seen.watchman,
+            actions: &mut self.seen.actions,
             refusals: &mut self.process.refusals,
             trace: self.trace.as_mut(),
         }

@@ -4,20 +4,20 @@ use arb_core::{Docket, Side};
 use bitcoin::Transaction;
 
 use crate::sim::checks::recovery;
-use crate::sim::plan::act::Turn;
+use crate::sim::plan::act::ReorgKind;
 use crate::sim::violation::Violation;
 use crate::sim::world::World;
 
 impl World {
     /// The chain turns.
-    pub(crate) fn reorg(&mut self, turn: Turn, depth: u32) -> Result<(), Violation> {
+    pub(crate) fn reorg(&mut self, turn: ReorgKind, depth: u32) -> Result<(), Violation> {
         if self.plan.reorgs == 0 {
             return Ok(());
         }
         let turned = match turn {
-            Turn::Same => self.same_blocks(depth)?,
-            Turn::Empty => self.empty_blocks(depth.min(self.free_depth()))?,
-            Turn::Swap => self.swap()?,
+            ReorgKind::Same => self.same_blocks(depth)?,
+            ReorgKind::Empty => self.empty_blocks(depth.min(self.free_depth()))?,
+            ReorgKind::Swap => self.swap()?,
         };
         if let Some(depth) = turned {
             self.plan.reorgs -= 1;
@@ -73,12 +73,12 @@ impl World {
     }
 
     /// What could confirm in the place of what closed a channel, if that is not buried, and how deep that is.
-    fn others(&mut self, lane: usize) -> Result<Vec<(usize, u32, Transaction)>, Violation> {
+    fn others(&mut self, channel: usize) -> Result<Vec<(usize, u32, Transaction)>, Violation> {
         let mut possible = Vec::new();
         let height = self.height();
-        let old = self.lanes[lane].remote;
+        let old = self.channels[channel].remote;
         let old: Vec<u64> = (0..old.min(2)).map(|_| self.rng.between(0, old - 1)).collect();
-        let at = &self.lanes[lane];
+        let at = &self.channels[channel];
         let Some((closed, txid, _)) = self.chain.spender_of(&at.fixture.setup().funding) else { return Ok(possible) };
         let depth = height + 1 - closed;
         if depth > self.free_depth().min(6) {
@@ -89,35 +89,35 @@ impl World {
         for (side, number) in at.unrevoked().into_iter().chain(old) {
             let tx = at.fixture.commitment_tx(side, number).map_err(Violation::world)?;
             // Ours is nobody's to mine before the court has given it out.
-            if side == Side::Remote || self.seen.watchman.public.contains(&tx.compute_txid()) {
+            if side == Side::Remote || self.seen.actions.public.contains(&tx.compute_txid()) {
                 txs.push(tx);
             }
         }
         // What was agreed on is there too seldom to be one among many.
         txs.extend(core::iter::repeat_n(at.mutual.clone(), 2).flatten());
         txs.retain(|tx| tx.compute_txid() != txid);
-        possible.extend(txs.into_iter().map(|tx| (lane, depth, tx)));
+        possible.extend(txs.into_iter().map(|tx| (channel, depth, tx)));
         Ok(possible)
     }
 
     /// Another commitment confirms in the place of the one that did, or another close.
     fn swap(&mut self) -> Result<Option<u32>, Violation> {
         let mut possible = Vec::new();
-        for lane in 0..self.lanes.len() {
-            possible.extend(self.others(lane)?);
+        for channel in 0..self.channels.len() {
+            possible.extend(self.others(channel)?);
         }
-        let Some((lane, depth, tx)) = self.rng.pick::<(usize, u32, Transaction)>(&possible) else { return Ok(None) };
-        self.note(|| format!("lane {lane}: {} takes the place of what confirmed", tx.compute_txid()));
-        let before = self.revoked(lane).is_some();
+        let Some((channel, depth, tx)) = self.rng.pick::<(usize, u32, Transaction)>(&possible) else { return Ok(None) };
+        self.note(|| format!("channel {channel}: {} takes the place of what confirmed", tx.compute_txid()));
+        let before = self.revoked(channel).is_some();
         self.chain.reorg_drop(depth);
         self.chain.clear_mempool();
         self.forget_fair();
-        let is_mutual = self.lanes[lane].mutual.as_ref() == Some(&tx);
+        let is_mutual = self.channels[channel].mutual.as_ref() == Some(&tx);
         self.chain.mine_txs(vec![tx]).map_err(Violation::world)?;
         for _ in 0..depth {
             self.chain.mine();
         }
-        match (before, self.revoked(lane).is_some()) {
+        match (before, self.revoked(channel).is_some()) {
             (true, true) => self.counts.one("reorg/between_revoked"),
             (true, false) => self.counts.one("reorg/from_revoked"),
             (false, true) => self.counts.one("reorg/to_revoked"),

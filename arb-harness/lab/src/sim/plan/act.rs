@@ -27,12 +27,12 @@ pub(crate) enum Act {
     /// A channel's close begins.
     Close,
     /// The chain turns.
-    Reorg(Turn, u32),
+    Reorg(ReorgKind, u32),
 }
 
 /// What a reorg brings back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Turn {
+pub(crate) enum ReorgKind {
     /// The same blocks.
     Same,
     /// Empty blocks.
@@ -57,7 +57,7 @@ impl Act {
             8 => Self::Fees,
             9 => Self::Close,
             _ => {
-                let turn = [Turn::Same, Turn::Empty, Turn::Swap][rng.weighted(&[1, 1, 3])];
+                let turn = [ReorgKind::Same, ReorgKind::Empty, ReorgKind::Swap][rng.weighted(&[1, 1, 3])];
                 Self::Reorg(turn, rng.blocks(1, 6))
             }
         }

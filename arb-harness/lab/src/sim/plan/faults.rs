@@ -39,7 +39,7 @@ impl Faults {
     }
 
     /// From now on there are none: the healing phase.
-    pub(crate) fn heal(&mut self) {
+    pub(crate) fn stop(&mut self) {
         self.chance = 0;
     }
 

@@ -1,18 +1,18 @@
 //! What a run does, drawn from its seed before it begins: the channels, how each closes, the policy, and how often the world
-//! acts. Everything else that is drawn is in this folder, too: keys ([`seeds`]), acts ([`act`]), fee market and opponent
-//! ([`weather`]), faults of process and storage ([`faults`]).
+//! acts. Everything else that is drawn is in this folder, too: keys ([`seeds`]), acts ([`act`]), fee market and adversary
+//! ([`conditions`]), faults of process and storage ([`faults`]).
 
 pub(crate) mod act;
-pub(crate) mod cheat;
+pub(crate) mod cheater;
+pub(crate) mod conditions;
 pub(crate) mod faults;
 pub(crate) mod rng;
 pub(crate) mod seeds;
-pub(crate) mod weather;
 
 use arb_core::bolt3::ChannelType;
 use arb_core::{Blocks, CloseKind, Policy, Side};
 
-use cheat::CheatPlan;
+use cheater::CheaterPlan;
 use rng::Rng;
 
 /// The height at which every run begins.
@@ -20,7 +20,7 @@ pub(crate) const START: u32 = 1000;
 
 /// One channel and its counterparty.
 #[derive(Clone, Debug)]
-pub(crate) struct LanePlan {
+pub(crate) struct ChannelPlan {
     pub(crate) channel_type: ChannelType,
     pub(crate) capacity_sat: u64,
     pub(crate) ours_percent: u64,
@@ -33,12 +33,12 @@ pub(crate) struct LanePlan {
     pub(crate) dead: bool,
     pub(crate) patience_blocks: u32,
     /// How the counterparty cheats, if one of its old commitments confirms.
-    pub(crate) cheat: CheatPlan,
+    pub(crate) cheater: CheaterPlan,
     /// Our first commitment that the court hears of, and the counterparty's: above zero where the channel was running before.
     pub(crate) adopted: (u64, u64),
 }
 
-impl LanePlan {
+impl ChannelPlan {
     fn draw(rng: &mut Rng) -> Self {
         let types = [ChannelType::StaticRemotekey, ChannelType::AnchorsZeroFeeHtlcTx];
         let kinds = [
@@ -63,7 +63,7 @@ impl LanePlan {
             close: kinds[drawn],
             dead: rng.percent(12),
             patience_blocks: rng.pick(&[0, 0, 3, 20]).unwrap_or(0),
-            cheat: CheatPlan::draw(rng, delays.1),
+            cheater: CheaterPlan::draw(rng, delays.1),
             adopted,
         }
     }
@@ -73,7 +73,7 @@ impl LanePlan {
         self.close = CloseKind::Revoked;
         self.channel_type = ChannelType::AnchorsZeroFeeHtlcTx;
         self.dead = false;
-        self.cheat.join();
+        self.cheater.join();
     }
 
     /// The balances at the start, ours first.
@@ -90,7 +90,7 @@ fn draw_delay(rng: &mut Rng) -> u16 {
 /// A run.
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
-    pub(crate) lanes: Vec<LanePlan>,
+    pub(crate) channels: Vec<ChannelPlan>,
     pub(crate) policy: Policy,
     /// Actions before the first close, and after it.
     pub(crate) acts: (u64, u64),
@@ -109,7 +109,7 @@ impl Plan {
     pub(crate) fn draw(rng: &mut Rng) -> Self {
         let swap = rng.percent(40);
         let count = rng.weighted(&[0, 1, 2]);
-        let mut lanes: Vec<LanePlan> = (0..count).map(|_| LanePlan::draw(rng)).collect();
+        let mut channels: Vec<ChannelPlan> = (0..count).map(|_| ChannelPlan::draw(rng)).collect();
         let mut policy = Policy::default();
         if rng.percent(50) {
             // Deeper than any reorg: six blocks may bring anything.
@@ -117,10 +117,10 @@ impl Plan {
         }
         let one_peer = count == 2 && rng.percent(12);
         if one_peer {
-            lanes.iter_mut().for_each(LanePlan::join);
+            channels.iter_mut().for_each(ChannelPlan::join);
         }
         Self {
-            lanes,
+            channels,
             policy,
             acts: (rng.between(8, 36), rng.between(8, 30)),
             feerate_sat_per_kw: rng.blocks(253, 1500),

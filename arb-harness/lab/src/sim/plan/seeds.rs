@@ -8,7 +8,7 @@ use arb_harness::keys::{ChannelKeys, WalletKeys};
 use bitcoin::hashes::{Hash, HashEngine, sha256};
 use bitcoin::{OutPoint, ScriptBuf, Txid};
 
-use super::{LanePlan, START};
+use super::{ChannelPlan, START};
 use crate::fixture::ChannelSetup;
 use crate::peer::{Peer, PeerPlan};
 use crate::wallet::SmallWallet;
@@ -29,7 +29,7 @@ pub(crate) fn bytes_of(seed: u64, name: &str, number: u64) -> [u8; 32] {
 }
 
 /// A channel of a run, agreed on.
-pub(crate) fn setup(seed: u64, number: u64, plan: &LanePlan) -> ChannelSetup {
+pub(crate) fn setup(seed: u64, number: u64, plan: &ChannelPlan) -> ChannelSetup {
     let name = |what: &str| bytes_of(seed, what, number);
     let funding = Txid::from_byte_array(name("funding"));
     ChannelSetup {

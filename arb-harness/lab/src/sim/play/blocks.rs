@@ -4,7 +4,7 @@ use arb_core::{Event, Side};
 
 use crate::sim::violation::Violation;
 use crate::sim::world::World;
-use crate::sim::world::lane::Message;
+use crate::sim::world::channel::Message;
 use crate::sim::world::process::BLOCKS_A_STEP;
 
 impl World {
@@ -13,10 +13,10 @@ impl World {
         let target = self.height() + blocks;
         while self.height() < target {
             self.settle()?;
-            self.confess()?;
+            self.revoke_late()?;
             self.peers_act()?;
             let idle = self.idle_blocks().min(target - self.height());
-            let is_fair = self.thief().is_none();
+            let is_fair = self.mining_cheater().is_none();
             for _ in 0..idle {
                 self.next_block()?;
             }
@@ -34,23 +34,23 @@ impl World {
     /// The counterparties submit what they can; sometimes the court sees it before it is confirmed.
     fn peers_act(&mut self) -> Result<(), Violation> {
         let mut seen = Vec::new();
-        let fighting = self.foe.as_ref().map(|(lane, _)| *lane);
-        let price = self.weather.clearing(self.height() + 1);
-        for lane in 0..self.lanes.len() {
+        let fighting = self.adversary.as_ref().map(|(channel, _)| *channel);
+        let price = self.conditions.clearing(self.height() + 1);
+        for channel in 0..self.channels.len() {
             if let Some(price) = price {
-                self.lanes[lane].peer.plan_mut().feerate_sat_per_kw = price;
+                self.channels[channel].peer.plan_mut().feerate_sat_per_kw = price;
             }
-            if fighting == Some(lane) {
+            if fighting == Some(channel) {
                 continue;
             }
-            for tx in self.peer_acts(lane)? {
+            for tx in self.peer_acts(channel)? {
                 // What is not possible yet, or lost a race, is tried again in the next block.
                 if self.chain.submit(tx.clone()).is_ok() {
                     seen.push(tx);
                 }
             }
         }
-        self.foe_acts(&mut seen)?;
+        self.adversary_acts(&mut seen)?;
         for tx in seen {
             self.note(|| format!("a counterparty sends {}", tx.compute_txid()));
             if self.rng.percent(if fighting.is_some() { 50 } else { 30 }) {
@@ -65,7 +65,7 @@ impl World {
 
     /// How many blocks may pass at once: one while anything is under way, else up to the next alarm.
     fn idle_blocks(&self) -> u32 {
-        if self.chain.mempool().next().is_some() || self.thief().is_some() {
+        if self.chain.mempool().next().is_some() || self.mining_cheater().is_some() {
             return 1;
         }
         let most = u32::try_from(BLOCKS_A_STEP).unwrap_or(1);
@@ -73,19 +73,19 @@ impl World {
     }
 
     /// A counterparty whose commitment confirmed reveals its secret afterwards, if it means to.
-    fn confess(&mut self) -> Result<(), Violation> {
-        for lane in 0..self.lanes.len() {
-            let at = &self.lanes[lane];
-            let Some(after) = at.plan.cheat.confesses.filter(|_| at.pending && at.closing) else { continue };
-            let Some((closed, commitment)) = self.closed_by(lane) else { continue };
+    fn revoke_late(&mut self) -> Result<(), Violation> {
+        for channel in 0..self.channels.len() {
+            let at = &self.channels[channel];
+            let Some(after) = at.plan.cheater.revokes_late.filter(|_| at.pending && at.closing) else { continue };
+            let Some((closed, commitment)) = self.closed_by(channel) else { continue };
             let is_current = commitment.owner == Side::Remote && commitment.number == at.remote;
             if !is_current || self.height() < closed + after {
                 continue;
             }
             // It is revoked in the step in which that is heard.
-            let event = self.lanes[lane].message(Message::RemoteRevoked).map_err(Violation::world)?;
-            self.lanes[lane].heard(Message::RemoteRevoked);
-            self.lanes[lane].confessed = Some(self.height());
+            let event = self.channels[channel].message(Message::RemoteRevoked).map_err(Violation::world)?;
+            self.channels[channel].heard(Message::RemoteRevoked);
+            self.channels[channel].revoked_late = Some(self.height());
             if !self.ask(event)? {
                 return Err(Violation::world("a revocation was refused"));
             }

@@ -1,13 +1,13 @@
 //! What happens in a turn of the world: abstract actions become updates, messages, preimages, blocks and closes.
 
 mod blocks;
-mod cheat;
 mod closes;
 mod dance;
-mod heal;
+mod finish;
 mod node;
 mod opening;
 mod publish;
+mod revoked;
 #[cfg(test)]
 mod stories;
 mod updates;

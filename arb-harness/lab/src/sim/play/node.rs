@@ -4,27 +4,27 @@ use arb_core::{Acknowledged, Event, HtlcRef};
 
 use crate::sim::violation::Violation;
 use crate::sim::world::World;
-use crate::sim::world::payment::{Destiny, Payment};
+use crate::sim::world::payment::{Intent, Payment};
 
 impl World {
     /// The node fails a received HTLC.
     pub(crate) fn fail_back(&mut self, index: usize) {
-        let (lane, htlc) = (self.payments[index].lane, self.payments[index].received);
+        let (channel, htlc) = (self.payments[index].channel, self.payments[index].received);
         self.payments[index].told = true;
         self.counts.one("htlc/given_up_by_node");
-        self.lanes[lane].propose_end(htlc.htlc, false);
+        self.channels[channel].propose_end(htlc.htlc, false);
         self.tell(Event::HtlcGivenUp { htlc });
     }
 
     /// The node settles a received HTLC: by an update if that is possible, and on chain if it must be.
     pub(crate) fn settle_back(&mut self, index: usize) {
-        let (lane, htlc, preimage) =
-            (self.payments[index].lane, self.payments[index].received, self.payments[index].preimage);
+        let (channel, htlc, preimage) =
+            (self.payments[index].channel, self.payments[index].received, self.payments[index].preimage);
         self.payments[index].told = true;
-        if self.lanes[lane].frozen {
+        if self.channels[channel].frozen {
             self.counts.one("htlc/preimage_learnt_late");
         }
-        self.lanes[lane].propose_end(htlc.htlc, true);
+        self.channels[channel].propose_end(htlc.htlc, true);
         self.node.preimages.insert(htlc, preimage);
         self.tell(Event::PreimageLearned { preimage, usable_for: vec![htlc] });
     }
@@ -34,13 +34,13 @@ impl World {
         let height = self.height();
         for index in 0..self.payments.len() {
             let payment = &self.payments[index];
-            if payment.told || !self.lanes[payment.lane].is_committed(payment.received.htlc) {
+            if payment.told || !self.channels[payment.channel].is_committed(payment.received.htlc) {
                 continue;
             }
-            match payment.destiny {
-                Destiny::Known(at) if at <= height => self.settle_back(index),
-                Destiny::GivenUp(at) if at <= height => self.fail_back(index),
-                Destiny::Known(_) | Destiny::GivenUp(_) | Destiny::Never | Destiny::Forward => {}
+            match payment.intent {
+                Intent::Known(at) if at <= height => self.settle_back(index),
+                Intent::GivenUp(at) if at <= height => self.fail_back(index),
+                Intent::Known(_) | Intent::GivenUp(_) | Intent::Never | Intent::Forward => {}
             }
         }
     }
@@ -51,8 +51,8 @@ impl World {
         let mut spoke = false;
         for index in 0..self.payments.len() {
             let payment = &self.payments[index];
-            let Some((lane, sent)) = payment.forwarded.filter(|_| !payment.told) else { continue };
-            let to = &self.lanes[lane];
+            let Some((channel, sent)) = payment.forwarded.filter(|_| !payment.told) else { continue };
+            let to = &self.channels[channel];
             let failed_off_chain = to.failed_for_good().contains(&sent.htlc);
             let unsent = to.frozen && !to.was_sent(sent.htlc);
             match self.node.origins.get(&sent).map(|(done, _)| *done) {
@@ -71,13 +71,13 @@ impl World {
     }
 
     /// The node ends an HTLC that it has not forwarded, in whichever way it can.
-    pub(crate) fn node_ends(&mut self, lane: usize, htlc: HtlcRef) {
-        let received = self.lanes[lane].key(htlc);
+    pub(crate) fn node_ends(&mut self, channel: usize, htlc: HtlcRef) {
+        let received = self.channels[channel].key(htlc);
         let waits = |payment: &Payment| payment.received == received && !payment.told && payment.forwarded.is_none();
         let Some(index) = self.payments.iter().position(waits) else { return };
-        match self.payments[index].destiny {
-            Destiny::Known(_) => self.settle_back(index),
-            Destiny::Forward | Destiny::GivenUp(_) | Destiny::Never => self.fail_back(index),
+        match self.payments[index].intent {
+            Intent::Known(_) => self.settle_back(index),
+            Intent::Forward | Intent::GivenUp(_) | Intent::Never => self.fail_back(index),
         }
     }
 }

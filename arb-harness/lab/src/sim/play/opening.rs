@@ -11,8 +11,8 @@ use crate::sim::world::World;
 impl World {
     /// Opens the channels.
     pub(crate) fn open(&mut self) -> Result<(), Violation> {
-        for lane in 0..self.lanes.len() {
-            let mut first = self.adopt(lane)?;
+        for channel in 0..self.channels.len() {
+            let mut first = self.adopt(channel)?;
             self.process.inbox.append(&mut first);
         }
         self.fees();
@@ -20,38 +20,38 @@ impl World {
     }
 
     /// The first events of a channel, with the past that its plan gives it.
-    fn adopt(&mut self, lane: usize) -> Result<Vec<Event>, Violation> {
-        let (_, remote) = self.lanes[lane].plan.adopted;
-        let first = self.lanes[lane].first().map_err(Violation::world)?;
+    fn adopt(&mut self, channel: usize) -> Result<Vec<Event>, Violation> {
+        let (_, remote) = self.channels[channel].plan.adopted;
+        let first = self.channels[channel].first().map_err(Violation::world)?;
         if remote > 0 {
             self.counts.one("channel/adopted");
         }
         for number in 0..remote {
-            let state = self.past(lane);
-            let channel = self.lanes[lane].fixture.id();
-            self.lanes[lane].fixture.sign_unheard(Side::Remote, number, state);
+            let state = self.past(channel);
+            let id = self.channels[channel].fixture.id();
+            self.channels[channel].fixture.sign_unheard(Side::Remote, number, state);
             if self.rng.percent(50) {
-                let state = &self.lanes[lane].fixture.states(Side::Remote)[&number];
+                let state = &self.channels[channel].fixture.states(Side::Remote)[&number];
                 let known = RevokedCommitment::from(state);
                 // What was signed before a reconnection, and never confirmed.
                 let other = RevokedCommitment { local_msat: known.local_msat - 1_000, ..known.clone() };
                 let all = if self.rng.percent(30) { vec![other, known] } else { vec![known] };
-                self.node.past.insert((channel, number), all);
+                self.node.past.insert((id, number), all);
             }
         }
         Ok(first)
     }
 
     /// What a commitment was that nobody told the court of.
-    fn past(&mut self, lane: usize) -> CommitmentState {
-        let plan = &self.lanes[lane].plan;
+    fn past(&mut self, channel: usize) -> CommitmentState {
+        let plan = &self.channels[channel].plan;
         let feerate_sat_per_kw = plan.feerate_sat_per_kw;
         let (mut local_msat, mut remote_msat) = plan.balances_msat();
         let mut htlcs = Vec::new();
         for _ in 0..self.rng.between(0, 3) {
             let by = if self.rng.percent(50) { Side::Local } else { Side::Remote };
             let (cltv_expiry, amount_msat) = (START + self.rng.blocks(5, 120), 1_000 * self.rng.between(2_000, 60_000));
-            let key = self.lanes[lane].next_id(by);
+            let key = self.channels[channel].next_id(by);
             let (from, link) = match by {
                 Side::Local => (&mut local_msat, Link::Own),
                 Side::Remote => (&mut remote_msat, Link::Received),
@@ -59,7 +59,7 @@ impl World {
             *from -= amount_msat;
             let preimage = self.new_preimage();
             if by == Side::Local && self.rng.percent(60) {
-                self.lanes[lane].peer.plan_mut().preimages.insert(preimage, START);
+                self.channels[channel].peer.plan_mut().preimages.insert(preimage, START);
             }
             let (payment_hash, cltv_expiry) = (preimage.hash(), Height::new(cltv_expiry));
             htlcs.push(Htlc { key, amount_msat, payment_hash, cltv_expiry, link, tag: Vec::new() });

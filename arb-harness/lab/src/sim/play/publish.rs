@@ -5,31 +5,31 @@ use arb_core::{CloseReason, Event, Height, Htlc, Link, Side};
 use crate::peer::Publish;
 use crate::sim::violation::Violation;
 use crate::sim::world::World;
-use crate::sim::world::lane::{Change, Message};
+use crate::sim::world::channel::{Change, Message};
 
 impl World {
-    pub(crate) fn request_close(&mut self, lane: usize) {
+    pub(crate) fn request_close(&mut self, channel: usize) {
         let why = if self.rng.percent(50) { CloseReason::Operator } else { CloseReason::PeerError };
-        self.tell(Event::CloseRequested { channel: self.lanes[lane].fixture.id(), why });
+        self.tell(Event::CloseRequested { channel: self.channels[channel].fixture.id(), why });
     }
 
-    pub(crate) fn publish(&mut self, lane: usize, number: u64) {
+    pub(crate) fn publish(&mut self, channel: usize, number: u64) {
         let height = self.height();
-        self.note(|| format!("lane {lane}: the counterparty publishes its commitment {number}"));
-        self.lanes[lane].peer.plan_mut().publishes = Some((height, Publish::Commitment(number)));
+        self.note(|| format!("channel {channel}: the counterparty publishes its commitment {number}"));
+        self.channels[channel].peer.plan_mut().publishes = Some((height, Publish::Commitment(number)));
     }
 
     /// Gets a remote commitment signed that the counterparty will not answer.
-    pub(crate) fn sign_pending(&mut self, lane: usize) -> Result<(), Violation> {
-        if !self.lanes[lane].is_open() {
+    pub(crate) fn sign_pending(&mut self, channel: usize) -> Result<(), Violation> {
+        if !self.channels[channel].is_open() {
             return Ok(());
         }
-        if !self.lanes[lane].may(Message::RemoteSigned) {
+        if !self.channels[channel].may(Message::RemoteSigned) {
             let height = self.height();
-            let at = &mut self.lanes[lane];
+            let at = &mut self.channels[channel];
             let key = at.next_id(Side::Local);
             let preimage = self.new_preimage();
-            let at = &mut self.lanes[lane];
+            let at = &mut self.channels[channel];
             let htlc = Htlc {
                 key,
                 amount_msat: 9_000_000.min(at.spendable_sat(Side::Local) * 1000).max(1),
@@ -40,17 +40,17 @@ impl World {
             };
             at.propose(Side::Local, Change::Add(htlc));
             if self.rng.percent(50) {
-                self.lanes[lane].peer.plan_mut().preimages.insert(preimage, height);
+                self.channels[channel].peer.plan_mut().preimages.insert(preimage, height);
             }
         }
-        self.exchange(lane, Message::RemoteSigned)?;
+        self.exchange(channel, Message::RemoteSigned)?;
         self.counts.one("htlc/only_pending");
         Ok(())
     }
 
     /// A number of a commitment that is revoked: any, and now and then that of our own newest one.
-    pub(crate) fn old_number(&mut self, lane: usize) -> Option<u64> {
-        let at = &self.lanes[lane];
+    pub(crate) fn old_number(&mut self, channel: usize) -> Option<u64> {
+        let at = &self.channels[channel];
         let (own, last) = (at.local, at.remote.checked_sub(1)?);
         let before = at.plan.adopted.1;
         if before > 0 && self.rng.percent(60) {

@@ -4,17 +4,17 @@ use arb_core::bolt3::{Preimage, is_trimmed};
 use arb_core::{CloseKind, Event, Height, Htlc, HtlcKey, Link, Side};
 
 use crate::sim::world::World;
-use crate::sim::world::lane::Change;
-use crate::sim::world::payment::{Destiny, Payment};
+use crate::sim::world::channel::Change;
+use crate::sim::world::payment::{Intent, Payment};
 
 impl World {
-    fn open_lane(&mut self) -> Option<usize> {
-        let open: Vec<usize> = (0..self.lanes.len()).filter(|lane| self.lanes[*lane].is_open()).collect();
+    fn any_open_channel(&mut self) -> Option<usize> {
+        let open: Vec<usize> = (0..self.channels.len()).filter(|channel| self.channels[*channel].is_open()).collect();
         self.rng.pick(&open)
     }
 
-    fn amount_msat(&mut self, lane: usize, spendable_sat: u64) -> Option<u64> {
-        let plan = &self.lanes[lane].plan;
+    fn amount_msat(&mut self, channel: usize, spendable_sat: u64) -> Option<u64> {
+        let plan = &self.channels[channel].plan;
         let (dust_sat, feerate) = (plan.dust_limit_sat, u64::from(plan.feerate_sat_per_kw));
         let amount_sat = match self.rng.weighted(&[2, 2, 4, 3, 1]) {
             0 => self.rng.between(1, 353),
@@ -28,15 +28,15 @@ impl World {
     }
 
     /// A hash and an amount: new, or those of an HTLC that there is already.
-    fn terms(&mut self, lane: usize, by: Side) -> Option<(Preimage, u64)> {
-        let spendable_sat = self.lanes[lane].spendable_sat(by);
-        let mut amount_msat = self.amount_msat(lane, spendable_sat)?;
+    fn terms(&mut self, channel: usize, by: Side) -> Option<(Preimage, u64)> {
+        let spendable_sat = self.channels[channel].spendable_sat(by);
+        let mut amount_msat = self.amount_msat(channel, spendable_sat)?;
         let known = self.preimages.made().to_vec();
         if !self.rng.percent(20) || known.is_empty() {
             return Some((self.new_preimage(), amount_msat));
         }
         let preimage = self.rng.pick(&known)?;
-        let same: Vec<u64> = self.lanes[lane]
+        let same: Vec<u64> = self.channels[channel]
             .htlcs()
             .filter(|htlc| htlc.payment_hash == preimage.hash())
             .map(|htlc| htlc.amount_msat)
@@ -50,9 +50,9 @@ impl World {
         Some((preimage, amount_msat))
     }
 
-    fn add(&mut self, lane: usize, by: Side, terms: (Preimage, u64), expiry: u32, link: Link) -> HtlcKey {
+    fn add(&mut self, channel: usize, by: Side, terms: (Preimage, u64), expiry: u32, link: Link) -> HtlcKey {
         let (preimage, amount_msat) = terms;
-        let at = &mut self.lanes[lane];
+        let at = &mut self.channels[channel];
         let key = at.next_id(by);
         let plan = &at.plan;
         let trimmed = |offered_by_owner| {
@@ -68,45 +68,45 @@ impl World {
         at.propose(by, Change::Add(Htlc { key, amount_msat, payment_hash: preimage.hash(), cltv_expiry, link, tag }));
         let key = at.key(key);
         self.note(|| {
-            format!("lane {lane}: {by:?} proposes {} of {amount_msat} msat until {expiry}, {link:?}", key.htlc)
+            format!("channel {channel}: {by:?} proposes {} of {amount_msat} msat until {expiry}, {link:?}", key.htlc)
         });
         key
     }
 
     /// The counterparty proposes an HTLC.
     pub(crate) fn receive(&mut self) {
-        if let Some(lane) = self.open_lane() {
-            self.receive_on(lane);
+        if let Some(channel) = self.any_open_channel() {
+            self.receive_on(channel);
         }
     }
 
     /// The same on one channel.
-    pub(crate) fn receive_on(&mut self, lane: usize) {
-        let Some(terms) = self.terms(lane, Side::Remote) else { return };
+    pub(crate) fn receive_on(&mut self, channel: usize) {
+        let Some(terms) = self.terms(channel, Side::Remote) else { return };
         let height = self.height();
-        let linked = self.lanes.len() > 1 && self.rng.percent(70);
-        let (destiny, expiry) = if linked {
-            (Destiny::Forward, height + self.rng.blocks(75, 150))
+        let linked = self.channels.len() > 1 && self.rng.percent(70);
+        let (intent, expiry) = if linked {
+            (Intent::Forward, height + self.rng.blocks(75, 150))
         } else {
             let expiry = height + self.rng.blocks(40, 110);
             let known = self.rng.blocks(height, expiry + 4);
-            let destiny = [Destiny::Known(known), Destiny::GivenUp(known), Destiny::Never];
-            (destiny[self.rng.weighted(&[6, 1, 2])], expiry)
+            let intent = [Intent::Known(known), Intent::GivenUp(known), Intent::Never];
+            (intent[self.rng.weighted(&[6, 1, 2])], expiry)
         };
-        let received = self.add(lane, Side::Remote, terms, expiry, Link::Received);
-        self.payments.push(Payment { lane, received, preimage: terms.0, destiny, forwarded: None, told: false });
+        let received = self.add(channel, Side::Remote, terms, expiry, Link::Received);
+        self.payments.push(Payment { channel, received, preimage: terms.0, intent, forwarded: None, told: false });
     }
 
     /// We propose an HTLC of our own, or for somebody outside.
     pub(crate) fn pay(&mut self) {
-        if let Some(lane) = self.open_lane() {
-            self.pay_on(lane);
+        if let Some(channel) = self.any_open_channel() {
+            self.pay_on(channel);
         }
     }
 
     /// The same on one channel.
-    pub(crate) fn pay_on(&mut self, lane: usize) {
-        let Some(terms) = self.terms(lane, Side::Local) else { return };
+    pub(crate) fn pay_on(&mut self, channel: usize) {
+        let Some(terms) = self.terms(channel, Side::Local) else { return };
         let expiry = self.height() + self.rng.blocks(34, 100);
         let link = if self.rng.percent(35) {
             self.counts.one("htlc/relayed");
@@ -115,23 +115,23 @@ impl World {
             self.counts.one("htlc/own_payment");
             Link::Own
         };
-        self.add(lane, Side::Local, terms, expiry, link);
-        self.peer_learns(lane, terms.0, expiry);
+        self.add(channel, Side::Local, terms, expiry, link);
+        self.peer_learns(channel, terms.0, expiry);
     }
 
     /// Whether and when the counterparty of a channel knows a preimage.
-    fn peer_learns(&mut self, lane: usize, preimage: Preimage, expiry: u32) {
-        let cheats = self.lanes[lane].plan.close == CloseKind::Revoked;
+    fn peer_learns(&mut self, channel: usize, preimage: Preimage, expiry: u32) {
+        let cheats = self.channels[channel].plan.close == CloseKind::Revoked;
         if self.rng.percent(if self.plan.one_peer { 90 } else { 60 }) {
             // In time or just too late; or, where it can still claim then, after the origin was given up.
-            let late = self.lanes[lane].plan.close == CloseKind::Unknown && self.rng.percent(50);
+            let late = self.channels[channel].plan.close == CloseKind::Unknown && self.rng.percent(50);
             let (first, last) = if late { (expiry + 30, expiry + 80) } else { (self.height(), expiry + 6) };
-            let fights = self.foe.as_ref().is_some_and(|(fighting, _)| *fighting == lane);
+            let fights = self.adversary.as_ref().is_some_and(|(fighting, _)| *fighting == channel);
             let from = self.rng.blocks(first, last);
-            // An opponent has them from the start, and shows them when it pleases; most cheats do the same.
+            // An adversary has them from the start, and shows them when it pleases; most cheats do the same.
             let at_once = fights || self.plan.one_peer || (cheats && self.rng.percent(60));
             let from = if at_once { self.height() } else { from };
-            self.lanes[lane].peer.plan_mut().preimages.entry(preimage).or_insert(from);
+            self.channels[channel].peer.plan_mut().preimages.entry(preimage).or_insert(from);
         }
     }
 
@@ -141,19 +141,19 @@ impl World {
         let ready: Vec<usize> = (0..self.payments.len())
             .filter(|index| {
                 let payment = &self.payments[*index];
-                let waits = payment.destiny == Destiny::Forward && payment.forwarded.is_none() && !payment.told;
-                waits && self.lanes[payment.lane].stands(payment.received.htlc)
+                let waits = payment.intent == Intent::Forward && payment.forwarded.is_none() && !payment.told;
+                waits && self.channels[payment.channel].stands(payment.received.htlc)
             })
             .collect();
         let Some(index) = self.rng.pick(&ready) else { return };
         let payment = self.payments[index].clone();
-        let to = 1 - payment.lane;
-        let terms = self.lanes[payment.lane].htlcs().find(|htlc| htlc.key == payment.received.htlc).cloned();
+        let to = 1 - payment.channel;
+        let terms = self.channels[payment.channel].htlcs().find(|htlc| htlc.key == payment.received.htlc).cloned();
         let Some(htlc) = terms else { return };
         let amount_msat = htlc.amount_msat - htlc.amount_msat / 100;
         let expiry = htlc.cltv_expiry.get().saturating_sub(self.rng.blocks(34, 60));
-        let can = self.lanes[to].is_open()
-            && amount_msat / 1000 <= self.lanes[to].spendable_sat(Side::Local)
+        let can = self.channels[to].is_open()
+            && amount_msat / 1000 <= self.channels[to].spendable_sat(Side::Local)
             && expiry > self.height() + 6;
         if !can {
             return self.fail_back(index);
@@ -166,31 +166,31 @@ impl World {
 
     /// The counterparty ends an HTLC that we sent, off chain.
     pub(crate) fn peer_ends(&mut self, fulfil: bool) {
-        if let Some(lane) = self.open_lane() {
-            self.peer_ends_on(lane, fulfil);
+        if let Some(channel) = self.any_open_channel() {
+            self.peer_ends_on(channel, fulfil);
         }
     }
 
     /// The same on one channel.
-    pub(crate) fn peer_ends_on(&mut self, lane: usize, fulfil: bool) {
+    pub(crate) fn peer_ends_on(&mut self, channel: usize, fulfil: bool) {
         let height = self.height();
-        let known = self.lanes[lane].peer.plan().preimages.clone();
+        let known = self.channels[channel].peer.plan().preimages.clone();
         let preimage_of = |htlc: &Htlc| {
             let mut known = known.iter().filter(|(_, from)| **from <= height).map(|(preimage, _)| *preimage);
             known.find(|preimage| preimage.hash() == htlc.payment_hash)
         };
-        let adds = self.lanes[lane].settled_adds();
+        let adds = self.channels[channel].settled_adds();
         let offered: Vec<Htlc> =
             adds.into_iter().filter(|htlc| htlc.key.is_offered() && (!fulfil || preimage_of(htlc).is_some())).collect();
         let Some(htlc) = self.rng.pick(&offered) else { return };
-        self.lanes[lane].propose_end(htlc.key, fulfil);
+        self.channels[channel].propose_end(htlc.key, fulfil);
         let preimage = preimage_of(&htlc).filter(|_| fulfil);
         let Some(preimage) = preimage else { return };
         self.counts.one("htlc/settled_off_chain");
-        let sent = self.lanes[lane].key(htlc.key);
+        let sent = self.channels[channel].key(htlc.key);
         self.seen.fulfilled.insert(sent);
         self.tell(Event::PreimageLearned { preimage, usable_for: vec![sent] });
-        let origin = self.payments.iter().position(|payment| payment.forwarded == Some((lane, sent)));
+        let origin = self.payments.iter().position(|payment| payment.forwarded == Some((channel, sent)));
         if let Some(origin) = origin {
             self.settle_back(origin);
         }

@@ -5,7 +5,7 @@ use arb_harness::signer::KeySigner;
 use bitcoin::Network;
 
 use super::World;
-use super::lane::Lane;
+use super::channel::SimChannel;
 use super::payment::Preimages;
 use super::process::Process;
 use super::seen::Seen;
@@ -16,11 +16,11 @@ use crate::notebook::Notebook;
 use crate::peer::{Peer, PeerPlan};
 use crate::process::tip;
 use crate::sim::counts::Counts;
+use crate::sim::plan::conditions::{ADVERSARY_COINS, Conditions};
 use crate::sim::plan::faults::Faults;
 use crate::sim::plan::rng::Rng;
 use crate::sim::plan::seeds::{OUR_KEYS, PEERS, bytes_of, setup};
-use crate::sim::plan::weather::{FOES_COINS, Weather};
-use crate::sim::plan::{LanePlan, Plan, START};
+use crate::sim::plan::{ChannelPlan, Plan, START};
 use crate::sim::violation::Violation;
 use crate::wallet::SmallWallet;
 
@@ -34,42 +34,42 @@ impl World {
     pub(crate) fn new(seed: u64, faults: Faults, traced: bool) -> Result<Self, Violation> {
         let mut rng = Rng::new(seed, 1);
         let plan = Plan::draw(&mut rng);
-        let weather = Weather::draw(seed, plan.lanes.len());
-        Self::of(seed, rng, plan, weather, faults, traced)
+        let conditions = Conditions::draw(seed, plan.channels.len());
+        Self::of(seed, rng, plan, conditions, faults, traced)
     }
 
-    /// The world of a seed without a market, without an opponent and without a past.
+    /// The world of a seed without a market, without an adversary and without a past.
     #[cfg(test)]
     pub(crate) fn fair(seed: u64) -> Self {
         let mut rng = Rng::new(seed, 1);
         let mut plan = Plan::draw(&mut rng);
-        plan.lanes.iter_mut().for_each(|lane| lane.adopted = (0, 0));
-        Self::of(seed, rng, plan, Weather::fair(), Faults::none(), false).ok().unwrap()
+        plan.channels.iter_mut().for_each(|channel| channel.adopted = (0, 0));
+        Self::of(seed, rng, plan, Conditions::fair(), Faults::none(), false).ok().unwrap()
     }
 
     fn of(
         seed: u64,
         rng: Rng,
         mut plan: Plan,
-        weather: Weather,
+        conditions: Conditions,
         faults: Faults,
         traced: bool,
     ) -> Result<Self, Violation> {
-        weather.suit(&mut plan);
+        conditions.adjust(&mut plan);
         let network = Network::Regtest;
         let mut chain = Chain::new(ChainConfig { network, start_height: START, ..ChainConfig::default() });
         let mut signer = KeySigner::new(OUR_KEYS.clone());
-        let mut lanes = Vec::new();
-        for (number, (lane, peer)) in (0_u64..).zip(plan.lanes.iter().zip(PEERS.iter())) {
-            let fixture = ChannelFixture::new(setup(seed, number, lane));
-            lanes.push(funded(lane, fixture, peer.clone(), &mut chain, &mut signer)?);
+        let mut channels = Vec::new();
+        for (number, (channel, peer)) in (0_u64..).zip(plan.channels.iter().zip(PEERS.iter())) {
+            let fixture = ChannelFixture::new(setup(seed, number, channel));
+            channels.push(funded(channel, fixture, peer.clone(), &mut chain, &mut signer)?);
         }
-        let foe = weather.foe.map(|(lane, tactic)| {
-            let foe = Adversary::new(lanes[lane].peer.clone(), tactic, seed);
-            for _ in 0..FOES_COINS.0 {
-                chain.mint(foe.deposit_script(), FOES_COINS.1);
+        let adversary = conditions.adversary.map(|(channel, tactic)| {
+            let adversary = Adversary::new(channels[channel].peer.clone(), tactic, seed);
+            for _ in 0..ADVERSARY_COINS.0 {
+                chain.mint(adversary.deposit_script(), ADVERSARY_COINS.1);
             }
-            (lane, foe)
+            (channel, adversary)
         });
         let deposit = SmallWallet::new(OUR_KEYS.clone()).deposit_script();
         for _ in 0..OUR_COINS.0 {
@@ -80,10 +80,10 @@ impl World {
         Ok(Self {
             rng,
             plan,
-            weather,
-            foe,
+            conditions,
+            adversary,
             chain,
-            lanes,
+            channels,
             node: Notebook::default(),
             payments: Vec::new(),
             preimages: Preimages::new(seed),
@@ -98,12 +98,12 @@ impl World {
 
 /// A channel whose funding is confirmed and whose keys our signer has; its counterparty follows the plan.
 fn funded(
-    plan: &LanePlan,
+    plan: &ChannelPlan,
     fixture: ChannelFixture,
     mut peer: Peer,
     chain: &mut Chain,
     signer: &mut KeySigner,
-) -> Result<Lane, Violation> {
+) -> Result<SimChannel, Violation> {
     let setup = fixture.setup();
     signer.add_channel(setup.id, setup.funding, setup.local.clone());
     fixture.plant(chain).map_err(Violation::world)?;
@@ -111,12 +111,12 @@ fn funded(
         claims: !plan.dead,
         sweeps: !plan.dead,
         patience_blocks: plan.patience_blocks,
-        order: plan.cheat.order,
-        together: plan.cheat.together,
+        order: plan.cheater.order,
+        together: plan.cheater.together,
         ..PeerPlan::default()
     };
     for _ in 0..PEERS_COINS.0 {
         chain.mint(peer.wallet().deposit_script(), PEERS_COINS.1);
     }
-    Ok(Lane::new(plan.clone(), fixture, peer))
+    Ok(SimChannel::new(plan.clone(), fixture, peer))
 }

@@ -11,29 +11,29 @@ impl World {
         self.chain.tip().0
     }
 
-    /// Whether the court still has a channel, by lane.
-    pub(crate) fn is_watched(&self, lane: usize) -> bool {
-        let id = self.lanes[lane].fixture.id();
+    /// Whether the court still has a channel, by channel.
+    pub(crate) fn is_watched(&self, channel: usize) -> bool {
+        let id = self.channels[channel].fixture.id();
         self.court().is_some_and(|court| court.index_of(&id).is_some())
     }
 
     /// The commitment that spends a channel's funding, and where it confirmed.
-    pub(crate) fn closed_by(&self, lane: usize) -> Option<(u32, Commitment)> {
-        let fixture = &self.lanes[lane].fixture;
+    pub(crate) fn closed_by(&self, channel: usize) -> Option<(u32, Commitment)> {
+        let fixture = &self.channels[channel].fixture;
         let (height, txid, _) = self.chain.spender_of(&fixture.setup().funding)?;
         let (_, tx) = self.chain.confirmed(&txid)?;
         Some((height, fixture.recognise(tx).ok()??))
     }
 
     /// The same, if it is revoked.
-    pub(crate) fn revoked(&self, lane: usize) -> Option<(u32, Commitment)> {
-        let remote = self.lanes[lane].remote;
-        self.closed_by(lane).filter(|(_, commitment)| commitment.owner == Side::Remote && commitment.number < remote)
+    pub(crate) fn revoked(&self, channel: usize) -> Option<(u32, Commitment)> {
+        let remote = self.channels[channel].remote;
+        self.closed_by(channel).filter(|(_, commitment)| commitment.owner == Side::Remote && commitment.number < remote)
     }
 
     /// The kind of close that is irrevocable, told from the chain.
-    pub(crate) fn close_kind(&self, lane: usize) -> Option<CloseKind> {
-        let at = &self.lanes[lane];
+    pub(crate) fn close_kind(&self, channel: usize) -> Option<CloseKind> {
+        let at = &self.channels[channel];
         let (_, txid, _) = self.chain.spender_of(&at.fixture.setup().funding)?;
         let (_, tx) = self.chain.confirmed(&txid)?;
         Some(match at.fixture.recognise(tx).ok()? {
@@ -49,9 +49,9 @@ impl World {
     }
 
     /// Whether the commitment that confirmed is older than the channel's place in the court, and the node has no record of it.
-    pub(crate) fn is_untold(&self, lane: usize) -> bool {
-        let at = &self.lanes[lane];
-        let number = self.revoked(lane).map(|(_, commitment)| commitment.number);
+    pub(crate) fn is_untold(&self, channel: usize) -> bool {
+        let at = &self.channels[channel];
+        let number = self.revoked(channel).map(|(_, commitment)| commitment.number);
         number.is_some_and(|number| {
             number < at.plan.adopted.1 && !self.node.past.contains_key(&(at.fixture.id(), number))
         })
@@ -60,7 +60,7 @@ impl World {
     /// The deepest reorg that may bring anything: below the depth at which rights are given up.
     pub(crate) fn free_depth(&self) -> u32 {
         let depth = |capacity| self.plan.policy.fail_depth(capacity).get();
-        let least = self.lanes.iter().map(|lane| depth(lane.plan.capacity_sat)).min().unwrap_or(1);
+        let least = self.channels.iter().map(|channel| depth(channel.plan.capacity_sat)).min().unwrap_or(1);
         least.saturating_sub(1)
     }
 }

@@ -2,8 +2,8 @@
 //! may die.
 
 mod build;
+pub(crate) mod channel;
 mod facts;
-pub(crate) mod lane;
 pub(crate) mod payment;
 pub(crate) mod process;
 pub(crate) mod seen;
@@ -16,9 +16,9 @@ use crate::chain::Chain;
 use crate::notebook::Notebook;
 use crate::sim::counts::Counts;
 use crate::sim::plan::Plan;
+use crate::sim::plan::conditions::Conditions;
 use crate::sim::plan::rng::Rng;
-use crate::sim::plan::weather::Weather;
-use lane::Lane;
+use channel::SimChannel;
 use payment::{Payment, Preimages};
 use process::Process;
 use seen::Seen;
@@ -27,11 +27,11 @@ use seen::Seen;
 pub(crate) struct World {
     pub(crate) rng: Rng,
     pub(crate) plan: Plan,
-    pub(crate) weather: Weather,
+    pub(crate) conditions: Conditions,
     /// Whose counterparty fights, while it does.
-    pub(crate) foe: Option<(usize, Adversary)>,
+    pub(crate) adversary: Option<(usize, Adversary)>,
     pub(crate) chain: Chain,
-    pub(crate) lanes: Vec<Lane>,
+    pub(crate) channels: Vec<SimChannel>,
     pub(crate) node: Notebook,
     pub(crate) payments: Vec<Payment>,
     pub(crate) preimages: Preimages,
@@ -62,7 +62,7 @@ impl World {
 
     /// Queues the estimate.
     pub(crate) fn fees(&mut self) {
-        let estimate = self.weather.estimate(&self.chain, self.plan.feerate_sat_per_kw);
+        let estimate = self.conditions.estimate(&self.chain, self.plan.feerate_sat_per_kw);
         self.process.inbox.push(estimate);
     }
 

@@ -8,10 +8,10 @@ use crate::sim::plan::seeds::bytes_of;
 /// A received HTLC and what the node is going to do about it.
 #[derive(Clone, Debug)]
 pub(crate) struct Payment {
-    pub(crate) lane: usize,
+    pub(crate) channel: usize,
     pub(crate) received: HtlcKey,
     pub(crate) preimage: Preimage,
-    pub(crate) destiny: Destiny,
+    pub(crate) intent: Intent,
     /// The HTLC that it was forwarded with.
     pub(crate) forwarded: Option<(usize, HtlcKey)>,
     /// The node has told the court what it had to tell.
@@ -20,7 +20,7 @@ pub(crate) struct Payment {
 
 /// What a received HTLC is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Destiny {
+pub(crate) enum Intent {
     /// Another channel.
     Forward,
     /// Us: the node has the preimage from this height on.

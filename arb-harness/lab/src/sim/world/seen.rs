@@ -16,18 +16,18 @@ pub(crate) struct Seen {
     pub(crate) fulfilled: BTreeSet<HtlcKey>,
     /// The blocks that took whatever of ours waited and paid for it.
     pub(crate) fair: BTreeSet<u32>,
-    pub(crate) watchman: Watchman,
+    pub(crate) actions: SeenActions,
 }
 
 /// What was seen of the court's actions.
 #[derive(Debug, Default)]
-pub(crate) struct Watchman {
+pub(crate) struct SeenActions {
     pub(crate) violation: Option<Violation>,
     /// Commitments of ours that were given to the network: a miner may have kept them.
     pub(crate) public: BTreeSet<Txid>,
 }
 
-impl Watchman {
+impl SeenActions {
     /// The first violation, if there was one.
     pub(crate) fn verdict(&mut self) -> Result<(), Violation> {
         self.violation.take().map_or(Ok(()), Err)

@@ -5,33 +5,33 @@ use arb_core::bolt3::ChannelType;
 use arb_core::{Event, Fees};
 
 use super::rng::Rng;
-use super::{LanePlan, Plan, START};
+use super::{ChannelPlan, Plan, START};
 use crate::adversary::{ActKind, Tactic};
 use crate::chain::{Chain, flat_fees};
 use crate::market::{Market, MarketKind, RELAY_FLOOR_SAT_PER_KW};
 
-/// The coins of an opponent.
-pub(crate) const FOES_COINS: (u32, u64) = (16, 500_000);
+/// The coins of an adversary.
+pub(crate) const ADVERSARY_COINS: (u32, u64) = (16, 500_000);
 
-/// Blocks of the healing phase after which the chain is fair: an opponent gives up, and prices fall to the floor. What was
+/// Blocks of the healing phase after which the chain is fair: an adversary gives up, and prices fall to the floor. What was
 /// offered at the end of its curve waits for that, however long it takes (I12).
-pub(crate) const CLEARS_UP: u32 = 200;
+pub(crate) const CALMS_DOWN: u32 = 200;
 
-/// What a run's fee market and opponent are.
+/// What a run's fee market and adversary are.
 #[derive(Clone, Debug)]
-pub(crate) struct Weather {
+pub(crate) struct Conditions {
     market: Option<(MarketKind, Market)>,
     /// The market's block in which the run begins.
     offset: u32,
     /// From which height on everything is cheap.
-    cleared: Option<u32>,
+    calm_from: Option<u32>,
     /// Which channel's counterparty fights, and how.
-    pub(crate) foe: Option<(usize, Tactic)>,
+    pub(crate) adversary: Option<(usize, Tactic)>,
 }
 
-impl Weather {
-    /// The weather of a seed, for a world of this many channels.
-    pub(crate) fn draw(seed: u64, lanes: usize) -> Self {
+impl Conditions {
+    /// The conditions of a seed, for a world of this many channels.
+    pub(crate) fn draw(seed: u64, channels: usize) -> Self {
         let mut rng = Rng::new(seed, 3);
         let kind = match rng.weighted(&[52, 16, 16, 12, 4]) {
             0 => None,
@@ -42,7 +42,7 @@ impl Weather {
         };
         let market = kind.map(|kind| (kind, Market::new(kind, seed)));
         let offset = rng.blocks(0, 2_880);
-        let lane = usize::from(lanes > 1 && rng.percent(50));
+        let channel = usize::from(channels > 1 && rng.percent(50));
         let tactics = [
             Tactic::Replace,
             Tactic::Cycle,
@@ -52,13 +52,13 @@ impl Weather {
             Tactic::Mine { percent: rng.blocks(10, 50) },
         ];
         let tactic = rng.pick(&tactics).filter(|_| rng.percent(30));
-        Self { market, offset, cleared: None, foe: tactic.map(|tactic| (lane, tactic)) }
+        Self { market, offset, calm_from: None, adversary: tactic.map(|tactic| (channel, tactic)) }
     }
 
-    /// No market and no opponent.
+    /// No market and no adversary.
     #[cfg(test)]
     pub(crate) fn fair() -> Self {
-        Self { market: None, offset: 0, cleared: None, foe: None }
+        Self { market: None, offset: 0, calm_from: None, adversary: None }
     }
 
     /// The name that the world is counted under.
@@ -76,7 +76,7 @@ impl Weather {
     /// what the budgets of all but small HTLCs buy, and nobody keeps our transactions out.
     pub(crate) fn is_fair(&self) -> bool {
         let priced = matches!(self.market, Some((MarketKind::Spike | MarketKind::Flood, _)));
-        !priced && self.foe.is_none()
+        !priced && self.adversary.is_none()
     }
 
     /// Whether a block takes whatever pays the relay floor.
@@ -95,19 +95,19 @@ impl Weather {
 
     /// The blocks that a run may take longer than with a flat market.
     pub(crate) fn patience_blocks(&self) -> u32 {
-        if self.market.is_some() || self.foe.is_some() { CLEARS_UP + 200 } else { 0 }
+        if self.market.is_some() || self.adversary.is_some() { CALMS_DOWN + 200 } else { 0 }
     }
 
     /// Commitments have the fee that they were signed with. Where the counterparty's signature covers all of a transaction,
     /// and in half of the other channels, that is one for which nodes agree on in such a market.
-    pub(crate) fn suit(&self, plan: &mut Plan) {
-        if let Some((lane, _)) = self.foe {
-            plan.lanes.iter_mut().skip(lane).take(1).for_each(|lane| lane.dead = false);
+    pub(crate) fn adjust(&self, plan: &mut Plan) {
+        if let Some((channel, _)) = self.adversary {
+            plan.channels.iter_mut().skip(channel).take(1).for_each(|channel| channel.dead = false);
         }
         let Some((kind, _)) = self.market else { return };
         let usual = if kind == MarketKind::Calm { 2_500 } else { 12_000 };
-        for (number, lane) in (self.offset..).zip(&mut plan.lanes) {
-            let LanePlan { channel_type, feerate_sat_per_kw, .. } = lane;
+        for (number, channel) in (self.offset..).zip(&mut plan.channels) {
+            let ChannelPlan { channel_type, feerate_sat_per_kw, .. } = channel;
             let needs_child = *channel_type == ChannelType::AnchorsZeroFeeHtlcTx && number.is_multiple_of(2);
             if !needs_child {
                 *feerate_sat_per_kw = usual;
@@ -125,12 +125,12 @@ impl Weather {
     }
 
     /// From now on everything is cheap.
-    pub(crate) fn clear_up(&mut self, height: u32) {
-        self.cleared.get_or_insert(height);
+    pub(crate) fn calm_down(&mut self, height: u32) {
+        self.calm_from.get_or_insert(height);
     }
 
     fn market_at(&self, height: u32) -> Option<Market> {
-        let is_over = self.cleared.is_some_and(|from| from <= height);
+        let is_over = self.calm_from.is_some_and(|from| from <= height);
         self.market.filter(|_| !is_over).map(|(_, market)| market)
     }
 
@@ -156,10 +156,10 @@ impl Weather {
         }
     }
 
-    /// After a block: a mempool that is full asks for more than the relay floor. An opponent that fills it sees to it alone.
+    /// After a block: a mempool that is full asks for more than the relay floor. An adversary that fills it sees to it alone.
     pub(crate) fn fill(&self, chain: &mut Chain) {
         let Some(market) = self.market_at(chain.tip().0) else { return };
-        if matches!(self.foe, Some((_, Tactic::Evict { .. }))) {
+        if matches!(self.adversary, Some((_, Tactic::Evict { .. }))) {
             return;
         }
         let floor = market.mempool_floor(self.block(chain.tip().0));
@@ -171,7 +171,7 @@ impl Weather {
     }
 }
 
-/// The name that an opponent's act is counted under.
+/// The name that an adversary's act is counted under.
 pub(crate) fn act_name(kind: ActKind) -> &'static str {
     match kind {
         ActKind::Replaced => "adversary/replace",

@@ -16,7 +16,7 @@ use bitcoin::Transaction;
 
 use crate::fixture::{ChannelFixture, CommitmentState, FixtureError};
 use crate::peer::Peer;
-use crate::sim::plan::LanePlan;
+use crate::sim::plan::ChannelPlan;
 
 /// The last stage of an update.
 const DONE: u8 = 3;
@@ -46,8 +46,8 @@ pub(crate) enum Message {
 
 /// A channel with its counterparty.
 #[derive(Clone, Debug)]
-pub(crate) struct Lane {
-    pub(crate) plan: LanePlan,
+pub(crate) struct SimChannel {
+    pub(crate) plan: ChannelPlan,
     pub(crate) fixture: ChannelFixture,
     pub(crate) peer: Peer,
     updates: Vec<Update>,
@@ -66,17 +66,17 @@ pub(crate) struct Lane {
     /// Our next commitment is on its way to the court: from the frame that accepts it on, it is our newest.
     pub(crate) arriving: bool,
     /// When the counterparty revoked the commitment that had confirmed.
-    pub(crate) confessed: Option<u32>,
+    pub(crate) revoked_late: Option<u32>,
     /// The mutual close that both have signed.
     pub(crate) mutual: Option<Transaction>,
     /// What the oracle said when the court was done with the channel.
-    pub(crate) weighed: Option<Weighed>,
+    pub(crate) measured: Option<Measured>,
     ids: (u64, u64),
 }
 
 /// What the oracle says about a channel.
 #[derive(Clone, Debug)]
-pub(crate) struct Weighed {
+pub(crate) struct Measured {
     pub(crate) kind: CloseKind,
     /// The tip then.
     pub(crate) height: u32,
@@ -87,8 +87,8 @@ pub(crate) struct Weighed {
     pub(crate) kept_out_sat: u64,
 }
 
-impl Lane {
-    pub(crate) fn new(plan: LanePlan, fixture: ChannelFixture, peer: Peer) -> Self {
+impl SimChannel {
+    pub(crate) fn new(plan: ChannelPlan, fixture: ChannelFixture, peer: Peer) -> Self {
         Self {
             plan,
             fixture,
@@ -101,9 +101,9 @@ impl Lane {
             closing: false,
             owed: BTreeSet::new(),
             arriving: false,
-            confessed: None,
+            revoked_late: None,
             mutual: None,
-            weighed: None,
+            measured: None,
             ids: (0, 0),
         }
     }

@@ -5,7 +5,7 @@ use crate::peer::Order;
 
 /// How a counterparty cheats.
 #[derive(Clone, Debug)]
-pub(crate) struct CheatPlan {
+pub(crate) struct CheaterPlan {
     /// Rounds of updates that come before the close: HTLCs are added, and most of them removed again.
     pub(crate) rounds: u32,
     /// Blocks that it waits then: what it took out of its newest commitment may expire.
@@ -18,7 +18,7 @@ pub(crate) struct CheatPlan {
     pub(crate) mines: u32,
     pub(crate) withholds: Withholds,
     /// It plays a commitment that is not revoked, and reveals its secret this many blocks after it confirmed.
-    pub(crate) confesses: Option<u32>,
+    pub(crate) revokes_late: Option<u32>,
 }
 
 /// What a cheat's miner leaves out.
@@ -29,7 +29,7 @@ pub(crate) enum Withholds {
     Everything,
 }
 
-impl CheatPlan {
+impl CheaterPlan {
     /// The plan of somebody whose own outputs have this delay.
     pub(crate) fn draw(rng: &mut Rng, delay_blocks: u16) -> Self {
         let delay = u32::from(delay_blocks);
@@ -47,14 +47,14 @@ impl CheatPlan {
             together: rng.percent(60),
             mines,
             withholds: withholds[rng.weighted(&[1, 1, 2])],
-            confesses: rng.percent(12).then(|| rng.blocks(0, 3)),
+            revokes_late: rng.percent(12).then(|| rng.blocks(0, 3)),
         }
     }
 
     /// Plays what is old already, at the same time as another one, and puts as much as it can into one transaction.
     pub(crate) fn join(&mut self) {
         self.together = true;
-        self.confesses = None;
+        self.revokes_late = None;
         self.waits = 0;
         self.mines = self.mines.max(3);
     }
