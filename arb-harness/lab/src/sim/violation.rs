@@ -1,8 +1,8 @@
-//! What a run that breaks an invariant ends with.
+//! The error that ends a run: an invariant does not hold.
 
 use std::fmt::Display;
 
-/// An invariant that does not hold.
+/// An invariant that does not hold, and what was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Violation {
     pub(crate) invariant: &'static str,
@@ -14,7 +14,7 @@ impl Violation {
         Self { invariant, what: what.into() }
     }
 
-    /// The world itself is wrong: a bug of the simulator.
+    /// The simulated world is wrong: a bug of the simulator.
     pub(crate) fn world(why: impl Display) -> Self {
         Self::new("world", why.to_string())
     }

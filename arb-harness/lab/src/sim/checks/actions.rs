@@ -1,5 +1,5 @@
-//! I7 and I10: what is sent spends nothing that is spent, every claimable output has a claim, and of our commitments only the
-//! newest is ever used.
+//! I7 and I10, over actions that are due: nothing spends a spent output, every claimable output has a claim or a recorded
+//! reason, and only our newest commitment is signed or sent.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use super::{Verdict, violated};
 use crate::chain::Chain;
 use crate::sim::world::channel::SimChannel;
 
-/// I7: nothing that is sent spends what the court has seen spent.
+/// I7: no transaction that is sent spends an output whose spend the court has heard.
 pub(crate) fn invariant_i7_no_sweep_spends_the_spent(chain: &Chain, tip: u32, tx: &Transaction) -> Verdict {
     for input in &tx.input {
         let spent = chain.spender_of(&input.previous_output).filter(|(height, _, _)| *height <= tip);
@@ -22,8 +22,8 @@ pub(crate) fn invariant_i7_no_sweep_spends_the_spent(chain: &Chain, tip: u32, tx
     Ok(())
 }
 
-/// I7: every output that can be claimed has something under way, or a reason why not. `below` names the confirmed spend of
-/// an output: what is claimed then is the second level.
+/// I7: every output that can be claimed has an action that is due, or a recorded reason (`excused`). `below` names the
+/// second-level output after an output's confirmed spend, which is claimed then.
 pub(crate) fn invariant_i7_claims_are_live(
     docket: &Docket,
     due: &[Action],
@@ -49,7 +49,7 @@ pub(crate) fn invariant_i7_claims_are_live(
     }
 }
 
-/// Whether an action is on its way to claim an output.
+/// Whether an action leads to a claim of this output.
 fn concerns(action: &Action, outpoint: &OutPoint) -> bool {
     let spends = |tx: &Transaction| tx.input.iter().any(|input| input.previous_output == *outpoint);
     match action {
@@ -71,7 +71,7 @@ fn concerns(action: &Action, outpoint: &OutPoint) -> bool {
     }
 }
 
-/// I10: of our commitments only the newest is ever signed or sent.
+/// I10: of our commitments, only the newest is signed or sent.
 pub(crate) fn invariant_i10_only_our_newest_commitment(channel: &SimChannel, tx: &Transaction) -> Verdict {
     match channel.fixture.recognise(tx).ok().flatten() {
         Some(commitment) if commitment.owner == Side::Local && commitment.number == channel.local => Ok(()),
@@ -87,6 +87,6 @@ pub(crate) fn invariant_i10_only_our_newest_commitment(channel: &SimChannel, tx:
                 commitment.owner, commitment.number, channel.local
             ),
         ),
-        None => violated("I10", format!("{} spends the funding and is no commitment", tx.compute_txid())),
+        None => violated("I10", format!("{} spends the funding output and is not a commitment", tx.compute_txid())),
     }
 }

@@ -1,4 +1,4 @@
-//! What a run saw, counted by name.
+//! Counts what a run saw, by name, at its end.
 
 use std::collections::BTreeMap;
 

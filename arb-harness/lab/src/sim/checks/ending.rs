@@ -1,4 +1,4 @@
-//! The end of a run, judged from outside.
+//! Judges a run at its end, from its journal and from the chain (I2, I4, I5, I8, I11, I14).
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use super::{journal, outcomes, prices, recovery, sheet};
 use crate::sim::violation::Violation;
 use crate::sim::world::World;
 
-/// What a run came to.
+/// The result of a run without a violation.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Ended {
     pub(crate) outcomes: Outcomes,
@@ -18,7 +18,7 @@ pub(crate) struct Ended {
 }
 
 impl World {
-    /// Judges the run.
+    /// Checks the whole run; replays its journal, too, if `replay` (I2, R3).
     pub(crate) fn judge(&mut self, replay: bool) -> Result<Ended, Violation> {
         let frames = journal::frames(&self.process.memory);
         let mut ended = Ended::default();
@@ -30,7 +30,7 @@ impl World {
             let index = ChannelIndex::new(u32::try_from(channel).unwrap_or(u32::MAX));
             let id = self.channels[channel].fixture.id();
             outcomes::invariant_i4_outcomes_only_rise(&frames, index, id)?;
-            outcomes::invariant_i5_every_wager_is_recorded(&frames, index)?;
+            outcomes::invariant_i5_every_give_up_has_a_risk_on_record(&frames, index)?;
             let (at_stake, policy) = (self.at_stake(channel, &frames)?, &self.plan.policy);
             prices::invariant_i8_prices_rise_and_budgets_hold(&frames, index, &at_stake, policy)?;
             self.counts.one("check/prices");
@@ -43,14 +43,15 @@ impl World {
             if self.revoked(channel).is_some() {
                 self.counts.many("revoked/preimage_shown", settled);
             }
-            let origins = self.node.origins.iter().filter(|(key, _)| key.channel == id);
-            let origins: BTreeMap<HtlcRef, Acknowledged> = origins.map(|(key, (done, _))| (key.htlc, *done)).collect();
-            outcomes::invariant_i4_every_htlc_has_an_outcome(&self.channels[channel].owed, &origins)?;
+            let upstream = self.node.origins.iter().filter(|(key, _)| key.channel == id);
+            let upstream: BTreeMap<HtlcRef, Acknowledged> =
+                upstream.map(|(key, (done, _))| (key.htlc, *done)).collect();
+            outcomes::invariant_i4_every_htlc_has_an_outcome(&self.channels[channel].owed, &upstream)?;
             self.balance(channel, &mut ended)?;
         }
         self.links()?;
         self.count(&frames);
-        ended.outcomes.origins = self.node.origins.iter().map(|(key, (done, _))| (*key, *done)).collect();
+        ended.outcomes.upstream = self.node.origins.iter().map(|(key, (done, _))| (*key, *done)).collect();
         Ok(ended)
     }
 
@@ -74,7 +75,8 @@ impl World {
         Ok(())
     }
 
-    /// Whether an HTLC was paid and its origin was not settled, and whether anybody says so.
+    /// I14: for every HTLC that we sent, whether it was paid, whether its upstream HTLC was settled, and whether a loss is
+    /// on record.
     pub(crate) fn links(&mut self) -> Result<(), Violation> {
         for channel in 0..self.channels.len() {
             let id = self.channels[channel].fixture.id();
@@ -83,18 +85,19 @@ impl World {
             for htlc in sent {
                 let key = HtlcKey { channel: id, htlc };
                 let paid = self.was_paid(channel, htlc);
-                let origin = self.node.origins.get(&key).map(|(done, _)| *done);
+                let upstream = self.node.origins.get(&key).map(|(done, _)| *done);
                 let payment = self.payments.iter().find(|payment| payment.forwarded == Some((channel, key)));
                 let learnt = payment.is_some_and(|payment| self.node.preimages.contains_key(&payment.received));
-                let settled = origin == Some(Acknowledged::Settled) || learnt || self.seen.fulfilled.contains(&key);
+                let settled = upstream == Some(Acknowledged::Settled) || learnt || self.seen.fulfilled.contains(&key);
                 let recorded = self.node.alerts.iter().any(|(channel, alert)| {
                     *channel == id && matches!(alert, Alert::Loss { htlc: lost, .. } if *lost == htlc)
                 });
                 match self.channels[channel].measured.as_ref().map(|measured| measured.kind) {
-                    // The court is done with what an old commitment has and no newer one: its origin had its outcome.
+                    // An HTLC that only old commitments had: its upstream HTLC had an outcome before.
                     Some(CloseKind::Revoked) if paid && !self.channels[channel].owed.contains(&htlc) => {}
-                    // Two HTLCs of one hash and amount cannot be told apart there: a loss may be told too often.
-                    Some(CloseKind::Revoked) if recorded && !paid && self.is_untold(channel) => {}
+                    // Without a record the court cannot tell two HTLCs of one hash and amount apart: it may report too many
+                    // losses.
+                    Some(CloseKind::Revoked) if recorded && !paid && self.has_no_record(channel) => {}
                     Some(CloseKind::Unknown) if recorded && !paid => {}
                     Some(
                         CloseKind::Local
@@ -119,7 +122,7 @@ impl World {
         Ok(())
     }
 
-    /// Whether the counterparty took an HTLC that we sent with its preimage, on chain, and has it.
+    /// Whether the counterparty took an HTLC that we sent on chain with its preimage, and kept it.
     fn was_paid(&self, channel: usize, htlc: HtlcRef) -> bool {
         if self.revoked(channel).is_some() {
             return self.got_away(channel, htlc);
@@ -132,7 +135,7 @@ impl World {
         let position = close.htlcs.iter().position(|other| other.key == htlc);
         let output = position.and_then(|position| close.htlc_output(position).ok());
         let spender = output.and_then(|(outpoint, _, _)| self.chain.spender_of(&outpoint));
-        // What happens after the court has given up waiting is nobody's affair: that was a wager, and on record (I5).
+        // A spend after the court was done with the channel does not count: that risk is on record (I5).
         let done = at.measured.as_ref().map_or(u32::MAX, |measured| measured.height);
         let spender = spender.filter(|(height, ..)| *height <= done);
         let spender = spender.and_then(|(_, txid, input)| Some((self.chain.confirmed(&txid)?.1, input)));

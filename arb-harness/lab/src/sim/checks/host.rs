@@ -1,4 +1,4 @@
-//! The host of a simulated process: carries actions out as any host does, and looks at each one first (I5, I7, I10).
+//! The host of a simulated process. It carries actions out like any host, and checks each of them first (I5, I7, I10).
 
 use arb_core::{Action, ChannelId, Event, Policy, Rejected};
 use arb_harness::driver::Outside;
@@ -11,7 +11,7 @@ use crate::sim::world::channel::SimChannel;
 use crate::sim::world::seen::SeenActions;
 use crate::sim::world::short;
 
-/// A host with a actions.
+/// A host that checks every action before it carries it out.
 pub(crate) struct CheckedHost<'a> {
     pub(crate) host: Host<'a, Chain>,
     pub(crate) channels: &'a [SimChannel],
@@ -29,7 +29,7 @@ impl CheckedHost<'_> {
                 let Some(tx) = txs.first() else { return Ok(()) };
                 actions::invariant_i7_no_sweep_spends_the_spent(self.host.chain, self.host.heard.height.get(), tx)?;
                 let Some(at) = channel_of(*channel) else { return Ok(()) };
-                // A commitment of theirs that was seen unconfirmed is sent again, with our child.
+                // A remote commitment that was seen unconfirmed is sent again, together with our child.
                 let theirs = txs.len() > 1 && at.is_remote(tx);
                 if !theirs && tx.input.iter().any(|input| input.previous_output == at.fixture.setup().funding) {
                     self.actions.public.insert(tx.compute_txid());

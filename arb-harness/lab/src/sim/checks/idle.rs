@@ -1,5 +1,5 @@
-//! What is looked at whenever the process has come to rest: refusals, claims that are not made (I7), and the sheet of a channel
-//! that the court is done with.
+//! What is checked when the process is idle: refusals, claims that are missing (I7), and the sheet of each channel that the
+//! court is done with.
 
 use arb_core::Height;
 use arb_harness::driver::Driver;
@@ -10,17 +10,17 @@ use crate::sim::violation::Violation;
 use crate::sim::world::World;
 
 impl World {
-    /// Looks at what the court has come to, if anything has changed.
-    pub(crate) fn look(&mut self) -> Result<(), Violation> {
+    /// Checks the court, if it has appended anything since the last time.
+    pub(crate) fn check_idle(&mut self) -> Result<(), Violation> {
         let heard_again = core::mem::take(&mut self.process.heard_again);
         for (_, why) in &self.process.refusals {
             recovery::refusals_are_expected(why, heard_again)?;
         }
         let Some(court) = self.process.driver.as_ref().map(Driver::court) else { return Ok(()) };
-        if court.sequence() == self.process.looked {
+        if court.sequence() == self.process.checked {
             return Ok(());
         }
-        self.process.looked = court.sequence();
+        self.process.checked = court.sequence();
         self.process.alarm = None;
         let height = court.tip().height.get();
         let due = court.actions_due();
@@ -48,10 +48,10 @@ impl World {
         self.measure_finished()
     }
 
-    /// Takes the oracle's sheet of a channel in the moment in which the court is done with it: what happens to an output
-    /// afterwards is nobody's affair.
+    /// Measures each channel in the moment in which the court is done with it. What happens to its outputs afterwards does
+    /// not count.
     fn measure_finished(&mut self) -> Result<(), Violation> {
-        // A preimage may be the last thing that the court hears of a channel.
+        // A preimage may be the last event that the court hears of a channel.
         let height = self.chain.tip().0;
         for payment in self.payments.iter().filter(|payment| self.node.preimages.contains_key(&payment.received)) {
             if self.channels[payment.channel].is_committed(payment.received.htlc) {

@@ -1,4 +1,4 @@
-//! What a run's journal says, read from its frames alone.
+//! What a run's journal says, from its frames alone (I7).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
@@ -8,7 +8,7 @@ use arb_log::Journal;
 use arb_log::memory::Memory;
 use bitcoin::OutPoint;
 
-/// All frames of a journal.
+/// All frames of the journal in this storage.
 pub(crate) fn frames(memory: &Memory) -> Vec<Frame> {
     let mut frames = Vec::new();
     if let Ok(journal) = Journal::open(memory.fork()) {
@@ -22,8 +22,8 @@ pub(crate) fn frames(memory: &Memory) -> Vec<Frame> {
     frames
 }
 
-/// Outputs of which the court wrote down why nothing is done for them: they cost more than they are worth, or their coins
-/// were bad and others are asked for in the next block.
+/// Outputs with a recorded reason why nothing is due for them: the claim costs more than it is worth, or its coins were bad
+/// and others are asked for in the next block.
 pub(crate) fn excused(frames: &[Frame]) -> BTreeSet<OutPoint> {
     let (mut uneconomic, mut paused) = (BTreeSet::new(), BTreeSet::new());
     let mut groups = BTreeMap::new();

@@ -1,4 +1,4 @@
-//! What the balance oracle says about a channel that the court is done with, and what of it was promised (I11, I14).
+//! What the balance oracle measures of a channel that the court is done with, and what of it was promised (I11, I14).
 
 use std::collections::BTreeMap;
 
@@ -10,18 +10,18 @@ use crate::sim::violation::Violation;
 use crate::sim::world::World;
 use crate::sim::world::channel::Measured;
 
-/// Blocks in which our transactions had a chance and in which a claim that waits should have confirmed.
+/// In so many blocks open to our transactions, a waiting claim should confirm.
 const CHANCES: usize = 2;
 
 impl World {
-    /// What the oracle says about a channel that the court is done with.
+    /// Measures a channel that the court is done with: its sheet, and what was lost although it was promised.
     pub(crate) fn measure(&self, channel: usize) -> Result<Measured, Violation> {
         let Some(kind) = self.close_kind(channel) else {
             return Err(Violation::new("I12", format!("channel {channel} is gone, and its funding is unspent")));
         };
         let all = self.usable(channel, |_, _| true);
-        // What had its preimage late or is small was not promised (I14); of a commitment that we have no record of, only the
-        // main output is ours to claim.
+        // I14 does not promise an HTLC whose preimage came late or which is small; and of a commitment without a record
+        // only our main output.
         let promised = self.usable(channel, |htlc, since| {
             let in_time = since + self.plan.policy.incoming_margin.get() <= htlc.cltv_expiry.get();
             in_time && htlc.amount_sat() > self.conditions.small_sat()
@@ -48,7 +48,7 @@ impl World {
         Ok(Measured { kind, height: self.height(), sheet, lost_sat, kept_out_sat })
     }
 
-    /// From when on received HTLCs could be claimed, for those that count.
+    /// The tip from which on each received HTLC could be claimed, for the HTLCs that `counts` accepts.
     fn usable(&self, channel: usize, counts: impl Fn(&Htlc, u32) -> bool) -> BTreeMap<HtlcRef, u32> {
         let at = &self.channels[channel];
         let received = at.htlcs().filter(|htlc| !htlc.key.is_offered());
@@ -56,18 +56,18 @@ impl World {
         known.filter(|(htlc, since)| counts(htlc, *since)).map(|(htlc, since)| (htlc.key, since)).collect()
     }
 
-    /// What the court may know of the commitment that confirmed.
+    /// What the court may know of the confirmed commitment.
     fn knowledge(&self, channel: usize, kind: CloseKind) -> Knowledge {
         match kind {
             CloseKind::Unknown => Knowledge::Nothing,
-            CloseKind::Revoked if self.is_untold(channel) => Knowledge::RevokedUntold,
+            CloseKind::Revoked if self.has_no_record(channel) => Knowledge::RevokedUntold,
             CloseKind::Revoked => Knowledge::Revoked,
             CloseKind::Local | CloseKind::Remote | CloseKind::RemotePending | CloseKind::Mutual => Knowledge::Live,
         }
     }
 
-    /// What the cheat has of all that we missed: what it should not have, and what it could have because its miner kept us
-    /// out, or because it revoked too late.
+    /// What we missed of a revoked commitment, in two sums: what was promised, and what was not because our claims were
+    /// kept out or the revocation came late.
     fn split_missed(&self, channel: usize, missed: &[Missed]) -> (u64, u64) {
         let sum = |promised: bool| {
             let of = missed.iter().filter(|missed| self.is_promised(channel, missed) == promised);
@@ -76,14 +76,15 @@ impl World {
         (sum(true), sum(false))
     }
 
-    /// Whether an output is not small, and our claim had its chances while the cheat had to wait (I14).
+    /// Whether I14 promises an output of a revoked commitment: it is not small, and our claim had its chances before the
+    /// cheating peer's delay was over.
     fn is_promised(&self, channel: usize, missed: &Missed) -> bool {
         let at = &self.channels[channel];
         let end = missed.since + u32::from(at.plan.delays.1);
         let first = missed.since.max(at.revoked_late.unwrap_or(0)) + 1;
-        let chances = self.seen.fair.range(first..end.max(first)).count();
-        let last = self.seen.fair.range(end.saturating_sub(2).max(first)..end.max(first)).count();
-        // Where prices vary, only what is offered at the end of a curve has to be enough.
+        let chances = self.seen.fair_blocks.range(first..end.max(first)).count();
+        let last = self.seen.fair_blocks.range(end.saturating_sub(2).max(first)..end.max(first)).count();
+        // If prices vary, only a claim at the end of its curve is sure to confirm.
         let in_time = chances >= CHANCES && (self.conditions.is_flat() || last >= CHANCES);
         missed.value_sat > self.conditions.small_sat() && in_time
     }

@@ -1,4 +1,5 @@
-//! I4, I5, I12 and I14: every HTLC has one outcome, no failure comes too soon, everything ends, and no loss is silent.
+//! I4, I5, I12 and I14: every HTLC has one outcome, no failure comes too early, every channel is resolved, and no loss is
+//! silent.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,7 +14,7 @@ use crate::chain::Chain;
 use crate::sim::violation::Violation;
 use crate::sim::world::channel::SimChannel;
 
-/// I4: what was released for an HTLC only rises, and never is a failure while a usable preimage is known.
+/// I4: outcomes only rise, and no HTLC fails while a usable preimage is known.
 pub(crate) fn invariant_i4_outcomes_only_rise(frames: &[Frame], index: ChannelIndex, channel: ChannelId) -> Verdict {
     let mut usable: BTreeMap<HtlcRef, Preimage> = BTreeMap::new();
     let mut released: BTreeMap<HtlcRef, Upstream> = BTreeMap::new();
@@ -41,19 +42,19 @@ pub(crate) fn invariant_i4_outcomes_only_rise(frames: &[Frame], index: ChannelIn
     Ok(())
 }
 
-/// I4: every HTLC that we sent and that a commitment of the set had when the channel froze has one outcome.
+/// I4: every HTLC that we sent, and that a commitment of the set had when the channel froze, has one outcome.
 pub(crate) fn invariant_i4_every_htlc_has_an_outcome(
     owed: &BTreeSet<HtlcRef>,
-    origins: &BTreeMap<HtlcRef, Acknowledged>,
+    upstream: &BTreeMap<HtlcRef, Acknowledged>,
 ) -> Verdict {
-    match owed.iter().find(|htlc| !origins.contains_key(htlc)) {
+    match owed.iter().find(|htlc| !upstream.contains_key(htlc)) {
         Some(htlc) => violated("I4", format!("{htlc} never had an outcome")),
         None => Ok(()),
     }
 }
 
-/// I4, R6: a preimage that the chain has shown below a channel's close settles: its HTLC is not failed afterwards. How many
-/// HTLCs were settled after it.
+/// I4, R6: an HTLC does not fail after the chain has shown its preimage below the channel's close. Returns how many HTLCs
+/// were settled after that.
 pub(crate) fn invariant_i4_what_was_shown_is_not_failed(
     frames: &[Frame],
     index: ChannelIndex,
@@ -90,7 +91,8 @@ fn buried(height: u32, depth: u32, tip: u32) -> bool {
     tip >= height.saturating_add(depth).saturating_sub(1)
 }
 
-/// I5: no failure, except by give-up, while a commitment that counts has an output that could still be claimed.
+/// I5: no HTLC fails, except by a give-up, while a commitment that can confirm has an output of it that can still be
+/// claimed.
 pub(crate) fn invariant_i5_no_failure_while_it_can_be_claimed(
     chain: &Chain,
     tip: u32,
@@ -138,8 +140,8 @@ pub(crate) fn invariant_i5_no_failure_while_it_can_be_claimed(
     }
 }
 
-/// I5: a failure that is a wager stands beside a record of the risk.
-pub(crate) fn invariant_i5_every_wager_is_recorded(frames: &[Frame], index: ChannelIndex) -> Verdict {
+/// I5: every failure by a give-up has a risk on record.
+pub(crate) fn invariant_i5_every_give_up_has_a_risk_on_record(frames: &[Frame], index: ChannelIndex) -> Verdict {
     let records = || {
         let all = frames.iter().flat_map(|frame| &frame.entries).flat_map(|entry| &entry.concluded);
         all.filter(|record| record.channel == index).map(|record| &record.what)
@@ -149,7 +151,7 @@ pub(crate) fn invariant_i5_every_wager_is_recorded(frames: &[Frame], index: Chan
         let risk = |notice: &Notice| matches!(notice, Notice::Alert(Alert::Risk { htlc: other, .. }) if other == htlc);
         let recorded = records().any(|what| matches!(what, Conclusion::Noticed(notice) if risk(notice)));
         if why.is_give_up() && !recorded {
-            return violated("I5", format!("{htlc} was failed by {why:?}, and nobody says that it is a wager"));
+            return violated("I5", format!("{htlc} was failed by {why:?}, and no risk is on record"));
         }
     }
     Ok(())
@@ -161,16 +163,17 @@ fn shows_preimage(channel: &SimChannel, htlc: HtlcRef, tx: &Transaction, input: 
     items.filter_map(|item| item.try_into().ok()).any(|item| Some(Preimage(item).hash()) == hash)
 }
 
-/// I12: every channel that left `Open` is resolved and gone.
+/// I12: every channel that left `Open` is resolved, and the court no longer has it.
 pub(crate) fn invariant_i12_everything_ends(unresolved: &[(usize, String)]) -> Verdict {
     if unresolved.is_empty() { Ok(()) } else { violated("I12", format!("not resolved: {unresolved:?}")) }
 }
 
-/// I14, in part: over linked HTLCs never downstream paid and upstream not, without a record of the loss; and none without.
+/// I14, in part: an HTLC that was paid downstream is settled upstream, or a loss is on record; and no loss is on record for
+/// an HTLC that was not paid.
 pub(crate) fn invariant_i14_no_silent_loss_between_channels(paid: bool, settled: bool, recorded: bool) -> Verdict {
     match (paid, settled, recorded) {
         (true, false, false) => {
-            violated("I14", "the downstream HTLC was paid, its origin was not settled, and nobody says so")
+            violated("I14", "the downstream HTLC was paid, its upstream HTLC was not settled, and no loss is on record")
         }
         (false, _, true) => violated("I14", "a loss is reported, but the downstream HTLC was not paid"),
         (true, _, true) | (_, true, false) | (false, false, false) => Ok(()),

@@ -1,4 +1,4 @@
-//! Every invariant, shown something wrong: one that cannot fail holds nobody to anything.
+//! A planted violation for each invariant: it proves that the check can fail.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -103,7 +103,7 @@ fn i3_another_outcome_with_faults() {
     with.contracts.insert((0, ContractId::NoOutput(HTLC)), ContractOutcome::Lost);
     assert_eq!(name(invariant_i3_faults_change_no_outcome(&with, &without)), Some("I3"));
     with.contracts.clear();
-    with.origins.insert(HtlcKey { channel: CHANNEL, htlc: HTLC }, Acknowledged::Failed);
+    with.upstream.insert(HtlcKey { channel: CHANNEL, htlc: HTLC }, Acknowledged::Failed);
     assert_eq!(name(invariant_i3_faults_change_no_outcome(&with, &without)), Some("I3"));
 }
 
@@ -121,8 +121,8 @@ fn i4_a_failure_with_a_preimage_or_after_an_outcome() {
     let learnt = Event::PreimageLearned { preimage: Preimage([7; 32]), usable_for };
     assert_eq!(rise(&frames(learnt, vec![timed_out()])), Some("I4"));
     let owed = BTreeSet::from([HTLC]);
-    let origins = BTreeMap::from([(HTLC, Acknowledged::Failed)]);
-    assert_eq!(name(invariant_i4_every_htlc_has_an_outcome(&owed, &origins)), None);
+    let upstream = BTreeMap::from([(HTLC, Acknowledged::Failed)]);
+    assert_eq!(name(invariant_i4_every_htlc_has_an_outcome(&owed, &upstream)), None);
     assert_eq!(name(invariant_i4_every_htlc_has_an_outcome(&owed, &BTreeMap::new())), Some("I4"));
 }
 
@@ -149,7 +149,8 @@ fn i4_a_failure_after_the_chain_showed_its_preimage() {
     assert_eq!(verdict(&[&close, &claim], settled()), Ok(1));
 }
 
-/// A world in which the cheat has it all: an old commitment, its HTLC with the preimage, and what that left.
+/// A world in which a cheating peer got everything: a revoked commitment, its HTLC with the preimage, and the second-level
+/// output.
 fn world_with_a_stolen_htlc() -> World {
     let mut world = world();
     assert!(world.channels[0].propose_end(HTLC, false));
@@ -176,13 +177,13 @@ fn i14_what_a_cheat_has_is_lost_unless_we_had_no_chance() {
     let kept_out = world.measure(0).ok().unwrap();
     assert_eq!((kept_out.kind, kept_out.lost_sat), (CloseKind::Revoked, 0));
     assert!(kept_out.kept_out_sat > 50_000, "{kept_out:?}");
-    // Our own balance is nobody's yet; the HTLC and the cheat's balance are.
+    // Our own balance is still unspent; the HTLC and the peer's balance are lost.
     let stolen_sat = kept_out.sheet.unwrap().lost_sat;
     assert!(stolen_sat > 50_000 && stolen_sat < kept_out.kept_out_sat, "{stolen_sat}");
-    world.seen.fair = (1_000..1_200).collect();
+    world.seen.fair_blocks = (1_000..1_200).collect();
     let lost = world.measure(0).ok().unwrap();
     assert_eq!((lost.lost_sat, lost.kept_out_sat), (kept_out.kept_out_sat, 0));
-    // What was paid downstream has to be settled upstream, or somebody has to say so; unless it had an outcome before.
+    // An HTLC that was paid downstream needs a settlement upstream or a loss on record, unless it had an outcome before.
     world.channels[0].measured = Some(lost);
     assert_eq!(name(world.links()), None);
     world.channels[0].owed.insert(HTLC);
@@ -206,7 +207,7 @@ fn i5_a_failure_while_an_output_can_be_claimed() {
     (0..10).for_each(|_| drop(world.chain.mine()));
     assert_eq!(verdict(&world), Some("I5"), "its output is unspent");
     let wager = || failed(FailReason::GivenUpForUpstream);
-    let recorded = |frames: &[Frame]| name(invariant_i5_every_wager_is_recorded(frames, INDEX));
+    let recorded = |frames: &[Frame]| name(invariant_i5_every_give_up_has_a_risk_on_record(frames, INDEX));
     assert_eq!(recorded(&frames(nothing_heard(), vec![failed(FailReason::TimedOut)])), None);
     assert_eq!(recorded(&frames(nothing_heard(), vec![wager()])), Some("I5"));
 }
@@ -236,7 +237,7 @@ fn i7_a_sweep_of_what_is_spent_and_a_claim_that_nobody_makes() {
     assert_eq!(live(BTreeSet::new(), StageRecord::Spent { until: Height::new(7) }), None);
 }
 
-/// A plan for these outputs as the journal has it, of one HTLC's 10,000 sat each: this was wanted, that much is its fee.
+/// A sweep of these outputs, 10,000 sat each, with this feerate wanted (sat per kw) and this fee.
 fn planned(members: &[OutPoint], wanted_sat_per_kw: u32, fee_sat: u64) -> Conclusion {
     let count = u64::try_from(members.len()).unwrap();
     let value = Amount::from_sat(count * 10_000 - fee_sat);
@@ -271,7 +272,7 @@ fn block_left(height: u32) -> Event {
     Event::BlockDisconnected(Disconnected { height, hash, parent, best_height })
 }
 
-/// A commitment as far as I8 looks at it, and an HTLC's output of it.
+/// A commitment with the fields that I8 reads, and an HTLC output of it.
 fn commitment_with_htlc() -> (Transaction, OutPoint) {
     let (version, lock_time) = (Version::TWO, LockTime::ZERO);
     let tx = Transaction { version, lock_time, input: Vec::new(), output: Vec::new() };
@@ -308,7 +309,7 @@ fn i8_a_price_that_falls_a_budget_that_is_exceeded_and_too_little_too_late() {
     assert_eq!(verdict(vec![at(98, 500, 250), at(99, 900, 450), at(100, 10_000, 5_000), at(101, 10_000, 5_000)]), None);
     assert_eq!(verdict(vec![at(98, 500, 250), at(99, 499, 249)]), Some("I8"), "the price falls");
     assert_eq!(verdict(vec![at(98, 20_000, 5_001)]), Some("I8"), "more than half of it goes to fees");
-    // The block before the deadline comes, and the rest of the budget is not on offer.
+    // One block before the deadline the rest of the budget is not on offer.
     assert_eq!(verdict(vec![at(98, 500, 250), at(100, 8_000, 4_000), (block_at(101), Vec::new())]), Some("I8"));
     let dropped = Conclusion::SweepDropped { group: 0, pauses: false };
     let drop_it = (block_at(100), vec![dropped]);
@@ -354,7 +355,7 @@ fn i8_a_penalty_that_costs_too_much_too_soon_or_offers_too_little_too_late() {
         AtStake { penalties, delay_blocks: 40, ..AtStake::default() }
     };
     let verdict = |htlc, mut steps: Vec<(Event, Vec<Conclusion>)>| {
-        // What is on offer is looked at before the block after each.
+        // Offers are checked before the block after them.
         let Some((Event::BlockConnected(last), _)) = steps.last() else { panic!() };
         let before = last.height.get() - 1;
         steps.insert(steps.len() - 1, (block_at(before), Vec::new()));
@@ -367,11 +368,11 @@ fn i8_a_penalty_that_costs_too_much_too_soon_or_offers_too_little_too_late() {
         let wanted = u32::try_from(fee).unwrap() * 2;
         (block_at(height), vec![planned(&[outpoint], wanted, fee)])
     };
-    // It matures at 136.
+    // The peer's delay is over at 136.
     assert_eq!(verdict(None, vec![at(98, 5_000), at(118, 9_000), at(135, 9_670), at(137, 9_670)]), None);
     assert_eq!(verdict(None, vec![at(117, 5_001)]), Some("I8"), "more than half, and there is time");
     assert_eq!(verdict(None, vec![at(98, 5_000), at(136, 9_670)]), Some("I8"), "half of it, and there is none");
-    // The cheat's own transaction comes first, and it has to wait for an expiry before that.
+    // The peer's HTLC transaction comes first, and waits for an expiry before that.
     assert_eq!(verdict(Some(0), vec![at(98, 5_000), at(136, 9_670)]), None);
     assert_eq!(verdict(Some(0), vec![at(98, 5_000), at(137, 9_670)]), Some("I8"));
     assert_eq!(verdict(Some(120), vec![at(98, 5_000), at(140, 5_000)]), None, "there is time until 160");

@@ -1,5 +1,5 @@
-//! I8 over a journal: what is wanted for an output never falls, no budget is exceeded, and a block before its deadline all
-//! that an HTLC's claim may cost is on offer.
+//! I8 over a journal: the feerate wanted for an output never falls, no fee exceeds its budget, and one block before its
+//! deadline a claim offers all that it may cost.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,37 +15,38 @@ fn violated(what: impl Into<String>) -> Verdict {
     Err(Violation::new("I8", what))
 }
 
-/// What a sweep claims, in satoshi: its outputs and its fee, without the wallet's coins.
+/// What a sweep claims in satoshi: its outputs and its fee, less the wallet's coins.
 pub(crate) fn claimed_sat(sweep: &Sweep) -> u64 {
     let outputs: u64 = sweep.tx.output.iter().map(|output| output.value.to_sat()).sum();
     (outputs + sweep.plan.fee_sat).saturating_sub(sweep.plan.fee_inputs.value_sat())
 }
 
-/// Whether a sweep is a commitment's child.
+/// Whether a sweep is a child of a commitment.
 pub(crate) fn is_child(sweep: &Sweep) -> bool {
     claimed_sat(sweep) == arb_core::bolt3::ANCHOR_SAT
 }
 
-/// What the journal has said of a channel so far.
+/// What the journal has said of a channel's sweeps so far.
 struct OfferHistory<'a> {
     at_stake: &'a AtStake,
     policy: &'a Policy,
+    /// The feerate last wanted for an output (sat per kw).
     wanted: BTreeMap<OutPoint, u32>,
-    /// The last transaction that was planned for an output.
+    /// The last sweep that was planned for an output.
     last: BTreeMap<OutPoint, &'a Sweep>,
-    /// Commitments that had a child: the half of an HTLC's budget may be gone.
+    /// Commitments that had a child: part of their HTLCs' budgets may be spent on it.
     children: BTreeSet<Txid>,
-    /// What the best chain has, by height. The sweeps of a commitment that left it are kept, and their prices: but there is
-    /// nothing to claim until it is back.
+    /// The transactions of the best chain, by height. The sweeps of a commitment that a reorg removed are kept with their
+    /// prices, but nothing is due for them until it is back.
     confirmed: Vec<(u32, Txid)>,
     spent: Vec<(u32, OutPoint)>,
-    /// Penalties by what they spend: its value, and the height by which they should be confirmed.
+    /// The outputs that a penalty claims: the value in satoshi, and the height by which the claim should confirm.
     penalties: BTreeMap<OutPoint, (u64, u32)>,
     tip: u32,
 }
 
-/// I8: prices only rise, budgets hold, and one block before a deadline everything is on offer that budget, cap, BIP 125 and
-/// the wallet's coins allow.
+/// I8: wanted feerates never fall, budgets hold, and one block before a deadline everything is on offer that budget, cap,
+/// BIP 125 and the wallet's coins allow.
 pub(crate) fn invariant_i8_prices_rise_and_budgets_hold(
     frames: &[Frame],
     index: ChannelIndex,
@@ -122,22 +123,22 @@ impl<'a> OfferHistory<'a> {
         Ok(())
     }
 
-    /// What may go to the fee of a penalty: half of it, and all of it once the end is near.
+    /// The most that a penalty may pay: half of its value, and all of it near the deadline.
     fn penalty_sat(&self, amount_sat: u64, deadline: u32) -> u64 {
         let is_near = self.tip.saturating_add(self.policy.penalty_split.get()) >= deadline;
         if is_near { amount_sat } else { amount_sat / u64::from(self.policy.budget_divisor) }
     }
 
-    /// What a transaction of the best chain makes punishable: the outputs of a revoked commitment, and what an HTLC
-    /// transaction leaves of one of them, at the input's own index.
+    /// Adds the penalty outputs of a transaction: of a revoked commitment, or of an HTLC transaction that spends one, at
+    /// the input's own index.
     fn add_penalties(&mut self, tx: &Transaction) {
         let (txid, tip, delay) = (tx.compute_txid(), self.tip, self.at_stake.delay_blocks);
-        for (outpoint, punished) in self.at_stake.penalties.iter().filter(|(outpoint, _)| outpoint.txid == txid) {
-            let deadline = match punished.htlc {
+        for (outpoint, output) in self.at_stake.penalties.iter().filter(|(outpoint, _)| outpoint.txid == txid) {
+            let deadline = match output.htlc {
                 Some(expiry) => expiry.max(tip).saturating_add(delay),
                 None => tip.saturating_add(delay).saturating_sub(1),
             };
-            self.penalties.insert(*outpoint, (punished.amount_sat, deadline));
+            self.penalties.insert(*outpoint, (output.amount_sat, deadline));
         }
         for (index, (input, output)) in (0..).zip(tx.input.iter().zip(&tx.output)) {
             let is_htlc = self.at_stake.penalties.get(&input.previous_output).is_some_and(|spent| spent.htlc.is_some());
@@ -148,13 +149,13 @@ impl<'a> OfferHistory<'a> {
         }
     }
 
-    /// The height by which a claim of this output should be confirmed.
+    /// The height by which a claim of this output should confirm.
     fn deadline(&self, outpoint: &OutPoint) -> Option<u32> {
         let penalty = self.penalties.get(outpoint).map(|(_, deadline)| *deadline);
         penalty.or_else(|| self.at_stake.htlcs.get(outpoint).and_then(|(_, deadline)| *deadline))
     }
 
-    /// Before the next block: whatever is due in it has all that it may cost on offer, or a record that says why not.
+    /// Asked before each block: every claim that is due in it offers all that it may cost, or its plan records why not.
     fn all_is_on_offer(&self) -> Verdict {
         let tip = self.tip;
         for (outpoint, sweep) in &self.last {
@@ -169,8 +170,8 @@ impl<'a> OfferHistory<'a> {
             let excused = *limit == Some(Limit::Coins) || (members.len() > 1 && limit.is_some());
             let capped = *feerate_sat_per_kw >= self.policy.max_feerate_sat_per_kw;
             let least = members.iter().filter_map(|member| self.least_budget_sat(member)).min().unwrap_or(0);
-            // A replacement has to pay for itself: less than that is not on offer (BIP 125). And while the wallet has not said
-            // where change goes, the widest output is assumed: up to a sixteenth of the budget buys nothing.
+            // A replacement pays for its own relay (BIP 125), so no smaller raise is possible. While the wallet has named
+            // no change script, the widest output is assumed, so up to a sixteenth of the budget is not offered.
             let weight = fee_sat.saturating_mul(1000) / u64::from(*feerate_sat_per_kw).max(1);
             let step = (weight + 4) * u64::from(self.policy.incremental_sat_per_kw) / 1000 + least / 16;
             if !excused && !capped && fee_sat + step < least {
@@ -182,7 +183,7 @@ impl<'a> OfferHistory<'a> {
         Ok(())
     }
 
-    /// What may go to an HTLC's claim at least: its part of the amount, less what its commitment's child may have had.
+    /// The least budget of an HTLC's claim: its part of the amount, less what a child of its commitment may have had.
     fn least_budget_sat(&self, outpoint: &OutPoint) -> Option<u64> {
         if let Some((amount_sat, deadline)) = self.penalties.get(outpoint) {
             return Some(self.penalty_sat(*amount_sat, *deadline).min(amount_sat.saturating_sub(330)));

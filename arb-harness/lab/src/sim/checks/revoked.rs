@@ -1,4 +1,4 @@
-//! Revoked closes, judged from outside: what the cheat may have got, and what was seen of it.
+//! Revoked closes, read from the chain: what the cheating peer took, and what was seen of it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,8 +11,9 @@ use crate::sim::plan::seeds::our_scripts;
 use crate::sim::world::World;
 
 impl World {
-    /// The HTLCs of a revoked commitment that the cheat has taken, each with its transaction and the input.
-    fn taken(&self, commitment: &Commitment) -> Vec<(usize, &Transaction, usize)> {
+    /// The HTLCs of a revoked commitment that an HTLC transaction of the cheating peer has spent: position, transaction,
+    /// input.
+    fn second_levels(&self, commitment: &Commitment) -> Vec<(usize, &Transaction, usize)> {
         let htlcs =
             penalty_outputs(commitment).into_iter().filter_map(|(outpoint, position)| Some((outpoint, position?)));
         let taken = htlcs.filter_map(|(outpoint, position)| {
@@ -23,38 +24,38 @@ impl World {
         taken.collect()
     }
 
-    /// Whether the cheat has an HTLC that we sent for good: it took it with the preimage, and then what that left.
+    /// Whether the cheating peer got an HTLC that we sent: with the preimage first, and then its second-level output.
     pub(crate) fn got_away(&self, channel: usize, htlc: HtlcRef) -> bool {
         let Some((_, commitment)) = self.revoked(channel) else { return false };
-        let taken = self.taken(&commitment);
+        let taken = self.second_levels(&commitment);
         let of = taken.into_iter().filter(|(position, ..)| commitment.htlcs[*position].key == htlc);
         of.into_iter().any(|(_, tx, input)| {
             let shown = tx.input[input].witness.iter().any(|item| item.len() == 32);
-            shown && self.paired(channel, tx, input).is_some_and(|by| !pays_us(by))
+            shown && self.spender_of_paired(channel, tx, input).is_some_and(|by| !pays_us(by))
         })
     }
 
-    /// Who spent what an HTLC transaction left of one of its inputs.
-    fn paired(&self, channel: usize, tx: &Transaction, input: usize) -> Option<&Transaction> {
+    /// The transaction that spent the output paired with this input of an HTLC transaction.
+    fn spender_of_paired(&self, channel: usize, tx: &Transaction, input: usize) -> Option<&Transaction> {
         let below = OutPoint::new(tx.compute_txid(), u32::try_from(input).ok()?);
         let (height, txid, _) = self.chain.spender_of(&below)?;
-        // The court is done with it afterwards.
+        // Spends after the court was done with the channel do not count.
         self.channels[channel].measured.as_ref().filter(|measured| height <= measured.height)?;
         self.chain.confirmed(&txid).map(|(_, tx)| tx)
     }
 
-    /// What was seen of a revoked close.
+    /// Counts what was seen of a revoked close.
     pub(crate) fn count_revoked(&mut self, channel: usize) {
         let Some((_, commitment)) = self.revoked(channel) else { return };
         let (at, mut seen) = (&self.channels[channel], BTreeMap::new());
         let mut count = |name: &'static str, more: usize| *seen.entry(name).or_insert(0) += more;
-        count("revoked/idle", usize::from(at.plan.dead));
+        count("revoked/idle", usize::from(at.plan.idle));
         count("revoked/own_number", usize::from(commitment.number == at.local));
         let is_old = commitment.number < at.plan.adopted.1;
-        count("revoked/no_state", usize::from(is_old && self.is_untold(channel)));
-        count("revoked/told_by_node", usize::from(is_old && !self.is_untold(channel)));
+        count("revoked/no_state", usize::from(is_old && self.has_no_record(channel)));
+        count("revoked/told_by_node", usize::from(is_old && !self.has_no_record(channel)));
         let kept: BTreeSet<HtlcRef> = at.on_unrevoked().iter().map(|htlc| htlc.key).collect();
-        let taken = self.taken(&commitment);
+        let taken = self.second_levels(&commitment);
         for (outpoint, position) in penalty_outputs(&commitment) {
             let spender = self.chain.spender_of(&outpoint).and_then(|(_, txid, _)| self.chain.confirmed(&txid));
             let ours = spender.is_some_and(|(_, tx)| pays_us(tx));
@@ -72,7 +73,7 @@ impl World {
             let here = taken.iter().filter(|(_, other, _)| other.compute_txid() == tx.compute_txid()).count();
             count("revoked/aggregated", usize::from(others > 1));
             count("revoked/two_channels", usize::from(others > here));
-            match self.paired(channel, tx, *input) {
+            match self.spender_of_paired(channel, tx, *input) {
                 Some(by) if pays_us(by) => count("revoked/taken_from_second_level", 1),
                 Some(_) => count("revoked/got_away", 1),
                 None => {}
@@ -83,7 +84,7 @@ impl World {
         }
     }
 
-    /// Counts the penalties among what a transaction claims.
+    /// Counts the penalties among the claims of a sweep.
     pub(crate) fn count_penalties(&mut self, members: &[OutPoint], at_stake: &AtStake) {
         for member in members {
             let parent = self.chain.confirmed(&member.txid).map(|(_, tx)| tx);

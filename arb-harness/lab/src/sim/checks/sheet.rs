@@ -1,10 +1,10 @@
-//! I11: the court's sheet balances, and is what the chain says.
+//! I11: the balance sheet.
 
 use arb_core::{CloseKind, Sheet};
 
 use super::{Verdict, violated};
 
-/// I11: the court's sheet balances, and is what the chain says.
+/// I11: the court's sheet balances, and equals what the chain says.
 pub(crate) fn invariant_i11_every_satoshi_is_accounted_for(
     court: &Sheet,
     measured: Option<&Sheet>,
@@ -21,8 +21,8 @@ pub(crate) fn invariant_i11_every_satoshi_is_accounted_for(
         ..*sheet
     };
     let same = match close {
-        // Of a commitment that the court has no record of it cannot know whose an unspent output is, nor which of two HTLCs
-        // of one hash and amount a spent one was: it may overstate what was lost, never hide it.
+        // Without a record of the commitment, the court cannot tell to whom an unspent output belongs, nor which of two
+        // HTLCs of one hash and amount was spent. It may overstate what was lost, and never hides a loss.
         CloseKind::Unknown => merged(measured) == merged(court) && court.lost_sat >= measured.lost_sat,
         CloseKind::Local | CloseKind::Remote | CloseKind::RemotePending | CloseKind::Revoked | CloseKind::Mutual => {
             measured == court

@@ -1,4 +1,4 @@
-//! What is at stake in a channel, for I8: told from its true contents.
+//! What a channel has at stake (I8), from its true contents.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,33 +11,33 @@ use crate::sim::violation::Violation;
 use crate::sim::world::World;
 use crate::sim::world::channel::SimChannel;
 
-/// What is at stake in a channel, told from its true contents.
+/// What a channel has at stake, from its true contents.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct AtStake {
-    /// The HTLC outputs of its commitments: the amount, and the height by which a claim should be confirmed, where that does
-    /// not depend on when the commitment confirmed.
+    /// The HTLC outputs of its unrevoked commitments: the amount in satoshi, and the height by which a claim should
+    /// confirm; `None` if it has no deadline.
     pub(crate) htlcs: BTreeMap<OutPoint, (u64, Option<u32>)>,
-    /// Outputs whose claim has the fee that the counterparty signed.
+    /// Outputs whose claim has a fee that the counterparty's signature fixes.
     pub(crate) signed: BTreeSet<OutPoint>,
-    /// The most that a commitment's child may cost.
+    /// The most that a child of a commitment may cost (sat).
     pub(crate) child_sat: u64,
-    /// The outputs of revoked commitments that confirmed at some time.
+    /// The penalty outputs of revoked commitments, each of which was confirmed at some time.
     pub(crate) penalties: BTreeMap<OutPoint, PenaltyOutput>,
-    /// The delay of everything that is the cheat's.
+    /// The CSV delay of the cheating peer's outputs.
     pub(crate) delay_blocks: u32,
 }
 
-/// An output of a revoked commitment.
+/// An output of a revoked commitment that a penalty claims.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PenaltyOutput {
-    /// What it is worth.
+    /// Its value in satoshi.
     pub(crate) amount_sat: u64,
-    /// From which height on the cheat's HTLC transaction can spend it, if that is what it is.
+    /// For an HTLC: the height from which on an HTLC transaction of the cheating peer can spend it.
     pub(crate) htlc: Option<u32>,
 }
 
 impl AtStake {
-    /// If this is a revoked commitment of a channel, its outputs are at stake.
+    /// Adds the penalty outputs of this transaction, if it is a revoked commitment of the channel.
     pub(crate) fn add_if_revoked(&mut self, channel: &SimChannel, tx: &Transaction) -> Result<(), FixtureError> {
         let funding = channel.fixture.setup().funding;
         if tx.input.iter().all(|input| input.previous_output != funding) {
@@ -58,19 +58,19 @@ impl AtStake {
     }
 }
 
-/// The outputs of a commitment that are punished once it is revoked: each with its HTLC's position, if it is one.
+/// The outputs of a commitment that a penalty claims once it is revoked, each with its HTLC's position, if it has one.
 pub(crate) fn penalty_outputs(commitment: &Commitment) -> Vec<(OutPoint, Option<usize>)> {
     let outputs = (0..).zip(&commitment.built.outputs);
-    let punished = outputs.filter_map(|(vout, kind)| match kind {
+    let outputs = outputs.filter_map(|(vout, kind)| match kind {
         OutputKind::ToOwner => Some((commitment.outpoint(vout), None)),
         OutputKind::Htlc(position) => Some((commitment.outpoint(vout), Some(*position))),
         OutputKind::ToOther | OutputKind::OwnerAnchor | OutputKind::OtherAnchor => None,
     });
-    punished.collect()
+    outputs.collect()
 }
 
 impl World {
-    /// What is at stake in a channel, for I8.
+    /// What a channel has at stake, with the revoked commitments that were in a block of the journal.
     pub(crate) fn at_stake(&self, channel: usize, frames: &[Frame]) -> Result<AtStake, Violation> {
         let at = &self.channels[channel];
         let policy = &self.plan.policy;
@@ -94,7 +94,7 @@ impl World {
             for (position, htlc) in commitment.htlcs.iter().enumerate() {
                 let Ok((outpoint, _, _)) = commitment.htlc_output(position) else { continue };
                 let upstream = match htlc.link {
-                    Link::Forward(origin) => expiry_of(&origin),
+                    Link::Forward(received) => expiry_of(&received),
                     Link::Relay { deadline } => Some(deadline.get()),
                     Link::Own | Link::Received => None,
                 };

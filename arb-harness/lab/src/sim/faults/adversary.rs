@@ -1,4 +1,4 @@
-//! The adversary that fights over our claims before every block, and the blocks that it or others mine.
+//! The adversary, which acts against our claims before every block, and the mining of the next block.
 
 use bitcoin::Transaction;
 
@@ -9,7 +9,8 @@ use crate::sim::violation::Violation;
 use crate::sim::world::World;
 
 impl World {
-    /// The next block: what pays enough, unless it is an adversary's own.
+    /// Mines the next block: the template of the adversary or of a cheating peer, if it is theirs, else everything that
+    /// pays enough.
     pub(crate) fn next_block(&mut self) -> Result<(), Violation> {
         let min_feerate_sat_per_kw = self.conditions.clearing(self.height() + 1).unwrap_or(0);
         let own = match &mut self.adversary {
@@ -19,7 +20,7 @@ impl World {
             None => self.cheaters_block()?,
         };
         let template = BlockTemplate { min_feerate_sat_per_kw, ..own.unwrap_or_default() };
-        // What it wants first may be gone since it looked.
+        // The template's own transactions may have become invalid since it was made.
         if self.chain.mine_template(template).is_err() {
             self.chain.mine_at(min_feerate_sat_per_kw, u64::MAX);
         }
@@ -27,12 +28,11 @@ impl World {
         Ok(())
     }
 
-    /// The adversary acts on what waits; whoever watches the mempool sees half of it.
+    /// Lets the adversary act on the mempool; `seen` gets the transactions that it submitted.
     pub(crate) fn adversary_acts(&mut self, seen: &mut Vec<Transaction>) -> Result<(), Violation> {
         let Some((channel, adversary)) = &mut self.adversary else { return Ok(()) };
         let at = &self.channels[*channel];
-        let claims = false;
-        *adversary.plan_mut() = PeerPlan { claims, ..at.peer.plan().clone() };
+        *adversary.plan_mut() = PeerPlan { claims: false, ..at.peer.plan().clone() };
         let acts = adversary.act(&at.fixture, &mut self.chain).map_err(Violation::world)?;
         for act in acts {
             self.note(|| format!("the adversary: {:?} of {:?} for {} sat", act.kind, act.htlcs, act.cost_sat));
@@ -41,7 +41,7 @@ impl World {
         Ok(())
     }
 
-    /// The adversary gives up: its channel's counterparty is one like others again.
+    /// Ends the adversary: its channel's counterparty acts like any other again.
     pub(crate) fn adversary_leaves(&mut self) {
         let Some((_, mut adversary)) = self.adversary.take() else { return };
         adversary.settle(&self.chain);

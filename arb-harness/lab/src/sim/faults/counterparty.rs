@@ -1,4 +1,4 @@
-//! What counterparties submit, alone or for two channels, and the blocks of a cheat's miner.
+//! What counterparties submit, for one channel or for two, and the blocks of a cheating peer's miner.
 
 use arb_core::bolt3::OutputKind;
 use bitcoin::Transaction;
@@ -12,18 +12,19 @@ use crate::sim::world::World;
 use crate::sim::world::channel::SimChannel;
 
 impl World {
-    /// Whose miner makes the next block: that of a cheat, for as long as its plan says. One enemy at a time.
+    /// The channel whose cheating peer mines the next block, for as many blocks as its plan says. Never while there is an
+    /// adversary, so only one of them mines.
     pub(crate) fn mining_cheater(&self) -> Option<usize> {
         let mines = |channel: &usize| {
             let at = &self.channels[*channel];
             let closed = self.chain.spender_of(&at.fixture.setup().funding);
             let is_time = closed.is_some_and(|(height, ..)| self.height() < height + at.plan.cheater.mines);
-            is_time && !at.plan.dead && self.revoked(*channel).is_some()
+            is_time && !at.plan.idle && self.revoked(*channel).is_some()
         };
         (0..self.channels.len()).find(mines).filter(|_| self.adversary.is_none())
     }
 
-    /// A cheat's own block.
+    /// The template of a cheating peer for the next block, if it mines it.
     pub(crate) fn cheaters_block(&mut self) -> Result<Option<BlockTemplate>, Violation> {
         let Some((channel, (_, commitment))) =
             self.mining_cheater().and_then(|channel| Some((channel, self.revoked(channel)?)))
@@ -43,7 +44,8 @@ impl World {
         Ok(Some(template))
     }
 
-    /// What a channel's counterparty would submit now: of all its channels, and nothing for the second of them.
+    /// What a channel's counterparty submits now. A counterparty with both channels submits for both when asked for the
+    /// first, and nothing when asked for the second.
     pub(crate) fn peer_acts(&mut self, channel: usize) -> Result<Vec<Transaction>, Violation> {
         let is_one = self.is_one_peer();
         if is_one && channel > 0 {
@@ -53,17 +55,17 @@ impl World {
         peer.act_on(&fixtures, &self.chain).map_err(Violation::world)
     }
 
-    /// Whether both channels are with the first one's counterparty: from when on both are closed, so that what was
-    /// published is settled.
+    /// Whether one counterparty acts on both channels. Only once both are closed: until then each publishes its own close.
     fn is_one_peer(&self) -> bool {
         let closed = |at: &SimChannel| self.chain.spender_of(&at.fixture.setup().funding).is_some();
-        let acts = |at: &SimChannel| !at.plan.dead;
+        let acts = |at: &SimChannel| !at.plan.idle;
         let all = self.channels.iter().all(|at| closed(at) && acts(at));
         self.plan.one_peer && self.adversary.is_none() && all
     }
 }
 
-/// Who acts for a channel, and on which channels: if both are with one counterparty, that is the first one's.
+/// The counterparty that acts for a channel, and the channels that it acts on. The first channel's counterparty acts for
+/// both if both are with one peer.
 fn peer_of(channels: &mut [SimChannel], channel: usize, is_one: bool) -> (&mut Peer, Vec<&ChannelFixture>) {
     if is_one {
         let more: Vec<_> = channels.iter().flat_map(|at| at.peer.plan().preimages.clone()).collect();

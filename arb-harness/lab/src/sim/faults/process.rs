@@ -1,8 +1,8 @@
-//! The process that runs the court, and how it dies: turns that end in a crash or a failed write, recovery, checkpoints.
+//! The process that runs the court: its turns, crashes and failed writes, recovery and checkpoints (I1, I2).
 //!
-//! Whatever happens outside happens between two rests of the process: [`World::settle`] lets it run, through crashes and failed
-//! writes, until the court knows the chain's tip and nothing new comes of anything that is due. So the outside schedule
-//! does not depend on the faults.
+//! The world outside acts only while the process is idle. [`World::settle`] runs the process, through crashes and failed
+//! writes, until the court knows the chain's tip and no action that is due leads to a new event. So the schedule of the
+//! world does not depend on the faults (I3).
 
 use arb_core::{Event, Freshness, Height, Started, Tip};
 use arb_harness::driver::Driver;
@@ -20,21 +20,21 @@ use crate::sim::world::World;
 use crate::sim::world::process::BLOCKS_A_STEP;
 use crate::wallet::SmallWallet;
 
-/// Turns of the process after which it should have come to rest.
+/// Turns after which the process must be idle.
 const TURNS: usize = 400;
 
-/// Frames after which a checkpoint is written.
+/// Frames between two checkpoints.
 const FRAMES_A_CHECKPOINT: u64 = 24;
 
 impl World {
-    /// Tells one event and says whether it was heard.
+    /// Tells the court one event, and returns whether it was accepted.
     pub(crate) fn ask(&mut self, event: Event) -> Result<bool, Violation> {
         self.tell(event.clone());
         self.settle()?;
         Ok(!self.process.refusals.iter().any(|(refused, _)| *refused == event))
     }
 
-    /// Lets the process run until nothing waits and nothing new comes of anything.
+    /// Runs the process until it is idle, and then checks what the court has decided.
     pub(crate) fn settle(&mut self) -> Result<(), Violation> {
         self.steps += 1;
         self.process.refusals.clear();
@@ -42,15 +42,15 @@ impl World {
         for _ in 0..TURNS {
             if self.turn()? {
                 self.seen.actions.verdict()?;
-                return self.look();
+                return self.check_idle();
             }
         }
-        Err(Violation::new("I1", "the process does not come to rest"))
+        Err(Violation::new("I1", format!("the process is not idle after {TURNS} turns")))
     }
 
-    /// One turn of the process; whether it rests.
+    /// Runs one turn of the process; true if it is idle.
     fn turn(&mut self) -> Result<bool, Violation> {
-        let mut driver = self.alive()?;
+        let mut driver = self.live_process()?;
         let mut idle = false;
         if !self.process.told {
             let Ok(blocks) = source::next_blocks(&self.chain, driver.court().tip(), BLOCKS_A_STEP);
@@ -96,7 +96,7 @@ impl World {
         if fault == Some(Fault::CrashPerformed) {
             return self.die(driver, "fault/crash_after_actions");
         }
-        // What was performed after a failed write waits with what waited before.
+        // Answers to actions after a failed write wait together with the events of that write.
         let is_idle = idle && !appended && !driver.has_waiting();
         if driver.has_waiting() && !failed {
             self.process.told = false;
@@ -106,7 +106,7 @@ impl World {
         Ok(is_idle)
     }
 
-    /// Writes a checkpoint now and then: recovery begins at the last one.
+    /// Writes a checkpoint every [`FRAMES_A_CHECKPOINT`] frames; recovery begins at the last one.
     fn checkpoint(&mut self, driver: &mut Driver<Memory>) -> Result<(), Violation> {
         if driver.court().sequence() < self.process.checkpointed + FRAMES_A_CHECKPOINT {
             return Ok(());
@@ -118,8 +118,8 @@ impl World {
         Ok(())
     }
 
-    /// The process, started anew if it died.
-    fn alive(&mut self) -> Result<Driver<Memory>, Violation> {
+    /// The live process. After a crash, recovers it: it must equal the court that died (I2).
+    fn live_process(&mut self) -> Result<Driver<Memory>, Violation> {
         if let Some(driver) = self.process.driver.take() {
             return Ok(driver);
         }

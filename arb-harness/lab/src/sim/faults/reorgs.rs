@@ -1,4 +1,4 @@
-//! The chain turns: blocks leave and come back the same, empty, or with another close.
+//! Reorgs: blocks are disconnected, and the same blocks, empty blocks or another close follow (I6).
 
 use arb_core::{Docket, Side};
 use bitcoin::Transaction;
@@ -9,17 +9,17 @@ use crate::sim::violation::Violation;
 use crate::sim::world::World;
 
 impl World {
-    /// The chain turns.
+    /// Reorganises the chain, if reorgs are left and this one is possible.
     pub(crate) fn reorg(&mut self, turn: ReorgKind, depth: u32) -> Result<(), Violation> {
         if self.plan.reorgs == 0 {
             return Ok(());
         }
-        let turned = match turn {
+        let depth = match turn {
             ReorgKind::Same => self.same_blocks(depth)?,
             ReorgKind::Empty => self.empty_blocks(depth.min(self.free_depth()))?,
             ReorgKind::Swap => self.swap()?,
         };
-        if let Some(depth) = turned {
+        if let Some(depth) = depth {
             self.plan.reorgs -= 1;
             self.counts.one(match depth {
                 0..=2 => "reorg/1-2",
@@ -43,7 +43,7 @@ impl World {
         if depth == 0 {
             return Ok(None);
         }
-        // The court may see the shorter chain, or only its end.
+        // The court may hear the disconnects alone, or together with the blocks that follow.
         if self.rng.percent(50) {
             self.settle()?;
         }
@@ -63,7 +63,7 @@ impl World {
             return Ok(None);
         }
         self.chain.clear_mempool();
-        self.forget_fair();
+        self.forget_fair_blocks();
         for _ in 0..=depth {
             self.chain.mine();
         }
@@ -72,8 +72,8 @@ impl World {
         Ok(Some(depth))
     }
 
-    /// What could confirm in the place of what closed a channel, if that is not buried, and how deep that is.
-    fn others(&mut self, channel: usize) -> Result<Vec<(usize, u32, Transaction)>, Violation> {
+    /// The transactions that could confirm in the place of the close, with the depth of the close; none if it is too deep.
+    fn other_closes(&mut self, channel: usize) -> Result<Vec<(usize, u32, Transaction)>, Violation> {
         let mut possible = Vec::new();
         let height = self.height();
         let old = self.channels[channel].remote;
@@ -88,30 +88,30 @@ impl World {
         let mut txs: Vec<Transaction> = at.mutual.iter().cloned().collect();
         for (side, number) in at.unrevoked().into_iter().chain(old) {
             let tx = at.fixture.commitment_tx(side, number).map_err(Violation::world)?;
-            // Ours is nobody's to mine before the court has given it out.
+            // Nobody can mine our commitment before the court has broadcast it.
             if side == Side::Remote || self.seen.actions.public.contains(&tx.compute_txid()) {
                 txs.push(tx);
             }
         }
-        // What was agreed on is there too seldom to be one among many.
+        // Mutual closes are rare, so each counts three times in the draw.
         txs.extend(core::iter::repeat_n(at.mutual.clone(), 2).flatten());
         txs.retain(|tx| tx.compute_txid() != txid);
         possible.extend(txs.into_iter().map(|tx| (channel, depth, tx)));
         Ok(possible)
     }
 
-    /// Another commitment confirms in the place of the one that did, or another close.
+    /// Replaces the confirmed close of one channel by another close.
     fn swap(&mut self) -> Result<Option<u32>, Violation> {
         let mut possible = Vec::new();
         for channel in 0..self.channels.len() {
-            possible.extend(self.others(channel)?);
+            possible.extend(self.other_closes(channel)?);
         }
         let Some((channel, depth, tx)) = self.rng.pick::<(usize, u32, Transaction)>(&possible) else { return Ok(None) };
         self.note(|| format!("channel {channel}: {} takes the place of what confirmed", tx.compute_txid()));
         let before = self.revoked(channel).is_some();
         self.chain.reorg_drop(depth);
         self.chain.clear_mempool();
-        self.forget_fair();
+        self.forget_fair_blocks();
         let is_mutual = self.channels[channel].mutual.as_ref() == Some(&tx);
         self.chain.mine_txs(vec![tx]).map_err(Violation::world)?;
         for _ in 0..depth {
@@ -131,9 +131,9 @@ impl World {
         Ok(Some(depth))
     }
 
-    /// Blocks that left were no chance of anybody's.
-    fn forget_fair(&mut self) {
+    /// Blocks that were disconnected gave our transactions no chance.
+    fn forget_fair_blocks(&mut self) {
         let height = self.height();
-        self.seen.fair.retain(|fair| *fair <= height);
+        self.seen.fair_blocks.retain(|block| *block <= height);
     }
 }

@@ -1,48 +1,47 @@
-//! Abstract actions, drawn one by one; the world turns each into concrete events. An action that is not possible where it
-//! comes is left out.
+//! Acts, drawn one by one. The world turns each act into events; an act that is not possible at that moment is left out.
 
 use super::rng::Rng;
 
-/// An abstract action.
+/// One act of the world outside the court.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Act {
-    /// Blocks are mined.
+    /// This many blocks are mined.
     Mine(u32),
     /// The counterparty proposes an HTLC.
     Receive,
-    /// We propose an HTLC: our own payment, or for an origin outside.
+    /// We propose an HTLC: for our own payment, or for an upstream HTLC outside this node.
     Pay,
     /// A received HTLC is forwarded.
     Forward,
-    /// The next messages of the commitment dance.
+    /// This many messages of the commitment dance.
     Dance(u64),
     /// The counterparty fulfils an HTLC off chain.
     PeerFulfils,
     /// The counterparty fails an HTLC off chain.
     PeerFails,
-    /// Preimages that the node knows by now are told, and HTLCs that it gives up.
+    /// The node tells the court the preimages that it knows by now and the HTLCs that it gives up.
     NodeSpeaks,
-    /// The estimate moves.
+    /// The fee estimate changes.
     Fees,
     /// A channel's close begins.
     Close,
-    /// The chain turns.
+    /// A reorg of this kind and depth.
     Reorg(ReorgKind, u32),
 }
 
-/// What a reorg brings back.
+/// What follows the blocks that a reorg disconnects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ReorgKind {
-    /// The same blocks.
+    /// The same blocks again.
     Same,
-    /// Empty blocks.
+    /// Empty blocks; the mempool is empty, too.
     Empty,
-    /// Another commitment in the place of the one that confirmed.
+    /// Another close in the place of the one that confirmed.
     Swap,
 }
 
 impl Act {
-    /// The next action; `closing` once the first close has begun.
+    /// Draws the next act; `closing` once the first close has begun.
     pub(crate) fn draw(rng: &mut Rng, closing: bool) -> Self {
         let weights = if closing { [9, 2, 2, 3, 5, 2, 1, 3, 1, 3, 3] } else { [3, 5, 3, 5, 9, 2, 1, 2, 1, 0, 0] };
         match rng.weighted(&weights) {

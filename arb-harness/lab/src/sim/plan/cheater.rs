@@ -1,27 +1,28 @@
-//! How a counterparty cheats: which history it makes, what its miner leaves out, and when it reveals a secret.
+//! How a cheating peer acts: its history before the close, its own miner, and a late revocation.
 
 use super::rng::Rng;
 use crate::peer::Order;
 
-/// How a counterparty cheats.
+/// What a peer does around the publication of a commitment that is revoked, or will be.
 #[derive(Clone, Debug)]
 pub(crate) struct CheaterPlan {
-    /// Rounds of updates that come before the close: HTLCs are added, and most of them removed again.
+    /// Rounds of updates before the close; each adds HTLCs and removes most of them.
     pub(crate) rounds: u32,
-    /// Blocks that it waits then: what it took out of its newest commitment may expire.
+    /// Blocks between these rounds and the close: HTLCs that its newest commitment no longer has may expire.
     pub(crate) waits: u32,
-    /// Which of its HTLCs it takes first.
+    /// Which HTLCs it claims first.
     pub(crate) order: Order,
-    /// Whether its HTLCs share transactions where they can.
+    /// Whether its HTLC claims share transactions if their type and lock time allow it.
     pub(crate) together: bool,
-    /// For how many blocks after the close it mines, and what of ours it leaves out of these.
+    /// For how many blocks after the close its own miner finds every block.
     pub(crate) mines: u32,
+    /// What its miner leaves out of these blocks.
     pub(crate) withholds: Withholds,
-    /// It plays a commitment that is not revoked, and reveals its secret this many blocks after it confirmed.
+    /// It publishes a commitment that is not revoked, and revokes it this many blocks after it confirmed.
     pub(crate) revokes_late: Option<u32>,
 }
 
-/// What a cheat's miner leaves out.
+/// Which of our claims the cheating peer's miner leaves out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Withholds {
     Nothing,
@@ -30,7 +31,7 @@ pub(crate) enum Withholds {
 }
 
 impl CheaterPlan {
-    /// The plan of somebody whose own outputs have this delay.
+    /// Draws the plan of a peer whose own outputs have this CSV delay.
     pub(crate) fn draw(rng: &mut Rng, delay_blocks: u16) -> Self {
         let delay = u32::from(delay_blocks);
         let orders = [Order::AsTheyCome, Order::SuccessFirst, Order::TimeoutFirst];
@@ -51,8 +52,9 @@ impl CheaterPlan {
         }
     }
 
-    /// Plays what is old already, at the same time as another one, and puts as much as it can into one transaction.
-    pub(crate) fn join(&mut self) {
+    /// Publishes a revoked commitment at the same time as on another channel, with as many HTLCs as possible in one
+    /// transaction.
+    pub(crate) fn cheat_together(&mut self) {
         self.together = true;
         self.revokes_late = None;
         self.waits = 0;

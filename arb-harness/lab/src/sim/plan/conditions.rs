@@ -1,5 +1,5 @@
-//! What a place in a block costs in a run, and whether somebody fights over our claims. Drawn from a stream of its own, so
-//! that the rest of a world does not depend on it.
+//! The conditions of a run: its fee market, its mempool minimum, and whether an adversary fights over our claims. They have
+//! a stream of numbers of their own, so the rest of a world does not depend on them.
 
 use arb_core::bolt3::ChannelType;
 use arb_core::{Event, Fees};
@@ -10,27 +10,27 @@ use crate::adversary::{ActKind, Tactic};
 use crate::chain::{Chain, flat_fees};
 use crate::market::{Market, MarketKind, RELAY_FLOOR_SAT_PER_KW};
 
-/// The coins of an adversary.
+/// The coins of an adversary: how many, and of how many satoshi.
 pub(crate) const ADVERSARY_COINS: (u32, u64) = (16, 500_000);
 
-/// Blocks of the healing phase after which the chain is fair: an adversary gives up, and prices fall to the floor. What was
-/// offered at the end of its curve waits for that, however long it takes (I12).
-pub(crate) const CALMS_DOWN: u32 = 200;
+/// Blocks of the last phase after which the adversary stops and prices fall to the floor. What was offered at the end of
+/// its curve waits for that, however long it takes (I12).
+pub(crate) const BLOCKS_UNTIL_CALM: u32 = 200;
 
-/// What a run's fee market and adversary are.
+/// The fee market and the adversary of a run.
 #[derive(Clone, Debug)]
 pub(crate) struct Conditions {
     market: Option<(MarketKind, Market)>,
-    /// The market's block in which the run begins.
+    /// The block of the market that is the first of the run.
     offset: u32,
-    /// From which height on everything is cheap.
+    /// From this height on every block takes what pays the floor.
     calm_from: Option<u32>,
-    /// Which channel's counterparty fights, and how.
+    /// Which channel has the adversary as its counterparty, and its tactic.
     pub(crate) adversary: Option<(usize, Tactic)>,
 }
 
 impl Conditions {
-    /// The conditions of a seed, for a world of this many channels.
+    /// Draws the conditions of a seed, for a world with this many channels.
     pub(crate) fn draw(seed: u64, channels: usize) -> Self {
         let mut rng = Rng::new(seed, 3);
         let kind = match rng.weighted(&[52, 16, 16, 12, 4]) {
@@ -55,13 +55,13 @@ impl Conditions {
         Self { market, offset, calm_from: None, adversary: tactic.map(|tactic| (channel, tactic)) }
     }
 
-    /// No market and no adversary.
+    /// Flat fees and no adversary.
     #[cfg(test)]
     pub(crate) fn fair() -> Self {
         Self { market: None, offset: 0, calm_from: None, adversary: None }
     }
 
-    /// The name that the world is counted under.
+    /// The name under which the market is counted.
     pub(crate) fn name(&self) -> &'static str {
         match self.market.map(|(kind, _)| kind) {
             None => "market/flat",
@@ -72,19 +72,19 @@ impl Conditions {
         }
     }
 
-    /// Whether what is offered at the end of a curve confirms in the next block (the precondition of I14): prices stay below
-    /// what the budgets of all but small HTLCs buy, and nobody keeps our transactions out.
+    /// Whether a claim confirms in the next block after it offers the end of its curve (the precondition of I14). Prices
+    /// then stay below what the budgets of all but small HTLCs buy, and nothing keeps our transactions out.
     pub(crate) fn is_fair(&self) -> bool {
         let priced = matches!(self.market, Some((MarketKind::Spike | MarketKind::Flood, _)));
         !priced && self.adversary.is_none()
     }
 
-    /// Whether a block takes whatever pays the relay floor.
+    /// Whether every block takes every transaction that pays the relay floor.
     pub(crate) fn is_flat(&self) -> bool {
         self.market.is_none()
     }
 
-    /// HTLCs up to here may cost more to claim, or to close for, than the part of them that is their budget.
+    /// Outputs up to this many satoshi may cost more than their budget to claim, or to close for.
     pub(crate) fn small_sat(&self) -> u64 {
         match self.market.map(|(kind, _)| kind) {
             None => 4_000,
@@ -93,16 +93,17 @@ impl Conditions {
         }
     }
 
-    /// The blocks that a run may take longer than with a flat market.
+    /// Blocks that a run may take longer than one with flat fees and without an adversary.
     pub(crate) fn patience_blocks(&self) -> u32 {
-        if self.market.is_some() || self.adversary.is_some() { CALMS_DOWN + 200 } else { 0 }
+        if self.market.is_some() || self.adversary.is_some() { BLOCKS_UNTIL_CALM + 200 } else { 0 }
     }
 
-    /// Commitments have the fee that they were signed with. Where the counterparty's signature covers all of a transaction,
-    /// and in half of the other channels, that is one for which nodes agree on in such a market.
+    /// Adapts the commitment feerates of a plan to the market, since a commitment keeps the feerate that it was signed
+    /// with. Channels get the feerate that nodes agree on in such a market if the counterparty's signature covers all of a
+    /// transaction; so does half of the channels with anchors.
     pub(crate) fn adjust(&self, plan: &mut Plan) {
         if let Some((channel, _)) = self.adversary {
-            plan.channels.iter_mut().skip(channel).take(1).for_each(|channel| channel.dead = false);
+            plan.channels.iter_mut().skip(channel).take(1).for_each(|channel| channel.idle = false);
         }
         let Some((kind, _)) = self.market else { return };
         let usual = if kind == MarketKind::Calm { 2_500 } else { 12_000 };
@@ -115,7 +116,7 @@ impl Conditions {
         }
     }
 
-    /// What a mutual close pays, in satoshi.
+    /// The fee of a mutual close in satoshi.
     pub(crate) fn mutual_fee_sat(&self) -> u64 {
         if self.market.is_some() { 9_000 } else { 1_000 }
     }
@@ -124,7 +125,7 @@ impl Conditions {
         height.saturating_sub(START) + self.offset
     }
 
-    /// From now on everything is cheap.
+    /// Ends the market: from this height on every block takes what pays the floor.
     pub(crate) fn calm_down(&mut self, height: u32) {
         self.calm_from.get_or_insert(height);
     }
@@ -134,19 +135,19 @@ impl Conditions {
         self.market.filter(|_| !is_over).map(|(_, market)| market)
     }
 
-    /// What got into the block of this height; `None`: everything does.
+    /// The least feerate (sat per kw) in the block of this height; `None` if every transaction gets in.
     pub(crate) fn clearing(&self, height: u32) -> Option<u32> {
         self.market_at(height).map(|market| market.clearing(self.block(height)))
     }
 
-    /// The estimate at this tip; a flat one is `flat`.
+    /// The estimate at the present tip; without a market `flat` for every target (sat per kw).
     pub(crate) fn estimate(&self, chain: &Chain, flat: u32) -> Event {
         let event = match self.market_at(chain.tip().0) {
             Some(market) => Event::FeesEstimated(market.estimates(self.block(chain.tip().0))),
             None => flat_fees(flat, 250),
         };
         match (event, u32::try_from(chain.mempool_min_feerate().div_ceil(4))) {
-            // Who has a full mempool says so.
+            // A node with a full mempool never estimates below its minimum.
             (Event::FeesEstimated(fees), Ok(floor)) if floor > 0 => {
                 let by_target = fees.by_target.iter().map(|(target, rate)| (*target, (*rate).max(floor))).collect();
                 let relay_floor_sat_per_kw = fees.relay_floor_sat_per_kw.max(floor);
@@ -156,7 +157,8 @@ impl Conditions {
         }
     }
 
-    /// After a block: a mempool that is full asks for more than the relay floor. An adversary that fills it sees to it alone.
+    /// Sets the mempool minimum after a block: a full mempool asks for more than the relay floor. Not if the adversary
+    /// fills the mempool, which then sets the minimum.
     pub(crate) fn fill(&self, chain: &mut Chain) {
         let Some(market) = self.market_at(chain.tip().0) else { return };
         if matches!(self.adversary, Some((_, Tactic::Evict { .. }))) {
@@ -171,7 +173,7 @@ impl Conditions {
     }
 }
 
-/// The name that an adversary's act is counted under.
+/// The name under which an adversary's act is counted.
 pub(crate) fn act_name(kind: ActKind) -> &'static str {
     match kind {
         ActKind::Replaced => "adversary/replace",

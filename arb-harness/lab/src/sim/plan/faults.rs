@@ -1,8 +1,9 @@
-//! The faults of process and storage, drawn from a stream of their own, so that the same run can be played without them (I3).
+//! The faults of process and storage. They have a stream of numbers of their own, so the same run can be played without
+//! them (I3).
 
 use super::rng::Rng;
 
-/// What happens to the process or its storage in one turn.
+/// A fault of the process or its storage in one turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
     /// The process dies before the append.
@@ -21,29 +22,29 @@ pub(crate) enum Fault {
 #[derive(Clone, Debug)]
 pub(crate) struct Faults {
     rng: Rng,
-    /// In a hundred turns.
+    /// In how many of a hundred turns there is a fault.
     chance: u64,
 }
 
 impl Faults {
-    /// The faults of a seed; some runs have many, some few.
+    /// The faults of a seed: in 2, 8 or 25 of a hundred turns.
     pub(crate) fn new(seed: u64) -> Self {
         let mut rng = Rng::new(seed, 2);
         let chance = rng.pick(&[2, 8, 25]).unwrap_or(0);
         Self { rng, chance }
     }
 
-    /// None.
+    /// No faults.
     pub(crate) fn none() -> Self {
         Self { rng: Rng::new(0, 2), chance: 0 }
     }
 
-    /// From now on there are none: the healing phase.
+    /// Ends the faults: the last phase of a run has none.
     pub(crate) fn stop(&mut self) {
         self.chance = 0;
     }
 
-    /// What happens in this turn.
+    /// Draws the fault of this turn.
     pub(crate) fn draw(&mut self) -> Option<Fault> {
         if !self.rng.percent(self.chance) {
             return None;

@@ -1,6 +1,8 @@
-//! What a run does, drawn from its seed before it begins: the channels, how each closes, the policy, and how often the world
-//! acts. Everything else that is drawn is in this folder, too: keys ([`seeds`]), acts ([`act`]), fee market and adversary
-//! ([`conditions`]), faults of process and storage ([`faults`]).
+//! What a seed draws before a run begins: the channels and how each closes, the policy, and how many acts there are.
+//!
+//! The rest of what is drawn is in this folder, too: keys ([`seeds`]), acts ([`act`]), how a peer cheats ([`cheater`]), fee
+//! market and adversary ([`conditions`]), faults of process and storage ([`faults`]). Every stream of numbers comes from
+//! [`rng`].
 
 pub(crate) mod act;
 pub(crate) mod cheater;
@@ -15,7 +17,7 @@ use arb_core::{Blocks, CloseKind, Policy, Side};
 use cheater::CheaterPlan;
 use rng::Rng;
 
-/// The height at which every run begins.
+/// The tip height at which every run begins.
 pub(crate) const START: u32 = 1000;
 
 /// One channel and its counterparty.
@@ -23,18 +25,23 @@ pub(crate) const START: u32 = 1000;
 pub(crate) struct ChannelPlan {
     pub(crate) channel_type: ChannelType,
     pub(crate) capacity_sat: u64,
+    /// Our part of the capacity at the start.
     pub(crate) ours_percent: u64,
     pub(crate) opener: Side,
+    /// CSV delays of the own outputs on the own commitment, ours first (blocks).
     pub(crate) delays: (u16, u16),
     pub(crate) dust_limit_sat: u64,
     pub(crate) feerate_sat_per_kw: u32,
+    /// Which close the run attempts.
     pub(crate) close: CloseKind,
-    /// Whether the counterparty is dead on chain: claims and sweeps nothing.
-    pub(crate) dead: bool,
+    /// Whether the counterparty never acts on chain: it claims nothing and sweeps nothing.
+    pub(crate) idle: bool,
+    /// Blocks that the counterparty waits after an expiry before it takes an HTLC back.
     pub(crate) patience_blocks: u32,
-    /// How the counterparty cheats, if one of its old commitments confirms.
+    /// What the counterparty does if it publishes a revoked commitment.
     pub(crate) cheater: CheaterPlan,
-    /// Our first commitment that the court hears of, and the counterparty's: above zero where the channel was running before.
+    /// The number of the first commitment that the court hears of, ours and the counterparty's. Above zero if the channel
+    /// was running before the court.
     pub(crate) adopted: (u64, u64),
 }
 
@@ -61,22 +68,22 @@ impl ChannelPlan {
             dust_limit_sat: rng.pick(&[354, 546]).unwrap_or(546),
             feerate_sat_per_kw: rng.blocks(253, 1200),
             close: kinds[drawn],
-            dead: rng.percent(12),
+            idle: rng.percent(12),
             patience_blocks: rng.pick(&[0, 0, 3, 20]).unwrap_or(0),
             cheater: CheaterPlan::draw(rng, delays.1),
             adopted,
         }
     }
 
-    /// Cheats together with another channel's counterparty.
-    fn join(&mut self) {
+    /// Makes the counterparty cheat on two channels at the same time.
+    fn cheat_together(&mut self) {
         self.close = CloseKind::Revoked;
         self.channel_type = ChannelType::AnchorsZeroFeeHtlcTx;
-        self.dead = false;
-        self.cheater.join();
+        self.idle = false;
+        self.cheater.cheat_together();
     }
 
-    /// The balances at the start, ours first.
+    /// The balances at the start in millisatoshi, ours first.
     pub(crate) fn balances_msat(&self) -> (u64, u64) {
         let ours = self.capacity_sat.saturating_mul(10).saturating_mul(self.ours_percent);
         (ours, self.capacity_sat.saturating_mul(1000).saturating_sub(ours))
@@ -87,20 +94,20 @@ fn draw_delay(rng: &mut Rng) -> u16 {
     u16::try_from(rng.between(6, 60)).unwrap_or(6)
 }
 
-/// A run.
+/// What one run does.
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
     pub(crate) channels: Vec<ChannelPlan>,
     pub(crate) policy: Policy,
-    /// Actions before the first close, and after it.
+    /// Acts before the first close, and acts after it.
     pub(crate) acts: (u64, u64),
-    /// The estimate, in satoshi per kiloweight.
+    /// The flat estimate of a run without a fee market (sat per kw).
     pub(crate) feerate_sat_per_kw: u32,
-    /// How many reorgs there may be.
+    /// How many reorgs may still happen.
     pub(crate) reorgs: u32,
-    /// Whether the first close is followed by a reorg that brings another commitment.
+    /// Whether a reorg replaces the commitment of the first close by another.
     pub(crate) swap: bool,
-    /// Whether both channels are with the same counterparty, which cheats on both.
+    /// Whether both channels are with one counterparty that cheats on both.
     pub(crate) one_peer: bool,
 }
 
@@ -112,12 +119,12 @@ impl Plan {
         let mut channels: Vec<ChannelPlan> = (0..count).map(|_| ChannelPlan::draw(rng)).collect();
         let mut policy = Policy::default();
         if rng.percent(50) {
-            // Deeper than any reorg: six blocks may bring anything.
+            // Deeper than any reorg of the simulator, so a reorg of six blocks may bring another close.
             policy.fail_depth = (Blocks::new(7), Blocks::new(7));
         }
         let one_peer = count == 2 && rng.percent(12);
         if one_peer {
-            channels.iter_mut().for_each(ChannelPlan::join);
+            channels.iter_mut().for_each(ChannelPlan::cheat_together);
         }
         Self {
             channels,

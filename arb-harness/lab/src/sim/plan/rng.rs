@@ -1,12 +1,12 @@
-//! A small generator of numbers (splitmix64): the same seed gives the same run, on every machine and for ever. Nothing else
-//! in the simulator is random.
+//! The generator of random numbers (splitmix64). The same seed gives the same run on every machine; nothing else in the
+//! simulator is random.
 
-/// The generator.
+/// One stream of numbers.
 #[derive(Clone, Debug)]
 pub(crate) struct Rng(u64);
 
 impl Rng {
-    /// The stream of this seed with this name: streams of one seed do not disturb each other.
+    /// The stream with this number of this seed. Draws from one stream do not change another.
     pub(crate) fn new(seed: u64, stream: u64) -> Self {
         let mut rng = Self(seed.wrapping_mul(0xd134_2543_de82_ef95) ^ stream.wrapping_mul(0x9e37_79b9_7f4a_7c15));
         rng.next();
@@ -27,7 +27,7 @@ impl Rng {
         low.saturating_add(self.next().checked_rem(width).unwrap_or(0))
     }
 
-    /// The same for heights and block counts.
+    /// Like [`between`](Self::between), for heights and numbers of blocks.
     pub(crate) fn blocks(&mut self, low: u32, high: u32) -> u32 {
         u32::try_from(self.between(u64::from(low), u64::from(high))).unwrap_or(high)
     }
@@ -37,13 +37,13 @@ impl Rng {
         self.between(0, 99) < chance
     }
 
-    /// One of these; `None` of nothing.
+    /// One of these items; `None` if there are none.
     pub(crate) fn pick<T: Clone>(&mut self, from: &[T]) -> Option<T> {
         let last = u64::try_from(from.len()).ok()?.checked_sub(1)?;
         from.get(usize::try_from(self.between(0, last)).ok()?).cloned()
     }
 
-    /// The index of one of these weights, as often as it weighs.
+    /// An index, drawn with the probability of its weight.
     pub(crate) fn weighted(&mut self, weights: &[u64]) -> usize {
         let mut left = self.between(1, weights.iter().sum::<u64>().max(1));
         for (index, weight) in weights.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! What follows from a seed alone: keys, channels, wallets.
+//! Keys, channels and wallets that follow from a seed without a draw.
 
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
@@ -13,13 +13,14 @@ use crate::fixture::ChannelSetup;
 use crate::peer::{Peer, PeerPlan};
 use crate::wallet::SmallWallet;
 
-/// Making 256 keys costs more than a run: every run has the same wallets.
+/// Our wallet keys, the same in every run: deriving 256 keys takes longer than a run.
 pub(crate) static OUR_KEYS: LazyLock<WalletKeys> = LazyLock::new(|| WalletKeys::from_seed(&[0x71; 32]));
 
+/// The counterparties, the same in every run for the same reason.
 pub(crate) static PEERS: LazyLock<[Peer; 2]> =
     LazyLock::new(|| [[0x72; 32], [0x73; 32]].map(|seed| Peer::new(PeerPlan::default(), &seed)));
 
-/// Bytes that follow from a seed and a name.
+/// A hash of seed, name and number.
 pub(crate) fn bytes_of(seed: u64, name: &str, number: u64) -> [u8; 32] {
     let mut engine = sha256::Hash::engine();
     engine.input(&seed.to_le_bytes());
@@ -28,7 +29,7 @@ pub(crate) fn bytes_of(seed: u64, name: &str, number: u64) -> [u8; 32] {
     sha256::Hash::from_engine(engine).to_byte_array()
 }
 
-/// A channel of a run, agreed on.
+/// The setup of channel `number` of a run, for this plan.
 pub(crate) fn setup(seed: u64, number: u64, plan: &ChannelPlan) -> ChannelSetup {
     let name = |what: &str| bytes_of(seed, what, number);
     let funding = Txid::from_byte_array(name("funding"));
@@ -54,7 +55,7 @@ pub(crate) fn our_scripts() -> BTreeSet<ScriptBuf> {
     SmallWallet::new(OUR_KEYS.clone()).scripts()
 }
 
-/// A script of our wallet.
+/// The script of our wallet that a mutual close pays.
 pub(crate) fn our_script() -> ScriptBuf {
     OUR_KEYS.script_for(b"mutual close")
 }

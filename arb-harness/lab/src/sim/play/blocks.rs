@@ -1,4 +1,4 @@
-//! Blocks, and what counterparties do before each of them.
+//! Blocks, and what the counterparties do before each of them.
 
 use arb_core::{Event, Side};
 
@@ -8,7 +8,7 @@ use crate::sim::world::channel::Message;
 use crate::sim::world::process::BLOCKS_A_STEP;
 
 impl World {
-    /// Lets this many blocks pass; as many at a time as nobody would notice.
+    /// Mines this many blocks; several at a time while nothing is under way.
     pub(crate) fn mine(&mut self, blocks: u32) -> Result<(), Violation> {
         let target = self.height() + blocks;
         while self.height() < target {
@@ -21,30 +21,30 @@ impl World {
                 self.next_block()?;
             }
             if is_fair {
-                // What the process would send after the first of several blocks, it has not sent.
-                self.seen.fair.insert(self.height() + 1 - idle);
+                // The process heard several blocks at once, so only the first of them could hold its transactions.
+                self.seen.fair_blocks.insert(self.height() + 1 - idle);
             }
-            self.fees();
+            self.tell_fees();
             self.settle()?;
             self.node_reacts()?;
         }
         Ok(())
     }
 
-    /// The counterparties submit what they can; sometimes the court sees it before it is confirmed.
+    /// Lets the counterparties submit what they can; the court sees some of it in the mempool.
     fn peers_act(&mut self) -> Result<(), Violation> {
         let mut seen = Vec::new();
-        let fighting = self.adversary.as_ref().map(|(channel, _)| *channel);
+        let fighter = self.adversary.as_ref().map(|(channel, _)| *channel);
         let price = self.conditions.clearing(self.height() + 1);
         for channel in 0..self.channels.len() {
             if let Some(price) = price {
                 self.channels[channel].peer.plan_mut().feerate_sat_per_kw = price;
             }
-            if fighting == Some(channel) {
+            if fighter == Some(channel) {
                 continue;
             }
             for tx in self.peer_acts(channel)? {
-                // What is not possible yet, or lost a race, is tried again in the next block.
+                // A transaction that is refused now is submitted again before the next block.
                 if self.chain.submit(tx.clone()).is_ok() {
                     seen.push(tx);
                 }
@@ -53,7 +53,7 @@ impl World {
         self.adversary_acts(&mut seen)?;
         for tx in seen {
             self.note(|| format!("a counterparty sends {}", tx.compute_txid()));
-            if self.rng.percent(if fighting.is_some() { 50 } else { 30 }) {
+            if self.rng.percent(if fighter.is_some() { 50 } else { 30 }) {
                 self.counts.one("mempool/seen");
                 self.tell(Event::MempoolSeen { tx });
                 self.settle()?;
@@ -63,7 +63,7 @@ impl World {
         Ok(())
     }
 
-    /// How many blocks may pass at once: one while anything is under way, else up to the next alarm.
+    /// How many blocks may pass at once: one while anything is under way, else up to the court's next alarm.
     fn idle_blocks(&self) -> u32 {
         if self.chain.mempool().next().is_some() || self.mining_cheater().is_some() {
             return 1;
@@ -72,7 +72,7 @@ impl World {
         self.process.alarm.map_or(most, |alarm| alarm.saturating_sub(self.height()).clamp(1, most))
     }
 
-    /// A counterparty whose commitment confirmed reveals its secret afterwards, if it means to.
+    /// Lets a counterparty whose commitment has confirmed revoke it, if its plan says so.
     fn revoke_late(&mut self) -> Result<(), Violation> {
         for channel in 0..self.channels.len() {
             let at = &self.channels[channel];
@@ -82,7 +82,7 @@ impl World {
             if !is_current || self.height() < closed + after {
                 continue;
             }
-            // It is revoked in the step in which that is heard.
+            // The commitment counts as revoked from the step that hears the revocation.
             let event = self.channels[channel].message(Message::RemoteRevoked).map_err(Violation::world)?;
             self.channels[channel].heard(Message::RemoteRevoked);
             self.channels[channel].revoked_late = Some(self.height());

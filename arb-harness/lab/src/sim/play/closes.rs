@@ -1,4 +1,4 @@
-//! How channels close, each as its plan has it.
+//! Closes, each as the channel's plan has it.
 
 use arb_core::{CloseKind, Side};
 
@@ -10,7 +10,7 @@ use crate::sim::world::World;
 use crate::sim::world::channel::Message;
 
 impl World {
-    /// Begins the close of a channel that is still open.
+    /// Begins the close of one channel that is still open.
     pub(crate) fn close_next(&mut self) -> Result<(), Violation> {
         let open: Vec<usize> = (0..self.channels.len()).filter(|channel| !self.channels[*channel].closing).collect();
         match self.rng.pick(&open) {
@@ -19,7 +19,7 @@ impl World {
         }
     }
 
-    /// Begins a channel's close, as its plan has it and as far as it is possible.
+    /// Begins a channel's close: the one of its plan, or the nearest that is possible.
     fn close(&mut self, channel: usize) -> Result<(), Violation> {
         let kind = self.channels[channel].plan.close;
         self.note(|| format!("channel {channel} closes: {kind:?}"));
@@ -51,7 +51,7 @@ impl World {
         }
     }
 
-    /// Ends every HTLC off chain and closes by agreement, if the court lets all of it pass.
+    /// Fails every HTLC off chain and closes by agreement, if the court accepts every message on the way.
     fn close_mutually(&mut self, channel: usize) -> Result<(), Violation> {
         for htlc in self.channels[channel].settled_adds() {
             self.channels[channel].propose_end(htlc.key, false);

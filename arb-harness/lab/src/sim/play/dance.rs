@@ -1,11 +1,11 @@
-//! The commitment dance: one message at a time, each asked of the court first.
+//! The commitment dance (`commitment_signed`, `revoke_and_ack`): each message is sent only after the court has accepted it.
 
 use crate::sim::violation::Violation;
 use crate::sim::world::World;
 use crate::sim::world::channel::Message;
 
 impl World {
-    /// One message of the commitment dance, where one is possible.
+    /// Sends one possible message on one channel.
     pub(crate) fn dance(&mut self) -> Result<(), Violation> {
         let messages = [Message::LocalSigned, Message::RemoteSigned, Message::RemoteRevoked];
         let mut possible = Vec::new();
@@ -18,7 +18,7 @@ impl World {
         }
     }
 
-    /// One message of one channel; whether the court let it pass.
+    /// Sends one message on one channel; true if the court accepted it.
     pub(crate) fn exchange(&mut self, channel: usize, message: Message) -> Result<bool, Violation> {
         let event = self.channels[channel].message(message).map_err(Violation::world)?;
         self.note(|| format!("channel {channel}: {message:?}"));
@@ -28,7 +28,7 @@ impl World {
         if heard {
             self.channels[channel].heard(message);
             if self.channels[channel].frozen {
-                // It was accepted in the step that froze the channel, or before.
+                // The court accepted the message and froze the channel in the same step, or in one of the following.
                 let owed = self.channels[channel].on_unrevoked();
                 self.channels[channel].owed.extend(owed.iter().map(|htlc| htlc.key).filter(|htlc| htlc.is_offered()));
             }
@@ -37,8 +37,8 @@ impl World {
         Ok(heard)
     }
 
-    /// The commitment dance of one channel, until nothing is left to say.
-    pub(crate) fn dance_out(&mut self, channel: usize) -> Result<(), Violation> {
+    /// Sends messages on one channel until no update is left to commit.
+    pub(crate) fn finish_dance(&mut self, channel: usize) -> Result<(), Violation> {
         for _ in 0..12 {
             let at = &self.channels[channel];
             let next = [Message::RemoteRevoked, Message::LocalSigned, Message::RemoteSigned];

@@ -1,21 +1,21 @@
-//! The last phase: no more faults, everything is closed, and time passes until nothing is left.
+//! The last phase of a run: no more faults, every channel is closed, and blocks follow until the court is done (I12).
 
 use arb_core::{CloseReason, Event};
 
 use crate::sim::checks::outcomes;
 use crate::sim::plan::START;
-use crate::sim::plan::conditions::CALMS_DOWN;
+use crate::sim::plan::conditions::BLOCKS_UNTIL_CALM;
 use crate::sim::violation::Violation;
 use crate::sim::world::World;
 
-/// Blocks after which everything must have ended: the latest expiry, twice the irrevocable depth, and what lies between.
+/// Blocks after [`START`] in which everything must end: the latest expiry, twice the irrevocable depth, and time to spare.
 const LONGEST: u32 = 1_200;
 
-/// Blocks after which the node looks again, while it waits for the end.
-const BLOCKS_A_LOOK: u32 = 6;
+/// Blocks between two turns of the node in this phase.
+const BLOCKS_A_TURN: u32 = 6;
 
 impl World {
-    /// No more faults; what is open is closed; then time passes until nothing is left.
+    /// Ends the faults, closes what is open, and mines until the court has no channel left.
     pub(crate) fn finish(&mut self) -> Result<(), Violation> {
         self.process.faults.stop();
         self.plan.reorgs = 0;
@@ -27,16 +27,16 @@ impl World {
                 self.channels[channel].closing = true;
             }
         }
-        let (calms_down, end) = (self.height() + CALMS_DOWN, START + LONGEST + self.conditions.patience_blocks());
+        let (calm_from, end) = (self.height() + BLOCKS_UNTIL_CALM, START + LONGEST + self.conditions.patience_blocks());
         while (0..self.channels.len()).any(|channel| self.is_watched(channel)) && self.height() < end {
-            if self.height() >= calms_down {
+            if self.height() >= calm_from {
                 let height = self.height();
                 self.conditions.calm_down(height);
                 self.adversary_leaves();
                 self.chain.set_mempool_min_feerate(0);
             }
             self.node_speaks();
-            self.mine(BLOCKS_A_LOOK)?;
+            self.mine(BLOCKS_A_TURN)?;
         }
         let left = |channel: &usize| self.is_watched(*channel);
         let unresolved: Vec<(usize, String)> = (0..self.channels.len())

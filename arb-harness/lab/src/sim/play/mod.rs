@@ -1,4 +1,4 @@
-//! What happens in a turn of the world: abstract actions become updates, messages, preimages, blocks and closes.
+//! What happens in a turn of the world: acts become updates, messages, preimages, blocks and closes.
 
 mod blocks;
 mod closes;
@@ -17,7 +17,7 @@ use crate::sim::violation::Violation;
 use crate::sim::world::World;
 
 impl World {
-    /// Carries an action out, as far as it is possible.
+    /// Carries an act out, if it is possible now.
     pub(crate) fn act(&mut self, act: Act) -> Result<(), Violation> {
         self.note(|| format!("{act:?}"));
         match act {
@@ -35,7 +35,7 @@ impl World {
             Act::NodeSpeaks => self.node_speaks(),
             Act::Fees => {
                 self.plan.feerate_sat_per_kw = self.rng.blocks(253, 1500);
-                self.fees();
+                self.tell_fees();
             }
             Act::Close => self.close_next()?,
             Act::Reorg(turn, depth) => self.reorg(turn, depth)?,

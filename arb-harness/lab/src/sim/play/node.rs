@@ -1,4 +1,4 @@
-//! What the node does about received HTLCs: settles, fails, and passes on what became of forwarded ones.
+//! What the node does about received HTLCs: it settles them, fails them, and passes on the outcome of forwarded ones.
 
 use arb_core::{Acknowledged, Event, HtlcRef};
 
@@ -7,7 +7,7 @@ use crate::sim::world::World;
 use crate::sim::world::payment::{Intent, Payment};
 
 impl World {
-    /// The node fails a received HTLC.
+    /// Fails a received HTLC: off chain if updates are possible, and by telling the court.
     pub(crate) fn fail_back(&mut self, index: usize) {
         let (channel, htlc) = (self.payments[index].channel, self.payments[index].received);
         self.payments[index].told = true;
@@ -16,7 +16,7 @@ impl World {
         self.tell(Event::HtlcGivenUp { htlc });
     }
 
-    /// The node settles a received HTLC: by an update if that is possible, and on chain if it must be.
+    /// Settles a received HTLC: off chain if updates are possible, and by telling the court the preimage.
     pub(crate) fn settle_back(&mut self, index: usize) {
         let (channel, htlc, preimage) =
             (self.payments[index].channel, self.payments[index].received, self.payments[index].preimage);
@@ -29,7 +29,7 @@ impl World {
         self.tell(Event::PreimageLearned { preimage, usable_for: vec![htlc] });
     }
 
-    /// What the node knows by now about HTLCs that are for us.
+    /// Settles or fails the HTLCs for this node whose height has come.
     pub(crate) fn node_speaks(&mut self) {
         let height = self.height();
         for index in 0..self.payments.len() {
@@ -45,8 +45,8 @@ impl World {
         }
     }
 
-    /// The node passes on what became of forwarded HTLCs: what the court released, what failed for good off chain, and what
-    /// was never sent.
+    /// Settles or fails the upstream HTLCs of forwarded ones: by the outcome that the court released, after an irrevocable
+    /// failure off chain, or because the downstream HTLC was never sent.
     pub(crate) fn node_reacts(&mut self) -> Result<(), Violation> {
         let mut spoke = false;
         for index in 0..self.payments.len() {
@@ -70,7 +70,7 @@ impl World {
         if spoke { self.settle() } else { Ok(()) }
     }
 
-    /// The node ends an HTLC that it has not forwarded, in whichever way it can.
+    /// Settles or fails a received HTLC that was not forwarded.
     pub(crate) fn node_ends(&mut self, channel: usize, htlc: HtlcRef) {
         let received = self.channels[channel].key(htlc);
         let waits = |payment: &Payment| payment.received == received && !payment.told && payment.forwarded.is_none();

@@ -1,5 +1,5 @@
-//! Channels that were running before the court heard of them: of their old commitments the journal has nothing, and the
-//! node may have something.
+//! The opening of channels. Some were running before the court heard of them: the journal has no record of their old
+//! commitments, and the node may have one.
 
 use arb_core::{Event, Height, Htlc, Link, RevokedCommitment, Side};
 
@@ -9,20 +9,20 @@ use crate::sim::violation::Violation;
 use crate::sim::world::World;
 
 impl World {
-    /// Opens the channels.
+    /// Opens every channel in the court.
     pub(crate) fn open(&mut self) -> Result<(), Violation> {
         for channel in 0..self.channels.len() {
             let mut first = self.adopt(channel)?;
             self.process.inbox.append(&mut first);
         }
-        self.fees();
+        self.tell_fees();
         self.settle()
     }
 
-    /// The first events of a channel, with the past that its plan gives it.
+    /// The first events of a channel; draws the past commitments that its plan gives it.
     fn adopt(&mut self, channel: usize) -> Result<Vec<Event>, Violation> {
         let (_, remote) = self.channels[channel].plan.adopted;
-        let first = self.channels[channel].first().map_err(Violation::world)?;
+        let first = self.channels[channel].opening_events().map_err(Violation::world)?;
         if remote > 0 {
             self.counts.one("channel/adopted");
         }
@@ -33,7 +33,7 @@ impl World {
             if self.rng.percent(50) {
                 let state = &self.channels[channel].fixture.states(Side::Remote)[&number];
                 let known = RevokedCommitment::from(state);
-                // What was signed before a reconnection, and never confirmed.
+                // A second candidate of the same number, as a reconnection can leave: it was signed and never confirms.
                 let other = RevokedCommitment { local_msat: known.local_msat - 1_000, ..known.clone() };
                 let all = if self.rng.percent(30) { vec![other, known] } else { vec![known] };
                 self.node.past.insert((id, number), all);
@@ -42,7 +42,7 @@ impl World {
         Ok(first)
     }
 
-    /// What a commitment was that nobody told the court of.
+    /// Draws a past commitment that the court never heard of.
     fn past(&mut self, channel: usize) -> CommitmentState {
         let plan = &self.channels[channel].plan;
         let feerate_sat_per_kw = plan.feerate_sat_per_kw;

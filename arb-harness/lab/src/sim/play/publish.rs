@@ -1,4 +1,4 @@
-//! How a close begins: asked for by us, or published by the counterparty.
+//! How a close begins: requested by us, or published by the counterparty.
 
 use arb_core::{CloseReason, Event, Height, Htlc, Link, Side};
 
@@ -8,18 +8,20 @@ use crate::sim::world::World;
 use crate::sim::world::channel::{Change, Message};
 
 impl World {
+    /// Asks the court to close a channel.
     pub(crate) fn request_close(&mut self, channel: usize) {
         let why = if self.rng.percent(50) { CloseReason::Operator } else { CloseReason::PeerError };
         self.tell(Event::CloseRequested { channel: self.channels[channel].fixture.id(), why });
     }
 
+    /// Makes the counterparty publish its commitment of this number.
     pub(crate) fn publish(&mut self, channel: usize, number: u64) {
         let height = self.height();
         self.note(|| format!("channel {channel}: the counterparty publishes its commitment {number}"));
         self.channels[channel].peer.plan_mut().publishes = Some((height, Publish::Commitment(number)));
     }
 
-    /// Gets a remote commitment signed that the counterparty will not answer.
+    /// Signs a remote commitment that the counterparty does not answer with a revocation.
     pub(crate) fn sign_pending(&mut self, channel: usize) -> Result<(), Violation> {
         if !self.channels[channel].is_open() {
             return Ok(());
@@ -48,7 +50,7 @@ impl World {
         Ok(())
     }
 
-    /// A number of a commitment that is revoked: any, and now and then that of our own newest one.
+    /// Draws the number of a revoked commitment; sometimes the number that our own newest commitment has.
     pub(crate) fn old_number(&mut self, channel: usize) -> Option<u64> {
         let at = &self.channels[channel];
         let (own, last) = (at.local, at.remote.checked_sub(1)?);

@@ -1,16 +1,16 @@
-//! What a cheat does before it plays an old commitment.
+//! What a cheating peer does before it publishes a revoked commitment.
 
 use crate::sim::violation::Violation;
 use crate::sim::world::World;
 
 impl World {
-    /// Plays an old commitment of a channel, or one that will be old soon.
+    /// Publishes a revoked commitment of a channel, or one that will be revoked after it confirmed.
     pub(crate) fn publish_revoked(&mut self, channel: usize) -> Result<(), Violation> {
-        // Whoever cheats on several channels does so at once.
+        // A peer that cheats on both channels makes both histories first.
         let all = if self.plan.one_peer { 0..self.channels.len() } else { channel..channel + 1 };
         for of in all {
             for _ in 0..core::mem::take(&mut self.channels[of].plan.cheater.rounds) {
-                self.history(of)?;
+                self.make_history(of)?;
             }
         }
         self.mine(self.channels[channel].plan.cheater.waits)?;
@@ -28,8 +28,8 @@ impl World {
         Ok(())
     }
 
-    /// HTLCs come, and most of those that there are go again.
-    fn history(&mut self, channel: usize) -> Result<(), Violation> {
+    /// Adds HTLCs, and removes most of those that are committed.
+    fn make_history(&mut self, channel: usize) -> Result<(), Violation> {
         for _ in 0..self.rng.between(1, 4) {
             if !self.channels[channel].is_open() {
                 return Ok(());
@@ -40,7 +40,7 @@ impl World {
                 self.pay_on(channel);
             }
         }
-        self.dance_out(channel)?;
+        self.finish_dance(channel)?;
         let blocks = self.rng.blocks(0, 2);
         self.mine(blocks)?;
         for htlc in self.channels[channel].settled_adds() {
@@ -54,6 +54,6 @@ impl World {
                 self.node_ends(channel, htlc.key);
             }
         }
-        self.dance_out(channel)
+        self.finish_dance(channel)
     }
 }

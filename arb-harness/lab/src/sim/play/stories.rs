@@ -1,4 +1,4 @@
-//! What the simulator found, told as the short story that it is: the world is a run's, the actions are chosen.
+//! Bugs that the simulator found, each as the shortest sequence of events that shows it.
 
 use arb_core::{Acknowledged, Alert, Height, Htlc, HtlcKey, Link, Side};
 
@@ -8,8 +8,9 @@ use crate::sim::world::World;
 use crate::sim::world::channel::{Change, Message};
 use crate::sim::world::payment::{Intent, Payment};
 
-/// Seed 1: two payments of one hash. One ran out of time, was taken back, and its origin failed; then the counterparty
-/// claimed the other, which shows the preimage of both. That was reported as a loss; nobody lost anything.
+/// Seed 1: two payments have one hash. The first HTLC expired, we took it back, and its upstream HTLC failed. Then the
+/// counterparty claimed the second, which shows the preimage of both. That was reported as a loss, although nothing was
+/// lost.
 #[test]
 fn a_preimage_that_another_htlc_of_the_same_hash_showed_is_no_loss() {
     let mut world = World::fair(5);
@@ -31,7 +32,7 @@ fn a_preimage_that_another_htlc_of_the_same_hash_showed_is_no_loss() {
     let plan = world.channels[0].peer.plan_mut();
     plan.claims = true;
     plan.publishes = Some((0, Publish::Commitment(number)));
-    // After the first was taken back and buried, before the second runs out.
+    // After the first was taken back and buried, before the second expires.
     plan.preimages.insert(preimage, 1_050);
     world.mine(65).ok().unwrap();
     let origin = |key: &HtlcKey| world.node.origins.get(key).map(|(done, _)| *done);
@@ -41,8 +42,8 @@ fn a_preimage_that_another_htlc_of_the_same_hash_showed_is_no_loss() {
     assert_eq!(losses.count(), 0);
 }
 
-/// Seed 20181: a mutual close failed a received HTLC off chain, and the node forwarded it afterwards. The court knows of no
-/// expiry upstream then, rightly: there is nothing upstream to be in time for. No node does that.
+/// Seed 20181: a mutual close failed a received HTLC off chain, and the node forwarded it afterwards, which no node does.
+/// The court then rightly knows no upstream expiry: there is no upstream HTLC left.
 #[test]
 fn a_node_forwards_nothing_that_it_has_begun_to_fail() {
     for ends in [false, true] {

@@ -1,4 +1,4 @@
-//! HTLCs off chain: proposed by either side, forwarded, and ended by the counterparty.
+//! HTLCs off chain: added by either side, forwarded, and fulfilled or failed by the counterparty.
 
 use arb_core::bolt3::{Preimage, is_trimmed};
 use arb_core::{CloseKind, Event, Height, Htlc, HtlcKey, Link, Side};
@@ -21,13 +21,14 @@ impl World {
             1 => self.rng.between(354, 4_000),
             2 => self.rng.between(4_001, 60_000),
             3 => self.rng.between(60_001, 400_000),
-            // Between what BOLT 3 trims for a timeout and for a success transaction: an output on one side only.
+            // Not trimmed as an HTLC-timeout and trimmed as an HTLC-success transaction (BOLT 3): an output on one side
+            // only.
             _ => dust_sat + self.rng.between(663 * feerate / 1000, 703 * feerate / 1000),
         };
         (amount_sat <= spendable_sat).then(|| amount_sat * 1000 + self.rng.between(0, 999))
     }
 
-    /// A hash and an amount: new, or those of an HTLC that there is already.
+    /// A preimage and an amount: new ones, or those of an existing HTLC.
     fn terms(&mut self, channel: usize, by: Side) -> Option<(Preimage, u64)> {
         let spendable_sat = self.channels[channel].spendable_sat(by);
         let mut amount_msat = self.amount_msat(channel, spendable_sat)?;
@@ -73,14 +74,14 @@ impl World {
         key
     }
 
-    /// The counterparty proposes an HTLC.
+    /// Lets the counterparty add an HTLC on some channel.
     pub(crate) fn receive(&mut self) {
         if let Some(channel) = self.any_open_channel() {
             self.receive_on(channel);
         }
     }
 
-    /// The same on one channel.
+    /// Lets the counterparty add an HTLC on this channel.
     pub(crate) fn receive_on(&mut self, channel: usize) {
         let Some(terms) = self.terms(channel, Side::Remote) else { return };
         let height = self.height();
@@ -97,14 +98,14 @@ impl World {
         self.payments.push(Payment { channel, received, preimage: terms.0, intent, forwarded: None, told: false });
     }
 
-    /// We propose an HTLC of our own, or for somebody outside.
+    /// Adds an HTLC of ours on some channel: for our own payment, or for an upstream HTLC outside this node.
     pub(crate) fn pay(&mut self) {
         if let Some(channel) = self.any_open_channel() {
             self.pay_on(channel);
         }
     }
 
-    /// The same on one channel.
+    /// Adds an HTLC of ours on this channel.
     pub(crate) fn pay_on(&mut self, channel: usize) {
         let Some(terms) = self.terms(channel, Side::Local) else { return };
         let expiry = self.height() + self.rng.blocks(34, 100);
@@ -119,24 +120,25 @@ impl World {
         self.peer_learns(channel, terms.0, expiry);
     }
 
-    /// Whether and when the counterparty of a channel knows a preimage.
+    /// Draws whether and from when on the counterparty of a channel knows a preimage.
     fn peer_learns(&mut self, channel: usize, preimage: Preimage, expiry: u32) {
         let cheats = self.channels[channel].plan.close == CloseKind::Revoked;
         if self.rng.percent(if self.plan.one_peer { 90 } else { 60 }) {
-            // In time or just too late; or, where it can still claim then, after the origin was given up.
+            // In time or just too late; in an unknown close sometimes after the upstream HTLC was given up, when it can
+            // still claim.
             let late = self.channels[channel].plan.close == CloseKind::Unknown && self.rng.percent(50);
             let (first, last) = if late { (expiry + 30, expiry + 80) } else { (self.height(), expiry + 6) };
-            let fights = self.adversary.as_ref().is_some_and(|(fighting, _)| *fighting == channel);
+            let is_adversary = self.adversary.as_ref().is_some_and(|(of, _)| *of == channel);
             let from = self.rng.blocks(first, last);
-            // An adversary has them from the start, and shows them when it pleases; most cheats do the same.
-            let at_once = fights || self.plan.one_peer || (cheats && self.rng.percent(60));
+            // An adversary knows all preimages from the start and chooses when to show them; so do most cheating peers.
+            let at_once = is_adversary || self.plan.one_peer || (cheats && self.rng.percent(60));
             let from = if at_once { self.height() } else { from };
             self.channels[channel].peer.plan_mut().preimages.entry(preimage).or_insert(from);
         }
     }
 
-    /// Forwards a received HTLC that is irrevocably committed, or fails it where that is not possible. Never one that a
-    /// mutual close has failed before: nothing would pay for it upstream any more.
+    /// Forwards a received HTLC that is irrevocably committed, or fails it if that is not possible. Never an HTLC whose
+    /// failure a mutual close has proposed: nothing would pay for it upstream.
     pub(crate) fn forward(&mut self) {
         let ready: Vec<usize> = (0..self.payments.len())
             .filter(|index| {
@@ -164,14 +166,14 @@ impl World {
         self.peer_learns(to, payment.preimage, expiry);
     }
 
-    /// The counterparty ends an HTLC that we sent, off chain.
+    /// Lets the counterparty fulfil or fail an HTLC of ours on some channel.
     pub(crate) fn peer_ends(&mut self, fulfil: bool) {
         if let Some(channel) = self.any_open_channel() {
             self.peer_ends_on(channel, fulfil);
         }
     }
 
-    /// The same on one channel.
+    /// Lets the counterparty fulfil or fail an HTLC of ours on this channel.
     pub(crate) fn peer_ends_on(&mut self, channel: usize, fulfil: bool) {
         let height = self.height();
         let known = self.channels[channel].peer.plan().preimages.clone();
@@ -190,9 +192,9 @@ impl World {
         let sent = self.channels[channel].key(htlc.key);
         self.seen.fulfilled.insert(sent);
         self.tell(Event::PreimageLearned { preimage, usable_for: vec![sent] });
-        let origin = self.payments.iter().position(|payment| payment.forwarded == Some((channel, sent)));
-        if let Some(origin) = origin {
-            self.settle_back(origin);
+        let upstream = self.payments.iter().position(|payment| payment.forwarded == Some((channel, sent)));
+        if let Some(upstream) = upstream {
+            self.settle_back(upstream);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! A world before anything has happened: its channels are funded, and every wallet has coins.
+//! A world before anything has happened: the fundings are confirmed, and every wallet has coins.
 
 use arb_core::JournalIdentity;
 use arb_harness::signer::KeySigner;
@@ -24,30 +24,30 @@ use crate::sim::plan::{ChannelPlan, Plan, START};
 use crate::sim::violation::Violation;
 use crate::wallet::SmallWallet;
 
-/// Coins of a counterparty, and what each is worth in satoshi.
-const PEERS_COINS: (u32, u64) = (12, 40_000);
-/// Coins of our wallet, and what each is worth in satoshi.
+/// The coins of each counterparty: how many, and of how many satoshi.
+const PEER_COINS: (u32, u64) = (12, 40_000);
+/// Our coins: how many, and of how many satoshi.
 const OUR_COINS: (u32, u64) = (24, 60_000);
 
 impl World {
-    /// The world of a seed before anything has happened.
+    /// The world of a seed.
     pub(crate) fn new(seed: u64, faults: Faults, traced: bool) -> Result<Self, Violation> {
         let mut rng = Rng::new(seed, 1);
         let plan = Plan::draw(&mut rng);
         let conditions = Conditions::draw(seed, plan.channels.len());
-        Self::of(seed, rng, plan, conditions, faults, traced)
+        Self::build(seed, rng, plan, conditions, faults, traced)
     }
 
-    /// The world of a seed without a market, without an adversary and without a past.
+    /// The world of a seed with flat fees, without an adversary, and with channels that are new to the court.
     #[cfg(test)]
     pub(crate) fn fair(seed: u64) -> Self {
         let mut rng = Rng::new(seed, 1);
         let mut plan = Plan::draw(&mut rng);
         plan.channels.iter_mut().for_each(|channel| channel.adopted = (0, 0));
-        Self::of(seed, rng, plan, Conditions::fair(), Faults::none(), false).ok().unwrap()
+        Self::build(seed, rng, plan, Conditions::fair(), Faults::none(), false).ok().unwrap()
     }
 
-    fn of(
+    fn build(
         seed: u64,
         rng: Rng,
         mut plan: Plan,
@@ -62,7 +62,7 @@ impl World {
         let mut channels = Vec::new();
         for (number, (channel, peer)) in (0_u64..).zip(plan.channels.iter().zip(PEERS.iter())) {
             let fixture = ChannelFixture::new(setup(seed, number, channel));
-            channels.push(funded(channel, fixture, peer.clone(), &mut chain, &mut signer)?);
+            channels.push(fund(channel, fixture, peer.clone(), &mut chain, &mut signer)?);
         }
         let adversary = conditions.adversary.map(|(channel, tactic)| {
             let adversary = Adversary::new(channels[channel].peer.clone(), tactic, seed);
@@ -96,8 +96,8 @@ impl World {
     }
 }
 
-/// A channel whose funding is confirmed and whose keys our signer has; its counterparty follows the plan.
-fn funded(
+/// Confirms the funding of a channel and gives our signer its keys; the counterparty follows the plan.
+fn fund(
     plan: &ChannelPlan,
     fixture: ChannelFixture,
     mut peer: Peer,
@@ -108,15 +108,15 @@ fn funded(
     signer.add_channel(setup.id, setup.funding, setup.local.clone());
     fixture.plant(chain).map_err(Violation::world)?;
     *peer.plan_mut() = PeerPlan {
-        claims: !plan.dead,
-        sweeps: !plan.dead,
+        claims: !plan.idle,
+        sweeps: !plan.idle,
         patience_blocks: plan.patience_blocks,
         order: plan.cheater.order,
         together: plan.cheater.together,
         ..PeerPlan::default()
     };
-    for _ in 0..PEERS_COINS.0 {
-        chain.mint(peer.wallet().deposit_script(), PEERS_COINS.1);
+    for _ in 0..PEER_COINS.0 {
+        chain.mint(peer.wallet().deposit_script(), PEER_COINS.1);
     }
     Ok(SimChannel::new(plan.clone(), fixture, peer))
 }

@@ -1,8 +1,9 @@
-//! One channel off chain: updates proposed, signed and revoked in the order of BOLT 2, seen from both sides at once.
+//! A simulated channel with its peer, off chain: updates proposed, signed and revoked in the order of BOLT 2, seen from
+//! both sides.
 //!
-//! An update goes through stages. Ours: proposed, in a remote commitment that we signed, that one unrevoked alone, in our
-//! commitment. Theirs: proposed, in our commitment, in a remote commitment that we signed, that one unrevoked alone. At the
-//! last stage it is irrevocably committed on both sides.
+//! An update goes through four stages. Ours: proposed; in a remote commitment that we signed; that commitment is the only
+//! unrevoked remote one; in our commitment. Theirs: proposed; in our commitment; in a remote commitment that we signed;
+//! that commitment is the only unrevoked remote one. In the last stage the update is irrevocably committed on both sides.
 //!
 //! ```text
 //! ours:   0 ──RemoteCommitmentSigned──► 1 ──RemoteRevoked──► 2 ──LocalCommitmentSigned──► 3
@@ -36,7 +37,7 @@ struct Update {
     stage: u8,
 }
 
-/// A message of the commitment dance.
+/// A message of the commitment dance, as the event that the court hears of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Message {
     LocalSigned,
@@ -44,46 +45,49 @@ pub(crate) enum Message {
     RemoteRevoked,
 }
 
-/// A channel with its counterparty.
+/// A simulated channel with its counterparty.
 #[derive(Clone, Debug)]
 pub(crate) struct SimChannel {
     pub(crate) plan: ChannelPlan,
     pub(crate) fixture: ChannelFixture,
     pub(crate) peer: Peer,
     updates: Vec<Update>,
-    /// Our newest commitment.
+    /// The number of our newest commitment.
     pub(crate) local: u64,
-    /// The counterparty's oldest unrevoked commitment.
+    /// The number of the counterparty's oldest unrevoked commitment.
     pub(crate) remote: u64,
-    /// Whether it holds the next one, too.
+    /// Whether the counterparty also holds the next commitment.
     pub(crate) pending: bool,
-    /// No more updates: the court has frozen the channel.
+    /// Whether the court has frozen the channel: no more updates.
     pub(crate) frozen: bool,
-    /// The close was begun.
+    /// Whether a close was begun.
     pub(crate) closing: bool,
-    /// HTLCs that we sent and that some unrevoked commitment had when the channel was frozen, or later.
+    /// HTLCs that we sent and that an unrevoked commitment had when the court froze the channel, or later. Each needs an
+    /// outcome (I4).
     pub(crate) owed: BTreeSet<HtlcRef>,
-    /// Our next commitment is on its way to the court: from the frame that accepts it on, it is our newest.
+    /// Whether our next commitment is on its way to the court. From the frame that accepts it on, it is our newest.
     pub(crate) arriving: bool,
-    /// When the counterparty revoked the commitment that had confirmed.
+    /// The height at which the counterparty revoked the commitment that had already confirmed.
     pub(crate) revoked_late: Option<u32>,
-    /// The mutual close that both have signed.
+    /// The mutual close that both sides have signed.
     pub(crate) mutual: Option<Transaction>,
-    /// What the oracle said when the court was done with the channel.
+    /// What the chain said when the court was done with the channel.
     pub(crate) measured: Option<Measured>,
+    /// The next HTLC ids, ours first.
     ids: (u64, u64),
 }
 
-/// What the oracle says about a channel.
+/// What the chain says about a closed channel.
 #[derive(Clone, Debug)]
 pub(crate) struct Measured {
     pub(crate) kind: CloseKind,
-    /// The tip then.
+    /// The tip height of the measurement.
     pub(crate) height: u32,
+    /// The balance sheet by the balance oracle.
     pub(crate) sheet: Option<Sheet>,
-    /// The same as it would be if only that had been lost which should not have been.
+    /// Satoshis lost although I14 promises them.
     pub(crate) lost_sat: u64,
-    /// What a cheat has because our claims had no chance.
+    /// Satoshis that a cheating peer took because our claims had no chance to confirm.
     pub(crate) kept_out_sat: u64,
 }
 
@@ -108,8 +112,8 @@ impl SimChannel {
         }
     }
 
-    /// The first two commitments that the court hears of, without HTLCs.
-    pub(crate) fn first(&mut self) -> Result<Vec<Event>, FixtureError> {
+    /// The events that open the channel in the court, with the first commitment of each side and no HTLCs.
+    pub(crate) fn opening_events(&mut self) -> Result<Vec<Event>, FixtureError> {
         let empty = self.content(|_| true);
         (self.local, self.remote) = self.plan.adopted;
         let (local, remote) = self.plan.adopted;
@@ -121,12 +125,13 @@ impl SimChannel {
         HtlcKey { channel: self.fixture.id(), htlc }
     }
 
-    /// Whether updates are possible.
+    /// Whether the channel still takes updates.
     pub(crate) fn is_open(&self) -> bool {
         !self.frozen && !self.closing
     }
 
-    /// What a side could still send: everything proposed counted, only what ended for good given back, an eighth kept.
+    /// What a side could still send (sat): proposals count, only what ended irrevocably is given back, and an eighth of the
+    /// capacity is kept.
     pub(crate) fn spendable_sat(&self, by: Side) -> u64 {
         let state = self.content(|update| matches!(update.change, Change::Add(_)) || update.stage == DONE);
         let msat = if by == Side::Local { state.local_msat } else { state.remote_msat };
@@ -151,7 +156,8 @@ impl SimChannel {
         self.updates.push(Update { by, change, stage: 0 });
     }
 
-    /// Proposes an HTLC's end by whoever received it, once, if updates are possible and it was committed to.
+    /// Proposes, for the receiving side, to fulfil or fail an HTLC: once, if the channel takes updates and the HTLC is
+    /// irrevocably committed.
     pub(crate) fn propose_end(&mut self, htlc: HtlcRef, fulfil: bool) -> bool {
         if !self.is_open() || self.is_ending(htlc) || !self.is_committed(htlc) {
             return false;
@@ -165,13 +171,13 @@ impl SimChannel {
         self.updates.iter().any(|update| update.change == Change::Fulfil(htlc) || update.change == Change::Fail(htlc))
     }
 
-    /// Whether an HTLC was irrevocably committed on both sides once.
+    /// Whether an HTLC is or was irrevocably committed on both sides.
     pub(crate) fn is_committed(&self, htlc: HtlcRef) -> bool {
         let add = |update: &&Update| matches!(&update.change, Change::Add(added) if added.key == htlc);
         self.updates.iter().find(add).is_some_and(|update| update.stage == DONE)
     }
 
-    /// Whether an HTLC is irrevocably committed, and nobody has begun to end it.
+    /// Whether an HTLC is irrevocably committed and its end is not proposed.
     pub(crate) fn stands(&self, htlc: HtlcRef) -> bool {
         self.is_committed(htlc) && !self.is_ending(htlc)
     }
@@ -182,7 +188,7 @@ impl SimChannel {
         self.updates.iter().find(add).is_some_and(|update| update.stage > 0)
     }
 
-    /// HTLCs that are irrevocably committed and not ending.
+    /// The HTLCs that are irrevocably committed and whose end is not proposed.
     pub(crate) fn settled_adds(&self) -> Vec<Htlc> {
         let adds = self.updates.iter().filter(|update| update.stage == DONE);
         let adds = adds.filter_map(|update| match &update.change {
@@ -210,12 +216,12 @@ impl SimChannel {
         failed.collect()
     }
 
-    /// Whether nothing is under way.
+    /// Whether every update is irrevocably committed.
     pub(crate) fn is_quiet(&self) -> bool {
         !self.pending && self.updates.iter().all(|update| update.stage == DONE)
     }
 
-    /// Whether a message of the dance is possible and says anything.
+    /// Whether a message of the dance is allowed now and would carry an update.
     pub(crate) fn may(&self, message: Message) -> bool {
         let some = |by: Side, stage: u8| self.updates.iter().any(|update| update.by == by && update.stage == stage);
         match message {
@@ -225,7 +231,7 @@ impl SimChannel {
         }
     }
 
-    /// The event of a message. The counterparty holds nothing yet: only [`heard`](Self::heard) counts.
+    /// The event for a message. It changes nothing here: only [`heard`](Self::heard) does.
     pub(crate) fn message(&mut self, message: Message) -> Result<Event, FixtureError> {
         match message {
             Message::LocalSigned => {
@@ -246,7 +252,7 @@ impl SimChannel {
         }
     }
 
-    /// The court has heard a message: its permission is used.
+    /// Takes a message as sent, after the court has accepted it.
     pub(crate) fn heard(&mut self, message: Message) {
         let (ours, theirs) = match message {
             Message::LocalSigned => {
@@ -270,18 +276,18 @@ impl SimChannel {
         }
     }
 
-    /// The remote commitments that the counterparty holds and has not revoked.
+    /// The numbers of the commitments that the counterparty holds and has not revoked.
     pub(crate) fn remotes(&self) -> Vec<u64> {
         if self.pending { vec![self.remote, self.remote + 1] } else { vec![self.remote] }
     }
 
-    /// Whether this is one of them.
+    /// Whether this transaction is one of them.
     pub(crate) fn is_remote(&self, tx: &Transaction) -> bool {
         let known = self.fixture.recognise(tx).ok().flatten();
         known.is_some_and(|known| known.owner == Side::Remote && self.remotes().contains(&known.number))
     }
 
-    /// The commitments that can confirm.
+    /// The commitments that can confirm, by owner and number.
     pub(crate) fn unrevoked(&self) -> Vec<(Side, u64)> {
         let remotes = self.remotes().into_iter().map(|number| (Side::Remote, number));
         [(Side::Local, self.local)].into_iter().chain(remotes).collect()

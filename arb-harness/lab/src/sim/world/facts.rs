@@ -1,4 +1,4 @@
-//! What the chain and the court's list of channels say of a world, without a judgement.
+//! Facts of a world, read from the chain and from the list of channels that the court has.
 
 use arb_core::{CloseKind, Side};
 
@@ -6,18 +6,18 @@ use super::World;
 use crate::fixture::Commitment;
 
 impl World {
-    /// The tip.
+    /// The height of the chain's tip.
     pub(crate) fn height(&self) -> u32 {
         self.chain.tip().0
     }
 
-    /// Whether the court still has a channel, by channel.
+    /// Whether the court still has this channel.
     pub(crate) fn is_watched(&self, channel: usize) -> bool {
         let id = self.channels[channel].fixture.id();
         self.court().is_some_and(|court| court.index_of(&id).is_some())
     }
 
-    /// The commitment that spends a channel's funding, and where it confirmed.
+    /// The confirmed commitment that spends the channel's funding, and its height.
     pub(crate) fn closed_by(&self, channel: usize) -> Option<(u32, Commitment)> {
         let fixture = &self.channels[channel].fixture;
         let (height, txid, _) = self.chain.spender_of(&fixture.setup().funding)?;
@@ -25,13 +25,13 @@ impl World {
         Some((height, fixture.recognise(tx).ok()??))
     }
 
-    /// The same, if it is revoked.
+    /// The same, if it is a revoked commitment of the counterparty.
     pub(crate) fn revoked(&self, channel: usize) -> Option<(u32, Commitment)> {
         let remote = self.channels[channel].remote;
         self.closed_by(channel).filter(|(_, commitment)| commitment.owner == Side::Remote && commitment.number < remote)
     }
 
-    /// The kind of close that is irrevocable, told from the chain.
+    /// The kind of the confirmed close, told from the chain and from the true contents of the channel.
     pub(crate) fn close_kind(&self, channel: usize) -> Option<CloseKind> {
         let at = &self.channels[channel];
         let (_, txid, _) = self.chain.spender_of(&at.fixture.setup().funding)?;
@@ -48,8 +48,9 @@ impl World {
         })
     }
 
-    /// Whether the commitment that confirmed is older than the channel's place in the court, and the node has no record of it.
-    pub(crate) fn is_untold(&self, channel: usize) -> bool {
+    /// Whether the confirmed commitment is revoked, older than the channel's first commitment in the court, and unknown to
+    /// the node. The court then never learns its contents.
+    pub(crate) fn has_no_record(&self, channel: usize) -> bool {
         let at = &self.channels[channel];
         let number = self.revoked(channel).map(|(_, commitment)| commitment.number);
         number.is_some_and(|number| {
@@ -57,7 +58,7 @@ impl World {
         })
     }
 
-    /// The deepest reorg that may bring anything: below the depth at which rights are given up.
+    /// The deepest reorg that may bring another close: one block less than the depth at which the court gives rights up.
     pub(crate) fn free_depth(&self) -> u32 {
         let depth = |capacity| self.plan.policy.fail_depth(capacity).get();
         let least = self.channels.iter().map(|channel| depth(channel.plan.capacity_sat)).min().unwrap_or(1);

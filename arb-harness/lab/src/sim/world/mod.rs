@@ -1,5 +1,5 @@
-//! The world of one run: a chain, one or two channels with their counterparties, a node, and a process that runs the court and
-//! may die.
+//! The world of one run: a chain, one or two channels with their counterparties, a node, and the process that runs the
+//! court and may die.
 
 mod build;
 pub(crate) mod channel;
@@ -23,12 +23,12 @@ use payment::{Payment, Preimages};
 use process::Process;
 use seen::Seen;
 
-/// Everything.
+/// All state of one run.
 pub(crate) struct World {
     pub(crate) rng: Rng,
     pub(crate) plan: Plan,
     pub(crate) conditions: Conditions,
-    /// Whose counterparty fights, while it does.
+    /// The channel whose counterparty is the adversary, while it acts.
     pub(crate) adversary: Option<(usize, Adversary)>,
     pub(crate) chain: Chain,
     pub(crate) channels: Vec<SimChannel>,
@@ -39,34 +39,34 @@ pub(crate) struct World {
     pub(crate) seen: Seen,
     pub(crate) counts: Counts,
     pub(crate) trace: Option<Vec<String>>,
-    /// How often the process was let run until it came to rest.
+    /// How often the process was run until it was idle.
     pub(crate) steps: u64,
 }
 
 impl World {
-    /// A new preimage of this run.
+    /// Makes a preimage that no other HTLC of this run has.
     pub(crate) fn new_preimage(&mut self) -> Preimage {
         self.preimages.make()
     }
 
-    /// The court, as it is now or was last.
+    /// The court of the live process, or of the process that died.
     pub(crate) fn court(&self) -> Option<&ChainArbitrator> {
         self.process.court()
     }
 
-    /// Queues an event of the node.
+    /// Queues an event of the node; the process hears it in its next turn.
     pub(crate) fn tell(&mut self, event: Event) {
         self.note(|| format!("told {}", short(&event)));
         self.process.inbox.push(event);
     }
 
-    /// Queues the estimate.
-    pub(crate) fn fees(&mut self) {
+    /// Queues the present fee estimate.
+    pub(crate) fn tell_fees(&mut self) {
         let estimate = self.conditions.estimate(&self.chain, self.plan.feerate_sat_per_kw);
         self.process.inbox.push(estimate);
     }
 
-    /// Writes a line of the trace.
+    /// Adds a line to the trace, if there is one.
     pub(crate) fn note(&mut self, line: impl FnOnce() -> String) {
         let height = self.chain.tip().0;
         if let Some(trace) = &mut self.trace {
@@ -75,7 +75,7 @@ impl World {
     }
 }
 
-/// An event's name, and what tells it from its like.
+/// The first 160 characters of an event, for the trace.
 pub(crate) fn short(event: &Event) -> String {
     let mut text = format!("{event:?}");
     let end = text.char_indices().map(|(index, _)| index).nth(160).unwrap_or(text.len());

@@ -1,41 +1,42 @@
-//! Received HTLCs and what the node does about them, and the preimages of a run.
+//! Received HTLCs with what the node does about them, and the preimages of a run.
 
 use arb_core::HtlcKey;
 use arb_core::bolt3::Preimage;
 
 use crate::sim::plan::seeds::bytes_of;
 
-/// A received HTLC and what the node is going to do about it.
+/// A received HTLC, and what the node is going to do about it.
 #[derive(Clone, Debug)]
 pub(crate) struct Payment {
+    /// The channel that it came in on.
     pub(crate) channel: usize,
     pub(crate) received: HtlcKey,
     pub(crate) preimage: Preimage,
     pub(crate) intent: Intent,
-    /// The HTLC that it was forwarded with.
+    /// The channel and the HTLC that it was forwarded with.
     pub(crate) forwarded: Option<(usize, HtlcKey)>,
-    /// The node has told the court what it had to tell.
+    /// Whether the node has told the court that it settles or fails it.
     pub(crate) told: bool,
 }
 
-/// What a received HTLC is for.
+/// What the node does about a received HTLC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Intent {
-    /// Another channel.
+    /// Forwards it to the other channel.
     Forward,
-    /// Us: the node has the preimage from this height on.
+    /// Settles it: the node has the preimage from this height on.
     Known(u32),
-    /// Us: the node gives it up at this height.
+    /// Fails it at this height.
     GivenUp(u32),
-    /// Us, and the node never says anything.
+    /// Never tells the court anything about it.
     Never,
 }
 
-/// The preimages of a run.
+/// The preimages of a run, each from the seed and its number.
 #[derive(Clone, Debug)]
 pub(crate) struct Preimages {
     seed: u64,
-    /// In the order in which they were made.
+    /// All of them, in the order in which they were made.
     made: Vec<Preimage>,
 }
 
@@ -44,7 +45,7 @@ impl Preimages {
         Self { seed, made: Vec::new() }
     }
 
-    /// A new one: it follows from the seed and the number of those before it.
+    /// Makes the next preimage.
     pub(crate) fn make(&mut self) -> Preimage {
         let number = u64::try_from(self.made.len()).unwrap_or(u64::MAX);
         let preimage = Preimage(bytes_of(self.seed, "preimage", number));
@@ -52,7 +53,7 @@ impl Preimages {
         preimage
     }
 
-    /// All that were made.
+    /// The preimages made so far, the oldest first.
     pub(crate) fn made(&self) -> &[Preimage] {
         &self.made
     }

@@ -1,4 +1,5 @@
-//! The simulated process and what outlives it: the journal, and the node's inbox.
+//! The state of the simulated process, and what outlives it: the journal and the node's inbox. It runs in
+//! [`faults::process`](crate::sim::faults).
 
 use arb_core::{ChainArbitrator, Event, JournalIdentity, Rejected};
 use arb_harness::driver::Driver;
@@ -9,33 +10,35 @@ use crate::sim::plan::faults::Faults;
 use crate::sim::plan::seeds::OUR_KEYS;
 use crate::wallet::SmallWallet;
 
-/// The most blocks that the process hears in one step: an estimate must not grow stale on the way.
+/// The most blocks that the process hears in one step: after more, the estimate would be stale.
 pub(crate) const BLOCKS_A_STEP: usize = 6;
 
-/// The process that runs the court.
+/// The process that runs the court, its storage, and the host parts that it has.
 pub(crate) struct Process {
-    /// What may happen to it in a turn.
+    /// Draws the fault of each turn.
     pub(crate) faults: Faults,
+    /// The storage of the journal; it outlives the process.
     pub(crate) memory: Memory,
     pub(crate) identity: JournalIdentity,
     pub(crate) wallet: SmallWallet,
     pub(crate) signer: KeySigner,
-    /// While it lives.
+    /// The running court; `None` after a crash, until the next turn.
     pub(crate) driver: Option<Driver<Memory>>,
-    /// The court of the process that died: recovery must give the same.
+    /// The court of the process that died: recovery must give the same (I2).
     pub(crate) dead: Option<ChainArbitrator>,
-    /// Events that the node has not seen answered.
+    /// Events of the node that no durable step has heard yet.
     pub(crate) inbox: Vec<Event>,
-    /// The process has been told what waits, and holds it.
+    /// Whether the driver already holds the new blocks and the inbox.
     pub(crate) told: bool,
+    /// Events that the court refused since the process was idle last.
     pub(crate) refusals: Vec<(Event, Rejected)>,
-    /// A write was durable and reported failed since the last rest.
+    /// Whether a write was durable but reported as failed since the process was idle last.
     pub(crate) heard_again: bool,
-    /// The frame after which the court was looked at last.
-    pub(crate) looked: u64,
-    /// The next alarm then.
+    /// The sequence number of the last frame after which the court was checked.
+    pub(crate) checked: u64,
+    /// The height at which the court next wants to act, at that frame.
     pub(crate) alarm: Option<u32>,
-    /// The frame of the last checkpoint.
+    /// The sequence number of the frame at the last checkpoint.
     pub(crate) checkpointed: u64,
 }
 
@@ -54,13 +57,13 @@ impl Process {
             told: false,
             refusals: Vec::new(),
             heard_again: false,
-            looked: 0,
+            checked: 0,
             alarm: None,
             checkpointed: 0,
         }
     }
 
-    /// The court, as it is now or was last.
+    /// The court of the live process, or of the process that died.
     pub(crate) fn court(&self) -> Option<&ChainArbitrator> {
         self.driver.as_ref().map(Driver::court).or(self.dead.as_ref())
     }

@@ -1,4 +1,4 @@
-//! What was seen from outside on the way, and is judged in the end.
+//! What is noted during a run for the judgement at its end.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,28 +7,29 @@ use bitcoin::Txid;
 
 use crate::sim::violation::Violation;
 
-/// What was seen from outside.
+/// What was noted during a run.
 #[derive(Debug, Default)]
 pub(crate) struct Seen {
-    /// The tip at which the court first could use a received HTLC's preimage.
+    /// The tip at which the court could first claim a received HTLC with its preimage.
     pub(crate) usable_since: BTreeMap<HtlcKey, u32>,
-    /// HTLCs that a counterparty fulfilled off chain: their origins need nothing more.
+    /// HTLCs that a counterparty fulfilled off chain: their upstream HTLCs need no outcome of the court.
     pub(crate) fulfilled: BTreeSet<HtlcKey>,
-    /// The blocks that took whatever of ours waited and paid for it.
-    pub(crate) fair: BTreeSet<u32>,
+    /// The blocks that took every transaction of ours that waited and paid enough.
+    pub(crate) fair_blocks: BTreeSet<u32>,
     pub(crate) actions: SeenActions,
 }
 
-/// What was seen of the court's actions.
+/// What was noted of the court's actions.
 #[derive(Debug, Default)]
 pub(crate) struct SeenActions {
+    /// The first violation by an action.
     pub(crate) violation: Option<Violation>,
-    /// Commitments of ours that were given to the network: a miner may have kept them.
+    /// Commitments of ours that were broadcast: a miner may have kept any of them.
     pub(crate) public: BTreeSet<Txid>,
 }
 
 impl SeenActions {
-    /// The first violation, if there was one.
+    /// Fails with the first violation.
     pub(crate) fn verdict(&mut self) -> Result<(), Violation> {
         self.violation.take().map_or(Ok(()), Err)
     }
