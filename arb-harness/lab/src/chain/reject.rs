@@ -142,7 +142,7 @@ pub enum Reject {
         /// The interpreter's own answer.
         error: bitcoinconsensus::Error,
     },
-    /// A confirmed transaction of this id exists (said when mining; `submit` answers [`Submitted::AlreadyConfirmed`]).
+    /// A confirmed transaction of this id exists (returned when mining; `submit` answers [`Submitted::AlreadyConfirmed`]).
     #[error("the transaction is confirmed at height {height} already")]
     AlreadyConfirmed {
         /// Where it is confirmed.

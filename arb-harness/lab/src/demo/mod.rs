@@ -19,7 +19,7 @@ use crate::fixture::ChannelFixture;
 pub enum ClosedBy {
     /// Our commitment.
     Ours,
-    /// The counterparty's commitment.
+    /// The counterparty's commitment, before it holds a newer one.
     Theirs,
     /// The newest commitment that we signed for the counterparty, while the one before is not revoked.
     Pending,

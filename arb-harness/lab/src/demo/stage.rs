@@ -161,7 +161,8 @@ where
         }
     }
 
-    /// Plays until the channel is resolved and gone. `watch` is called after every turn with the tip's height.
+    /// Plays until the channel is resolved and gone. `watch` is called after every turn with the tip's height and the
+    /// number of frames appended so far.
     ///
     /// # Errors
     /// The first error of journal, chain or fixture, or that the scenario does not end.

@@ -34,7 +34,7 @@ pub(crate) struct ChannelPlan {
     pub(crate) feerate_sat_per_kw: u32,
     /// Which close the run attempts.
     pub(crate) close: CloseKind,
-    /// Whether the counterparty never acts on chain: it claims nothing and sweeps nothing.
+    /// Whether the counterparty does nothing on chain after its close: it claims nothing and sweeps nothing.
     pub(crate) idle: bool,
     /// Blocks that the counterparty waits after an expiry before it takes an HTLC back.
     pub(crate) patience_blocks: u32,
