@@ -1,7 +1,7 @@
-//! The outside oracle of invariant I11: where every satoshi of a closed channel went, told from the chain's own coins and
-//! spent transactions and from the true content of the confirmed commitment, without asking the court.
+//! The balance oracle of invariant I11: where every satoshi of a closed channel went. It reads the chain's coins and spends
+//! and the true contents of the confirmed commitment, and does not ask the court.
 //!
-//! It knows what the court cannot: which commitment an "unknown" one really is, and which scripts are whose.
+//! It knows more than the court: which commitment an "unknown" close is, and whose each script is.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,57 +12,59 @@ use bitcoin::{OutPoint, ScriptBuf, Transaction, Txid};
 use crate::chain::Chain;
 use crate::fixture::{ChannelFixture, Commitment, FixtureError};
 
-/// What the oracle is told about our side.
+/// What the oracle needs to know of our side.
 pub struct Known<'a> {
-    /// The channel.
+    /// The channel with the keys and commitments of both sides.
     pub fixture: &'a ChannelFixture,
     /// Every script of our wallet, the fallback script included.
     pub ours: &'a BTreeSet<ScriptBuf>,
-    /// From which tip height on a received HTLC's preimage might be used.
+    /// The tip height from which on we could claim a received HTLC with its preimage.
     pub usable_since: &'a BTreeMap<HtlcRef, u32>,
     /// What the court knows of the confirmed commitment.
     pub commitment: Knowledge,
 }
 
-/// What the court knows of a commitment, and so what it may claim of it.
+/// What the court knows of a commitment, and so what it can claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Knowledge {
-    /// It could confirm by right: what is ours can be claimed.
+    /// The commitment is not revoked and known: every output of ours can be claimed.
     Live,
-    /// Nothing: only our main output can be claimed.
+    /// The commitment is unknown: only our main output can be claimed.
     Nothing,
-    /// It is the counterparty's, and revoked: everything can be claimed but the counterparty's anchor.
+    /// The commitment is a revoked one of the counterparty: everything but the counterparty's anchor can be claimed.
     Revoked,
-    /// The same, but nobody knows its HTLCs: these can be claimed only from what the counterparty's HTLC transactions leave.
+    /// The commitment is revoked and its HTLCs are unknown: only the outputs of the counterparty's HTLC transactions can be
+    /// claimed.
     RevokedUntold,
 }
 
-/// An output that only we have a right to, and that we did not get.
+/// An output that only we had a right to, and that we did not get.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Missed {
-    /// What it is worth.
+    /// Its value in satoshi.
     pub value_sat: u64,
-    /// Where the transaction that made it confirmed.
+    /// The height at which its transaction confirmed.
     pub since: u32,
 }
 
-/// The sheet of a channel whose funding is spent; `None` while it is not.
+/// The balance sheet of a channel; `None` while its funding is unspent.
 ///
 /// # Errors
 /// If the fixture cannot rebuild its own commitment.
 pub fn sheet(chain: &Chain, known: &Known<'_>) -> Result<Option<Sheet>, FixtureError> {
-    Ok(weigh(chain, known)?.map(|(sheet, _)| sheet))
+    Ok(judge(chain, known)?.map(|(sheet, _)| sheet))
 }
 
-/// What only we had a right to and somebody else has, or nobody: HTLCs only where all of them are ours.
+/// The outputs that only we had a right to and that we did not get. HTLCs are among them only on a revoked commitment,
+/// where all of them are ours.
 ///
 /// # Errors
 /// If the fixture cannot rebuild its own commitment.
 pub fn missed(chain: &Chain, known: &Known<'_>) -> Result<Vec<Missed>, FixtureError> {
-    Ok(weigh(chain, known)?.map_or_else(Vec::new, |(_, missed)| missed))
+    Ok(judge(chain, known)?.map_or_else(Vec::new, |(_, missed)| missed))
 }
 
-fn weigh(chain: &Chain, known: &Known<'_>) -> Result<Option<(Sheet, Vec<Missed>)>, FixtureError> {
+fn judge(chain: &Chain, known: &Known<'_>) -> Result<Option<(Sheet, Vec<Missed>)>, FixtureError> {
     let mut missed = Vec::new();
     let setup = known.fixture.setup();
     let Some((_, txid, _)) = chain.spender_of(&setup.funding) else { return Ok(None) };
@@ -80,32 +82,33 @@ fn weigh(chain: &Chain, known: &Known<'_>) -> Result<Option<(Sheet, Vec<Missed>)
         Some(commitment) => {
             let counted = BTreeSet::new();
             let (own_fees_sat, commitment) = (0, &commitment);
-            let mut ledger = Ledger { chain, known, commitment, counted, own_fees_sat, sheet, missed };
+            let mut tally = Tally { chain, known, commitment, counted, own_fees_sat, sheet, missed };
             for (vout, kind) in (0..).zip(&commitment.built.outputs) {
-                ledger.output(commitment.outpoint(vout), *kind);
+                tally.output(commitment.outpoint(vout), *kind);
             }
-            sheet = ledger.sheet;
-            missed = ledger.missed;
-            // At the end: the least of several outputs may be worth less than the fee that all of them paid.
-            sheet.swept_sat -= ledger.own_fees_sat;
+            sheet = tally.sheet;
+            missed = tally.missed;
+            // Subtracted at the end, since one of several outputs may be worth less than the fee that all of them paid.
+            sheet.swept_sat -= tally.own_fees_sat;
         }
     }
     Ok(Some((sheet, missed)))
 }
 
-struct Ledger<'a> {
+/// The sums so far, over the outputs of one commitment.
+struct Tally<'a> {
     chain: &'a Chain,
     known: &'a Known<'a>,
     commitment: &'a Commitment,
-    /// Our transactions of which the fee is counted: several outputs may share one.
+    /// Our transactions whose fee is counted already: several outputs may share one.
     counted: BTreeSet<Txid>,
-    /// What these paid out of what they swept.
+    /// The fees that these paid out of swept outputs (sat).
     own_fees_sat: u64,
     sheet: Sheet,
     missed: Vec<Missed>,
 }
 
-impl Ledger<'_> {
+impl Tally<'_> {
     fn output(&mut self, outpoint: OutPoint, kind: OutputKind) {
         let commitment = self.commitment;
         let value_sat = value(&commitment.built.tx, outpoint.vout);
@@ -127,13 +130,13 @@ impl Ledger<'_> {
         }
     }
 
-    /// The fee of one of our transactions, once.
+    /// The fee of one of our transactions, the first time that it is asked for.
     fn fee_once(&mut self, txid: Txid) -> Option<u64> {
         let fee_sat = self.chain.fee_of(&txid).unwrap_or(0);
         self.counted.insert(txid).then_some(fee_sat)
     }
 
-    /// Our anchor: spent by a child of ours with the wallet's coins, or by somebody else.
+    /// Our anchor: spent by a child of ours with the wallet's coins, by another transaction, or not at all.
     fn anchor(&mut self, outpoint: OutPoint, value_sat: u64) {
         match spender(self.chain, outpoint) {
             None => self.sheet.uneconomic_sat += value_sat,
@@ -166,8 +169,8 @@ impl Ledger<'_> {
         self.sheet.fees_sat += fee_sat;
     }
 
-    /// An HTLC on a revoked commitment: all of it is ours, also after a second-level transaction of the counterparty's. That
-    /// pays its fee of it or not at all; its paired output has the input's number, wherever that is (BOLT 3).
+    /// An HTLC on a revoked commitment: all of it is ours, also after an HTLC transaction of the counterparty. That
+    /// transaction pays its fee from the HTLC or from other coins. Its paired output has the index of the input (BOLT 3).
     fn penalty(&mut self, outpoint: OutPoint, value_sat: u64) {
         match spender(self.chain, outpoint) {
             Some((_, tx, input)) if tx.input[input].witness.len() == 5 => {
@@ -176,7 +179,7 @@ impl Ledger<'_> {
                 self.sheet.fees_sat += value_sat - paired_sat;
                 self.own(below, paired_sat);
             }
-            // Nobody could tell it from any other script.
+            // Without the record its script looks like any other.
             None if self.known.commitment == Knowledge::RevokedUntold => {
                 self.sheet.contested_unclaimed_sat += value_sat;
             }
@@ -194,7 +197,8 @@ impl Ledger<'_> {
             return;
         };
         let witness = &tx.input[input].witness;
-        // A second-level transaction is the commitment owner's; its paired output has the input's index (BOLT 3).
+        // A second-level transaction belongs to the commitment's owner; its paired output has the index of the input (BOLT
+        // 3).
         let second_level = witness.len() == 5;
         let paired_sat = if second_level { value(tx, u32::try_from(input).unwrap_or(u32::MAX)) } else { value_sat };
         if second_level && owner == Side::Local {
@@ -211,7 +215,7 @@ impl Ledger<'_> {
         }
     }
 
-    /// Our own second-level transaction, with however many HTLCs: what the wallet gave and got.
+    /// Counts our own second-level transaction, with however many HTLCs: what the wallet gave and got.
     fn second_level(&mut self, tx: &Transaction) {
         let Some(fee_sat) = self.fee_once(tx.compute_txid()) else { return };
         let close = &self.commitment.built.tx;

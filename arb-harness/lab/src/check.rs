@@ -1,68 +1,67 @@
-//! The one check that every test, the simulator and the demonstration share: what must be true of any court and the frames
-//! that led to it.
+//! The check that every test, the simulator and the demonstration share: what holds for every court and its frames.
 //!
-//! - I2: folding the frames gives the live court; deciding again from what was heard alone concludes the same.
+//! - I2: folding the frames gives the live court; deciding again from the events alone gives the same conclusions.
 //! - I15: the indexes equal the indexes rebuilt from the channels, in the live court and in the folded one.
-//! - R3: one step of n events concludes what n steps conclude.
+//! - R3: one step with n events concludes the same as n steps.
 
 use arb_core::{ChainArbitrator, Difference, Entry, Frame, Mismatch, Rejected};
 
-/// What is wrong.
+/// The check that failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CheckFailure {
     /// A frame does not fold.
     #[error("frame {sequence} does not fold: {why}")]
     Unfoldable {
-        /// The frame.
+        /// The sequence number of the frame.
         sequence: u64,
-        /// Why.
+        /// What does not fit.
         why: Mismatch,
     },
-    /// The folded court is another one.
+    /// The folded court differs from the live one.
     #[error("the court folded from {frames} frames differs from the live one")]
     FoldedDiffers {
-        /// How many frames.
+        /// How many frames were folded.
         frames: usize,
     },
     /// An index does not follow from the channels.
     #[error("the indexes of the {which} court differ from those rebuilt from its channels after frame {sequence}")]
     IndexesDiffer {
-        /// Live or folded.
+        /// Which court: live, folded or replayed.
         which: &'static str,
-        /// After which frame.
+        /// The last frame before the comparison.
         sequence: u64,
     },
-    /// Decided again, an event concludes something else.
+    /// Decided again, an event has other conclusions.
     #[error("frame {}, entry {}: decided again, it concludes something else", .0.sequence, .0.entry)]
     DecidedDiffers(Box<Difference>),
-    /// Heard in one step, events conclude something else.
+    /// Heard in one step, events have other conclusions than in several.
     #[error("frames {from} to {to} heard in one step conclude something else")]
     BatchDiffers {
-        /// First frame.
+        /// The first frame of the step.
         from: u64,
-        /// Last frame.
+        /// The last frame of the step.
         to: u64,
     },
     /// Heard in one step, an event is refused.
     #[error("frames {from} to {to} heard in one step: {why}")]
     BatchRefuses {
-        /// First frame.
+        /// The first frame of the step.
         from: u64,
-        /// Last frame.
+        /// The last frame of the step.
         to: u64,
-        /// Why.
+        /// Why it was refused.
         why: Rejected,
     },
 }
 
-/// How many frames are heard in one step for the comparison.
+/// How many frames are heard in one step, for R3.
 const BATCHES: [usize; 3] = [2, 7, 32];
 
 /// Checks a live court against all the frames that led to it, from the first.
 ///
 /// # Errors
-/// The first thing that is wrong.
+/// The first check that fails.
 pub fn check(court: &ChainArbitrator, frames: &[Frame]) -> Result<(), CheckFailure> {
     indexes("live", court)?;
     let mut folded = ChainArbitrator::new();

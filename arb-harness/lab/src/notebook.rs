@@ -1,4 +1,4 @@
-//! A node that writes everything down, and does nothing else.
+//! A node that records everything it is told, and does nothing else.
 
 use std::collections::BTreeMap;
 
@@ -8,27 +8,28 @@ use arb_core::{
 };
 use arb_harness::node::Node;
 
-/// A node that writes everything down: what tests and the demonstration ask afterwards. It stands for the node's own
-/// database, so a restart of the court does not touch it.
+/// A node that records everything, for tests and for the demonstration. It stands for the node's own database, so a restart
+/// of the court does not touch it.
 #[derive(Clone, Debug, Default)]
 pub struct Notebook {
-    /// What became of each origin, and with which preimage.
+    /// The outcome of the upstream of each HTLC that we sent, and the preimage if it was settled.
     pub origins: BTreeMap<HtlcKey, (Acknowledged, Option<Preimage>)>,
-    /// How often an origin's fate was asked to change after it was done: a settlement after a failure.
+    /// HTLCs whose settlement was asked for after their upstream had failed, each once.
     pub contradictions: Vec<HtlcKey>,
-    /// Preimages that the node has, by received HTLC.
+    /// The preimages that the node has, by received HTLC.
     pub preimages: BTreeMap<HtlcKey, Preimage>,
-    /// Past commitments that the node has on record, by channel and number.
+    /// The past commitments that the node has on record, by channel and number; several candidates if it does not know
+    /// which one was signed.
     pub past: BTreeMap<(ChannelId, u64), Vec<RevokedCommitment>>,
-    /// Why each channel was frozen.
+    /// Why the court froze each channel.
     pub frozen: BTreeMap<ChannelId, FreezeReason>,
     /// Alerts, in order, each once.
     pub alerts: Vec<(ChannelId, Alert)>,
     /// Reports, in order, each once.
     pub reports: Vec<(ChannelId, ContractReport)>,
-    /// Balance sheets.
+    /// The balance sheet of each resolved channel.
     pub sheets: BTreeMap<ChannelId, Sheet>,
-    /// Damaged rows, in order.
+    /// The damage that was found in rows of the log, in order.
     pub damage: Vec<(ChannelId, String)>,
 }
 
@@ -50,7 +51,7 @@ impl Node for Notebook {
     }
 
     fn fail(&mut self, htlc: HtlcKey, _why: FailReason) -> Acknowledged {
-        // An origin is settled or failed once; said again, it is what it was.
+        // Idempotent: the upstream keeps its first outcome.
         self.origins.entry(htlc).or_insert((Acknowledged::Failed, None)).0
     }
 

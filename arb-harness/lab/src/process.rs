@@ -1,5 +1,5 @@
-//! A process that dies after every append: court, wallet reservations, signer requests, queued answers, all of it. What
-//! stays is the journal on disk and the world outside.
+//! A process that can die after every append. The court, the wallet's reservations, the signer's requests and queued
+//! answers die with it; the journal and the world outside stay.
 
 use arb_core::{ChainArbitrator, ChannelId, Event, Freshness, Height, JournalIdentity, Started, Tip};
 use arb_harness::driver::Driver;
@@ -12,53 +12,53 @@ use arb_log::{JournalError, Storage};
 use crate::chain::Chain;
 use crate::wallet::SmallWallet;
 
-/// What does not die with the process, and how its parts are made again.
+/// The world outside the process, and how the process gets its parts after a restart.
 pub trait Surroundings {
-    /// The storage that the journal is in.
+    /// The storage of the journal.
     type Storage: Storage;
 
     /// Opens the storage again.
     ///
     /// # Errors
-    /// If it cannot be opened.
+    /// The error of the storage, if it does not open.
     fn storage(&mut self) -> Result<Self::Storage, JournalError<<Self::Storage as Storage>::Error>>;
 
-    /// The chain, a new signer, a wallet that has forgotten its reservations, and the node.
+    /// The chain, a new signer, a wallet without reservations, and the node.
     fn parts(&mut self) -> (&mut Chain, Box<dyn Signer>, SmallWallet, &mut dyn Node);
 
-    /// The chain.
+    /// The chain, to be read.
     fn chain(&self) -> &Chain;
 }
 
-/// How a process is run.
+/// The settings and counters of a process, and the events that wait for it.
 #[derive(Clone, Debug)]
 pub struct Process {
-    /// What the journal belongs to.
+    /// The identity of the journal.
     pub identity: JournalIdentity,
-    /// Events that are to be heard before the next blocks, such as estimates.
+    /// Events that the next step hears before the blocks, such as estimates.
     pub first: Vec<Event>,
-    /// Events from the node and the operator that were not heard yet; they come after the blocks.
+    /// Events of the node and the operator that the next step hears after the blocks.
     pub inbox: Vec<Event>,
     /// The most blocks of one step.
     pub blocks_a_step: usize,
     /// Frames appended so far.
     pub appends: u64,
-    /// Times that everything was dropped and recovered.
+    /// How often the process died and recovered.
     pub restarts: u64,
-    /// Whether to die after every append.
+    /// Whether the process dies after every append.
     pub dies: bool,
 }
 
-/// What a run of the process left behind.
+/// The state after a run of the process.
 #[derive(Clone, Debug)]
-pub struct Rest {
-    /// The court, as it was last.
+pub struct Stopped {
+    /// The court after the last step.
     pub court: ChainArbitrator,
-    /// Refusals that nobody should have got.
+    /// Events that the court refused, with the reason.
     pub refusals: Vec<(Event, arb_core::Rejected)>,
 }
 
-/// The name under which this build decides.
+/// The build name that this crate writes into a journal.
 pub const BUILD: &str = concat!("arb ", env!("CARGO_PKG_VERSION"));
 
 impl Process {
@@ -67,14 +67,14 @@ impl Process {
         Self { identity, first: Vec::new(), inbox: Vec::new(), blocks_a_step: 1, appends: 0, restarts: 0, dies }
     }
 
-    /// Runs until the court knows the chain's tip, nothing waits, and nothing new comes of anything that is due.
+    /// Runs until the court knows the chain's tip, no event waits, and no action that is due leads to a new event.
     ///
     /// # Errors
-    /// If the journal fails.
+    /// The first error of the journal.
     pub fn run<W: Surroundings>(
         &mut self,
         world: &mut W,
-    ) -> Result<Rest, JournalError<<W::Storage as Storage>::Error>> {
+    ) -> Result<Stopped, JournalError<<W::Storage as Storage>::Error>> {
         let mut refusals = Vec::new();
         loop {
             let storage = world.storage()?;
@@ -87,13 +87,13 @@ impl Process {
             let lives = self.live(&mut driver, &mut host)?;
             refusals.append(&mut host.refusals);
             if !lives {
-                return Ok(Rest { court: driver.court().clone(), refusals });
+                return Ok(Stopped { court: driver.court().clone(), refusals });
             }
             self.restarts += 1;
         }
     }
 
-    /// One life of the process: until it has appended, or until nothing is left to do. Whether it has to live again.
+    /// Runs until the first append, if the process dies after it, or until the process is idle. True if it died.
     fn live<S: Storage>(
         &mut self,
         driver: &mut Driver<S>,
@@ -136,7 +136,7 @@ pub fn tip(chain: &Chain) -> Tip {
     Tip { height: Height::new(height), hash }
 }
 
-/// The journal id of a demonstration: derived, so that the same scenario writes the same bytes.
+/// The journal id of a demonstration: derived from channel and name, so the same scenario writes the same bytes.
 pub fn journal_id(channel: &ChannelId, name: &str) -> [u8; 32] {
     use bitcoin::hashes::{Hash, HashEngine, sha256};
     let mut engine = sha256::Hash::engine();

@@ -1,10 +1,10 @@
 //! A small wallet, which finds its coins on the embedded chain.
 //!
-//! [`SmallWallet`] holds P2WPKH coins under a fixed [`POOL`](arb_harness::keys::POOL) of keys derived from a seed. Which key
-//! answers a request is a hash of the request's id, so nothing has to be saved: after a restart the same request has the same
-//! answer, and all scripts that were ever given away are known again. The price is that two requests may share a script,
-//! which costs privacy and nothing else. Reservations live in memory only: a restart forgets them, and the court's
-//! standing orders to hold coins bring them back.
+//! [`SmallWallet`] holds P2WPKH coins under a fixed [`POOL`](arb_harness::keys::POOL) of keys derived from a seed. A hash
+//! of the request's id selects the key, so nothing needs to be saved: after a restart the same request gets the same
+//! answer, and all scripts that were ever given out are known. Two requests may share a script, which costs only privacy.
+//! Reservations are in memory only. A restart forgets them, and the court's
+//! [`HoldFeeInputs`](arb_core::Action::HoldFeeInputs) actions restore them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,7 +15,7 @@ use bitcoin::{OutPoint, ScriptBuf, TxOut};
 
 use crate::chain::{Block, Chain};
 
-/// The most coins that one request gets: more would weigh more than they bring.
+/// The most coins that one request gets; further coins would cost more than they add.
 const MAX_COINS: usize = 20;
 
 /// A deterministic wallet that knows its coins from the chain.
@@ -23,11 +23,13 @@ const MAX_COINS: usize = 20;
 pub struct SmallWallet {
     keys: WalletKeys,
     coins: BTreeMap<OutPoint, TxOut>,
-    /// Coins that a connected block spent: a disconnected block brings them back.
+    /// Coins that a connected block spent: a disconnected block restores them.
     spent: BTreeMap<OutPoint, TxOut>,
+    /// Reserved coins, each with the claim that it is reserved for.
     reserved: BTreeMap<OutPoint, OutPoint>,
-    /// Reserved coins that the court said it uses.
+    /// Reserved coins that the court has asked to hold.
     held: BTreeSet<OutPoint>,
+    /// What each request was offered, for the same answer again.
     offered: BTreeMap<ActionId, Vec<OutPoint>>,
 }
 
@@ -49,44 +51,44 @@ impl SmallWallet {
         }
     }
 
-    /// Its keys, for a signer.
+    /// The keys, for a signer.
     pub fn keys(&self) -> &WalletKeys {
         &self.keys
     }
 
-    /// A script to send the first coins to.
+    /// A script that receives the first coins.
     pub fn deposit_script(&self) -> ScriptBuf {
         self.keys.script_for(b"deposit")
     }
 
-    /// Confirmed coins and their outputs.
+    /// The confirmed coins and their outputs.
     pub fn coins(&self) -> &BTreeMap<OutPoint, TxOut> {
         &self.coins
     }
 
-    /// Which claim has reserved a coin.
+    /// The claim that has reserved a coin, by its outpoint.
     pub fn owner_of(&self, coin: &OutPoint) -> Option<OutPoint> {
         self.reserved.get(coin).copied()
     }
 
-    /// What all confirmed coins are worth, reserved ones included.
+    /// The value of all confirmed coins in satoshi, reserved ones included.
     pub fn value_sat(&self) -> u64 {
         self.coins.values().fold(0, |sum, coin| sum.saturating_add(coin.value.to_sat()))
     }
 
-    /// Reads the unspent coins from the chain, without those that a reorg could bring back.
+    /// Reads the unspent coins from the chain. Does not remember spent coins for a reorg.
     pub(crate) fn refresh(&mut self, chain: &Chain) {
         let ours = chain.utxos().iter().filter(|(_, coin)| self.is_ours(&coin.txout));
         self.coins = ours.map(|(outpoint, coin)| (*outpoint, coin.txout.clone())).collect();
     }
 
-    /// Frees the coins of owners that `keep` does not know any more.
+    /// Frees the coins that are reserved for claims that `keep` does not accept.
     pub(crate) fn keep_owners(&mut self, keep: impl Fn(&OutPoint) -> bool) {
         self.reserved.retain(|_, owner| keep(owner));
         self.held.retain(|coin| self.reserved.contains_key(coin));
     }
 
-    /// A block joined the best chain.
+    /// Follows a block that joined the best chain.
     pub fn connect(&mut self, block: &Block) {
         for tx in &block.txs {
             for input in &tx.input {
@@ -102,9 +104,9 @@ impl SmallWallet {
         }
     }
 
-    /// The tip left the best chain.
+    /// Follows the tip that left the best chain.
     pub fn disconnect(&mut self, block: &Block) {
-        // Backwards: a coin that was made and spent in this block must not come back.
+        // Backwards, so a coin that was made and spent in this block does not come back.
         for tx in block.txs.iter().rev() {
             let txid = tx.compute_txid();
             for (vout, _) in (0_u32..).zip(&tx.output) {
@@ -117,7 +119,7 @@ impl SmallWallet {
         }
     }
 
-    /// Forgets all coins and finds them again on the chain. Reservations stay.
+    /// Finds all coins and spent coins again on the chain. Reservations stay.
     pub fn rescan(&mut self, chain: &Chain) {
         self.refresh(chain);
         let below = (0..=chain.tip().0).rev().map_while(|height| chain.block_at(height));
@@ -130,7 +132,7 @@ impl SmallWallet {
         self.spent = spent.collect();
     }
 
-    /// Every script that is ours.
+    /// Every script of the wallet.
     pub fn scripts(&self) -> BTreeSet<ScriptBuf> {
         self.keys.scripts().iter().cloned().collect()
     }
@@ -139,7 +141,8 @@ impl SmallWallet {
         self.keys.secret_of(&txout.script_pubkey).is_some()
     }
 
-    /// The coins that fit best: those that this request had; the smallest that is enough; or the fewest together.
+    /// Chooses coins: those that the request had before; else the smallest that is enough; else the fewest that are enough
+    /// together.
     fn choose(
         &self,
         request: &ActionId,

@@ -1,9 +1,9 @@
 //! Several HTLCs of one commitment and coins of a wallet in one transaction, for either side.
 //!
-//! On the claimant's own commitment HTLCs go through their second level, each input tied to the output of its number by
-//! the other side's signature; on the other's they are spent directly and their value flows into the one output at the
-//! end. Only channels whose second level pays no fee of its own can do the former: the signature of the older type covers
-//! the whole transaction. An absolute fee is chosen from outside.
+//! On the claimant's own commitment HTLCs go through their second level, and the other side's signature ties each input to
+//! the output of its number. On the other side's commitment they are spent directly, and their value goes to one output at
+//! the end. The former needs a channel type with zero-fee HTLC transactions: the signature of the older type covers the
+//! whole transaction. The caller chooses the absolute fee.
 
 use arb_core::Side;
 use arb_core::bolt3::{
@@ -23,30 +23,30 @@ use crate::fixture::{ChannelFixture, Commitment, FixtureError};
 pub struct Target {
     /// Its position in the commitment's list.
     pub index: usize,
-    /// With this preimage, or without one after its expiry.
+    /// The preimage; `None` to claim after the expiry.
     pub preimage: Option<Preimage>,
 }
 
-/// What one transaction shall spend, and where what is left of it goes.
+/// What one transaction spends, and the script for what is left.
 #[derive(Clone, Copy, Debug)]
 pub struct Batch<'a> {
     /// The channel.
     pub fixture: &'a ChannelFixture,
-    /// Who spends.
+    /// The side that spends.
     pub side: Side,
-    /// The commitment that holds the HTLCs.
+    /// The commitment with the HTLCs.
     pub commitment: &'a Commitment,
     /// The HTLCs.
     pub targets: &'a [Target],
-    /// An anchor of the claimant on this commitment, by its output number.
+    /// The output number of the claimant's anchor, if it is spent, too.
     pub anchor: Option<u32>,
-    /// Coins of the wallet.
+    /// Coins of the wallet, which are spent, too.
     pub coins: &'a [(OutPoint, TxOut)],
     /// The wallet's keys.
     pub keys: &'a WalletKeys,
-    /// Where the rest goes.
+    /// The script for what is left.
     pub to: &'a ScriptBuf,
-    /// So many outputs of so many satoshi to the same script before the rest.
+    /// How many further outputs of how many satoshi pay the same script.
     pub extra: (u32, u64),
 }
 
@@ -58,32 +58,33 @@ enum Lock<'a> {
     Coin,
 }
 
-struct Draft<'a> {
+/// A transaction without witnesses, and how each input is signed.
+struct Unsigned<'a> {
     tx: Transaction,
     spent: Vec<(TxOut, Lock<'a>)>,
 }
 
 impl<'a> Batch<'a> {
-    /// Whether this claimant can build batches on this commitment at all.
+    /// Whether this claimant can spend several HTLCs of this commitment in one transaction.
     pub fn can_claim(&self) -> bool {
         self.commitment.owner != self.side || self.fixture.setup().channel_type == ChannelType::AnchorsZeroFeeHtlcTx
     }
 
-    /// The absolute lock that a target's transaction has. On the claimant's own commitment only equal ones go together:
-    /// the other side's signatures cover it.
+    /// The absolute lock of a target. On the claimant's own commitment the other side's signatures cover it, so only
+    /// targets with equal locks go together.
     pub fn lock_time(&self, target: &Target) -> u32 {
         let expiry = self.commitment.htlcs.get(target.index).map_or(0, |htlc| htlc.cltv_expiry.get());
         if target.preimage.is_some() { 0 } else { expiry }
     }
 
-    /// The signed transaction that pays this fee; `None` if what would be left is dust.
+    /// The signed transaction with this fee; `None` if what is left is dust.
     pub fn pay(&self, fee_sat: u64) -> Result<Option<Transaction>, FixtureError> {
-        let Some(draft) = self.unsigned(fee_sat)? else { return Ok(None) };
-        self.sign_all(draft).map(Some)
+        let Some(unsigned) = self.assemble(fee_sat)? else { return Ok(None) };
+        self.sign_all(unsigned).map(Some)
     }
 
-    /// The transaction at the least fee that the mempool takes for it. A signature is a byte shorter now and then, so it
-    /// can pay for one virtual byte too many.
+    /// The transaction at the least fee that the mempool accepts. Some signatures are a byte shorter, so it may pay for one
+    /// virtual byte too many.
     pub fn cheapest(&self, chain: &Chain) -> Result<Option<Transaction>, FixtureError> {
         let Some(mut tx) = self.pay(0)? else { return Ok(None) };
         let mut paid = 0;
@@ -99,8 +100,8 @@ impl<'a> Batch<'a> {
         Ok(Some(tx))
     }
 
-    fn unsigned(&self, fee_sat: u64) -> Result<Option<Draft<'a>>, FixtureError> {
-        let (mut spent, mut rest_sat, mut lock_time) = (Vec::new(), 0_u64, 0);
+    fn assemble(&self, fee_sat: u64) -> Result<Option<Unsigned<'a>>, FixtureError> {
+        let (mut spent, mut left_sat, mut lock_time) = (Vec::new(), 0_u64, 0);
         let (mut inputs, mut outputs) = (Vec::new(), Vec::new());
         for target in self.targets {
             lock_time = self.lock_time(target).max(lock_time);
@@ -117,7 +118,7 @@ impl<'a> Batch<'a> {
                     ChannelType::AnchorsZeroFeeHtlcTx => Sequence::from_height(1),
                 };
                 inputs.push(input(outpoint, sequence));
-                rest_sat = rest_sat.saturating_add(txout.value.to_sat());
+                left_sat = left_sat.saturating_add(txout.value.to_sat());
                 spent.push((txout.clone(), Lock::Direct { script, preimage: target.preimage }));
             }
         }
@@ -126,36 +127,36 @@ impl<'a> Batch<'a> {
             let outputs = &self.commitment.built.tx.output;
             if let (Some(txout), Some(Some(script))) = (outputs.get(place), self.commitment.scripts.get(place)) {
                 inputs.push(input(self.commitment.outpoint(vout), Sequence::ENABLE_RBF_NO_LOCKTIME));
-                rest_sat = rest_sat.saturating_add(txout.value.to_sat());
+                left_sat = left_sat.saturating_add(txout.value.to_sat());
                 spent.push((txout.clone(), Lock::Anchor { script }));
             }
         }
         for (outpoint, txout) in self.coins {
             inputs.push(input(*outpoint, Sequence::ENABLE_RBF_NO_LOCKTIME));
-            rest_sat = rest_sat.saturating_add(txout.value.to_sat());
+            left_sat = left_sat.saturating_add(txout.value.to_sat());
             spent.push((txout.clone(), Lock::Coin));
         }
         let (count, each_sat) = self.extra;
         let small = TxOut { value: Amount::from_sat(each_sat), script_pubkey: self.to.clone() };
         outputs.extend((0..count).map(|_| small.clone()));
-        let Some(rest_sat) = rest_sat.checked_sub(fee_sat.saturating_add(u64::from(count).saturating_mul(each_sat)))
+        let Some(left_sat) = left_sat.checked_sub(fee_sat.saturating_add(u64::from(count).saturating_mul(each_sat)))
         else {
             return Ok(None);
         };
-        if rest_sat >= self.to.minimal_non_dust().to_sat() {
-            outputs.push(TxOut { value: Amount::from_sat(rest_sat), script_pubkey: self.to.clone() });
-        } else if rest_sat > 0 || outputs.is_empty() {
+        if left_sat >= self.to.minimal_non_dust().to_sat() {
+            outputs.push(TxOut { value: Amount::from_sat(left_sat), script_pubkey: self.to.clone() });
+        } else if left_sat > 0 || outputs.is_empty() {
             return Ok(None);
         }
         let lock_time = LockTime::from_consensus(lock_time);
         let tx = Transaction { version: Version::TWO, lock_time, input: inputs, output: outputs };
-        Ok(Some(Draft { tx, spent }))
+        Ok(Some(Unsigned { tx, spent }))
     }
 
-    fn sign_all(&self, draft: Draft<'a>) -> Result<Transaction, FixtureError> {
-        let mut signed = draft.tx.clone();
-        for ((place, (txout, lock)), input) in draft.spent.iter().enumerate().zip(&mut signed.input) {
-            input.witness = self.witness(&draft.tx, place, txout, lock)?;
+    fn sign_all(&self, unsigned: Unsigned<'a>) -> Result<Transaction, FixtureError> {
+        let mut signed = unsigned.tx.clone();
+        for ((place, (txout, lock)), input) in unsigned.spent.iter().enumerate().zip(&mut signed.input) {
+            input.witness = self.witness(&unsigned.tx, place, txout, lock)?;
         }
         Ok(signed)
     }

@@ -1,12 +1,13 @@
-//! An opponent that fights over our claims, in every block, with everything the mempool's rules allow.
+//! An adversary that fights over our claims, in every block, with everything that the mempool's rules allow.
 //!
 //! It is the counterparty of a channel: it has that side's keys, the preimages of its plan and a wallet. Before each block
-//! it looks at what we wait with and acts by its [`Tactic`]; the sum of what that costs is counted, because an attack that
-//! costs more than it can win is none. Everything goes through the door of the mempool, at the least price that gets in.
-//! Besides, it publishes and sweeps like the [`Peer`] it is made from, and only leaves that one's HTLC claims out.
+//! it looks at our transactions in the mempool and acts by its [`Tactic`]. The cost of its acts is counted, because an
+//! attack that costs more than it can win is no attack. All its transactions pass the mempool's rules, at the least fee
+//! that is accepted. It also publishes and sweeps like the [`Peer`] that it is made from, but claims HTLCs only by its
+//! tactic.
 //!
-//! The same seed on the same chain does the same. It knows nothing that a counterparty would not see. Not modelled: several
-//! mempools that differ, and messages that arrive late.
+//! The same seed on the same chain gives the same acts. It knows nothing that a counterparty would not see. Not modelled:
+//! several mempools that differ, and messages that arrive late.
 
 mod batch;
 mod pin;
@@ -27,35 +28,36 @@ use crate::wallet::SmallWallet;
 pub use batch::{Batch, Target};
 use sight::Sight;
 
-/// What the opponent does with our transactions.
+/// What the adversary does about our transactions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tactic {
-    /// Outbids each of our pending claims for all that it can take of it, at the lowest price.
+    /// Outbids each of our claims in the mempool for every HTLC of it that it can take, at the lowest price.
     Replace,
-    /// Replacement cycling (CVE-2023-40231 and those after it): replaces our claims with a spend that shows a preimage and
-    /// also spends a coin of its own, and that one at once by spending the coin elsewhere. Neither is left.
+    /// Replacement cycling (CVE-2023-40231 and its successors): replaces our claims with a spend that shows a preimage and
+    /// also spends a coin of its own, and at once replaces that spend by spending the coin elsewhere. Neither claim is left
+    /// in the mempool.
     Cycle,
-    /// Replacement stalling: in each block it takes exactly one HTLC of our largest transaction, so that the rest of it has
-    /// to be put together again.
+    /// Replacement stalling: in each block it takes exactly one HTLC of our largest transaction, so that we must build a
+    /// transaction for the others again.
     Stall,
-    /// Claims and spends its anchor at a low feerate, with a line of descendants that whoever replaces it pays for.
+    /// Claims, and spends its anchor, at a low feerate with a chain of descendants, for all of which a replacement pays.
     Pin {
-        /// How many descendants; the limit of the mempool is 24.
+        /// How many descendants; the mempool's limit is 24.
         descendants: u32,
-        /// How many further outputs each has: size, to be paid for.
+        /// How many further outputs each has: they add size that a replacement pays for.
         outputs_each: u32,
     },
-    /// Fills the mempool with something better paid, so that our transactions drop out and stay out.
+    /// Fills the mempool with transactions that pay more, so that ours are evicted and refused.
     Evict {
-        /// The dearest minimum that it would pay for, in satoshi per thousand virtual bytes.
+        /// The highest mempool minimum that it would pay for, in satoshi per thousand virtual bytes.
         up_to_sat_per_kvb: u64,
         /// For how many blocks it holds the minimum.
         blocks: u32,
     },
-    /// Does nothing in the mempool; mines a part of the blocks, with its own claims and without ours
+    /// Does nothing in the mempool. It mines a part of the blocks, with its own claims and without ours
     /// ([`mines`](Adversary::mines)).
     Mine {
-        /// How many of a hundred blocks are its own.
+        /// How many of a hundred blocks it mines.
         percent: u32,
     },
 }
@@ -63,62 +65,63 @@ pub enum Tactic {
 /// A kind of act.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ActKind {
-    /// A claim took the place of one of ours.
+    /// One of its claims replaced one of ours.
     Replaced,
-    /// The first half of a cycle: our claims are out, the preimage is in the mempool for a moment.
+    /// The first half of a cycle: our claims are replaced, and the preimage is in the mempool for a moment.
     CycleIn,
-    /// The second half: the first half is out as well.
+    /// The second half: the first half is replaced as well.
     CycleOut,
-    /// One HTLC of a batch of ours was taken.
+    /// It took one HTLC of a transaction of ours with several.
     Stalled,
-    /// An HTLC claim or an anchor spend that shall be hard to replace.
+    /// It submitted an HTLC claim or an anchor spend that is hard to replace.
     Pinned,
-    /// A descendant of a pin.
+    /// It submitted a descendant of a pin.
     Junk,
-    /// The mempool's minimum was raised, or held for another block.
+    /// It raised the mempool's minimum, or held it for another block.
     Evicted,
-    /// A block was its own.
+    /// It mined a block.
     Mined,
 }
 
-/// Something that the opponent did.
+/// One act of the adversary.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Act {
-    /// What.
+    /// The kind of the act.
     pub kind: ActKind,
-    /// The transaction that it put into the mempool, even if its next act takes it out again: who watches the mempool has
-    /// seen it.
+    /// The transaction that it put into the mempool, even if its next act replaces it: an observer of the mempool has seen
+    /// it.
     pub tx: Option<Transaction>,
     /// The HTLCs that the transaction spends.
     pub htlcs: Vec<HtlcRef>,
-    /// What it pays for this: the transaction's fee, if it is the one that confirms; or the cost of the act without one.
+    /// What the act costs (sat): the transaction's fee, which is due only if this transaction confirms; or the cost of an
+    /// act without a transaction.
     pub cost_sat: u64,
 }
 
-/// The opponent.
+/// An adversary, with what it has done and spent so far.
 #[derive(Clone, Debug)]
 pub struct Adversary {
     peer: Peer,
     wallet: SmallWallet,
     tactic: Tactic,
     seed: u64,
-    /// How many numbers were drawn.
+    /// How many random numbers were drawn.
     drawn: u64,
-    /// All its transactions, so that it does not fight them.
+    /// All its transactions, so that it does not act against them.
     own: BTreeSet<Txid>,
-    /// What its acts put into the mempool, and the fees.
+    /// The transactions of its acts, with their fees (sat).
     fees: BTreeMap<Txid, u64>,
-    /// What it spent without a transaction.
+    /// What its acts without a transaction cost (sat).
     other_sat: u64,
     spend_sat: u64,
     counts: BTreeMap<ActKind, u32>,
-    /// The minimum that it holds up until this tip height, and the one before.
+    /// Until which tip height it holds the mempool's minimum, and the minimum before.
     holding: Option<(u32, u64)>,
 }
 
 impl Adversary {
-    /// An opponent with the preimages, the wallet and the other habits of this peer. Most acts need confirmed coins: send
-    /// some to [`deposit_script`](Self::deposit_script), at least one for each act of a block.
+    /// An adversary with the preimages, the wallet and the plan of this peer. Most acts need confirmed coins: send some to
+    /// [`deposit_script`](Self::deposit_script), at least one for each act of a block.
     pub fn new(mut peer: Peer, tactic: Tactic, seed: u64) -> Self {
         peer.plan_mut().claims = false;
         let wallet = peer.wallet().clone();
@@ -137,33 +140,34 @@ impl Adversary {
         }
     }
 
-    /// What it publishes and knows, to be changed; it never claims HTLCs by its plan.
+    /// What it publishes and which preimages it knows, to be changed; it never claims HTLCs by this plan.
     pub fn plan_mut(&mut self) -> &mut PeerPlan {
         self.peer.plan_mut()
     }
 
-    /// Where to send its coins.
+    /// The script that receives its coins.
     pub fn deposit_script(&self) -> ScriptBuf {
         self.wallet.deposit_script()
     }
 
-    /// All scripts of its wallet.
+    /// The wallet.
     pub fn wallet(&self) -> &SmallWallet {
         &self.wallet
     }
 
-    /// What it has spent: the fees of its acts that are confirmed or wait, as the last [`act`](Self::act) or
-    /// [`settle`](Self::settle) saw it, and what it spent without a transaction. What was replaced cost nothing.
+    /// What it has spent (sat): the fees of its transactions that are confirmed or in the mempool, at the last
+    /// [`act`](Self::act) or [`settle`](Self::settle), and the cost of acts without a transaction. A replaced transaction
+    /// cost nothing.
     pub fn spend_sat(&self) -> u64 {
         self.spend_sat
     }
 
-    /// How often it did what.
+    /// How often it did each kind of act.
     pub fn counts(&self) -> &BTreeMap<ActKind, u32> {
         &self.counts
     }
 
-    /// Acts once, before a block is mined. What it publishes and sweeps like any counterparty is submitted too, and is not
+    /// Acts once, before a block is mined. It also submits what it publishes and sweeps like any counterparty; that is not
     /// among the acts.
     pub fn act(&mut self, fixture: &ChannelFixture, chain: &mut Chain) -> Result<Vec<Act>, FixtureError> {
         self.wallet.refresh(chain);
@@ -185,7 +189,7 @@ impl Adversary {
         Ok(acts)
     }
 
-    /// What it sees of a commitment that spends the funding, confirmed or waiting.
+    /// The commitment that spends the funding, confirmed or in the mempool, as the adversary sees it.
     fn look<'f>(
         &self,
         fixture: &'f ChannelFixture,
@@ -203,21 +207,21 @@ impl Adversary {
         sight.targets(chain, &self.peer.plan().preimages)
     }
 
-    /// Draws whether the next block is its own, and what it wants it to be. The caller adds what the rest of the world pays
-    /// and how much room it leaves.
+    /// Draws whether it mines the next block, and gives its template. The caller adds the clearing feerate and the room
+    /// that is left.
     pub fn mines(&mut self, fixture: &ChannelFixture, chain: &Chain) -> Result<Option<BlockTemplate>, FixtureError> {
         let Tactic::Mine { percent } = self.tactic else { return Ok(None) };
         if self.draw(100) < u64::from(percent) { self.template(fixture, chain).map(Some) } else { Ok(None) }
     }
 
-    /// Counts again what it has spent.
+    /// Recalculates what it has spent.
     pub fn settle(&mut self, chain: &Chain) {
         let stands = |txid: &Txid| chain.confirmed(txid).is_some() || chain.in_mempool(txid).is_some();
         let fees = self.fees.iter().filter(|(txid, _)| stands(txid)).map(|(_, fee)| *fee);
         self.spend_sat = fees.fold(self.other_sat, u64::saturating_add);
     }
 
-    /// Offers a transaction; an act if it gets in.
+    /// Submits a transaction; returns an act if the mempool accepts it.
     fn submit(&mut self, chain: &mut Chain, tx: Transaction, kind: ActKind, htlcs: Vec<HtlcRef>) -> Option<Act> {
         let txid = tx.compute_txid();
         chain.submit(tx.clone()).ok()?;
@@ -243,7 +247,8 @@ impl Adversary {
         number.checked_rem(below).unwrap_or(0)
     }
 
-    /// Confirmed coins, free ones first and then those that only transactions of its own spend; in each the largest first.
+    /// Its confirmed coins: first the free ones, then those that only its own transactions spend; in each part the largest
+    /// first.
     fn coins(&self, chain: &Chain) -> Vec<(OutPoint, TxOut)> {
         let rank = |outpoint: &OutPoint| match chain.mempool_spender(outpoint) {
             None => Some(0),

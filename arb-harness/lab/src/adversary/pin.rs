@@ -1,7 +1,7 @@
-//! Pinning: what is in the mempool first, pays little, and is expensive to replace.
+//! Pinning: a transaction that comes first, pays little, and is expensive to replace.
 //!
-//! Whoever replaces a transaction pays the fees of all that descends from it (rule 3), however little that is worth to a
-//! miner. So the opponent is early, at the lowest price, and then hangs a line of its own below it.
+//! A replacement pays the fees of all descendants of what it replaces (BIP 125 rule 3), even if a miner gains little by
+//! them. So the adversary submits early, at the lowest price, and adds a chain of its own transactions below.
 
 use bitcoin::{OutPoint, Transaction, TxOut};
 
@@ -10,11 +10,11 @@ use super::{Act, ActKind, Adversary, refs};
 use crate::chain::Chain;
 use crate::fixture::{ChannelFixture, FixtureError};
 
-/// Just above dust for every script.
+/// Satoshis that are not dust for any script.
 const JUNK_SAT: u64 = 330;
 
 impl Adversary {
-    /// Pins the anchor of a commitment that waits, or the HTLCs of one that is confirmed.
+    /// Pins the anchor of an unconfirmed commitment, or the HTLCs of a confirmed one.
     pub(super) fn pin(
         &mut self,
         fixture: &ChannelFixture,
@@ -30,7 +30,7 @@ impl Adversary {
         if anchor.is_none() && group.is_empty() {
             return Ok(Vec::new());
         }
-        // The largest coin: it has to pay for all the descendants.
+        // The largest free coin: it pays for all the descendants.
         let Some(coin) = self.coins(chain).into_iter().find(|(coin, _)| chain.mempool_spender(coin).is_none()) else {
             return Ok(Vec::new());
         };
@@ -53,7 +53,7 @@ impl Adversary {
     }
 }
 
-/// Spends the last output of a transaction into many small ones and, last, the rest.
+/// Spends the last output of a transaction into many small outputs and, last, one with what is left.
 fn junk(
     sight: &Sight<'_>,
     chain: &Chain,

@@ -1,4 +1,5 @@
-//! What the opponent sees: the commitment that counts, the HTLCs it could take in the next block, and what we wait with.
+//! What the adversary sees: the commitment, the HTLCs that it could take in the next block, and our transactions in the
+//! mempool.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,18 +12,19 @@ use super::batch::{Batch, Target};
 use crate::chain::Chain;
 use crate::fixture::{ChannelFixture, Commitment, FixtureError};
 
-/// One commitment on one chain, as the counterparty sees it. Holds copies, so that the opponent can act while it looks.
+/// One commitment on one chain, as the counterparty sees it. Has copies, so that the adversary can change the chain
+/// meanwhile.
 pub(super) struct Sight<'f> {
     pub(super) fixture: &'f ChannelFixture,
     pub(super) commitment: Commitment,
     pub(super) keys: WalletKeys,
-    /// Where the rest of this act's transactions goes.
+    /// The script for what is left in this act's transactions.
     pub(super) to: ScriptBuf,
-    /// Transactions of the opponent, which are not worth fighting.
+    /// The adversary's own transactions, which it does not act against.
     pub(super) own: BTreeSet<Txid>,
 }
 
-/// The commitment that spends the funding output, confirmed or waiting, if the fixture knows it.
+/// The commitment that spends the funding output, confirmed or in the mempool, if the fixture knows it.
 pub(super) fn commitment(fixture: &ChannelFixture, chain: &Chain) -> Result<Option<Commitment>, FixtureError> {
     let funding = fixture.setup().funding;
     let confirmed = chain.spender_of(&funding).and_then(|(_, txid, _)| chain.confirmed(&txid)).map(|(_, tx)| tx);
@@ -33,14 +35,14 @@ pub(super) fn commitment(fixture: &ChannelFixture, chain: &Chain) -> Result<Opti
 }
 
 impl Sight<'_> {
-    /// A transaction of the opponent's over these HTLCs and coins.
+    /// A transaction of the adversary over these HTLCs and coins.
     pub(super) fn batch<'a>(&'a self, targets: &'a [Target], coins: &'a [(OutPoint, TxOut)]) -> Batch<'a> {
         let Self { fixture, commitment, keys, to, .. } = self;
         Batch { fixture, side: Side::Remote, commitment, targets, anchor: None, coins, keys, to, extra: (0, 0) }
     }
 
-    /// The HTLCs that the opponent could take in the next block: those that we offered with a preimage that it knows, its
-    /// own after their expiry.
+    /// The HTLCs that the adversary could take in the next block: ours with a preimage that it knows, its own after their
+    /// expiry.
     pub(super) fn targets(&self, chain: &Chain, preimages: &BTreeMap<Preimage, u32>) -> Vec<Target> {
         let tip = chain.tip().0;
         let known = |hash: &PaymentHash| {
@@ -59,12 +61,12 @@ impl Sight<'_> {
         if self.batch(&[], &[]).can_claim() { htlcs.filter_map(target).collect() } else { Vec::new() }
     }
 
-    /// The waiting transaction that spends a target's output.
+    /// The transaction in the mempool that spends a target's output.
     fn spender<'c>(&self, chain: &'c Chain, target: &Target) -> Option<&'c Transaction> {
         chain.mempool_spender(&self.commitment.htlc_output(target.index).ok()?.0)
     }
 
-    /// Our waiting transactions, each with the targets that it spends.
+    /// Our transactions in the mempool, each with the targets that it spends.
     pub(super) fn contested(&self, chain: &Chain, targets: &[Target]) -> BTreeMap<Txid, Vec<Target>> {
         let mut contested: BTreeMap<Txid, Vec<Target>> = BTreeMap::new();
         for target in targets {
@@ -76,7 +78,7 @@ impl Sight<'_> {
         contested
     }
 
-    /// The targets that no transaction of the opponent's spends already.
+    /// The targets that no transaction of the adversary spends yet.
     pub(super) fn unclaimed(&self, chain: &Chain, targets: &[Target]) -> Vec<Target> {
         let is_own = |tx: &Transaction| self.own.contains(&tx.compute_txid());
         targets.iter().filter(|target| !self.spender(chain, target).is_some_and(is_own)).copied().collect()
@@ -95,14 +97,14 @@ impl Sight<'_> {
         groups
     }
 
-    /// Everything of ours that waits: what spends the funding or an output of the commitment, and is not the opponent's.
+    /// Our transactions in the mempool that spend the funding or an output of the commitment.
     pub(super) fn ours(&self, chain: &Chain) -> BTreeSet<Txid> {
         let outputs = (0_u32..).zip(&self.commitment.built.outputs).map(|(vout, _)| self.commitment.outpoint(vout));
         let spenders = outputs.chain([self.fixture.setup().funding]).filter_map(|at| chain.mempool_spender(&at));
         spenders.map(Transaction::compute_txid).filter(|txid| !self.own.contains(txid)).collect()
     }
 
-    /// The opponent's anchor, while nothing spends it.
+    /// The adversary's anchor, while nothing spends it.
     pub(super) fn anchor(&self, chain: &Chain) -> Option<u32> {
         let kind = match self.commitment.owner {
             Side::Remote => OutputKind::OwnerAnchor,

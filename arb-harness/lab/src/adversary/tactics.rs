@@ -1,4 +1,4 @@
-//! What is done about our pending claims: outbid, cycled, stalled, priced out, or left out of a block.
+//! The tactics against our claims: outbid, cycle, stall, evict, or leave out of a block.
 
 use bitcoin::{OutPoint, Transaction, TxOut};
 
@@ -9,7 +9,7 @@ use crate::chain::{BlockTemplate, Chain};
 use crate::fixture::{ChannelFixture, FixtureError};
 
 impl Adversary {
-    /// Outbids each of our claims for all that it can take of it.
+    /// Outbids each of our claims for every HTLC of it that it can take.
     pub(super) fn replace(&mut self, fixture: &ChannelFixture, chain: &mut Chain) -> Result<Vec<Act>, FixtureError> {
         let Some(sight) = self.look(fixture, chain, b"replace")? else { return Ok(Vec::new()) };
         let contested = sight.contested(chain, &self.targets(&sight, chain));
@@ -21,7 +21,7 @@ impl Adversary {
         Ok(acts)
     }
 
-    /// Takes one HTLC of the transaction of ours that loses most by it.
+    /// Takes one HTLC of our transaction with the most HTLCs.
     pub(super) fn stall(&mut self, fixture: &ChannelFixture, chain: &mut Chain) -> Result<Vec<Act>, FixtureError> {
         let Some(sight) = self.look(fixture, chain, b"stall")? else { return Ok(Vec::new()) };
         let contested = sight.contested(chain, &self.targets(&sight, chain));
@@ -33,7 +33,7 @@ impl Adversary {
         Ok(self.claim(&sight, chain, &[*target], ActKind::Stalled)?.into_iter().collect())
     }
 
-    /// One HTLC of each of our claims into one spend with a coin of its own, and that coin out again.
+    /// Replaces our claims by one spend of one HTLC each and a coin, and then that spend by another of the coin.
     pub(super) fn cycle(&mut self, fixture: &ChannelFixture, chain: &mut Chain) -> Result<Vec<Act>, FixtureError> {
         let Some(sight) = self.look(fixture, chain, b"cycle")? else { return Ok(Vec::new()) };
         let contested = sight.contested(chain, &self.targets(&sight, chain));
@@ -46,7 +46,8 @@ impl Adversary {
                 let htlcs = refs(&sight, &group);
                 let Some(first) = self.submit(chain, into, ActKind::CycleIn, htlcs) else { continue };
                 acts.push(first);
-                // Without a way out it would have claimed, honestly and dearly; the next coin would not help.
+                // If the second half fails, the first is an ordinary claim at a high fee; another coin would not change
+                // that.
                 let out = sight.batch(&[], &coin).cheapest(chain)?;
                 acts.extend(out.and_then(|out| self.submit(chain, out, ActKind::CycleOut, Vec::new())));
                 break;
@@ -55,7 +56,7 @@ impl Adversary {
         Ok(acts)
     }
 
-    /// Raises the mempool's minimum above all that we wait with, and holds it.
+    /// Raises the mempool's minimum above all our transactions in it, and holds it.
     pub(super) fn evict(
         &mut self,
         fixture: &ChannelFixture,
@@ -85,8 +86,8 @@ impl Adversary {
         Ok(self.hold(chain).into_iter().collect())
     }
 
-    /// The price of one more block with a full mempool: a miner takes what fills it, block after block, and it has to be
-    /// there again. Nothing if it does not hold the minimum.
+    /// The cost of holding the minimum for one more block: the miner takes what fills the mempool, so it must be paid for
+    /// again in every block. `None` if no minimum is held.
     fn hold(&mut self, chain: &Chain) -> Option<Act> {
         self.holding?;
         let block_vsize = chain.config().max_block_weight.div_ceil(4);
@@ -96,7 +97,8 @@ impl Adversary {
         Some(Act { kind: ActKind::Evicted, tx: None, htlcs: Vec::new(), cost_sat })
     }
 
-    /// A block of its own: its claims first and without fee, ours not at all. It costs the fees that it leaves out.
+    /// The template of a block that it mines: its claims first and without a fee, ours not at all. It costs the fees that
+    /// it leaves out.
     pub(super) fn template(&mut self, fixture: &ChannelFixture, chain: &Chain) -> Result<BlockTemplate, FixtureError> {
         self.wallet.refresh(chain);
         let mut template = BlockTemplate::default();
@@ -114,7 +116,7 @@ impl Adversary {
         Ok(template)
     }
 
-    /// Claims these together at the lowest price, with the smallest coin that it takes, if it takes one.
+    /// Claims these together at the lowest price, with the smallest coin that is enough, if a coin is needed.
     pub(super) fn claim(
         &mut self,
         sight: &Sight<'_>,

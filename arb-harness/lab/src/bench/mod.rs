@@ -1,3 +1,3 @@
-//! Measurements: what the court's judgement is worth beside that of others, on the same ground.
+//! Measurements of the court's decisions against those of other implementations, under equal conditions.
 
 pub mod fees;

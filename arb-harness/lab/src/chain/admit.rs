@@ -1,7 +1,7 @@
-//! The door of the mempool for one transaction, and what becomes of the waiting after a reorg.
+//! How one transaction enters the mempool, and what stays in it after a reorg.
 //!
-//! The order is Bitcoin Core's: form, coins and locks, fees, the length of the line, replacement, and scripts last, for
-//! they are the most expensive. Not modelled: the topology rules of version 3 (TRUC).
+//! The order of checks is Bitcoin Core's: form, coins and locks, fees, ancestor and descendant limits, replacement, and
+//! scripts last, as they are the most expensive. Not modelled: the topology rules of version 3 (TRUC).
 
 use std::collections::BTreeSet;
 
@@ -15,12 +15,12 @@ use super::replace::{self, Chunk};
 use super::{Chain, Coin};
 
 impl Chain {
-    /// Offers one transaction to the mempool.
+    /// Submits one transaction to the mempool.
     pub fn submit(&mut self, tx: Transaction) -> Result<Submitted, Reject> {
         self.submit_with(tx, false)
     }
 
-    /// Offers one transaction; as a member of a package it gets no carve-out, as in Core.
+    /// Submits one transaction; as a member of a package it gets no carve-out, as in Core.
     pub(super) fn submit_with(&mut self, tx: Transaction, in_package: bool) -> Result<Submitted, Reject> {
         if let Some(known) = self.known(&tx)? {
             return Ok(known);
@@ -32,7 +32,7 @@ impl Chain {
         let spend = self.spend_of(&tx)?;
         let paid = Chunk { fee: spend.fee, vsize: check::vsize(tx.weight().to_wu()) };
         self.pays_the_floor(&tx, paid)?;
-        self.pays_the_pool(paid)?;
+        self.pays_the_minimum(paid)?;
         let conflicts = replace::direct_conflicts(&self.mempool, &tx);
         let lenience = if in_package { Lenience::None } else { Lenience::Alone { conflicts: &conflicts } };
         limits::check_one(&self.mempool, &tx, lenience)?;
@@ -53,7 +53,7 @@ impl Chain {
         check::fee_at(rate, vsize).max(replace::price(&self.mempool, tx, vsize, incremental))
     }
 
-    /// Whether this transaction needs no door: it is confirmed or waits already.
+    /// Whether this transaction is confirmed or in the mempool already.
     fn known(&self, tx: &Transaction) -> Result<Option<Submitted>, Reject> {
         let txid = tx.compute_txid();
         if self.ledger.confirmed(&txid).is_some() {
@@ -66,7 +66,7 @@ impl Chain {
         }
     }
 
-    /// Consensus but scripts, against the coins and the outputs of the mempool.
+    /// Checks consensus without scripts, against the coins and the outputs of the mempool.
     fn spend_of(&self, tx: &Transaction) -> Result<Spend, Reject> {
         check::consensus(tx, self.ledger.next_height(), |outpoint| self.mempool_coin(outpoint))
     }
@@ -79,7 +79,7 @@ impl Chain {
         )
     }
 
-    /// The relay floor binds each transaction by itself; only version 3 may be carried over it by a package.
+    /// Checks the relay floor, which every transaction must pay alone; only a package with version 3 may lift it.
     pub(super) fn pays_the_floor(&self, tx: &Transaction, paid: Chunk) -> Result<(), Reject> {
         let needed = check::fee_at(self.config.relay_floor_sat_per_kvb, paid.vsize);
         if tx.version.0 != 3 && paid.fee < needed {
@@ -88,8 +88,8 @@ impl Chain {
         Ok(())
     }
 
-    /// What the mempool asks of whoever pays, a transaction or a package.
-    pub(super) fn pays_the_pool(&self, paid: Chunk) -> Result<(), Reject> {
+    /// Checks the minimum of a full mempool and the floor, for a transaction or a package.
+    pub(super) fn pays_the_minimum(&self, paid: Chunk) -> Result<(), Reject> {
         let needed = check::fee_at(self.mempool_min_sat_per_kvb, paid.vsize);
         if paid.fee < needed {
             return Err(Reject::BelowMempoolMinimum { fee: paid.fee, needed });
@@ -112,7 +112,8 @@ impl Chain {
         self.mempool.insert(tx.compute_txid(), Entry { tx, fee: spend.fee, weight });
     }
 
-    /// Puts a transaction of a disconnected block back, whatever it pays, if it still keeps consensus.
+    /// Returns a transaction of a disconnected block to the mempool, whatever fee it pays, if it is still valid by
+    /// consensus.
     pub(super) fn readmit(&mut self, tx: &Transaction) -> Result<(), Reject> {
         let spend = self.spend_of(tx)?;
         if let Some(with) = tx.input.iter().find_map(|input| self.mempool.spender(&input.previous_output)) {
@@ -123,7 +124,7 @@ impl Chain {
         Ok(())
     }
 
-    /// Drops what a disconnected block made invalid: inputs gone, locks no longer passed; and what descends from it.
+    /// Removes what a disconnected block made invalid, with its descendants: inputs are gone, or locks have not passed.
     pub(super) fn purge_mempool(&mut self) {
         let waiting: Vec<Txid> = self.mempool.entries().map(|(txid, _)| *txid).collect();
         for txid in waiting {

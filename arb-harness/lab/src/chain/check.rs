@@ -1,6 +1,6 @@
-//! The rules a transaction must keep, as pure functions: consensus without scripts, and standardness.
+//! The rules for a transaction, as pure functions: consensus without scripts, and standardness.
 //!
-//! The caller supplies the coins and the height of the block the transaction would be in. Median time past is taken to
+//! The caller supplies the coins and the height of the block that the transaction would be in. Median time past is taken to
 //! be far in the future: every time-based lock, absolute or relative, has passed. Not modelled: sigop counts, coinbase
 //! maturity (there is no coinbase), and the topology rules of version 3 (TRUC).
 
@@ -13,10 +13,10 @@ use bitcoin::{OutPoint, Sequence, Transaction, TxOut};
 use super::Coin;
 use super::reject::Reject;
 
-/// The heaviest transaction the mempool takes.
+/// The heaviest transaction that the mempool accepts (weight units).
 pub(super) const MAX_STANDARD_WEIGHT: u64 = 400_000;
 
-/// What a transaction spends and pays, once the rules are found kept.
+/// What a valid transaction spends and pays.
 #[derive(Debug)]
 pub(super) struct Spend {
     /// Inputs less outputs, in satoshi.
@@ -25,7 +25,7 @@ pub(super) struct Spend {
     pub(super) prevouts: Vec<TxOut>,
 }
 
-/// Checks everything consensus asks but scripts, for a block at `next_height`.
+/// Checks everything in consensus except scripts, for a block at `next_height`.
 pub(super) fn consensus(
     tx: &Transaction,
     next_height: u32,
@@ -41,7 +41,7 @@ pub(super) fn consensus(
     Ok(Spend { fee, prevouts: coins.into_iter().map(|coin| coin.txout).collect() })
 }
 
-/// Checks what needs no coins: there are inputs and outputs, none twice, and it is not a coinbase.
+/// Checks what needs no coins: there are inputs and outputs, no input is there twice, and it is not a coinbase.
 fn shape(tx: &Transaction) -> Result<(), Reject> {
     if tx.input.is_empty() || tx.output.is_empty() {
         return Err(Reject::Empty { inputs: tx.input.len(), outputs: tx.output.len() });
@@ -59,11 +59,11 @@ fn shape(tx: &Transaction) -> Result<(), Reject> {
     Ok(())
 }
 
-/// nLockTime: a height must be below the next one; a time has always passed; final sequences switch the lock off.
+/// nLockTime: a height must be below the next height; a time has always passed; final sequences disable the lock.
 fn absolute_lock(tx: &Transaction, next_height: u32) -> Result<(), Reject> {
-    let switched_off = tx.input.iter().all(|input| input.sequence == Sequence::MAX);
+    let disabled = tx.input.iter().all(|input| input.sequence == Sequence::MAX);
     match tx.lock_time {
-        LockTime::Blocks(height) if !switched_off && height.to_consensus_u32() >= next_height => {
+        LockTime::Blocks(height) if !disabled && height.to_consensus_u32() >= next_height => {
             Err(Reject::NonFinal { lock_time: height.to_consensus_u32(), next_height })
         }
         LockTime::Blocks(_) | LockTime::Seconds(_) => Ok(()),
@@ -89,7 +89,7 @@ fn relative_locks(tx: &Transaction, coins: &[Coin], next_height: u32) -> Result<
     Ok(())
 }
 
-/// Checks version and weight, which no package can mend.
+/// Checks version and weight, which no package can cure.
 pub(super) fn standard_form(tx: &Transaction) -> Result<(), Reject> {
     if !(1..=3).contains(&tx.version.0) {
         return Err(Reject::Version { got: tx.version.0 });
@@ -101,7 +101,7 @@ pub(super) fn standard_form(tx: &Transaction) -> Result<(), Reject> {
     Ok(())
 }
 
-/// The outputs that are dust at 3 sat/vB, as Core counts it (pay-to-anchor: below 240).
+/// The outputs that are dust at 3 sat/vB, as Core counts it (a pay-to-anchor output below 240 sat).
 pub(super) fn dust(tx: &Transaction) -> impl Iterator<Item = (usize, Reject)> + '_ {
     tx.output.iter().enumerate().filter_map(|(output, txout)| {
         let (value, minimum) = (txout.value.to_sat(), txout.script_pubkey.minimal_non_dust().to_sat());
@@ -109,22 +109,22 @@ pub(super) fn dust(tx: &Transaction) -> impl Iterator<Item = (usize, Reject)> + 
     })
 }
 
-/// Virtual bytes of a weight. Signature operations, which could make a transaction count as larger, are not modelled.
+/// Virtual bytes of a weight. Signature operations, which can raise them, are not modelled.
 pub(super) fn vsize(weight: u64) -> u64 {
     weight.div_ceil(4)
 }
 
-/// The fee that a size owes at a rate per thousand virtual bytes, rounded up.
+/// The fee of a size at a feerate per thousand virtual bytes, rounded up (sat).
 pub(super) fn fee_at(sat_per_kvb: u64, vsize: u64) -> u64 {
     vsize.saturating_mul(sat_per_kvb).div_ceil(1000)
 }
 
-/// A feerate as Core compares it: satoshi per thousand virtual bytes, rounded down. The caller's size is not zero.
+/// A feerate as Core compares it: satoshi per thousand virtual bytes, rounded down. Zero for a size of zero.
 pub(super) fn feerate(fee: u64, vsize: u64) -> u64 {
     fee.saturating_mul(1000).checked_div(vsize).unwrap_or(0)
 }
 
-/// A saturating sum: more than there is, and refused as such.
+/// A saturating sum. A saturated sum exceeds every real amount, so the caller refuses it.
 pub(super) fn sum(values: impl Iterator<Item = u64>) -> u64 {
     values.fold(0, u64::saturating_add)
 }

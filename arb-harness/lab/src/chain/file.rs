@@ -1,9 +1,9 @@
-//! The chain on disk: one append-only file, one record for each block, disconnect and planted coin.
+//! The chain on disk: one append-only file with one record for each block, disconnect and planted coin.
 //!
-//! A file is the magic and then frames `len u32 | crc32c u32 | payload`, little-endian; the checksum also covers the
-//! frame's own position and length, so a frame copied elsewhere is not valid there. Each append is synced before the
-//! chain goes on. A bad end with nothing valid behind it is a torn write and is cut; a bad frame *followed by a valid
-//! one* refuses to open. The mempool is not here. The file is locked: one process at a time.
+//! After the magic, a file holds frames `len u32 | crc32c u32 | payload`, little-endian. The checksum covers the frame's
+//! position and length, too, so a copy of a frame elsewhere is invalid. Each append is synced before the call returns. A
+//! damaged end without a valid frame behind it is a torn write and is cut. A damaged frame *with a valid one behind it*
+//! refuses to open. The file is locked: one process at a time.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -14,37 +14,37 @@ use serde::{Deserialize, Serialize};
 const MAGIC: &[u8; 8] = b"arbchain";
 const FORMAT: u16 = 1;
 const HEAD: usize = 8;
-/// No record is longer: a block of four million weight units and some room.
+/// The longest payload: a block of four million weight units, and some room.
 const PAYLOAD_MAX: usize = 8_000_000;
 
 /// Why a chain file could not be created, opened or written.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ChainFileError {
-    /// The path names a folder.
-    #[error("{} is a folder, a chain is one file", path.display())]
+    /// The path is a folder.
+    #[error("{} is a folder; a chain needs a file", path.display())]
     IsFolder {
-        /// The path given.
+        /// Path of the chain file.
         path: PathBuf,
     },
-    /// The file is not a chain of this program.
+    /// The file does not begin like a chain file.
     #[error("{} is not a chain file", path.display())]
     NotAChain {
-        /// The path given.
+        /// Path of the chain file.
         path: PathBuf,
     },
     /// The file was written by a later format.
-    #[error("{} has format {format}, this program reads {FORMAT}", path.display())]
+    #[error("{} has format {format}; this program reads format {FORMAT}", path.display())]
     FromTheFuture {
-        /// The path given.
+        /// Path of the chain file.
         path: PathBuf,
         /// The format found.
         format: u16,
     },
     /// The file holds a chain of another network or start height.
-    #[error("{} begins at height {start_height} of network {network:02x?}, not as configured", path.display())]
+    #[error("{} is a chain that begins at height {start_height} of network {network:02x?}; another one is configured", path.display())]
     OtherChain {
-        /// The path given.
+        /// Path of the chain file.
         path: PathBuf,
         /// The magic bytes of the network found.
         network: [u8; 4],
@@ -52,40 +52,40 @@ pub enum ChainFileError {
         start_height: u32,
     },
     /// Another process has the file open.
-    #[error("{} is in use", path.display())]
+    #[error("{} is in use by another process", path.display())]
     InUse {
-        /// The path given.
+        /// Path of the chain file.
         path: PathBuf,
     },
-    /// A frame is damaged and valid ones follow it: the file was changed after it was written.
-    #[error("{} is corrupt at byte {offset}", path.display())]
+    /// A frame is damaged although valid frames follow: the file was changed after it was written.
+    #[error("{} is corrupt at byte {offset}: a valid record follows a damaged one", path.display())]
     Corrupt {
-        /// The path given.
+        /// Path of the chain file.
         path: PathBuf,
         /// Where the damaged frame begins.
         offset: u64,
     },
-    /// A frame is whole but does not fit what comes before it.
+    /// A frame is intact but its record does not follow from those before it.
     #[error("the record at byte {offset} of {} does not follow from those before it", path.display())]
     Unreplayable {
-        /// The path given.
+        /// Path of the chain file.
         path: PathBuf,
         /// Where the frame begins.
         offset: u64,
     },
-    /// The operating system refused.
+    /// The operating system returned an error.
     #[error("cannot {doing} {}: {source}", path.display())]
     Io {
-        /// The path given.
+        /// Path of the chain file.
         path: PathBuf,
-        /// What was being done.
+        /// The operation that failed, as a verb.
         doing: &'static str,
-        /// The system's answer.
+        /// The error of the operating system.
         source: io::Error,
     },
 }
 
-/// One event of the chain's life. Transactions are in consensus encoding.
+/// One change of the chain. Transactions are in consensus encoding.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Record {
     Genesis { format: u16, network: [u8; 4], start_height: u32 },
@@ -95,7 +95,7 @@ pub(super) enum Record {
     PlantCoin { outpoint: Vec<u8>, txout: Vec<u8> },
 }
 
-/// The open file, positioned at its end. After one failure it writes nothing more.
+/// The open file, positioned at its end. After the first failure it writes nothing.
 #[derive(Debug)]
 pub(super) struct ChainFile {
     file: File,
@@ -104,7 +104,7 @@ pub(super) struct ChainFile {
     failure: Option<ChainFileError>,
 }
 
-/// What a file held when it was opened.
+/// The contents of a file when it was opened.
 #[derive(Debug)]
 pub(super) struct Recovered {
     pub(super) file: ChainFile,
@@ -115,7 +115,7 @@ pub(super) struct Recovered {
 }
 
 impl ChainFile {
-    /// Makes a new file; an existing one is an error.
+    /// Creates a file; an existing one is an error.
     pub(super) fn create(path: &Path, network: [u8; 4], start_height: u32) -> Result<Self, ChainFileError> {
         refuse_folder(path)?;
         let file = OpenOptions::new().read(true).write(true).create_new(true).open(path);
@@ -126,16 +126,16 @@ impl ChainFile {
         Ok(this)
     }
 
-    /// Opens a file and reads it to the end of what is whole.
+    /// Opens a file and reads its intact part.
     pub(super) fn open(path: &Path, network: [u8; 4], start_height: u32) -> Result<Recovered, ChainFileError> {
         refuse_folder(path)?;
         let file = OpenOptions::new().read(true).write(true).open(path);
         let mut this = Self::locked(file.map_err(|e| io_error(path, "open", e))?, path)?;
         let mut bytes = Vec::new();
         this.file.read_to_end(&mut bytes).map_err(|e| io_error(path, "read", e))?;
-        let birth = birth(network, start_height);
-        if bytes.len() < birth.len() && birth.starts_with(&bytes) {
-            let cut = length(&bytes); // torn while it was created: nothing was ever in it
+        let start = file_start(network, start_height);
+        if bytes.len() < start.len() && start.starts_with(&bytes) {
+            let cut = length(&bytes); // torn while it was created: it never held a record
             this.begin(network, start_height)?;
             return Ok(Recovered { file: this, records: Vec::new(), cut });
         }
@@ -156,7 +156,7 @@ impl ChainFile {
         Ok(Recovered { file: this, records, cut: length(bytes.get(whole..).unwrap_or_default()) })
     }
 
-    /// Appends a record and makes it durable. A failure is kept, and ends all writing.
+    /// Appends a record and syncs it. The first failure is kept and ends all writing.
     pub(super) fn append(&mut self, record: &Record) {
         if self.failure.is_none() {
             self.failure = self.try_append(record).map_err(|e| io_error(&self.path, "write", e)).err();
@@ -167,7 +167,7 @@ impl ChainFile {
         self.failure.as_ref()
     }
 
-    /// The error for a record that does not fit.
+    /// The error for a record that does not follow from those before it.
     pub(super) fn unreplayable(&self, offset: u64) -> ChainFileError {
         ChainFileError::Unreplayable { path: self.path.clone(), offset }
     }
@@ -190,7 +190,7 @@ impl ChainFile {
 
     fn begin(&mut self, network: [u8; 4], start_height: u32) -> Result<(), ChainFileError> {
         self.cut_to(0)?;
-        let bytes = birth(network, start_height);
+        let bytes = file_start(network, start_height);
         let written = self.file.write_all(&bytes).and_then(|()| self.file.sync_all());
         written.map_err(|e| io_error(&self.path, "write", e))?;
         self.end = length(&bytes);
@@ -204,7 +204,7 @@ impl ChainFile {
         Ok(())
     }
 
-    /// All whole records and where they end.
+    /// All intact records, and where they end.
     fn read_frames(&self, bytes: &[u8]) -> Result<(Vec<(u64, Record)>, usize), ChainFileError> {
         if !bytes.starts_with(MAGIC) {
             return Err(ChainFileError::NotAChain { path: self.path.clone() });
@@ -227,8 +227,8 @@ impl ChainFile {
     }
 }
 
-/// The first bytes of every file: magic and the genesis record.
-fn birth(network: [u8; 4], start_height: u32) -> Vec<u8> {
+/// The first bytes of every file: the magic and the genesis record.
+fn file_start(network: [u8; 4], start_height: u32) -> Vec<u8> {
     let genesis = Record::Genesis { format: FORMAT, network, start_height };
     let first = frame(length(MAGIC), &genesis).expect("a genesis record is a few bytes");
     [MAGIC.as_slice(), &first].concat()
@@ -242,7 +242,7 @@ fn frame(offset: u64, record: &Record) -> io::Result<Vec<u8>> {
     Ok([&len.to_le_bytes(), &checksum(offset, len, &payload).to_le_bytes(), payload.as_slice()].concat())
 }
 
-/// The payload of the frame at `at`, if one is there, whole and in its place.
+/// The payload of the frame at `at`, if a valid frame begins there.
 fn payload_at(bytes: &[u8], at: usize) -> Option<&[u8]> {
     let (before, rest) = bytes.split_at_checked(at)?;
     let (len, rest) = rest.split_first_chunk()?;
@@ -258,7 +258,7 @@ fn checksum(offset: u64, len: u32, payload: &[u8]) -> u32 {
     crc32c::crc32c_append(head, payload)
 }
 
-/// The record, if the payload is exactly one.
+/// The record, if the payload is exactly one record.
 fn decode(payload: &[u8]) -> Option<Record> {
     let (record, rest) = postcard::take_from_bytes(payload).ok()?;
     rest.is_empty().then_some(record)

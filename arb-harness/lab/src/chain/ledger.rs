@@ -1,8 +1,8 @@
-//! What is confirmed: blocks, the coins that exist, what spent the others, and how to take a block back.
+//! The confirmed chain: blocks, coins, spends, and how to disconnect a block.
 //!
-//! Judges nothing: a block that reaches `connect` has been checked by [`Draft`]. Planted coins and transactions belong
-//! to no block: they stay through every reorg, at the height they were given, and are the fixtures that a chain
-//! without a genesis needs. Invariant: `disconnect` after `connect` leaves the coins exactly as they were.
+//! It checks nothing: [`BlockCandidate`] has checked a block that reaches `connect`. Planted coins and transactions belong
+//! to no block. They stay through every reorg, at the height that they were given, since a chain without a genesis block
+//! needs fixtures. Invariant: `disconnect` after `connect` leaves the coins exactly as they were.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ use super::{Block, Coin};
 /// Height, transaction and input position of a confirmed spend.
 type Spender = (u32, Txid, usize);
 
-/// The confirmed side of the chain.
+/// The confirmed part of the chain.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Ledger {
     network: Network,
@@ -28,10 +28,10 @@ pub(super) struct Ledger {
     confirmed: BTreeMap<Txid, (u32, usize)>,
     planted: BTreeMap<Txid, (u32, Transaction)>,
     planted_coins: BTreeMap<OutPoint, Coin>,
-    /// Blocks ever connected: makes the hashes of two branches differ.
+    /// How many blocks were ever connected: it makes the hashes of two branches differ.
     blocks_ever: u64,
     highest: u32,
-    /// Height and parent of every block that ever was, on any branch: a court that follows the chain must find the way back.
+    /// Height and parent of every block of every branch: a court on a stale branch needs them to find the fork.
     headers: BTreeMap<BlockHash, (u32, BlockHash)>,
 }
 
@@ -104,7 +104,7 @@ impl Ledger {
         self.confirmed(&outpoint.txid)?.1.output.get(usize::try_from(outpoint.vout).ok()?)
     }
 
-    /// The coin at `outpoint`, or the refusal that says who took it.
+    /// The coin at `outpoint`, or the error with the transaction that spent it.
     pub(super) fn coin(&self, outpoint: &OutPoint) -> Result<Coin, Reject> {
         let spent_by = || self.spender_of(outpoint).map(|(_, txid, _)| txid);
         let missing = || Reject::MissingInputs { outpoint: *outpoint, spent_by: spent_by() };
@@ -126,7 +126,7 @@ impl Ledger {
     pub(super) fn plant(&mut self, tx: Transaction) -> Result<Txid, Reject> {
         let txid = tx.compute_txid();
         let height = self.tip().0;
-        self.room_for(&txid, &tx)?;
+        self.is_new(&txid, &tx)?;
         for (position, input) in tx.input.iter().enumerate() {
             let outpoint = input.previous_output;
             if self.output(&outpoint).is_some() {
@@ -141,8 +141,8 @@ impl Ledger {
         Ok(txid)
     }
 
-    /// Refuses a transaction that is confirmed already or whose outputs have been planted.
-    fn room_for(&self, txid: &Txid, tx: &Transaction) -> Result<(), Reject> {
+    /// Refuses a transaction that is confirmed already, or whose outputs have been planted.
+    fn is_new(&self, txid: &Txid, tx: &Transaction) -> Result<(), Reject> {
         if let Some((height, _)) = self.confirmed(txid) {
             return Err(Reject::AlreadyConfirmed { height });
         }
@@ -181,7 +181,7 @@ impl Ledger {
         Ok(())
     }
 
-    /// Takes the last block back; the first one stays.
+    /// Disconnects the last block; the first one always stays.
     pub(super) fn disconnect(&mut self) -> Option<Block> {
         if self.blocks.len() < 2 {
             return None;
@@ -203,9 +203,9 @@ impl Ledger {
     }
 }
 
-/// A block in the making: checks each transaction against the ledger and those before it.
+/// A block that is being put together; checks each transaction against the ledger and the transactions before it.
 #[derive(Debug)]
-pub(super) struct Draft<'a> {
+pub(super) struct BlockCandidate<'a> {
     ledger: &'a Ledger,
     created: BTreeMap<OutPoint, Coin>,
     spent: BTreeMap<OutPoint, Txid>,
@@ -213,7 +213,7 @@ pub(super) struct Draft<'a> {
     max_weight: u64,
 }
 
-impl<'a> Draft<'a> {
+impl<'a> BlockCandidate<'a> {
     pub(super) fn new(ledger: &'a Ledger, max_weight: u64) -> Self {
         Self { ledger, created: BTreeMap::new(), spent: BTreeMap::new(), weight: 0, max_weight }
     }
@@ -225,7 +225,7 @@ impl<'a> Draft<'a> {
 
     /// Checks all of consensus but scripts.
     pub(super) fn check(&self, txid: &Txid, tx: &Transaction) -> Result<Spend, Reject> {
-        self.ledger.room_for(txid, tx)?;
+        self.ledger.is_new(txid, tx)?;
         let weight = self.weight.saturating_add(tx.weight().to_wu());
         if weight > self.max_weight {
             return Err(Reject::BlockTooHeavy { weight, limit: self.max_weight });
@@ -253,7 +253,7 @@ fn outputs<'a>(txid: &Txid, tx: &'a Transaction, height: u32) -> impl Iterator<I
         .map(move |(vout, txout)| (OutPoint::new(txid, vout), Coin { txout: txout.clone(), height }))
 }
 
-/// The hash of a block that nobody worked for; `nonce` keeps equal blocks of two branches apart.
+/// The hash of a block without proof of work; `nonce` makes equal blocks of two branches differ.
 fn block_hash(network: Network, parent: BlockHash, height: u32, nonce: u64, txids: &[Txid]) -> BlockHash {
     let mut engine = sha256d::Hash::engine();
     engine.input(b"arb embedded chain");

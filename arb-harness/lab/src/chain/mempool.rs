@@ -1,8 +1,8 @@
-//! The mempool as a graph: what waits, what it spends, and in which order a miner takes it.
+//! The mempool as a graph: transactions, what they spend, and in which order a miner takes them.
 //!
-//! Holds transactions that the chain has checked; it judges nothing itself. Invariant: every outpoint in `spends`
-//! is an input of exactly one entry, so no two entries conflict. Selection is by ancestor feerate, ties by txid, so a
-//! child pays for its parents and the same mempool always makes the same block.
+//! It holds transactions that the chain has checked and checks nothing. Invariant: every outpoint in `spends` is an input
+//! of exactly one entry, so no two entries conflict. Selection is by ancestor feerate, and by txid between equals, so a
+//! child pays for its parents and the same mempool always gives the same block.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,7 +11,7 @@ use bitcoin::{OutPoint, Transaction, TxOut, Txid};
 
 use super::check;
 
-/// One waiting transaction.
+/// One transaction of the mempool.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Entry {
     pub(super) tx: Transaction,
@@ -30,7 +30,7 @@ impl Entry {
     }
 }
 
-/// The waiting transactions, by id.
+/// The transactions of the mempool, by id.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Mempool {
     entries: BTreeMap<Txid, Entry>,
@@ -63,7 +63,7 @@ impl Mempool {
         self.entries.insert(txid, entry);
     }
 
-    /// Takes out one transaction and leaves its children: it was confirmed.
+    /// Removes one confirmed transaction and keeps its children.
     pub(super) fn remove(&mut self, txid: &Txid) -> Option<Entry> {
         let entry = self.entries.remove(txid)?;
         for input in &entry.tx.input {
@@ -72,10 +72,10 @@ impl Mempool {
         Some(entry)
     }
 
-    /// Takes out a transaction and all that descend from it, which is returned with parents first.
+    /// Removes a transaction and all its descendants; returns them, parents first.
     pub(super) fn evict(&mut self, txid: &Txid) -> Vec<Transaction> {
-        let doomed = self.descendants(txid);
-        doomed.iter().filter_map(|txid| self.remove(txid)).map(|entry| entry.tx).collect()
+        let evicted = self.descendants(txid);
+        evicted.iter().filter_map(|txid| self.remove(txid)).map(|entry| entry.tx).collect()
     }
 
     /// The unconfirmed transactions whose outputs `tx` spends directly.
@@ -89,7 +89,7 @@ impl Mempool {
         outpoints.filter_map(|outpoint| self.spender(&outpoint)).collect()
     }
 
-    /// All unconfirmed ancestors of `tx`, which need not be in the mempool itself; parents first.
+    /// All unconfirmed ancestors of `tx`, which need not be in the mempool; parents first.
     pub(super) fn ancestors(&self, tx: &Transaction) -> Vec<Txid> {
         depth_first(self.parents(tx), |txid| {
             self.get(txid).map(|entry| self.parents(&entry.tx).collect()).unwrap_or_default()
@@ -98,9 +98,9 @@ impl Mempool {
 
     /// `txid` and all its descendants; parents first.
     pub(super) fn descendants(&self, txid: &Txid) -> Vec<Txid> {
-        let mut line = depth_first([*txid].into_iter(), |txid| self.children(txid));
-        line.reverse();
-        line
+        let mut order = depth_first([*txid].into_iter(), |txid| self.children(txid));
+        order.reverse();
+        order
     }
 
     /// Fees and virtual bytes of some transactions together.
@@ -109,13 +109,14 @@ impl Mempool {
         entries.fold((0, 0), |(fee, vsize), entry| (fee.saturating_add(entry.fee), vsize.saturating_add(entry.vsize())))
     }
 
-    /// What a full mempool ranks an entry by: its own feerate or that with all its descendants, whichever is higher.
+    /// The feerate by which a full mempool ranks an entry: its own, or that with all its descendants if it is higher.
     pub(super) fn rank(&self, txid: &Txid) -> Option<u64> {
         let (fee, vsize) = self.total(self.descendants(txid));
         Some(self.get(txid)?.feerate().max(check::feerate(fee, vsize)))
     }
 
-    /// Throws out what ranks below a feerate, the worst first and with its descendants; returns it with parents first.
+    /// Evicts every entry that ranks below a feerate, the worst first and with its descendants; returns them, parents
+    /// first.
     pub(super) fn trim(&mut self, sat_per_kvb: u64) -> Vec<Transaction> {
         let mut evicted = Vec::new();
         loop {
@@ -125,8 +126,8 @@ impl Mempool {
         }
     }
 
-    /// What a miner who takes only `allowed` puts into a block that holds `taken` already: parents first, the best
-    /// ancestor feerate first, and nothing that pays less than `min_sat_per_kw` with its ancestors.
+    /// What a miner that takes only `allowed` puts into a block that has `taken` already: parents first, the best ancestor
+    /// feerate first, and nothing below `min_sat_per_kw` with its ancestors.
     pub(super) fn select(
         &self,
         allowed: &BTreeSet<Txid>,
@@ -142,17 +143,17 @@ impl Mempool {
         let mut queue: BTreeSet<(Reverse<u128>, Txid)> =
             scores.iter().map(|(txid, score)| (Reverse(*score), *txid)).collect();
         while let Some((_, txid)) = queue.pop_first().filter(|(Reverse(score), _)| *score >= min_score) {
-            let line = self.untaken_line(&txid, &taken);
-            let weight: u64 = line.iter().filter_map(|txid| self.get(txid)).map(|entry| entry.weight).sum();
+            let members = self.untaken_ancestors(&txid, &taken);
+            let weight: u64 = members.iter().filter_map(|txid| self.get(txid)).map(|entry| entry.weight).sum();
             if weight > room {
-                continue; // tried again when an ancestor is taken on its own
+                continue; // tried again if an ancestor is taken alone
             }
             room -= weight;
-            for member in &line {
+            for member in &members {
                 taken.insert(*member);
                 chosen.extend(self.get(member).map(|entry| entry.tx.clone()));
             }
-            for stale in line.iter().flat_map(|member| self.descendants(member)).collect::<BTreeSet<_>>() {
+            for stale in members.iter().flat_map(|member| self.descendants(member)).collect::<BTreeSet<_>>() {
                 let Some(score) = scores.remove(&stale) else { continue };
                 queue.remove(&(Reverse(score), stale));
                 if !taken.contains(&stale) {
@@ -164,10 +165,11 @@ impl Mempool {
         chosen
     }
 
-    /// Millionths of a satoshi per weight unit of `txid` with its ancestors not yet taken; none if one is withheld.
+    /// Millionths of a satoshi per weight unit of `txid` with its ancestors that are not taken; `None` if one is not
+    /// allowed.
     fn score(&self, txid: &Txid, allowed: &BTreeSet<Txid>, taken: &BTreeSet<Txid>) -> Option<u128> {
         let (mut fee, mut weight) = (0_u128, 0_u128);
-        for member in self.untaken_line(txid, taken) {
+        for member in self.untaken_ancestors(txid, taken) {
             let entry = self.get(&member).filter(|_| allowed.contains(&member))?;
             fee += u128::from(entry.fee);
             weight += u128::from(entry.weight);
@@ -175,14 +177,15 @@ impl Mempool {
         (fee * 1_000_000).checked_div(weight)
     }
 
-    /// The ancestors of an entry that are not taken, and the entry; parents first.
-    fn untaken_line(&self, txid: &Txid, taken: &BTreeSet<Txid>) -> Vec<Txid> {
+    /// The ancestors of an entry that are not taken, and the entry itself; parents first.
+    fn untaken_ancestors(&self, txid: &Txid, taken: &BTreeSet<Txid>) -> Vec<Txid> {
         let ancestors = self.get(txid).map(|entry| self.ancestors(&entry.tx)).unwrap_or_default();
         ancestors.into_iter().chain([*txid]).filter(|txid| !taken.contains(txid)).collect()
     }
 }
 
-/// Everything reachable from `roots`, each after all that `next` names for it. No recursion: lines can be long.
+/// Everything reachable from `roots`, each after all that `next` names for it. Without recursion, because chains can be
+/// long.
 fn depth_first(roots: impl Iterator<Item = Txid>, next: impl Fn(&Txid) -> Vec<Txid>) -> Vec<Txid> {
     let mut stack: Vec<(Txid, bool)> = roots.map(|txid| (txid, false)).collect();
     let (mut done, mut order) = (BTreeSet::new(), Vec::new());

@@ -1,9 +1,9 @@
-//! An embedded Bitcoin chain with a mempool: the real rules, no clock, no randomness, no network.
+//! An embedded Bitcoin chain with a mempool: the rules of Bitcoin Core, without a clock, randomness or a network.
 //!
-//! Blocks have no proof of work and no coinbase; coins are minted. Everything else is what a node asks: coins exist
-//! and are spent once, locks have passed, and every script is run by Bitcoin Core's own interpreter. Two chains given
-//! the same calls are equal to the byte. With a file, each block, disconnect and planted coin is synced to disk before
-//! the call returns; the mempool is never saved. Does not model: time, difficulty, peers, fees of the miner.
+//! Blocks have no proof of work and no coinbase; coins are minted. Everything else is checked as a node checks it: inputs
+//! exist and are spent once, locks have passed, and Bitcoin Core's own interpreter runs every script. Two chains that get
+//! the same calls are equal to the byte. With a file, each block, disconnect and planted coin is synced to disk before the
+//! call returns; the mempool is never saved. Not modelled: time, difficulty, peers, the miner's fees.
 
 mod admit;
 mod check;
@@ -39,16 +39,16 @@ pub use query::Flow;
 pub use reject::{PackageReject, Reject, Submitted};
 pub use source::flat_fees;
 
-/// What a chain is and what its mempool and its miners accept.
+/// The identity of a chain, and what its mempool and its miners accept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChainConfig {
-    /// The network: part of the block hashes and of a file's identity.
+    /// The network; it is part of the block hashes and of a file's identity.
     pub network: Network,
-    /// The height of the first block, which is there from the start: part of a file's identity.
+    /// The height of the first block, which is there from the start; it is part of a file's identity.
     pub start_height: u32,
     /// The relay floor (`minrelaytxfee`), in satoshi per thousand virtual bytes.
     pub relay_floor_sat_per_kvb: u64,
-    /// What a replacement pays for its own relay on top of all that it evicts (`incrementalrelayfee`), in satoshi per
+    /// What a replacement pays for its own relay, in addition to all that it evicts (`incrementalrelayfee`), in satoshi per
     /// thousand virtual bytes.
     pub incremental_relay_sat_per_kvb: u64,
     /// The heaviest block, in weight units.
@@ -70,35 +70,35 @@ impl Default for ChainConfig {
     }
 }
 
-/// A block: no header beyond the link, no coinbase.
+/// A block without a coinbase; its header is only the link to its parent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Block {
-    /// Its height.
+    /// The height of the block.
     pub height: u32,
-    /// Its hash, which no other block of the same chain object ever has, on any branch.
+    /// The hash of the block; no other block of the same chain object ever has it, on any branch.
     pub hash: BlockHash,
-    /// The hash of the block below.
+    /// The hash of the block one height below.
     pub parent: BlockHash,
-    /// Its transactions, parents first.
+    /// The transactions, parents first.
     pub txs: Vec<Transaction>,
 }
 
-/// A confirmed output that is not spent.
+/// A confirmed output that no confirmed transaction spends.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Coin {
-    /// The output.
+    /// Value and script.
     pub txout: TxOut,
     /// The height at which it was confirmed or planted.
     pub height: u32,
 }
 
-/// The chain: blocks, coins, mempool, and perhaps a file.
+/// The chain: blocks, coins, mempool, and optionally a file.
 #[derive(Debug)]
 pub struct Chain {
     config: ChainConfig,
     ledger: Ledger,
     mempool: Mempool,
-    /// What a full mempool asks at present.
+    /// The minimum feerate of a full mempool, in satoshi per thousand virtual bytes; zero if it is not full.
     mempool_min_sat_per_kvb: u64,
     scripts: ScriptCache,
     file: Option<ChainFile>,
@@ -150,8 +150,8 @@ impl Chain {
         self.cut_on_open
     }
 
-    /// The first write that failed. From then on nothing is saved: the chain goes on in memory alone, and whoever
-    /// needs what it saved must look here and stop.
+    /// The first write that failed. From then on nothing is saved and the chain continues in memory alone: a caller that
+    /// needs the file must check this and stop.
     pub fn disk_failure(&self) -> Option<&ChainFileError> {
         self.file.as_ref().and_then(ChainFile::failure)
     }
@@ -161,30 +161,31 @@ impl Chain {
         &self.config
     }
 
-    /// Moves the relay floor. What waits already stays.
+    /// Changes the relay floor. Transactions that wait already stay.
     pub fn set_relay_floor(&mut self, sat_per_kvb: u64) {
         self.config.relay_floor_sat_per_kvb = sat_per_kvb;
     }
 
-    /// What the mempool asks at present (`mempoolminfee`), in satoshi per thousand virtual bytes; zero if it is not full.
+    /// The minimum feerate of the mempool (`mempoolminfee`), in satoshi per thousand virtual bytes; zero if it is not full.
     pub fn mempool_min_feerate(&self) -> u64 {
         self.mempool_min_sat_per_kvb
     }
 
-    /// The mempool is full, and takes nothing below this feerate any more; zero: it has room. What waits already stays
-    /// until [`trim`](Self::trim).
+    /// Sets the minimum feerate of a full mempool; zero if it has room. Transactions that wait already stay until
+    /// [`trim`](Self::trim).
     pub fn set_mempool_min_feerate(&mut self, sat_per_kvb: u64) {
         self.mempool_min_sat_per_kvb = sat_per_kvb;
     }
 
-    /// Evicts what a mempool with the present minimum would have thrown out, as Core ranks it: a transaction stays if
-    /// its own feerate or that with all its descendants reaches the minimum. Returns it, parents first in each line.
+    /// Evicts what a mempool with the present minimum would have evicted, by Core's rank: a transaction stays if its own
+    /// feerate, or that with all its descendants, reaches the minimum. Returns the evicted transactions, parents before
+    /// children.
     pub fn trim(&mut self) -> Vec<Transaction> {
         self.mempool.trim(self.mempool_min_sat_per_kvb)
     }
 
-    /// Plants a confirmed coin at the present height, as an output of a coinbase-like transaction. Like everything
-    /// planted it belongs to no block and stays, with its height, through reorgs below it.
+    /// Plants a confirmed coin at the present height, as an output of a transaction like a coinbase. Planted coins and
+    /// transactions belong to no block and stay through every reorg, with their height.
     pub fn mint(&mut self, script_pubkey: ScriptBuf, value_sat: u64) -> OutPoint {
         let serial = i64::try_from(self.ledger.planted_count()).unwrap_or(i64::MAX);
         let tx = Transaction {
@@ -202,8 +203,8 @@ impl Chain {
         OutPoint::new(txid, 0)
     }
 
-    /// Plants a whole transaction as confirmed at the present height. Its inputs need not exist; if one is a coin of
-    /// this chain the transaction is refused, for it can be mined.
+    /// Plants a whole transaction as confirmed at the present height. Its inputs need not exist; if one of them is a coin
+    /// of this chain, the transaction is refused, because it can be mined.
     pub fn mint_transaction(&mut self, tx: Transaction) -> Result<Txid, Reject> {
         let record = Record::PlantTransaction(serialize(&tx));
         let txid = self.ledger.plant(tx.clone())?;
@@ -213,7 +214,7 @@ impl Chain {
         Ok(txid)
     }
 
-    /// Plants a coin at an outpoint whose transaction this chain will never see.
+    /// Plants a coin at an outpoint whose transaction the chain never has.
     pub fn mint_at(&mut self, outpoint: OutPoint, txout: TxOut) -> Result<(), Reject> {
         let record = Record::PlantCoin { outpoint: serialize(&outpoint), txout: serialize(&txout) };
         self.ledger.plant_coin(outpoint, txout)?;
@@ -221,8 +222,8 @@ impl Chain {
         Ok(())
     }
 
-    /// Takes the tip back. Its transactions return to the mempool if they are still valid, whatever they pay; what the
-    /// mempool held and is now invalid leaves it. `None` at the start height and at the reorg limit.
+    /// Disconnects the tip. Its transactions return to the mempool if they are still valid, whatever fee they pay;
+    /// transactions that became invalid leave the mempool. `None` at the start height and at the reorg limit.
     pub fn disconnect_tip(&mut self) -> Option<Block> {
         let block = self.drop_tip()?;
         for tx in &block.txs {
@@ -232,20 +233,20 @@ impl Chain {
         Some(block)
     }
 
-    /// Takes up to `depth` blocks back, the tip first, and does *not* return their transactions to the mempool. What
-    /// waited there and depended on them leaves it.
+    /// Disconnects up to `depth` blocks, the tip first, and does *not* return their transactions to the mempool.
+    /// Transactions that depend on them leave it.
     pub fn reorg_drop(&mut self, depth: u32) -> Vec<Block> {
         let dropped = (0..depth).map_while(|_| self.drop_tip()).collect();
         self.purge_mempool();
         dropped
     }
 
-    /// Forgets a waiting transaction and all that descends from it, which is returned with parents first.
+    /// Removes a transaction and all its descendants from the mempool; returns them, parents first.
     pub fn evict(&mut self, txid: &Txid) -> Vec<Transaction> {
         self.mempool.evict(txid)
     }
 
-    /// Forgets the whole mempool, as a restart does.
+    /// Empties the mempool, as a restart does.
     pub fn clear_mempool(&mut self) {
         self.mempool = Mempool::default();
     }
@@ -253,7 +254,7 @@ impl Chain {
     fn connect(&mut self, txs: Vec<Transaction>) -> Block {
         let block = self.ledger.next_block(txs);
         let record = Record::Block { hash: block.hash.to_byte_array(), txs: block.txs.iter().map(serialize).collect() };
-        self.ledger.connect(block.clone()).expect("the draft was checked against this ledger");
+        self.ledger.connect(block.clone()).expect("the candidate was checked against this ledger");
         self.save(&record);
         for tx in &block.txs {
             self.mempool.remove(&tx.compute_txid());

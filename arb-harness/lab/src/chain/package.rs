@@ -1,9 +1,9 @@
 //! Packages: a child with its parents, submitted together (Core's `submitpackage`).
 //!
-//! Every transaction is first tried alone. What is refused for its fee is tried once more together with all that comes
-//! after it and was refused as well: then the fees and sizes add up against the mempool's minimum, and a package of one
-//! parent and one child may replace. A package never lifts a transaction over the relay floor, unless it has version 3:
-//! the child that pays may be replaced later. Not modelled: the rules for version 3 beyond that.
+//! Every transaction is first submitted alone. Those that are refused for their fee are then submitted together: their fees
+//! and sizes are added for the mempool's minimum, and a package of one parent and one child may replace. A package never
+//! lifts a transaction over the relay floor unless it has version 3: the child that pays may be replaced later. Not
+//! modelled: the other rules for version 3.
 
 use std::collections::BTreeSet;
 
@@ -15,7 +15,7 @@ use super::reject::{PackageReject, Reject, Submitted};
 use super::replace::{self, Chunk};
 use super::{Chain, Coin};
 
-/// A member of a package that is tried as one: its position, itself, what it spends and what it pays.
+/// A member of a package that is submitted together.
 struct Member<'a> {
     index: usize,
     tx: &'a Transaction,
@@ -24,9 +24,9 @@ struct Member<'a> {
 }
 
 impl Chain {
-    /// Offers a child, last, with its parents. What pays for itself is accepted alone, and stays even if a later one is
-    /// refused. Those that do not pay for themselves are taken as one or not at all; dust is allowed on a transaction
-    /// without fee if a later one of them spends it.
+    /// Submits a child, last, with its parents. A member that pays for itself is accepted alone, and stays even if a later
+    /// one is refused. The others are accepted together or not at all; a member without a fee may have dust that a later
+    /// one spends.
     pub fn submit_package(&mut self, txs: &[Transaction]) -> Result<Vec<Submitted>, PackageReject> {
         if !is_child_with_parents(txs) {
             return Err(PackageReject { index: txs.len().saturating_sub(1), reject: Reject::NotChildWithParents });
@@ -36,7 +36,7 @@ impl Chain {
         for (index, tx) in txs.iter().enumerate() {
             match self.submit_with(tx.clone(), true) {
                 Ok(answer) => answers.push(answer),
-                Err(reject) if is_about_pay(&reject) || waits_for(tx, &reject, txs, &deferred) => {
+                Err(reject) if is_about_fees_or_dust(&reject) || waits_for(tx, &reject, txs, &deferred) => {
                     answers.push(Submitted::Accepted);
                     deferred.push((index, reject));
                 }
@@ -48,13 +48,13 @@ impl Chain {
             [(index, reject)] => return Err(PackageReject { index: *index, reject: reject.clone() }),
             _ => {
                 let indices: Vec<usize> = deferred.iter().map(|(index, _)| *index).collect();
-                self.submit_as_one(txs, &indices).map_err(|(index, reject)| PackageReject { index, reject })?;
+                self.submit_together(txs, &indices).map_err(|(index, reject)| PackageReject { index, reject })?;
             }
         }
         Ok(answers)
     }
 
-    fn submit_as_one(&mut self, txs: &[Transaction], indices: &[usize]) -> Result<(), (usize, Reject)> {
+    fn submit_together(&mut self, txs: &[Transaction], indices: &[usize]) -> Result<(), (usize, Reject)> {
         let members: Vec<(usize, &Transaction)> = indices.iter().filter_map(|i| Some((*i, txs.get(*i)?))).collect();
         let mut checked: Vec<Member<'_>> = Vec::with_capacity(members.len());
         for (place, (index, tx)) in members.iter().enumerate() {
@@ -63,7 +63,7 @@ impl Chain {
         }
         let (first, last) = (indices.first().copied().unwrap_or(0), indices.last().copied().unwrap_or(0));
         let total = checked.iter().fold(Chunk { fee: 0, vsize: 0 }, |sum, member| sum.and(member.paid));
-        self.pays_the_pool(total).map_err(|reject| (first, reject))?;
+        self.pays_the_minimum(total).map_err(|reject| (first, reject))?;
         let offered: Vec<&Transaction> = checked.iter().map(|member| member.tx).collect();
         let paid: Vec<Chunk> = checked.iter().map(|member| member.paid).collect();
         limits::check_package(&self.mempool, &offered).map_err(|reject| (last, reject))?;
@@ -80,8 +80,7 @@ impl Chain {
         Ok(())
     }
 
-    /// All that concerns one member alone. Its line is no longer than the package's, and what replaces has no ancestors
-    /// that it could conflict with: both are asked of the package.
+    /// Checks one member, except its ancestor and descendant limits and its conflicts: these are checked for the package.
     fn check_member<'a>(
         &self,
         index: usize,
@@ -111,15 +110,15 @@ impl Chain {
     }
 }
 
-/// Whether the last one spends from all the others.
+/// Whether the last transaction spends from every other one.
 fn is_child_with_parents(txs: &[Transaction]) -> bool {
     let Some((child, parents)) = txs.split_last() else { return false };
     let spent: BTreeSet<Txid> = child.input.iter().map(|input| input.previous_output.txid).collect();
     !parents.is_empty() && parents.iter().all(|parent| spent.contains(&parent.compute_txid()))
 }
 
-/// Whether company can mend this refusal: more fee, or somebody who spends the dust.
-fn is_about_pay(reject: &Reject) -> bool {
+/// Whether other members can cure this refusal: with more fee, or by spending the dust.
+fn is_about_fees_or_dust(reject: &Reject) -> bool {
     matches!(
         reject,
         Reject::BelowFloor { .. }
@@ -129,7 +128,7 @@ fn is_about_pay(reject: &Reject) -> bool {
     )
 }
 
-/// Whether what is missing is the output of a member that waits for its child.
+/// Whether the missing input is an output of a member that was deferred.
 fn waits_for(tx: &Transaction, reject: &Reject, txs: &[Transaction], deferred: &[(usize, Reject)]) -> bool {
     let waiting: BTreeSet<Txid> =
         deferred.iter().filter_map(|(index, _)| txs.get(*index)).map(Transaction::compute_txid).collect();

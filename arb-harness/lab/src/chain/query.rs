@@ -1,8 +1,8 @@
-//! What an observer may ask of the chain, and the flows of value below an outpoint.
+//! Questions about the chain, and the flow of value below an outpoint.
 //!
-//! Everything here is read from blocks and coins alone. It is the second opinion: balance sheets are made from it
-//! independently of the court that is under test. Confirmed facts unless a name says mempool. Answers come in a fixed
-//! order. A spend by a planted transaction counts as confirmed.
+//! Every answer is read from blocks and coins alone. So it is a second opinion: balance sheets are made from it
+//! independently of the court that is tested. Answers are about the confirmed chain unless a name says mempool, and come in
+//! a fixed order. A spend by a planted transaction counts as confirmed.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -13,7 +13,7 @@ use super::{Block, Chain, Coin, check};
 /// An output that descends from an outpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Flow {
-    /// The output.
+    /// The outpoint of the output.
     pub outpoint: OutPoint,
     /// Its value in satoshi.
     pub value_sat: u64,
@@ -23,7 +23,7 @@ pub struct Flow {
     pub depth: u32,
     /// The height at which it was confirmed.
     pub height: u32,
-    /// Height, transaction and input of its confirmed spend.
+    /// Height, transaction and input position of its confirmed spend.
     pub spender: Option<(u32, Txid, usize)>,
 }
 
@@ -43,7 +43,7 @@ impl Chain {
         self.ledger.highest()
     }
 
-    /// Height and parent of any block that ever was, also one that left the best chain.
+    /// Height and parent of any block, also of one that left the best chain.
     pub fn header_of(&self, hash: &BlockHash) -> Option<(u32, BlockHash)> {
         self.ledger.header_of(hash)
     }
@@ -68,40 +68,40 @@ impl Chain {
         self.ledger.confirmed(txid)
     }
 
-    /// The waiting transactions, ordered by id.
+    /// The transactions in the mempool, ordered by id.
     pub fn mempool(&self) -> impl Iterator<Item = &Transaction> {
         self.mempool.entries().map(|(_, entry)| &entry.tx)
     }
 
-    /// A waiting transaction and its fee in satoshi.
+    /// A transaction in the mempool and its fee in satoshi.
     pub fn in_mempool(&self, txid: &Txid) -> Option<(&Transaction, u64)> {
         self.mempool.get(txid).map(|entry| (&entry.tx, entry.fee))
     }
 
-    /// What a full mempool ranks a waiting transaction by, in satoshi per thousand virtual bytes: its own feerate or that
-    /// with all its descendants. Below the mempool's minimum, [`trim`](Self::trim) evicts it.
+    /// The feerate by which a full mempool ranks a transaction, in satoshi per thousand virtual bytes: its own, or that
+    /// with all its descendants if it is higher. Below the mempool's minimum, [`trim`](Self::trim) evicts it.
     pub fn mempool_rank(&self, txid: &Txid) -> Option<u64> {
         self.mempool.rank(txid)
     }
 
-    /// The waiting transaction that spends an outpoint.
+    /// The transaction in the mempool that spends an outpoint.
     pub fn mempool_spender(&self, outpoint: &OutPoint) -> Option<&Transaction> {
         Some(&self.mempool.get(&self.mempool.spender(outpoint)?)?.tx)
     }
 
-    /// How many inputs the script interpreter has been asked about since the chain was made or opened.
+    /// How many inputs the script interpreter has checked since the chain was made or opened.
     pub fn script_checks(&self) -> u64 {
         self.scripts.checks()
     }
 
-    /// Every output below an outpoint, through confirmed spends, nearest first. The start itself is not among them.
-    /// A spender's other inputs are not walked up: its outputs count whole.
+    /// Every output below an outpoint, through confirmed spends, the nearest first; the outpoint itself is not among them.
+    /// Other inputs of a spender are not followed upwards: its outputs count in full.
     pub fn descendants(&self, start: OutPoint) -> Vec<Flow> {
         self.descendants_until(start, &BTreeSet::new())
     }
 
-    /// Like [`descendants`](Self::descendants), but does not follow what happens to outputs paid to the scripts in
-    /// `stop`: what a wallet does with its coins is no longer the channel's affair.
+    /// Like [`descendants`](Self::descendants), but without what follows outputs that pay a script in `stop`: a wallet's
+    /// later spends do not concern the channel.
     pub fn descendants_until(&self, start: OutPoint, stop: &BTreeSet<ScriptBuf>) -> Vec<Flow> {
         let (mut flows, mut seen) = (Vec::new(), BTreeSet::new());
         let mut queue = VecDeque::from([(start, 1_u32)]);
@@ -124,7 +124,8 @@ impl Chain {
         Flow { outpoint, value_sat, script_pubkey, depth, height, spender: self.spender_of(&outpoint) }
     }
 
-    /// The fee of a confirmed or waiting transaction; `None` if unknown, or planted on inputs that never existed.
+    /// The fee of a confirmed transaction or of one in the mempool, in satoshi; `None` if it is unknown, or planted on
+    /// inputs that never existed.
     pub fn fee_of(&self, txid: &Txid) -> Option<u64> {
         if let Some(entry) = self.mempool.get(txid) {
             return Some(entry.fee);
@@ -135,7 +136,7 @@ impl Chain {
         value_in.checked_sub(check::sum(tx.output.iter().map(|output| output.value.to_sat())))
     }
 
-    /// What the unspent coins under these scripts are worth together, in satoshi.
+    /// The total value of the unspent coins with these scripts, in satoshi.
     pub fn value_of_unspent(&self, scripts: &BTreeSet<ScriptBuf>) -> u64 {
         let ours = self.utxos().values().filter(|coin| scripts.contains(&coin.txout.script_pubkey));
         check::sum(ours.map(|coin| coin.txout.value.to_sat()))

@@ -1,8 +1,8 @@
-//! Replacement: when a newcomer may evict what it conflicts with.
+//! Replacement: when a new transaction may evict what it conflicts with.
 //!
-//! Bitcoin Core's rules of 28 and 29, which need no signal (full replace-by-fee). Rules are named as Core's comments and
-//! BIP 125 number them; rule 1 is the signal. A transaction alone has to beat the feerate of each direct conflict; a
-//! package of one parent and one child has to improve the feerate diagram, which Core can draw for lines of at most two.
+//! These are Bitcoin Core's rules of 28 and 29, which need no signal (full replace-by-fee). The numbers are those of Core's
+//! comments and BIP 125; rule 1 is the signal. A single transaction needs a higher feerate than each direct conflict. A
+//! package of one parent and one child must improve the feerate diagram, which Core compares for clusters of at most two.
 
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
@@ -16,7 +16,7 @@ use super::reject::Reject;
 /// Rule 5: a replacement evicts no more than this.
 const MAX_REPLACED: usize = 100;
 
-/// Fee and virtual bytes of something that is mined as one.
+/// Fee (sat) and virtual bytes of transactions that are mined together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Chunk {
     pub(super) fee: u64,
@@ -36,29 +36,29 @@ impl Chunk {
         Self { fee: self.fee.saturating_add(other.fee), vsize: self.vsize.saturating_add(other.vsize) }
     }
 
-    /// Whether it is worth more by size, without rounding.
+    /// Whether its feerate is higher, compared without rounding.
     fn beats(self, other: Self) -> bool {
         u128::from(self.fee) * u128::from(other.vsize) > u128::from(other.fee) * u128::from(self.vsize)
     }
 }
 
-/// The waiting transactions that spend what `tx` spends.
+/// The transactions in the mempool that spend an input of `tx`.
 pub(super) fn direct_conflicts(mempool: &Mempool, tx: &Transaction) -> BTreeSet<Txid> {
     tx.input.iter().filter_map(|input| mempool.spender(&input.previous_output)).collect()
 }
 
-/// What these conflicts take with them, themselves included.
+/// These conflicts and all their descendants.
 fn evicted_by(mempool: &Mempool, direct: &BTreeSet<Txid>) -> BTreeSet<Txid> {
     direct.iter().flat_map(|txid| mempool.descendants(txid)).collect()
 }
 
-/// Refuses what spends from a transaction that it would replace.
+/// Refuses a transaction that spends from a transaction that it would replace.
 pub(super) fn spends_no_conflict(mempool: &Mempool, tx: &Transaction, direct: &BTreeSet<Txid>) -> Result<(), Reject> {
     let with = mempool.ancestors(tx).into_iter().find(|txid| direct.contains(txid));
     with.map_or(Ok(()), |with| Err(Reject::Conflict { with }))
 }
 
-/// What `tx`, alone, would evict, if the rules let it.
+/// What a single `tx` would evict, if the rules allow it.
 pub(super) fn by_one(
     mempool: &Mempool,
     tx: &Transaction,
@@ -76,7 +76,7 @@ pub(super) fn by_one(
         return Err(too_cheap(*unbeaten));
     }
     few_enough(mempool, &direct)?;
-    // Rule 2: nothing has to be mined first that had not to be mined first before.
+    // Rule 2: no new unconfirmed inputs.
     let spent_before: BTreeSet<Txid> = evicted
         .iter()
         .filter_map(|txid| mempool.get(txid))
@@ -89,7 +89,7 @@ pub(super) fn by_one(
     if paid.fee < needed { Err(too_cheap(*first)) } else { Ok(evicted) }
 }
 
-/// What a parent and its child would evict together, if the rules let them.
+/// What a parent and its child would evict together, if the rules allow it.
 pub(super) fn by_package(
     mempool: &Mempool,
     txs: &[&Transaction],
@@ -112,39 +112,39 @@ pub(super) fn by_package(
     if package.feerate() <= parent.feerate() {
         return Err(Reject::ChildDoesNotPay { package: package.feerate(), parent: parent.feerate() });
     }
-    if let Some(with) = direct.iter().find(|txid| !is_in_line_of_two(mempool, txid)) {
+    if let Some(with) = direct.iter().find(|txid| !is_in_small_cluster(mempool, txid)) {
         return Err(Reject::ClusterTooLarge { with: *with });
     }
     let (old, new) = diagrams(mempool, &direct, &evicted, package);
     if improves(&old, &new) { Ok(evicted) } else { Err(Reject::DiagramNotImproved) }
 }
 
-/// Rule 5, with Core's count: what descends from two conflicts counts twice.
+/// Rule 5, with Core's count: a descendant of two conflicts counts twice.
 fn few_enough(mempool: &Mempool, direct: &BTreeSet<Txid>) -> Result<(), Reject> {
     let count = direct.iter().map(|txid| mempool.descendants(txid).len()).sum();
     if count > MAX_REPLACED { Err(Reject::TooManyReplaced { count, limit: MAX_REPLACED }) } else { Ok(()) }
 }
 
-/// Rules 3 and 4: the fees of all that leaves, and the relay of what comes.
+/// Rules 3 and 4: the fees of everything evicted, and the relay fee of the replacement.
 fn pays_for(mempool: &Mempool, evicted: &BTreeSet<Txid>, vsize: u64, incremental_sat_per_kvb: u64) -> u64 {
     let (fees, _) = mempool.total(evicted.iter().copied());
     fees.saturating_add(check::fee_at(incremental_sat_per_kvb, vsize))
 }
 
-/// The least fee with which a transaction of this size beats its conflicts, as far as fees decide.
+/// The least fee with which a transaction of this size replaces its conflicts, if nothing but fees is in the way.
 pub(super) fn price(mempool: &Mempool, tx: &Transaction, vsize: u64, incremental_sat_per_kvb: u64) -> u64 {
     let direct = direct_conflicts(mempool, tx);
     if direct.is_empty() {
         return 0;
     }
     let rates = direct.iter().filter_map(|txid| mempool.get(txid)).map(Entry::feerate);
-    // The least fee whose rate, rounded down, is above the best conflict's.
+    // The least fee whose feerate, rounded down, exceeds that of every conflict.
     let beating = rates.max().map_or(0, |rate| check::fee_at(rate.saturating_add(1), vsize));
     beating.max(pays_for(mempool, &evicted_by(mempool, &direct), vsize, incremental_sat_per_kvb))
 }
 
-/// Whether a conflict is alone, or one of exactly two transactions that are connected.
-fn is_in_line_of_two(mempool: &Mempool, txid: &Txid) -> bool {
+/// Whether a conflict is in a cluster of at most two transactions.
+fn is_in_small_cluster(mempool: &Mempool, txid: &Txid) -> bool {
     let below = mempool.descendants(txid);
     let above = mempool.get(txid).map(|entry| mempool.ancestors(&entry.tx)).unwrap_or_default();
     match (above.as_slice(), below.as_slice()) {
@@ -155,7 +155,7 @@ fn is_in_line_of_two(mempool: &Mempool, txid: &Txid) -> bool {
     }
 }
 
-/// The chunks of what is there and of what would be there instead, each with the best first.
+/// The chunks of the old mempool and of the new one, each the best first.
 fn diagrams(
     mempool: &Mempool,
     direct: &BTreeSet<Txid>,
@@ -185,13 +185,13 @@ fn diagrams(
     (old, new)
 }
 
-/// Whether a miner earns more with `new` for some size of block and less for none.
+/// Whether the new diagram is nowhere lower and somewhere higher.
 fn improves(old: &[Chunk], new: &[Chunk]) -> bool {
     let mut is_better = false;
     let corners: BTreeSet<u64> = [old, new].iter().flat_map(|chunks| corners(chunks)).collect();
     for corner in corners {
         let (before, after) = (earned(old, corner), earned(new, corner));
-        // Fractions with the denominators of the chunks that the corner cuts.
+        // Compared as fractions; the denominators are the sizes of the chunks that the corner cuts.
         match (after.0 * before.1).cmp(&(before.0 * after.1)) {
             Ordering::Less => return false,
             Ordering::Greater => is_better = true,

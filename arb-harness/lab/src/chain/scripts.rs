@@ -1,8 +1,8 @@
-//! Script verification by Bitcoin Core's own interpreter, each transaction once.
+//! Script verification by Bitcoin Core's own interpreter, once for each transaction.
 //!
-//! A result is remembered under a hash of the witness transaction id *and* of the outputs spent, so that neither a
-//! changed witness nor another coin under the same outpoint finds it. Only success is remembered. The cache lives in
-//! memory, grows by 32 bytes for each transaction and is never trimmed.
+//! A success is remembered under a hash of the witness transaction id *and* of the outputs spent, so it does not count for
+//! another witness or another coin at the same outpoint. Failures are not remembered. The cache is in memory, grows by 32
+//! bytes for each transaction and is never trimmed.
 
 use std::collections::BTreeSet;
 
@@ -13,7 +13,7 @@ use bitcoinconsensus::{Utxo, VERIFY_ALL_PRE_TAPROOT, VERIFY_TAPROOT, verify_with
 
 use super::reject::Reject;
 
-/// Remembers which transactions have passed the interpreter.
+/// The transactions that have passed the interpreter.
 #[derive(Debug, Default)]
 pub(super) struct ScriptCache {
     passed: BTreeSet<sha256::Hash>,
@@ -21,7 +21,7 @@ pub(super) struct ScriptCache {
 }
 
 impl ScriptCache {
-    /// How many inputs the interpreter has been asked about.
+    /// How many inputs the interpreter has checked.
     pub(super) fn checks(&self) -> u64 {
         self.checks
     }
@@ -46,7 +46,7 @@ impl ScriptCache {
     }
 }
 
-/// The interpreter's view of an output; it borrows by pointer, so `prevout` must outlive the call.
+/// The form of an output that the interpreter takes. It has a pointer into `prevout`, which must outlive the call.
 fn utxo_of(prevout: &TxOut) -> Utxo {
     let script = prevout.script_pubkey.as_bytes();
     Utxo {

@@ -1,4 +1,4 @@
-//! The embedded chain as a [`ChainSource`]: it answers at once, and never fails.
+//! The embedded chain as a [`ChainSource`]. It answers at once and never fails.
 
 use core::convert::Infallible;
 
@@ -50,18 +50,19 @@ impl ChainSource for Chain {
         })
     }
 
-    /// None: this chain has no estimator. Worlds make estimates themselves, flat ([`flat_fees`]) or from a market.
+    /// None: this chain has no estimator. Worlds make their own estimates, flat ([`flat_fees`]) or from a market.
     fn estimates(&self) -> Result<Option<Fees>, Infallible> {
         Ok(None)
     }
 }
 
-/// What the court is told about a package: the answer is about its last transaction.
+/// The answer to the court about a package: that of its last transaction.
 fn package_answer(answer: Result<Vec<Submitted>, PackageReject>, count: usize) -> BroadcastAnswer {
     match answer {
         Ok(submitted) => broadcast_answer(Ok(submitted.last().copied().unwrap_or(Submitted::Accepted))),
         Err(refused) if refused.index.saturating_add(1) == count => broadcast_answer(Err(refused.reject)),
-        // The parent: what a child can mend is its fee; the rest is not about the child's own inputs.
+        // The refusal is about a parent. A child can cure only its fee; the other reasons do not concern the child's own
+        // inputs.
         Err(refused) => match broadcast_answer(Err(refused.reject)) {
             BroadcastAnswer::Rejected(BroadcastRejection::MissingInputs | BroadcastRejection::ScriptFailure) => {
                 BroadcastAnswer::Rejected(BroadcastRejection::Unknown)
@@ -71,7 +72,7 @@ fn package_answer(answer: Result<Vec<Submitted>, PackageReject>, count: usize) -
     }
 }
 
-/// What the court is told about a broadcast.
+/// The answer to the court about a broadcast.
 fn broadcast_answer(answer: Result<Submitted, Reject>) -> BroadcastAnswer {
     let why = match answer {
         Ok(Submitted::Accepted) => return BroadcastAnswer::Accepted,
@@ -89,7 +90,7 @@ fn broadcast_answer(answer: Result<Submitted, Reject>) -> BroadcastAnswer {
         Err(Reject::BelowFloor { .. } | Reject::BelowMempoolMinimum { .. } | Reject::ChildDoesNotPay { .. }) => {
             BroadcastRejection::FeeTooLow
         }
-        // Somebody's transaction is there and pays more: ours waits.
+        // A conflicting transaction pays more, so ours conflicts with it.
         Err(Reject::ReplacementTooCheap { .. }) => BroadcastRejection::ConflictInMempool,
         Err(Reject::NonFinal { .. } | Reject::NonBip68Final { .. }) => BroadcastRejection::NonFinal,
         Err(

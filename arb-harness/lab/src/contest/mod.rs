@@ -1,8 +1,8 @@
-//! A contest: many HTLCs on one close, and an opponent that acts on our claims before every block.
+//! A contest: many HTLCs on one close, and an adversary that acts on our claims before every block.
 //!
-//! We forwarded every HTLC; all expire downstream together, and each has until its own upstream expiry. The court runs with
-//! its driver, a signer, a wallet and a node on the embedded chain; the miner is neutral and takes what waits. The opponent
-//! knows all preimages and pays for each of its acts. What became of each HTLC is read from the chain and from the node.
+//! We forwarded every HTLC. All expire downstream together, and each has its own upstream expiry. The court runs with its
+//! driver, a signer, a wallet and a node on the embedded chain; the miner is neutral and takes what waits. The adversary
+//! knows all preimages and pays for each of its acts. The outcome of each HTLC is read from the chain and from the node.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -29,91 +29,91 @@ use crate::wallet::SmallWallet;
 
 /// The height at which every contest begins.
 const START: u32 = 1_000;
-/// When all HTLCs expire downstream.
+/// The height at which all HTLCs expire downstream.
 const EXPIRY: u32 = START + 12;
-/// What the estimator says, all the time.
+/// The estimate for every target, all the time (sat per kw).
 const FEERATE_SAT_PER_KW: u32 = 1_000;
 /// The least and the most blocks from the downstream to the upstream expiry.
 const DELTAS: (u32, u32) = (34, 144);
-/// The opponent's coins.
-const FOES_COINS: (u32, u64) = (60, 5_000_000);
+/// The adversary's coins: how many, and of how many satoshi.
+const ADVERSARY_COINS: (u32, u64) = (60, 5_000_000);
 
-/// What is fought over, and how.
+/// The settings of a contest.
 #[derive(Clone, Copy, Debug)]
 pub struct Contest {
     /// Whose commitment confirms.
     pub owner: Side,
-    /// What the opponent does.
+    /// The adversary's tactic.
     pub tactic: Tactic,
-    /// Whether the court is told of what the opponent puts into the mempool.
+    /// Whether the court hears of the transactions that the adversary puts into the mempool.
     pub sees_mempool: bool,
     /// Our coins: how many, and of how many satoshi.
     pub coins: (u32, u64),
-    /// How many HTLCs there are.
+    /// The number of HTLCs.
     pub htlcs: u64,
     /// The amount of each, in satoshi.
     pub amount_sat: u64,
 }
 
-/// What became of an HTLC.
+/// The outcome of one HTLC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fate {
-    /// When its origin is gone.
+    /// The height at which its upstream HTLC expires: afterwards it is lost.
     pub upstream_expiry: u32,
-    /// The height of our claim.
+    /// The height at which our claim confirmed.
     pub claimed: Option<u32>,
-    /// The tip when its origin was settled, with the preimage that the opponent had shown.
+    /// The tip when its upstream HTLC was settled, with a preimage that the adversary had shown.
     pub settled: Option<u32>,
-    /// What the opponent paid to keep it from us until then, or until its origin was gone: of the confirmed fees of its acts a
-    /// part for each HTLC whose claim they took out of the mempool, by what that claim had offered.
+    /// What the adversary paid until then, or until the upstream expiry, to keep it from us (sat). The confirmed fees of
+    /// each attack are split among the HTLCs whose claims it removed from the mempool, by what those claims offered.
     pub spent_on_it_sat: u64,
 }
 
-/// How a contest ended.
+/// The result of a contest.
 #[derive(Clone, Debug)]
 pub struct Ended {
     /// Blocks from the first to the last.
     pub blocks: u32,
-    /// What the opponent did, how often.
+    /// How often the adversary did what.
     pub acts: BTreeMap<ActKind, u32>,
-    /// What it paid.
+    /// What the adversary paid (sat).
     pub spend_sat: u64,
-    /// What our confirmed transactions paid, the commitment's fee left out.
+    /// The fees of our confirmed transactions without the commitment (sat).
     pub fees_sat: u64,
-    /// Each HTLC.
+    /// The outcome of each HTLC.
     pub fates: Vec<Fate>,
     /// Whether the court is done with the channel.
     pub is_resolved: bool,
 }
 
 impl Fate {
-    /// When we had our money back, one way or the other.
+    /// The height at which the money was safe: claimed downstream or settled upstream.
     pub fn safe(&self) -> Option<u32> {
         [self.claimed, self.settled].into_iter().flatten().min()
     }
 
-    /// Whether the origin was gone before we had it back.
+    /// Whether the upstream HTLC had expired before the money was safe.
     pub fn is_lost(&self) -> bool {
         self.safe().is_none_or(|at| at >= self.upstream_expiry)
     }
 
-    /// Whether it was not ours by its deadline, which is a margin before its origin is gone.
+    /// Whether the money was not safe at the deadline, which is a margin before the upstream expiry.
     pub fn is_late(&self) -> bool {
         let deadline = self.upstream_expiry - Policy::default().upstream_margin.get();
         self.safe().is_none_or(|at| at > deadline)
     }
 }
 
-/// What the opponent did before one block.
-struct Move {
+/// The adversary's transactions before one block, and what they did to our claims.
+struct Attack {
     tip: u32,
     txids: Vec<Txid>,
-    /// Each HTLC with its part of the fee that it offered.
+    /// The HTLCs whose claims were removed, each with its part of the fee that its claim offered (sat).
     victims: Vec<(HtlcRef, u64)>,
 }
 
-/// One contest, while it goes on.
-struct Ring {
+/// A contest in progress.
+struct RunningContest {
     contest: Contest,
     fixture: ChannelFixture,
     chain: Chain,
@@ -122,37 +122,37 @@ struct Ring {
     wallet: SmallWallet,
     node: Notebook,
     driver: Driver<Memory>,
-    /// When each origin was first seen settled.
+    /// The tip at which each upstream HTLC was first seen settled.
     settled: BTreeMap<HtlcRef, u32>,
-    /// The opponent's transactions.
+    /// The adversary's transactions.
     own: BTreeSet<Txid>,
-    /// What it sent at a tip, and the HTLCs whose claims that took out of the mempool.
-    moves: Vec<Move>,
+    /// What the adversary did, block by block.
+    history: Vec<Attack>,
 }
 
 /// Plays a contest to its end.
 ///
 /// # Errors
-/// If a fixture or the journal fails, in words.
+/// The text of the error of a fixture or of the journal.
 pub fn play(contest: Contest) -> Result<Ended, String> {
-    let mut ring = Ring::new(contest)?;
-    ring.open()?;
-    let (owner, id) = (contest.owner, ring.fixture.id());
+    let mut running = RunningContest::new(contest)?;
+    running.open()?;
+    let (owner, id) = (contest.owner, running.fixture.id());
     match owner {
-        Side::Local => ring.driver.tell(Event::CloseRequested { channel: id, why: CloseReason::Operator }),
-        Side::Remote => ring.adversary.plan_mut().publishes = Some((START, Publish::Commitment(1))),
+        Side::Local => running.driver.tell(Event::CloseRequested { channel: id, why: CloseReason::Operator }),
+        Side::Remote => running.adversary.plan_mut().publishes = Some((START, Publish::Commitment(1))),
     }
     let end = EXPIRY + DELTAS.1 + 400;
-    while ring.chain.tip().0 < end && ring.is_watched() {
-        ring.settle()?;
-        // Once all origins are gone there is nothing left to win.
-        if ring.chain.tip().0 < EXPIRY + DELTAS.1 {
-            ring.opponent()?;
+    while running.chain.tip().0 < end && running.is_watched() {
+        running.settle()?;
+        // After the last upstream expiry there is nothing left to win.
+        if running.chain.tip().0 < EXPIRY + DELTAS.1 {
+            running.adversary_acts()?;
         }
-        ring.chain.mine();
+        running.chain.mine();
     }
-    ring.settle()?;
-    ring.end()
+    running.settle()?;
+    running.end()
 }
 
 fn preimage(id: u64) -> Preimage {
@@ -161,28 +161,28 @@ fn preimage(id: u64) -> Preimage {
     Preimage(bytes)
 }
 
-/// Spread evenly, so that few deadlines are the same.
+/// The upstream expiries are spread evenly, so that few deadlines are equal.
 fn upstream_expiry(id: u64, count: u64) -> u32 {
     let span = u64::from(DELTAS.1 - DELTAS.0);
     let part = span * id / count.saturating_sub(1).max(1);
     EXPIRY + DELTAS.0 + u32::try_from(part).unwrap_or(0)
 }
 
-fn words(why: impl core::fmt::Display) -> String {
+fn text(why: impl core::fmt::Display) -> String {
     why.to_string()
 }
 
-impl Ring {
+impl RunningContest {
     fn new(contest: Contest) -> Result<Self, String> {
         let mut chain = Chain::new(ChainConfig { start_height: START, ..ChainConfig::default() });
         let setup = ChannelSetup::from_seed(&[0x61; 32], 1, ChannelType::AnchorsZeroFeeHtlcTx, 16_000_000);
         let fixture = ChannelFixture::new(setup);
-        fixture.plant(&mut chain).map_err(words)?;
+        fixture.plant(&mut chain).map_err(text)?;
         let preimages = (0..contest.htlcs).map(|id| (preimage(id), 0)).collect();
         let peer = Peer::new(PeerPlan { preimages, sweeps: false, ..PeerPlan::default() }, &[0x62; 32]);
         let adversary = Adversary::new(peer, contest.tactic, 1);
-        for _ in 0..FOES_COINS.0 {
-            chain.mint(adversary.deposit_script(), FOES_COINS.1);
+        for _ in 0..ADVERSARY_COINS.0 {
+            chain.mint(adversary.deposit_script(), ADVERSARY_COINS.1);
         }
         let keys = WalletKeys::from_seed(&[0x63; 32]);
         let wallet = SmallWallet::new(keys.clone());
@@ -196,13 +196,13 @@ impl Ring {
         let identity = JournalIdentity { network, journal: [0x64; 32], tip: tip(&chain), policy };
         let best_height = Height::new(START);
         let started = Started { build: BUILD.into(), freshness: Freshness::Trusted, best_height };
-        let driver = Driver::start(Memory::new(), &identity, started).map_err(words)?;
+        let driver = Driver::start(Memory::new(), &identity, started).map_err(text)?;
         let (node, settled) = (Notebook::default(), BTreeMap::new());
-        let (own, moves) = (BTreeSet::new(), Vec::new());
-        Ok(Self { contest, fixture, chain, adversary, signer, wallet, node, driver, settled, own, moves })
+        let (own, history) = (BTreeSet::new(), Vec::new());
+        Ok(Self { contest, fixture, chain, adversary, signer, wallet, node, driver, settled, own, history })
     }
 
-    /// Opens the channel and commits to all HTLCs, on both sides.
+    /// Opens the channel and commits both sides to all HTLCs.
     fn open(&mut self) -> Result<(), String> {
         let Contest { htlcs: count, amount_sat, .. } = self.contest;
         let htlc = |id| Htlc {
@@ -220,14 +220,14 @@ impl Ring {
         };
         let full = state((0..count).map(htlc).collect());
         let fixture = &mut self.fixture;
-        let opened = fixture.opened(fixture.standing(0, 0).map_err(words)?);
+        let opened = fixture.opened(fixture.standing(0, 0).map_err(text)?);
         let events = [
             opened,
-            fixture.local_signed(0, state(Vec::new())).map_err(words)?,
-            fixture.remote_signed(0, state(Vec::new())).map_err(words)?,
-            fixture.remote_signed(1, full.clone()).map_err(words)?,
-            fixture.remote_revoked(0).map_err(words)?,
-            fixture.local_signed(1, full).map_err(words)?,
+            fixture.local_signed(0, state(Vec::new())).map_err(text)?,
+            fixture.remote_signed(0, state(Vec::new())).map_err(text)?,
+            fixture.remote_signed(1, full.clone()).map_err(text)?,
+            fixture.remote_revoked(0).map_err(text)?,
+            fixture.local_signed(1, full).map_err(text)?,
         ];
         self.driver.tell_all(events);
         self.settle()
@@ -238,7 +238,7 @@ impl Ring {
         court.index_of(&self.fixture.id()).is_some()
     }
 
-    /// Lets the court hear the chain and do what is due, until nothing is left.
+    /// Lets the court hear the chain and carries its actions out, until none leads to a new event.
     fn settle(&mut self) -> Result<(), String> {
         let floor = self.chain.config().relay_floor_sat_per_kvb.div_ceil(4);
         let floor = u32::try_from(floor).unwrap_or(u32::MAX);
@@ -248,8 +248,8 @@ impl Ring {
         self.wallet.refresh(&self.chain);
         let heard = tip(&self.chain);
         let mut host = Host::new(&mut self.chain, &mut self.signer, &mut self.wallet, &mut self.node, heard);
-        self.driver.commit(&mut host).map_err(words)?;
-        self.driver.settle(&mut host).map_err(words)?;
+        self.driver.commit(&mut host).map_err(text)?;
+        self.driver.settle(&mut host).map_err(text)?;
         let settled = self.node.origins.iter().filter(|(_, (done, _))| *done == Acknowledged::Settled);
         for (HtlcKey { htlc, .. }, _) in settled {
             self.settled.entry(*htlc).or_insert(heard.height.get());
@@ -257,12 +257,12 @@ impl Ring {
         Ok(())
     }
 
-    /// The HTLCs that a waiting transaction of ours claims, each with its part of the fee.
+    /// The HTLCs that our transactions in the mempool claim, each with its part of the fee.
     fn claimed(&self) -> Result<BTreeMap<HtlcRef, u64>, String> {
-        let commitment = self.fixture.commitment(self.contest.owner, 1).map_err(words)?;
+        let commitment = self.fixture.commitment(self.contest.owner, 1).map_err(text)?;
         let mut by_tx: BTreeMap<Txid, Vec<HtlcRef>> = BTreeMap::new();
         for (position, htlc) in commitment.htlcs.iter().enumerate() {
-            let (outpoint, _, _) = commitment.htlc_output(position).map_err(words)?;
+            let (outpoint, _, _) = commitment.htlc_output(position).map_err(text)?;
             let txid = self.chain.mempool_spender(&outpoint).map(Transaction::compute_txid);
             if let Some(txid) = txid.filter(|txid| !self.own.contains(txid)) {
                 by_tx.entry(txid).or_default().push(htlc.key);
@@ -276,15 +276,16 @@ impl Ring {
         Ok(shares.collect())
     }
 
-    fn opponent(&mut self) -> Result<(), String> {
+    /// Lets the adversary act, and records what it removed from the mempool.
+    fn adversary_acts(&mut self) -> Result<(), String> {
         let before = self.claimed()?;
-        let acts = self.adversary.act(&self.fixture, &mut self.chain).map_err(words)?;
+        let acts = self.adversary.act(&self.fixture, &mut self.chain).map_err(text)?;
         let txs: Vec<Transaction> = acts.into_iter().filter_map(|act| act.tx).collect();
         let txids: Vec<Txid> = txs.iter().map(Transaction::compute_txid).collect();
         self.own.extend(&txids);
         let after = self.claimed()?;
         let victims = before.into_iter().filter(|(htlc, _)| !after.contains_key(htlc)).collect();
-        self.moves.push(Move { tip: self.chain.tip().0, txids, victims });
+        self.history.push(Attack { tip: self.chain.tip().0, txids, victims });
         if self.contest.sees_mempool && !txs.is_empty() {
             self.driver.tell_all(txs.into_iter().map(|tx| Event::MempoolSeen { tx }));
             self.settle()?;
@@ -292,14 +293,14 @@ impl Ring {
         Ok(())
     }
 
-    /// What the opponent paid to keep each HTLC from us while that was of use.
+    /// What the adversary paid to keep each HTLC from us, as long as that could still cost us the HTLC.
     fn spent_on(&self) -> BTreeMap<HtlcRef, u64> {
         let mut spent_on: BTreeMap<HtlcRef, u64> = BTreeMap::new();
-        for Move { tip, txids, victims } in &self.moves {
+        for Attack { tip, txids, victims } in &self.history {
             let stands = txids.iter().filter(|txid| self.chain.confirmed(txid).is_some());
             let fee_sat: u64 = stands.filter_map(|txid| self.chain.fee_of(txid)).sum();
             let offered_sat: u64 = victims.iter().map(|(_, offered)| offered).sum();
-            // A claim that is kept out of the last block before its origin is gone is one that is lost.
+            // A claim that misses the last block before the upstream expiry is lost, so later acts do not count.
             let is_of_use = |(htlc, _): &&(HtlcRef, u64)| tip + 1 < upstream_expiry(htlc.id, self.contest.htlcs);
             for (htlc, offered) in victims.iter().filter(is_of_use) {
                 let share = (fee_sat * offered).checked_div(offered_sat).unwrap_or(0);
@@ -312,11 +313,11 @@ impl Ring {
     fn end(mut self) -> Result<Ended, String> {
         self.adversary.settle(&self.chain);
         let spent_on = self.spent_on();
-        let commitment = self.fixture.commitment(self.contest.owner, 1).map_err(words)?;
+        let commitment = self.fixture.commitment(self.contest.owner, 1).map_err(text)?;
         let mut fates = Vec::new();
         let mut ours: BTreeMap<Txid, u64> = BTreeMap::new();
         for (position, htlc) in commitment.htlcs.iter().enumerate() {
-            let (outpoint, _, _) = commitment.htlc_output(position).map_err(words)?;
+            let (outpoint, _, _) = commitment.htlc_output(position).map_err(text)?;
             let spend = self.chain.spender_of(&outpoint);
             let is_ours = spend.filter(|(_, txid, _)| !self.own.contains(txid));
             ours.extend(is_ours.map(|(_, txid, _)| (txid, self.chain.fee_of(&txid).unwrap_or(0))));
@@ -338,7 +339,8 @@ impl Ring {
     }
 }
 
-/// The contests that are shown: both commitments, both tactics, with and without a view of the mempool, ample and few coins.
+/// The contests that are shown: both commitments, both tactics, with and without a view of the mempool, with many coins and
+/// with few.
 pub fn all() -> Vec<(&'static str, Contest)> {
     let base = Contest {
         owner: Side::Local,

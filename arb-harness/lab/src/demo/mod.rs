@@ -1,9 +1,9 @@
-//! The demonstration: BOLT 3's published channels closed in every way, each once as it comes and once with its commitment
-//! swapped by a reorg, by a process that dies after every append. Who cheats loses everything, but for what a miner on its side
-//! keeps from us.
+//! The demonstration: BOLT 3's published channels, closed in every way by a process that dies after every append. Each
+//! close is played as it comes, and once more with its commitment replaced in a reorg. A cheating peer loses everything
+//! except what a miner on its side keeps from us.
 //!
-//! A scenario's progress is a function of its chain and its journal alone, so that one that was killed can go on
-//! ([`stage`]); its results are read from the journal ([`story`]) and from the chain ([`crate::balance_oracle`]).
+//! The progress of a scenario follows from its chain and its journal alone, so a scenario that was killed can go on
+//! ([`stage`]). Its results are read from the journal ([`story`]) and from the chain ([`crate::balance_oracle`]).
 
 pub mod stage;
 pub mod story;
@@ -19,19 +19,19 @@ use crate::fixture::ChannelFixture;
 pub enum ClosedBy {
     /// Our commitment.
     Ours,
-    /// The counterparty's commitment.
+    /// The counterparty's commitment, before it holds a newer one.
     Theirs,
-    /// The counterparty's commitment that we signed last, the one before not revoked.
+    /// The newest commitment that we signed for the counterparty, while the one before is not revoked.
     Pending,
-    /// A commitment of theirs that we have no record of.
+    /// A commitment of the counterparty that we have no record of.
     Unknown,
-    /// A commitment of theirs that they had revoked.
+    /// A commitment that the counterparty had revoked.
     Revoked,
-    /// A closing transaction.
+    /// A mutual close.
     Mutual,
 }
 
-/// When the preimages are known, on both sides.
+/// From when on both sides know the preimages of the HTLCs that they receive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Preimages {
     /// From the start.
@@ -40,29 +40,29 @@ pub enum Preimages {
     Late,
     /// Never.
     Never,
-    /// There are no HTLCs.
+    /// Not at all: there are no HTLCs.
     None,
 }
 
-/// One close.
+/// One close of one channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Scenario {
-    /// Its number: `NN` of the files that it leaves.
+    /// The number, which is `NN` in the names of its files.
     pub number: u32,
-    /// The channel's type.
+    /// The channel type.
     pub channel_type: ChannelType,
     /// Which commitment confirms in the end.
     pub closed_by: ClosedBy,
     /// When the preimages are known.
     pub preimages: Preimages,
-    /// Whether another commitment confirms first, and leaves with a reorg.
+    /// Whether another commitment confirms first and is disconnected by a reorg.
     pub reorg: bool,
-    /// Whether a miner keeps our claims of a few outputs out of every block, until the counterparty has them.
+    /// Whether a miner leaves our claims of a few outputs out of every block until the counterparty has them.
     pub withheld: bool,
 }
 
 impl ClosedBy {
-    /// As names and `--json` have it.
+    /// The name in scenario names and in `--json`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Ours => "ours",
@@ -74,7 +74,7 @@ impl ClosedBy {
         }
     }
 
-    /// Whose transaction it is, as far as a commitment is anybody's.
+    /// The owner of the commitment; ours for a mutual close.
     pub const fn owner(self) -> Side {
         match self {
             Self::Ours | Self::Mutual => Side::Local,
@@ -82,7 +82,7 @@ impl ClosedBy {
         }
     }
 
-    /// What the court knows of it.
+    /// What the court knows of the confirmed transaction.
     pub const fn knowledge(self) -> Knowledge {
         match self {
             Self::Ours | Self::Theirs | Self::Pending | Self::Mutual => Knowledge::Live,
@@ -93,7 +93,7 @@ impl ClosedBy {
 }
 
 impl Preimages {
-    /// As names have it.
+    /// The name in scenario names.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Known => "known",
@@ -104,7 +104,7 @@ impl Preimages {
     }
 }
 
-/// As `--json` has it.
+/// The name of a channel type in `--json`.
 pub const fn type_name(channel_type: ChannelType) -> &'static str {
     match channel_type {
         ChannelType::StaticRemotekey => "static_remotekey",
@@ -118,7 +118,7 @@ impl Scenario {
         Self::honest().into_iter().chain(Self::revoked()).collect()
     }
 
-    /// The scenarios in which nobody cheats.
+    /// The scenarios without a revoked commitment.
     fn honest() -> Vec<Self> {
         let mut all = Vec::new();
         for channel_type in [ChannelType::StaticRemotekey, ChannelType::AnchorsZeroFeeHtlcTx] {
@@ -177,7 +177,7 @@ impl Scenario {
         }
     }
 
-    /// The commitment that confirms in the end, unless it is a closing transaction.
+    /// The commitment that confirms in the end; `None` for a mutual close.
     pub const fn last_commitment(&self) -> Option<(Side, u64)> {
         let number = ChannelFixture::BOLT3_NUMBER;
         match self.closed_by {
@@ -187,7 +187,7 @@ impl Scenario {
         }
     }
 
-    /// Its name: what `--scenario` takes.
+    /// The name that `--scenario` takes.
     pub fn name(&self) -> String {
         let kind = match self.channel_type {
             ChannelType::StaticRemotekey => "static",
@@ -198,7 +198,7 @@ impl Scenario {
         format!("{kind}-{}-{preimages}{reorg}", self.closed_by.name())
     }
 
-    /// The name of its files, without the ending.
+    /// The names of its files without the extension.
     pub fn file_stem(&self) -> String {
         format!("{:02}-{}", self.number, self.name())
     }

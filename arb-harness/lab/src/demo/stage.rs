@@ -1,6 +1,6 @@
-//! One scenario on its stage: chain, counterparty, node, and a process that dies after every append.
+//! One scenario with its chain, counterparty and node, and a process that dies after every append.
 //!
-//! What happens next depends on the chain and on the court alone, never on how far this run of the program has come: so a
+//! What happens next depends on the chain and on the court alone, not on what this run of the program has done. So a
 //! scenario that was killed goes on where it was.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,28 +25,28 @@ use crate::wallet::SmallWallet;
 pub const START: u32 = 450;
 /// The tip height at which the close begins.
 const CLOSE: u32 = 454;
-/// The same of a cheat who has no preimage: the HTLCs that it offered have expired.
+/// The same for a cheating peer without preimages: the HTLCs that it offered have expired.
 const LATE_CLOSE: u32 = 505;
-/// After how many blocks the first commitment of a reorg scenario leaves again.
+/// After how many blocks a reorg disconnects the first commitment of a reorg scenario.
 const REORG_BLOCKS: u32 = 5;
 /// The tip height at which late preimages become known.
 const LATE: u32 = 480;
 /// 1 sat/vB.
 const FEERATE_SAT_PER_KW: u32 = 250;
-/// The most blocks that pass while nothing happens: an estimate must not grow stale.
+/// The most blocks at a time while nothing happens: after more, an estimate would be stale.
 const IDLE_BLOCKS: usize = 5;
-/// Where a scenario must have ended.
+/// The height at which a scenario must have ended.
 const END: u32 = 1200;
 
-/// What the counterparty pays us after the commitment that it will revoke.
+/// What the counterparty pays us in the commitment after the one that it revokes (msat).
 const PAID_MSAT: u64 = 1_000_000_000;
-/// HTLCs of which our claims are withheld: one that the counterparty has the preimage of, and one that it offered.
+/// The HTLCs whose claims are left out of blocks: one that the counterparty has the preimage of, and one that it offered.
 pub const WITHHELD: [HtlcRef; 2] = [HtlcRef::offered(3), HtlcRef::received(1)];
 
 const WALLET_SEED: [u8; 32] = [0x61; 32];
 const PEER_WALLET_SEED: [u8; 32] = [0x62; 32];
 
-/// Why a scenario could not be played.
+/// Why a scenario could not be played to its end.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StageError<E> {
@@ -56,26 +56,26 @@ pub enum StageError<E> {
     /// The fixture could not build a transaction.
     #[error("the fixture: {0}")]
     Fixture(#[from] FixtureError),
-    /// A block that had to be valid is not.
+    /// The chain refused a transaction or a block of the scenario.
     #[error("the chain refused a transaction: {0}")]
     Chain(#[from] crate::chain::Reject),
     /// The chain's file failed.
     #[error("the chain's file: {0}")]
     File(String),
-    /// It does not end.
-    #[error("not resolved at height {END}")]
+    /// The channel is not resolved at the last height.
+    #[error("the channel is not resolved at height {END}")]
     Endless,
 }
 
-/// Everything but the process.
+/// Everything in a scenario except the process.
 pub struct Stage<F> {
-    /// Which scenario.
+    /// The scenario that is played.
     pub scenario: Scenario,
-    /// The chain.
+    /// The chain, in memory or saved to a file.
     pub chain: Chain,
-    /// The channel, from both sides.
+    /// The channel with the keys and commitments of both sides.
     pub fixture: ChannelFixture,
-    /// The node.
+    /// The node, which survives the process.
     pub node: Notebook,
     peer: Peer,
     keys: WalletKeys,
@@ -128,7 +128,7 @@ where
     /// Sets a scenario up on a chain, new or saved, with a way to open its storage.
     ///
     /// # Errors
-    /// If the fixture cannot be built, or does not fit on the chain.
+    /// The error of the fixture, or of the chain if it refuses the funding.
     pub fn new(scenario: Scenario, mut chain: Chain, open: F) -> Result<Self, StageError<S::Error>> {
         let mut fixture = ChannelFixture::bolt3(scenario.channel_type);
         let keys = WalletKeys::from_seed(&WALLET_SEED);
@@ -161,26 +161,27 @@ where
         }
     }
 
-    /// Plays until the channel is resolved and gone. `watch` is called after every turn with the tip's height.
+    /// Plays until the channel is resolved and gone. `watch` is called after every turn with the tip's height and the
+    /// number of frames appended so far.
     ///
     /// # Errors
-    /// If something fails, or the scenario does not end.
+    /// The first error of journal, chain or fixture, or that the scenario does not end.
     pub fn play(&mut self, process: &mut Process, mut watch: impl FnMut(u32, u64)) -> Result<(), StageError<S::Error>> {
         process.blocks_a_step = IDLE_BLOCKS + 1;
-        let mut rest = process.run(self)?;
-        let opened = rest.court.index_of(&self.fixture.id()).is_some() || rest.court.has_had_channels();
+        let mut stopped = process.run(self)?;
+        let opened = stopped.court.index_of(&self.fixture.id()).is_some() || stopped.court.has_had_channels();
         if !opened {
             process.inbox = self.setup()?;
-            rest = process.run(self)?;
+            stopped = process.run(self)?;
         }
-        while rest.court.index_of(&self.fixture.id()).is_some() {
+        while stopped.court.index_of(&self.fixture.id()).is_some() {
             if self.chain.tip().0 >= END {
                 return Err(StageError::Endless);
             }
-            self.advance(&rest.court)?;
+            self.advance(&stopped.court)?;
             process.first = vec![flat_fees(FEERATE_SAT_PER_KW, FEERATE_SAT_PER_KW)];
-            process.inbox = self.news(&rest.court);
-            rest = process.run(self)?;
+            process.inbox = self.news(&stopped.court);
+            stopped = process.run(self)?;
             if let Some(failure) = self.chain.disk_failure() {
                 return Err(StageError::File(failure.to_string()));
             }
@@ -189,7 +190,7 @@ where
         Ok(())
     }
 
-    /// What the node tells the court before anything happens: the channel as it stands.
+    /// The events that the node tells the court first: the channel as it stands.
     fn setup(&self) -> Result<Vec<Event>, StageError<S::Error>> {
         let number = ChannelFixture::BOLT3_NUMBER;
         let mut fixture = ChannelFixture::bolt3(self.scenario.channel_type);
@@ -223,7 +224,7 @@ where
         Ok(events)
     }
 
-    /// What the node tells the court as things stand now.
+    /// The events that the node tells the court now.
     fn news(&self, court: &ChainArbitrator) -> Vec<Event> {
         let id = self.fixture.id();
         let Some(channel) = court.index_of(&id).and_then(|index| court.channel(index)) else { return Vec::new() };
@@ -248,7 +249,7 @@ where
         received.map(|(htlc, preimage)| Event::PreimageLearned { preimage, usable_for: vec![key(htlc)] }).collect()
     }
 
-    /// From which tip height on the court could use a received HTLC's preimage.
+    /// The tip height from which on the court could claim a received HTLC with its preimage.
     pub fn usable_since(&self) -> BTreeMap<HtlcRef, u32> {
         let since = match self.scenario.preimages {
             Preimages::Known => START,
@@ -300,14 +301,14 @@ where
         }
     }
 
-    /// The world goes on: the counterparty acts, and one or more blocks are mined.
+    /// Lets the counterparty act, and mines one or more blocks.
     fn advance(&mut self, court: &ChainArbitrator) -> Result<(), StageError<S::Error>> {
         let height = self.chain.tip().0;
         if self.scenario.reorg && self.swap(height)? {
             return Ok(());
         }
         for tx in self.peer.act(&self.fixture, &self.chain)? {
-            // What is not possible yet, or lost a race, is tried again in the next block.
+            // A transaction that is refused now is submitted again before the next block.
             let _not_now = self.chain.submit(tx).err();
         }
         let eventful = height <= LATE.max(self.close() + REORG_BLOCKS);
@@ -325,8 +326,8 @@ where
         Ok(())
     }
 
-    /// What the miner of the next block leaves out, being on the counterparty's side; `None` if the block is a fair one. The
-    /// block after a revoked commitment is the counterparty's: what it can claim at once, it gets before us.
+    /// What the miner of the next block leaves out; `None` if the miner is neutral. The counterparty mines the block after
+    /// a revoked commitment, so it gets first what it can claim at once.
     fn withheld(&self) -> Result<Option<Withheld>, StageError<S::Error>> {
         if self.scenario.closed_by != ClosedBy::Revoked {
             return Ok(None);
@@ -356,7 +357,7 @@ where
         }
     }
 
-    /// A reorg scenario: one commitment confirms, and leaves five blocks later for another. Whether that took this turn.
+    /// In a reorg scenario, confirms the first commitment and replaces it five blocks later. True if this turn did either.
     fn swap(&mut self, height: u32) -> Result<bool, StageError<S::Error>> {
         let spent = self.chain.spender_of(&self.fixture.setup().funding).is_some();
         let swapped = self.chain.highest() > height;
@@ -393,7 +394,7 @@ where
     }
 }
 
-/// Everything that was ever signed in a scenario, whether or not our side remembers.
+/// Signs everything that is ever signed in a scenario, also what our side does not know.
 fn sign_states<E>(scenario: Scenario, fixture: &mut ChannelFixture) -> Result<(), StageError<E>> {
     let number = ChannelFixture::BOLT3_NUMBER;
     let state = ChannelFixture::bolt3_state(scenario.channel_type);
@@ -417,15 +418,14 @@ fn sign_states<E>(scenario: Scenario, fixture: &mut ChannelFixture) -> Result<()
     Ok(())
 }
 
-/// The state after the one that will be revoked: the counterparty has paid us, and would rather not have; every HTLC is still
-/// there.
+/// The state after the one that will be revoked: the counterparty has paid us, and every HTLC is still there.
 fn newer(mut state: CommitmentState) -> CommitmentState {
     state.local_msat += PAID_MSAT;
     state.remote_msat -= PAID_MSAT;
     state
 }
 
-/// The state after every HTLC was settled: received ones are ours now, offered ones theirs.
+/// The state after every HTLC was settled: received ones are part of our balance, offered ones of theirs.
 fn without_htlcs(mut state: CommitmentState) -> CommitmentState {
     for htlc in core::mem::take(&mut state.htlcs) {
         if htlc.key.is_offered() {
@@ -437,7 +437,7 @@ fn without_htlcs(mut state: CommitmentState) -> CommitmentState {
     state
 }
 
-/// Whether the court has anything on its way to the chain.
+/// Whether the court has a transaction to sign or to broadcast.
 fn owes_broadcast(court: &ChainArbitrator) -> bool {
     court
         .actions_due()

@@ -1,4 +1,5 @@
-//! What a journal says about a close: read from its frames alone, so that it can be told after a crash, or by somebody else.
+//! The result of a close, read from the frames of its journal alone. So it can be told after a crash, and by another
+//! program.
 
 use std::collections::BTreeMap;
 
@@ -8,20 +9,20 @@ use arb_core::{
 use arb_harness::names::{kind_name, outcome_name, resolver_name};
 use serde::Serialize;
 
-/// The end of a channel, as its journal has it.
+/// The end of a channel by its journal.
 #[derive(Clone, Debug, Default)]
 pub struct Ending {
-    /// The kind of the last spend of the funding that was seen.
+    /// The kind of the last spend of the funding; `None` while there is none.
     pub close: Option<CloseKind>,
     /// Every contract's report, in the order in which they came.
     pub reports: Vec<ContractReport>,
-    /// What was released for the origins, and what the node said.
+    /// The outcome that the court released for the upstream of each HTLC, and the node's acknowledgement.
     pub upstream: BTreeMap<HtlcRef, (Upstream, Option<Acknowledged>)>,
     /// The balance sheet, once the channel was resolved.
     pub sheet: Option<Sheet>,
-    /// Whether the channel's end was performed: nothing of it is left in the court.
+    /// Whether the court has forgotten the channel after its end was carried out.
     pub gone: bool,
-    /// How many frames there are.
+    /// The number of frames.
     pub frames: u64,
 }
 
@@ -79,28 +80,28 @@ impl Ending {
     }
 }
 
-/// A contract, as `--json` and the table have it.
+/// One contract, as `--json` and the table show it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ContractRow {
     /// `to_local`, `to_remote`, `anchor`, `htlc`, `revoked_to_local` or `revoked_second_level`.
     pub contract: &'static str,
-    /// The HTLC's id.
+    /// The HTLC's id (BOLT 2); `None` if the contract is no HTLC.
     pub htlc_id: Option<u64>,
-    /// `offered` or `received`.
+    /// `offered` or `received`, from our side.
     pub direction: Option<&'static str>,
-    /// Its amount.
+    /// The amount in satoshi.
     pub amount_sat: u64,
-    /// The resolvers that it went through.
+    /// The resolvers that it went through, in order.
     pub resolver_chain: Vec<String>,
-    /// How it ended.
+    /// The outcome.
     pub outcome: &'static str,
-    /// What became of its origin.
+    /// The outcome of its upstream: `settled`, `failed` or `none`.
     pub upstream: &'static str,
-    /// Who has it.
+    /// Which side got it: `us`, `peer` or `nobody`.
     pub taken_by: &'static str,
-    /// The transactions that spent it.
+    /// The txids of the transactions that spent it.
     pub txids: Vec<String>,
-    /// What ours among them paid.
+    /// The fees of our transactions among them (sat).
     pub fee_sat: u64,
 }
 

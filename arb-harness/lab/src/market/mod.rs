@@ -1,8 +1,8 @@
-//! What a place in a block costs: four kinds of fee market, and an estimator that knows only their past.
+//! The price of block space: four kinds of fee market, and an estimator that knows only their past.
 //!
-//! A [`Market`] is a pure function of its kind, its seed and a block's index; nothing is stored, any block can be asked
-//! first, and integers alone decide. Feerates are satoshi per kiloweight: 250 are one sat/vB. What is modelled is the price,
-//! not the transactions that make it: whoever pays [`clearing`](Market::clearing) is in that block, however large he is.
+//! A [`Market`] is a pure function of its kind, its seed and a block's index: nothing is stored, any block can be asked for
+//! first, and all arithmetic is in integers. Feerates are in sat per kw: 250 are one sat/vB. The price is modelled, not the
+//! transactions that make it: a transaction of any size that pays [`clearing`](Market::clearing) is in that block.
 
 pub(crate) mod noise;
 
@@ -10,17 +10,17 @@ use arb_core::Fees;
 
 use noise::Noise;
 
-/// The least feerate that is relayed: one sat/vB, rounded up as every implementation rounds it.
+/// The least feerate that is relayed: one sat/vB, rounded up as all implementations do.
 pub const RELAY_FLOOR_SAT_PER_KW: u32 = 253;
-/// Blocks before block 0 in which the market was there already, so that the first estimate has a past.
+/// Blocks of the market before block 0, so that the first estimate has a past.
 const EARLIER: u64 = 4_032;
-/// Satoshi per kiloweight of one sat/vB.
+/// One sat/vB in sat per kw.
 const SAT_PER_VB: u64 = 250;
 
-/// For each confirmation target: how many of the last blocks are looked at, and which share of them (in permille) the
-/// estimate would have entered. Modelled on Bitcoin Core's estimator, which wants 85 % of a horizon's transactions confirmed
-/// within the target, and whose horizons remember about 26, 208 and 1,450 blocks: a rise shows after the target and what
-/// fills the other 15 % (4, 34 or 235 blocks), and is remembered until it has left the horizon.
+/// For each confirmation target: how many of the last blocks are considered, and in which share of them (permille) the
+/// estimate would have confirmed. Modelled on Bitcoin Core's estimator, which wants 85 % of a horizon's transactions
+/// confirmed within the target, and whose horizons are about 26, 208 and 1,450 blocks. A rise shows after the target and
+/// the other 15 % of the horizon (4, 34 or 235 blocks), and until it has left the horizon.
 const TARGETS: [(u16, usize, usize); 11] = [
     (1, 24, 950),
     (2, 24, 850),
@@ -34,21 +34,22 @@ const TARGETS: [(u16, usize, usize); 11] = [
     (504, 1_008, 200),
     (1_008, 1_008, 100),
 ];
-/// The longest look back of any target.
+/// The most blocks that any target considers.
 const LOOK_BACK: usize = 1_008;
-/// How long a full mempool remembers its price.
+/// How many blocks a full mempool remembers.
 const FLOOR_LOOK_BACK: u64 = 72;
 
-/// The kinds of fee market.
+/// The kind of a fee market.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum MarketKind {
-    /// One to eight sat/vB, with mild noise.
+    /// One to eight sat/vB, with little noise.
     Calm,
-    /// A period of 144 blocks: the dear hour costs five to ten times the cheap one.
+    /// A period of 144 blocks: the most expensive hour costs five to ten times the cheapest.
     DayNight,
     /// Calm, and every few days a sudden 100 to 400 sat/vB for 10 to 60 blocks.
     Spike,
-    /// Mass closes fill the blocks (Flood & Loot): hundreds of blocks whose price runs away from the estimator.
+    /// Mass closes fill the blocks (the Flood & Loot attack): for hundreds of blocks the price rises faster than the
+    /// estimate.
     Flood,
 }
 
@@ -56,7 +57,7 @@ impl MarketKind {
     /// Every kind.
     pub const ALL: [Self; 4] = [Self::Calm, Self::DayNight, Self::Spike, Self::Flood];
 
-    /// Its name.
+    /// The name in reports.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -68,7 +69,7 @@ impl MarketKind {
     }
 }
 
-/// A fee market.
+/// A fee market of one kind and seed.
 #[derive(Clone, Copy, Debug)]
 pub struct Market {
     kind: MarketKind,
@@ -81,7 +82,7 @@ impl Market {
     /// The market of this kind and seed.
     #[must_use]
     pub fn new(kind: MarketKind, seed: u64) -> Self {
-        let name = |part: u64| 0x006d_6172_6b65_7400 + part; // "market", so that no other use of the seed is disturbed
+        let name = |part: u64| 0x006d_6172_6b65_7400 + part; // "market", so that other uses of the seed draw other numbers
         Self {
             kind,
             level: Noise::new(seed, name(0)),
@@ -96,8 +97,8 @@ impl Market {
         self.price(u64::from(block) + EARLIER)
     }
 
-    /// What an estimator says once this block is mined; it knows this block and those before it. Never below
-    /// [`mempool_floor`](Self::mempool_floor), and never less for a shorter target.
+    /// The estimates after this block, from this block and those before it. Never below
+    /// [`mempool_floor`](Self::mempool_floor), and never lower for a shorter target.
     #[must_use]
     pub fn estimates(&self, block: u32) -> Fees {
         let last = u64::from(block) + EARLIER;
@@ -105,7 +106,7 @@ impl Market {
         estimate(&newest_first, floor(&newest_first))
     }
 
-    /// What a mempool asks for at least once this block is mined: the relay floor, and more while it is full.
+    /// The minimum feerate of the mempool after this block: the relay floor, and more while the mempool is full.
     #[must_use]
     pub fn mempool_floor(&self, block: u32) -> u32 {
         let last = u64::from(block) + EARLIER;
@@ -120,22 +121,22 @@ impl Market {
             MarketKind::Spike => self.calm(block) + self.spike(block),
             MarketKind::Flood => self.calm(block) + self.flood(block),
         };
-        // Blocks come fast and slow, and a slow one has more to choose from.
+        // Noise, since blocks come at irregular times and a late block has more transactions to choose from.
         let price = permille(level, self.jitter.between(block, 800, 1_200));
         u32::try_from(price).unwrap_or(u32::MAX).max(RELAY_FLOOR_SAT_PER_KW)
     }
 
-    /// A slow walk between knots; cheap hours are more common than dear ones.
+    /// Straight lines between random points; the lower of two draws makes low prices more common.
     fn calm(&self, block: u64) -> u64 {
-        const KNOT: u64 = 36;
-        let knot = |index| {
+        const SEGMENT: u64 = 36;
+        let point = |index| {
             let draw = |half| self.level.between(index * 2 + half, 300, 1_650);
             draw(0).min(draw(1))
         };
-        between_knots(knot(block / KNOT), knot(block / KNOT + 1), block % KNOT, KNOT)
+        on_line(point(block / SEGMENT), point(block / SEGMENT + 1), block % SEGMENT, SEGMENT)
     }
 
-    /// Up for half a day and down for the other half, softly at both ends.
+    /// Up for half a day and down for the other half, smoothly at both ends.
     fn day_night(&self, block: u64) -> u64 {
         const DAY: u64 = 144;
         let trough = |day| self.level.between(day, 2 * SAT_PER_VB, 4 * SAT_PER_VB);
@@ -145,10 +146,10 @@ impl Market {
         let way = way * 1_000 / (DAY / 2);
         // 3x² − 2x³ in permille.
         let soft = (3 * way * way * 1_000 - 2 * way * way * way) / 1_000_000;
-        between_knots(from, peak, soft, 1_000)
+        on_line(from, peak, soft, 1_000)
     }
 
-    /// At most one spike in a window, anywhere in it.
+    /// At most one spike in each window, at a random place.
     fn spike(&self, block: u64) -> u64 {
         const WINDOW: u64 = 360;
         let (window, into) = (block / WINDOW, block % WINDOW);
@@ -157,14 +158,14 @@ impl Market {
         let Some(age) = into.checked_sub(draw(1, 0, WINDOW - long)).filter(|age| *age < long) else { return 0 };
         let height = draw(2, 120, 360) * SAT_PER_VB;
         if draw(3, 0, 99) < 15 {
-            return 0; // a window without
+            return 0; // a window without a spike
         }
-        // All of it at once, and the last third is a way down.
+        // The spike begins at its full height and falls in its last third.
         let left = long - age;
         if left * 3 >= long { height } else { height * left * 3 / long }
     }
 
-    /// A flood in every cycle: a rise in waves, a long top, and a fall.
+    /// One flood in each cycle: a rise in waves, a long top, and a fall.
     fn flood(&self, block: u64) -> u64 {
         const CYCLE: u64 = 1_440;
         const WAVE: u64 = 12;
@@ -175,14 +176,14 @@ impl Market {
         let peak = draw(2, 150, 400) * SAT_PER_VB;
         let (rise, fall) = (long / 2, long / 5);
         let (way, of) = if age < rise { (age + 1, rise) } else { ((long - age).min(fall), fall) };
-        // Those who were left out bid again, so that it rises faster the longer it lasts. Every wave is another mass of
-        // closes, and none announces itself.
+        // Transactions that were left out raise their fees, so the price rises faster over time. Every wave is another mass
+        // close, which no estimate can foresee.
         let level = peak * way * way / (of * of);
         permille(level, self.level.between(u64::MAX / 2 + block / WAVE, 600, 1_900))
     }
 }
 
-/// The blocks of a market from 0 on, drawn once for many readers.
+/// The blocks of a market from 0 on, computed once for many readers.
 #[derive(Clone, Debug)]
 pub struct Tape {
     clearing: Vec<u32>,
@@ -205,13 +206,13 @@ impl Tape {
         Self { clearing, estimates }
     }
 
-    /// A market with these prices and these estimates: one made by hand.
+    /// A market with given prices and estimates, for tests.
     #[must_use]
     pub fn by_hand(clearing: Vec<u32>, estimates: Vec<Fees>) -> Self {
         Self { clearing, estimates }
     }
 
-    /// How many blocks there are.
+    /// The number of blocks.
     #[must_use]
     pub fn blocks(&self) -> u32 {
         u32::try_from(self.clearing.len().min(self.estimates.len())).unwrap_or(u32::MAX)
@@ -230,7 +231,7 @@ impl Tape {
     }
 }
 
-/// The estimates that these prices allow, the newest first.
+/// The estimates from these prices, of which the newest comes first.
 fn estimate(newest_first: &[u32], floor: u32) -> Fees {
     let mut by_target: Vec<(u16, u32)> = Vec::with_capacity(TARGETS.len());
     let mut shorter = u32::MAX;
@@ -244,7 +245,8 @@ fn estimate(newest_first: &[u32], floor: u32) -> Fees {
     Fees { by_target, relay_floor_sat_per_kw: floor }
 }
 
-/// A mempool that was never emptied for half a day is full, and drops what pays a third of the cheapest that got in.
+/// A mempool that was not emptied for half a day is full. It then refuses what pays less than a third of the lowest price
+/// in that time.
 fn floor(newest_first: &[u32]) -> u32 {
     let look_back = usize::try_from(FLOOR_LOOK_BACK).unwrap_or(usize::MAX);
     let cheapest = newest_first.iter().take(look_back).min().copied().unwrap_or(0);
@@ -255,8 +257,8 @@ fn permille(value: u64, permille: u64) -> u64 {
     value * permille / 1_000
 }
 
-/// From `from` to `to` on a straight line of `of` steps.
-fn between_knots(from: u64, to: u64, step: u64, of: u64) -> u64 {
+/// The value after `step` of `of` steps on a straight line.
+fn on_line(from: u64, to: u64, step: u64, of: u64) -> u64 {
     (from * (of - step) + to * step) / of
 }
 

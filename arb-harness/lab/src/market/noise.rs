@@ -1,14 +1,14 @@
-//! Numbers by index instead of one after the other (splitmix64's finish over a counter): block 70,000 is drawn without
-//! drawing the blocks before it, and asking twice gives the same answer.
+//! Random numbers by index (the finish of splitmix64 over a counter). Block 70,000 is drawn without the blocks before it,
+//! and the same index always gives the same number.
 
-/// The numbers of one seed and one name.
+/// The numbers of one seed and name.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Noise {
     key: u64,
 }
 
 impl Noise {
-    /// The numbers of this seed with this name: names of one seed do not disturb each other.
+    /// The numbers of this seed and name. Draws with one name do not change those with another.
     pub(crate) fn new(seed: u64, name: u64) -> Self {
         Self { key: mix(mix(seed).wrapping_add(mix(name.wrapping_add(0x9e37_79b9_7f4a_7c15)))) }
     }
@@ -21,7 +21,7 @@ impl Noise {
     /// The number with this index, from `low` to `high`, both possible.
     pub(crate) fn between(&self, index: u64, low: u64, high: u64) -> u64 {
         let width = u128::from(high.saturating_sub(low)) + 1;
-        // The upper half of the product: no remainder, and less than `width`.
+        // The upper half of the product is less than `width`, and has no bias of a remainder.
         let drawn = (u128::from(self.at(index)) * width) >> 64;
         low + u64::try_from(drawn).unwrap_or(0)
     }

@@ -28,7 +28,7 @@ fn a_market_is_its_kind_its_seed_and_the_block() {
 
 #[test]
 fn the_past_alone_decides_an_estimate() {
-    // A tape that ends with block 500 knows nothing of what comes after it.
+    // The first tape ends with block 500, so nothing after it can have an effect.
     let market = Market::new(MarketKind::Spike, 9);
     let tape = Tape::of(&market, 501);
     let long = Tape::of(&market, 900);
@@ -126,7 +126,7 @@ fn a_flood_is_long_and_runs_away_from_the_estimator() {
         let prices = prices(MarketKind::Flood, seed);
         assert!(longest(&prices, |price| price > 2_001) >= 200);
         assert!(prices.iter().any(|price| *price > 100_000) && prices.iter().all(|price| *price < 250_000));
-        // Following the estimate for six blocks is not enough for six blocks, again and again.
+        // In many blocks the six-block estimate does not confirm within six blocks.
         let late = (0..BLOCKS - 6).step_by(5).filter(|block| {
             let says = for_target(&market.estimates(*block), 6);
             (1..=6).all(|on| market.clearing(block + on) > says)

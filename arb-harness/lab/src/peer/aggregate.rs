@@ -1,8 +1,8 @@
 //! HTLCs of the claimant's own commitments in one transaction, of one channel or of several.
 //!
 //! The other side's signature (`SINGLE|ANYONECANPAY`) ties an HTLC's input to the output of the same number and to the lock
-//! time, and leaves everything else free. So a coin and a payment that have nothing to do with the channels come first
-//! here, and the HTLCs' pairs begin at number 1: whoever takes the pairs to begin at 0 looks at the wrong outputs.
+//! time, and leaves everything else free. Here a coin and a payment without relation to the channels come first, so the
+//! HTLCs' pairs begin at number 1: code that expects them at 0 reads the wrong outputs.
 
 use arb_core::bolt3::Preimage;
 use arb_harness::keys::WalletKeys;
@@ -13,31 +13,31 @@ use bitcoin::{Amount, OutPoint, ScriptBuf, Sequence, Transaction, TxOut};
 use super::claims::{Claimant, attach, coin_witness, input};
 use crate::fixture::{FixtureError, SecondLevel};
 
-/// What the payment in front is worth.
+/// The value of the payment in front (sat).
 pub const ASIDE_SAT: u64 = 1_000;
 /// Weight of a P2WPKH output.
 const P2WPKH_OUTPUT_WEIGHT: u64 = 31 * 4;
-/// The least that a P2WPKH output may be worth.
+/// The least value of a P2WPKH output that is not dust (sat).
 const P2WPKH_DUST_SAT: u64 = 294;
 
-/// One HTLC of the claimant's own commitment, and how it is taken.
+/// One HTLC to claim, and how.
 #[derive(Clone, Copy, Debug)]
 pub struct Piece<'a> {
-    /// Whose, and of which commitment.
+    /// The claimant and the commitment.
     pub claimant: Claimant<'a>,
-    /// Its position in the commitment's list.
+    /// The HTLC's position in the commitment's list.
     pub index: usize,
-    /// With this preimage, or without one after its expiry.
+    /// The preimage; `None` to claim after the expiry.
     pub preimage: Option<Preimage>,
 }
 
 impl Piece<'_> {
-    /// The absolute lock that the other side's signature covers: only equal ones can share a transaction.
+    /// The absolute lock that the other side's signature covers: only HTLCs with equal ones can share a transaction.
     pub fn lock_time(&self) -> Result<u32, FixtureError> {
         Ok(self.level()?.tx.lock_time.to_consensus_u32())
     }
 
-    /// The HTLC's output.
+    /// The outpoint of the HTLC.
     pub fn outpoint(&self) -> Result<OutPoint, FixtureError> {
         Ok(self.claimant.commitment.htlc_output(self.index)?.0)
     }
@@ -47,7 +47,7 @@ impl Piece<'_> {
     }
 }
 
-/// What coins must be worth, after paying for their own inputs, to carry these HTLCs.
+/// The value that the coins must have, after paying for their own inputs, to carry these HTLCs (sat).
 pub fn aggregate_needs(pieces: &[Piece<'_>]) -> Result<u64, FixtureError> {
     let change_sat = P2WPKH_DUST_SAT.saturating_add(ASIDE_SAT);
     Ok(fee_sat(pieces, 0)?.saturating_add(change_sat))
@@ -89,7 +89,7 @@ pub fn aggregate(
     Ok(tx)
 }
 
-/// The fee at the rate of the first piece's claimant.
+/// The fee at the feerate of the first piece's claimant (sat).
 fn fee_sat(pieces: &[Piece<'_>], coins: usize) -> Result<u64, FixtureError> {
     // Version, lock time, marker, flag, and counts of up to three bytes.
     let mut weight = 4 * (4 + 4 + 3 + 3) + 2 + 2 * P2WPKH_OUTPUT_WEIGHT;

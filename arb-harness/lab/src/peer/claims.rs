@@ -1,7 +1,7 @@
-//! What one side can take from a confirmed commitment, as signed transactions (BOLT 5).
+//! What one side can claim from a confirmed commitment, as signed transactions (BOLT 5).
 //!
-//! Written for either side, with the core's builders and the fixture's keys. When a claim is final is the caller's
-//! question. A claim that cannot pay the relay floor and leave more than dust is answered with `None`.
+//! It works for either side, with the core's builders and the fixture's keys. The caller decides when a claim is final. The
+//! answer is `None` if a claim cannot pay the relay floor and leave more than dust.
 
 use arb_core::bolt3::{
     ChannelType, ClaimPath, CompactSig, Point, Preimage, claim_witness_weight, counterparty_sighash_type,
@@ -17,19 +17,19 @@ use bitcoin::{Amount, EcdsaSighashType, OutPoint, Script, ScriptBuf, Sequence, T
 
 use crate::fixture::{ChannelFixture, Commitment, FixtureError, SecondLevel};
 
-/// Marker and flag of a transaction with witnesses.
+/// Weight of marker and flag of a transaction with witnesses.
 const SEGWIT_WEIGHT: u64 = 2;
 
-/// What a claim pays.
+/// The feerates of a claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rates {
-    /// What it would like to pay.
+    /// The wanted feerate.
     pub feerate_sat_per_kw: u32,
-    /// What it has to pay, per thousand virtual bytes.
+    /// The least feerate, in satoshi per thousand virtual bytes.
     pub floor_sat_per_kvb: u64,
 }
 
-/// An output to claim, and the path.
+/// An output to claim, and its path.
 #[derive(Clone, Copy)]
 struct Spot<'a> {
     kind: ClaimPath,
@@ -43,21 +43,21 @@ struct Spot<'a> {
 pub struct Claimant<'a> {
     /// The channel.
     pub fixture: &'a ChannelFixture,
-    /// Who claims.
+    /// The side that claims.
     pub side: Side,
-    /// From what.
+    /// The commitment that it claims from.
     pub commitment: &'a Commitment,
-    /// What the claims pay.
+    /// The feerates of its claims.
     pub rates: Rates,
 }
 
 impl Rates {
-    /// The rate that is meant, or the floor if that is higher.
+    /// The wanted feerate, or the floor if that is higher.
     pub fn at_least_floor_sat_per_kw(&self) -> u32 {
         self.feerate_sat_per_kw.max(u32::try_from(self.floor_sat_per_kvb.div_ceil(4)).unwrap_or(u32::MAX))
     }
 
-    /// The fee of a weight: what is meant if `spare_sat` allows it, else what it allows; `None` below the floor.
+    /// The fee of a weight: the wanted one, or `spare_sat` if that is less; `None` below the floor.
     fn fee_sat(&self, weight: u64, spare_sat: u64) -> Option<u64> {
         let floor = weight.div_ceil(4).saturating_mul(self.floor_sat_per_kvb).div_ceil(1000);
         let wanted = weight.saturating_mul(u64::from(self.feerate_sat_per_kw)).div_ceil(1000);
@@ -70,18 +70,18 @@ impl Claimant<'_> {
         self.fixture.setup().channel_type
     }
 
-    /// Whether the claimant's HTLCs on its own commitment can share a transaction: the other side's signature of the older
-    /// type covers the whole of it.
+    /// Whether the claimant's HTLCs on its own commitment can share a transaction. The other side's signature of the older
+    /// channel type covers the whole transaction, so there they cannot.
     pub fn can_aggregate(&self) -> bool {
         self.commitment.owner == self.side && self.channel_type() == ChannelType::AnchorsZeroFeeHtlcTx
     }
 
-    /// The delay of the claimant's own outputs on its own commitment.
+    /// The CSV delay of the claimant's own outputs on its own commitment.
     pub fn own_delay(&self) -> u16 {
         self.fixture.setup().delay_blocks(self.side)
     }
 
-    /// The delay of an HTLC output on every path of its two owners.
+    /// The CSV delay of an HTLC output for a direct claim.
     pub fn htlc_delay(&self) -> u16 {
         match self.channel_type() {
             ChannelType::StaticRemotekey => 0,
@@ -89,12 +89,12 @@ impl Claimant<'_> {
         }
     }
 
-    /// The delay of the claimant's balance: its own on its commitment, that of `to_remote` on the other's.
+    /// The CSV delay of the claimant's balance: its own delay on its commitment, that of `to_remote` on the other's.
     pub fn main_delay(&self) -> u16 {
         if self.commitment.owner == self.side { self.own_delay() } else { self.htlc_delay() }
     }
 
-    /// Takes the claimant's balance, which is output `vout`.
+    /// Claims the claimant's balance, which is output `vout`.
     pub fn main(&self, vout: u32, to: ScriptBuf) -> Result<Option<Transaction>, FixtureError> {
         let place = usize::try_from(vout).unwrap_or(usize::MAX);
         let outputs = &self.commitment.built.tx.output;
@@ -119,7 +119,7 @@ impl Claimant<'_> {
         Ok(Some(tx))
     }
 
-    /// Takes an HTLC from the other side's commitment: with its preimage, or without one after its expiry.
+    /// Claims an HTLC directly from the other side's commitment: with its preimage, or without one after its expiry.
     pub fn direct(
         &self,
         index: usize,
@@ -146,7 +146,7 @@ impl Claimant<'_> {
         Ok(Some(tx))
     }
 
-    /// What a coin must be worth, after paying for its own input, to carry this HTLC transaction; `None` where the
+    /// The value that a coin must have, after paying for its own input, to carry this HTLC transaction (sat); `None` if the
     /// transaction pays its own fee.
     pub fn second_level_needs(&self, index: usize) -> Result<Option<u64>, FixtureError> {
         match self.channel_type() {
@@ -160,7 +160,7 @@ impl Claimant<'_> {
         }
     }
 
-    /// The HTLC transaction on the claimant's own commitment, with a coin for its fee where it pays none.
+    /// The HTLC transaction on the claimant's own commitment, with coins for its fee if it pays none itself.
     pub fn second_level(
         &self,
         index: usize,
@@ -189,7 +189,7 @@ impl Claimant<'_> {
         Ok(tx)
     }
 
-    /// What an HTLC's input needs at its place in a second-level transaction, whatever else that one does.
+    /// The witness of an HTLC's input at its place in a second-level transaction, which may have other inputs and outputs.
     pub(super) fn second_level_witness(
         &self,
         tx: &Transaction,
@@ -205,7 +205,7 @@ impl Claimant<'_> {
         })
     }
 
-    /// Takes the delayed output of the claimant's own second-level transaction; `None` if this is not one.
+    /// Claims the delayed output of the claimant's own second-level transaction; `None` if this is not one.
     pub fn second_level_output(
         &self,
         outpoint: OutPoint,
@@ -238,7 +238,7 @@ impl Claimant<'_> {
         Ok(Some(tx))
     }
 
-    /// One input, one output, and the fee of what the witness will weigh.
+    /// One input, one output, and the fee for the weight with its witness.
     fn unsigned(&self, spot: &Spot<'_>, sequence: Sequence, lock_time: u32, to: ScriptBuf) -> Option<Transaction> {
         let value_sat = spot.spent.value.to_sat();
         let mut tx = Transaction {
@@ -319,7 +319,7 @@ pub(super) fn input(previous_output: OutPoint, sequence: Sequence) -> TxIn {
     TxIn { previous_output, script_sig: ScriptBuf::new(), sequence, witness: Witness::new() }
 }
 
-/// A relative lock, or none: then replaceable, and not final, so that an absolute lock counts.
+/// A relative lock. Without one the input signals replacement and is not final, so that an absolute lock holds.
 fn relative(delay_blocks: u16) -> Sequence {
     if delay_blocks == 0 { Sequence::ENABLE_RBF_NO_LOCKTIME } else { Sequence::from_height(delay_blocks) }
 }

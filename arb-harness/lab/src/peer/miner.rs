@@ -1,7 +1,7 @@
-//! Blocks of a miner who sides with the counterparty: its transactions first, and ours left out.
+//! Blocks of a miner that sides with the counterparty: its transactions come first, and ours are left out.
 //!
-//! Fees decide who wins a race in the mempool; here the scenario does. What is left out stays in the mempool, as it does
-//! with everybody else, until the miner has put something against it into a block.
+//! Fees decide a race in the mempool; here the scenario does. A transaction that is left out stays in every mempool until
+//! the miner has confirmed a conflicting one.
 
 use std::collections::BTreeSet;
 
@@ -11,19 +11,19 @@ use super::Peer;
 use crate::chain::{BlockTemplate, Chain};
 use crate::fixture::{ChannelFixture, FixtureError};
 
-/// Which of our transactions the miner leaves out, beyond those that the counterparty's own stand against.
+/// Which of our transactions the miner leaves out, in addition to those that conflict with the counterparty's own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Withheld {
     /// None.
     Nothing,
-    /// What claims one of these outputs of a commitment, or what a second-level transaction made of it.
+    /// Claims of these outputs of a commitment, and of the second-level outputs below them.
     Of(BTreeSet<OutPoint>),
-    /// What claims any output of a commitment, or what a second-level transaction made of it.
+    /// Claims of every output of a commitment, and of the second-level outputs below them.
     Everything,
 }
 
 impl Peer {
-    /// The next block of a miner who sides with this counterparty. Like [`act`](Self::act) it follows from the plan and the
+    /// The template of a miner that sides with this counterparty. Like [`act`](Self::act) it follows from the plan and the
     /// chain, so it may be asked again.
     pub fn template(
         &mut self,
@@ -48,7 +48,7 @@ impl Peer {
     }
 }
 
-/// The output of a confirmed commitment that an outpoint is, or was before a second-level transaction.
+/// The output of a confirmed commitment that this outpoint is, or that its second-level transaction spent.
 fn claimed(chain: &Chain, fundings: &BTreeSet<OutPoint>, outpoint: OutPoint) -> Option<OutPoint> {
     let is_commitment = |tx: &Transaction| tx.input.iter().any(|input| fundings.contains(&input.previous_output));
     let (_, parent) = chain.confirmed(&outpoint.txid)?;

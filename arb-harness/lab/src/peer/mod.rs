@@ -1,10 +1,10 @@
-//! The counterparty on chain: publishes a commitment, takes with preimages, takes back after expiry, sweeps.
+//! The counterparty on chain: publishes a commitment, claims with preimages, takes back after expiry, sweeps.
 //!
-//! What it does follows from its plan and the confirmed chain alone, so it may be asked as often as one likes: it names
-//! what is final in the next block and not yet in the mempool, whatever a reorg did in between. It keeps to the rules of
-//! BOLT 5 with its own keys and knows no preimage that its plan does not give it. It does not punish: our revoked
-//! commitments are treated like any other. Publishing a revoked one of its own is cheating, and everything after that is
-//! the same again: who wins is up to us, and to whoever mines the blocks ([`Peer::template`]).
+//! What it does follows from its plan and the confirmed chain alone, so it may be asked any number of times: it names what
+//! is final in the next block and not in the mempool yet, also after a reorg. It follows BOLT 5 with its own keys, and
+//! knows no preimage beyond its plan. It does not punish: it treats our revoked commitments like any other. Publishing a
+//! revoked commitment of its own is cheating; afterwards it claims as always, and the race is decided by us and by the
+//! miner ([`Peer::template`]).
 
 mod aggregate;
 mod claims;
@@ -35,18 +35,18 @@ pub enum Publish {
     Transaction(Transaction),
 }
 
-/// Which HTLCs it claims first. The others wait until none of these can be claimed in the next block.
+/// Which HTLCs it claims first. The others wait while one of these can be claimed in the next block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
-    /// All that can be claimed, at once.
+    /// Every HTLC as soon as it can be claimed.
     AsTheyCome,
     /// Those that we offered, with their preimages.
     SuccessFirst,
-    /// Its own, after their expiry.
+    /// Those that it offered, after their expiry.
     TimeoutFirst,
 }
 
-/// What the counterparty does.
+/// What the counterparty does, and what it knows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PeerPlan {
     /// What it publishes while the funding is unspent, and from which tip height on.
@@ -57,19 +57,19 @@ pub struct PeerPlan {
     pub claims: bool,
     /// Which HTLCs it claims first.
     pub order: Order,
-    /// Whether HTLCs on its own commitments share transactions where their type and lock time allow it, over all channels
-    /// that it acts on.
+    /// Whether HTLCs on its own commitments share transactions, over all channels that it acts on, if their type and lock
+    /// time allow it.
     pub together: bool,
-    /// How many blocks it lets pass after an expiry before it takes an HTLC back.
+    /// Blocks that it waits after an expiry before it takes an HTLC back.
     pub patience_blocks: u32,
-    /// Whether it sweeps what is its own: the main output and what its second level left.
+    /// Whether it sweeps its balance and its second-level outputs.
     pub sweeps: bool,
-    /// What its transactions pay, as far as they can choose.
+    /// The feerate of its transactions, if they can choose one (sat per kw).
     pub feerate_sat_per_kw: u32,
 }
 
 impl Default for PeerPlan {
-    /// Publishes nothing and knows no preimage; takes back what expires and sweeps, at once.
+    /// Publishes nothing and knows no preimage; takes back what expires and sweeps at once.
     fn default() -> Self {
         Self {
             publishes: None,
@@ -84,14 +84,14 @@ impl Default for PeerPlan {
     }
 }
 
-/// The counterparty: a plan, and a wallet that receives its sweeps and pays its fees.
+/// A counterparty: a plan, and a wallet that receives its sweeps and pays its fees.
 #[derive(Clone, Debug)]
 pub struct Peer {
     plan: PeerPlan,
     wallet: SmallWallet,
 }
 
-/// One look at the chain.
+/// One confirmed commitment, as the counterparty sees it.
 #[derive(Clone, Copy)]
 struct Sight<'a> {
     chain: &'a Chain,
@@ -101,39 +101,39 @@ struct Sight<'a> {
 
 impl Peer {
     /// A counterparty whose wallet has this seed. Zero-fee HTLC transactions need coins: send some to the wallet's
-    /// [`deposit_script`](SmallWallet::deposit_script), one for each that shall be under way at a time.
+    /// [`deposit_script`](SmallWallet::deposit_script), one for each such transaction at a time.
     pub fn new(plan: PeerPlan, wallet_seed: &[u8; 32]) -> Self {
         Self { plan, wallet: SmallWallet::from_seed(wallet_seed) }
     }
 
-    /// What it does.
+    /// The plan.
     pub fn plan(&self) -> &PeerPlan {
         &self.plan
     }
 
-    /// What it does, to be changed.
+    /// The plan, to be changed.
     pub fn plan_mut(&mut self) -> &mut PeerPlan {
         &mut self.plan
     }
 
-    /// Its wallet.
+    /// The wallet.
     pub fn wallet(&self) -> &SmallWallet {
         &self.wallet
     }
 
-    /// All that it would submit now, for the next block. To be called once a block, or more often.
+    /// Everything that it would submit now, for the next block. To be called once a block, or more often.
     pub fn act(&mut self, fixture: &ChannelFixture, chain: &Chain) -> Result<Vec<Transaction>, FixtureError> {
         self.act_on(&[fixture], chain)
     }
 
-    /// The same for several channels with it; what its plan publishes, it publishes on each.
+    /// The same for several channels with this counterparty; it publishes the commitment of its plan on each.
     pub fn act_on(&mut self, fixtures: &[&ChannelFixture], chain: &Chain) -> Result<Vec<Transaction>, FixtureError> {
         let mut txs = self.wishes(fixtures, chain)?;
         txs.retain(|tx| chain.in_mempool(&tx.compute_txid()).is_none());
         Ok(txs)
     }
 
-    /// All that it wants in the next block, whether or not it waits in the mempool already.
+    /// Everything that it wants in the next block, also what is in the mempool already.
     fn wishes(&mut self, fixtures: &[&ChannelFixture], chain: &Chain) -> Result<Vec<Transaction>, FixtureError> {
         self.wallet.refresh(chain);
         self.wallet.keep_owners(|owner| chain.utxo(owner).is_some());
@@ -202,7 +202,7 @@ impl Peer {
         Ok(txs)
     }
 
-    /// Its balance, if this output is its own: `to_local` of its commitment, `to_remote` of ours.
+    /// Sweeps its balance, if this output is it: `to_local` of its commitment, `to_remote` of ours.
     fn sweep_main(&self, sight: Sight<'_>, on: Side, vout: u32) -> Result<Option<Transaction>, FixtureError> {
         let outpoint = sight.claimant.commitment.outpoint(vout);
         let Some(coin) = sight.chain.utxo(&outpoint).filter(|_| self.plan.sweeps) else { return Ok(None) };
@@ -212,8 +212,8 @@ impl Peer {
         sight.claimant.main(vout, self.sweep_script(&outpoint))
     }
 
-    /// The HTLCs that are unspent and that it could claim in the next block: with a preimage if we offered them, after their
-    /// expiry if it did.
+    /// The unspent HTLCs that it could claim in the next block: with a preimage if we offered them, after their expiry if
+    /// it did.
     fn takeable<'a>(&self, sight: &Sight<'a>) -> Vec<Piece<'a>> {
         if !self.plan.claims {
             return Vec::new();
@@ -236,7 +236,7 @@ impl Peer {
         sight.claimant.commitment.htlcs.iter().enumerate().filter_map(piece).collect()
     }
 
-    /// An HTLC in a transaction of its own.
+    /// Claims an HTLC in a transaction of its own.
     fn claim_htlc(&mut self, piece: &Piece<'_>, outpoint: OutPoint) -> Result<Option<Transaction>, FixtureError> {
         let Piece { claimant, index, preimage } = *piece;
         if claimant.commitment.owner != Side::Remote {
@@ -251,7 +251,7 @@ impl Peer {
         claimant.second_level(index, preimage, Some((&offer, self.wallet.keys()))).map(Some)
     }
 
-    /// HTLCs in as few transactions as there are lock times; without a coin that is large enough, in none.
+    /// Claims HTLCs in one transaction for each lock time; skips those for which no coin is large enough.
     fn claim_together(&mut self, pieces: Vec<Piece<'_>>) -> Result<Vec<Transaction>, FixtureError> {
         let mut groups: BTreeMap<u32, Vec<Piece<'_>>> = BTreeMap::new();
         for piece in pieces {
@@ -272,14 +272,14 @@ impl Peer {
         Ok(txs)
     }
 
-    /// What its second-level transaction left, if it was its transaction that spent this HTLC.
+    /// Sweeps its second-level output, if its own transaction spent this HTLC.
     fn sweep_second_level(&self, sight: Sight<'_>, htlc: OutPoint) -> Result<Option<Transaction>, FixtureError> {
         if !self.plan.sweeps || sight.claimant.commitment.owner != Side::Remote {
             return Ok(None);
         }
         let Some((_, txid, input)) = sight.chain.spender_of(&htlc) else { return Ok(None) };
         let Ok(vout) = u32::try_from(input) else { return Ok(None) };
-        // The counterparty's signature ties input and output of one number together.
+        // Our signature ties the output to the input of the same number.
         let outpoint = OutPoint::new(txid, vout);
         match sight.chain.utxo(&outpoint) {
             Some(coin) if sight.is_mature(coin, sight.claimant.own_delay()) => {
@@ -300,7 +300,7 @@ impl Peer {
 }
 
 impl Order {
-    /// Leaves the HTLCs that come first, if there are any.
+    /// Keeps only the HTLCs that come first, if there are any.
     fn keep_first(self, pieces: &mut Vec<Piece<'_>>) {
         let success = match self {
             Self::AsTheyCome => return,

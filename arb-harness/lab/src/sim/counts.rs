@@ -1,9 +1,9 @@
-//! What a simulation saw, counted by name: a count that stays at zero is something that was not tested.
+//! What a simulation saw, counted by name. A count that stays at zero is a case that was not tested.
 
 use std::collections::BTreeMap;
 
-/// Every name that is counted: those that never happen are shown, too.
-pub(super) const NAMES: [&str; 109] = [
+/// Every name that is counted, so that names that were never seen are shown with zero.
+pub(crate) const NAMES: [&str; 109] = [
     "channel/one",
     "channel/linked",
     "channel/adopted",
@@ -115,41 +115,41 @@ pub(super) const NAMES: [&str; 109] = [
     "check/without_faults",
 ];
 
-/// Counts by name.
+/// How often each name was seen.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Counts(BTreeMap<&'static str, u64>);
+pub(crate) struct Counts(BTreeMap<&'static str, u64>);
 
 impl Counts {
     /// Every name at zero.
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(NAMES.iter().map(|name| (*name, 0)).collect())
     }
 
-    /// One more.
-    pub(super) fn one(&mut self, name: &'static str) {
+    /// Adds one.
+    pub(crate) fn one(&mut self, name: &'static str) {
         self.many(name, 1);
     }
 
-    /// As many more.
-    pub(super) fn many(&mut self, name: &'static str, more: u64) {
-        debug_assert!(NAMES.contains(&name), "{name} is not shown while it is zero");
+    /// Adds this many.
+    pub(crate) fn many(&mut self, name: &'static str, more: u64) {
+        debug_assert!(NAMES.contains(&name), "{name} is missing in NAMES, so it would not be shown with zero");
         *self.0.entry(name).or_insert(0) += more;
     }
 
-    /// How often that was seen.
-    pub(super) fn get(&self, name: &str) -> u64 {
+    /// How often this was seen.
+    pub(crate) fn get(&self, name: &str) -> u64 {
         self.0.get(name).copied().unwrap_or(0)
     }
 
-    /// Adds another run's.
-    pub(super) fn add(&mut self, other: &Self) {
+    /// Adds the counts of another run.
+    pub(crate) fn add(&mut self, other: &Self) {
         for (name, count) in &other.0 {
             *self.0.entry(name).or_insert(0) += count;
         }
     }
 
-    /// By name.
-    pub(super) fn into_map(self) -> BTreeMap<&'static str, u64> {
+    /// The counts, in the order of their names.
+    pub(crate) fn into_map(self) -> BTreeMap<&'static str, u64> {
         self.0
     }
 }

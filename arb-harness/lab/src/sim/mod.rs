@@ -1,46 +1,42 @@
 //! The simulator: random worlds, every fault, every invariant.
 //!
-//! A seed draws channels, payments, closes, reorgs and faults; the world plays them on the embedded chain against real
-//! counterparties; each action is looked at when the court asks for it, and the end is judged from outside. Run `i` of seed
-//! `S` is run 0 of seed `S + i`, so whatever fails is played again with `--seed S+i --runs 1`.
+//! A seed draws channels, payments, closes, reorgs and faults. The world plays them on the embedded chain against real
+//! counterparties. Each action of the court is checked when it is due, and the end of the run is judged from the chain. Run
+//! `i` of seed `S` is run 0 of seed `S + i`, so `--seed S+i --runs 1` repeats a run that failed.
+//!
+//! A folder uses only the folders above it:
+//!
+//! ```text
+//! plan     what a seed draws: channels, acts, fee market, adversary, faults
+//! world    what there is: chain, channels with their peers, payments, node, process
+//! checks   the invariants, and when they are asked
+//! faults   what goes wrong: crashes, failed writes, reorgs, cheating peers, the adversary
+//! play     what happens in a turn: updates, blocks, closes
+//! ```
 
-mod adopted;
-mod cheat;
-mod closes;
+mod checks;
 mod counts;
-#[cfg(test)]
-mod doctored;
-mod ending;
 mod faults;
-mod invariants;
-mod journal;
-mod lane;
-mod outside;
 mod plan;
 mod play;
-mod prices;
-mod revoked;
-mod rng;
-mod seeds;
-#[cfg(test)]
-mod stories;
-mod weather;
+mod violation;
 mod world;
 
 use std::collections::BTreeMap;
-use std::fmt::Display;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
 use serde::Serialize;
 
+use checks::ending::Ended;
+use checks::recovery;
 use counts::Counts;
-use ending::Ended;
-use faults::Faults;
-use plan::{Act, Turn};
+use plan::act::{Act, ReorgKind};
+use plan::faults::Faults;
+use violation::Violation;
 use world::World;
 
-/// How much is simulated.
+/// The seeds that a simulation runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SimOptions {
     /// The seed of the first run.
@@ -52,62 +48,45 @@ pub struct SimOptions {
 /// A run that broke an invariant.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct SimFailure {
-    /// The seed of that run alone.
+    /// The seed that repeats this run on its own.
     pub seed: u64,
-    /// Which invariant, by its name in the architecture.
+    /// The invariant by its name in the architecture (`I1` to `I15`), `refusal` for an event that the court should have
+    /// accepted, or `world` for a bug of the simulator.
     pub invariant: String,
-    /// What is wrong.
+    /// What was found, and what was expected.
     pub what: String,
-    /// The step in which it was seen.
+    /// How often the process had been run until idle by then.
     pub step: u64,
-    /// What happened until then.
+    /// One line for each thing that happened until then, each with the height.
     pub trace: Vec<String>,
 }
 
-/// What a simulation came to.
+/// The result of a simulation.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct SimReport {
-    /// The version of this report's form.
+    /// The version of the report's JSON fields.
     pub schema: u32,
     /// The seed of the first run.
     pub seed: u64,
     /// How many runs there were.
     pub runs: u64,
-    /// How often the process was let run until it came to rest.
+    /// How often the process was run until it was idle, over all runs.
     pub steps: u64,
-    /// By the clock of the machine.
+    /// Runs per second of wall-clock time.
     pub runs_per_s: f64,
     /// Runs that broke an invariant.
     pub invariant_violations: u64,
-    /// Channels that left `Open` and were never resolved.
+    /// Runs in which a channel left `Open` and was never resolved (I12).
     pub unresolved: u64,
-    /// What was lost that should not have been, measured on the chain.
+    /// Satoshis lost although I14 promises them, measured on the chain.
     pub lost_sat: u64,
-    /// What was seen, by name.
+    /// What was seen, by name; names that were never seen are there with zero.
     pub counts: BTreeMap<&'static str, u64>,
     /// The runs that failed.
     pub failures: Vec<SimFailure>,
 }
 
-/// An invariant that does not hold.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Violation {
-    invariant: &'static str,
-    what: String,
-}
-
-impl Violation {
-    fn new(invariant: &'static str, what: impl Into<String>) -> Self {
-        Self { invariant, what: what.into() }
-    }
-
-    /// The world itself is wrong: a bug of the simulator.
-    fn world(why: impl Display) -> Self {
-        Self::new("world", why.to_string())
-    }
-}
-
-/// What one run came to.
+/// The result of one run.
 struct Run {
     steps: u64,
     counts: Counts,
@@ -115,7 +94,7 @@ struct Run {
     end: Result<Ended, Violation>,
 }
 
-/// Runs, and tells how many runs are done after each.
+/// Runs the simulation and calls `progress` after each run with the number of runs done.
 pub fn run(options: &SimOptions, progress: &mut dyn FnMut(u64)) -> SimReport {
     let begun = Instant::now();
     let mut report = SimReport {
@@ -164,11 +143,11 @@ fn rate(runs: u64, begun: Instant) -> f64 {
     if seconds > 0.0 { (runs as f64 / seconds * 10.0).round() / 10.0 } else { 0.0 }
 }
 
-/// One seed: with faults, and for some seeds once more without, which must come to the same (I3).
+/// Runs one seed with faults, and every fourth seed once more without. Both must have the same outcomes (I3).
 fn one(seed: u64, traced: bool) -> Run {
     let mut with = play(seed, Faults::new(seed), traced);
-    // An opponent picks its prey by what it sees, and crashes change which transactions carry a claim (I3: not the same
-    // txids or fees): its schedule is another one.
+    // Not in a world with an adversary: it chooses targets by the transactions that it sees, and crashes change which
+    // transactions carry a claim. I3 promises equal outcomes, not equal txids or fees.
     let is_fought = with.counts.get("world/adversary") > 0;
     if !seed.is_multiple_of(4) || is_fought {
         return with;
@@ -178,14 +157,14 @@ fn one(seed: u64, traced: bool) -> Run {
     with.counts.one("check/without_faults");
     with.end = match (with.end, without.end) {
         (Ok(with), Ok(without)) => {
-            invariants::invariant_i3_faults_change_no_outcome(&with.outcomes, &without.outcomes).map(|()| with)
+            recovery::invariant_i3_faults_change_no_outcome(&with.outcomes, &without.outcomes).map(|()| with)
         }
         (Err(violation), _) | (_, Err(violation)) => Err(violation),
     };
     with
 }
 
-/// Plays one world to its end. A panic is a violation, too (I1).
+/// Plays one world to its end. A panic counts as a violation of I1.
 fn play(seed: u64, faults: Faults, traced: bool) -> Run {
     let mut world = match World::new(seed, faults, traced) {
         Ok(world) => world,
@@ -195,7 +174,7 @@ fn play(seed: u64, faults: Faults, traced: bool) -> Run {
     let end = end.unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().cloned();
         let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
-        Err(Violation::new("I1", text.unwrap_or_else(|| "a panic".to_owned())))
+        Err(Violation::new("I1", text.unwrap_or_else(|| "a panic without a text".to_owned())))
     });
     Run { steps: world.steps, counts: world.counts, trace: world.trace.unwrap_or_default(), end }
 }
@@ -208,15 +187,16 @@ fn to_the_end(world: &mut World, seed: u64) -> Result<Ended, Violation> {
     }
     world.act(Act::Close)?;
     if world.plan.swap {
-        // What confirms now leaves again, before rights are given up.
+        // The close leaves again before it is deep enough for the court to give rights up.
         let depth = world.rng.blocks(1, world.free_depth().clamp(1, 6));
         world.act(Act::Mine(depth))?;
-        world.act(Act::Reorg(Turn::Swap, depth))?;
+        world.act(Act::Reorg(ReorgKind::Swap, depth))?;
     }
     for _ in 0..world.plan.acts.1 {
         let act = Act::draw(&mut world.rng, true);
         world.act(act)?;
     }
-    world.heal()?;
+    world.finish()?;
+    world.adversary_leaves();
     world.judge(seed.is_multiple_of(8))
 }

@@ -1,5 +1,5 @@
-//! Some runs of the simulator, which checks the invariants, and regressions that it found. Unit tests in `arb_lab::sim` show
-//! that each check of an invariant can fail.
+//! Some runs of the simulator, which checks the invariants, and regressions that it found. `sim::checks::planted` shows that
+//! each check of an invariant can fail.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a failing test panics")]
 
 mod regressions;

@@ -1,4 +1,4 @@
-//! This project's own sweeper: the desk of `arb-core`, fed with the bench's claims. The wallet always has coins.
+//! This project's own fee policy: the sweeper of `arb-core`, given the bench's claims. The wallet always has coins.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,12 +14,12 @@ use super::verdict::DUST_SAT;
 
 /// A P2WPKH output, to the wallet.
 const WALLET_OUTPUT_WEIGHT: u64 = 124;
-/// What a coin of the wallet is worth.
+/// The value of each coin of the wallet.
 const COIN_SAT: u64 = 100_000_000;
-/// Rounds of decisions in one block: far more than are ever needed.
+/// The most rounds of decisions in one block; the sweeper needs far fewer.
 const ROUNDS: usize = 100;
 
-/// arb.
+/// The fee policy of this project.
 #[derive(Debug, Default)]
 pub struct Arb {
     sweeper: Sweeper,
@@ -35,7 +35,7 @@ fn id(outpoint: &OutPoint) -> usize {
     usize::try_from(outpoint.vout).unwrap_or(usize::MAX)
 }
 
-/// The claim as the desk sees it.
+/// A claim as the terms of the sweeper.
 fn terms(claim: &Claim) -> Terms {
     let witness = claim_witness_weight(claim.kind, ChannelType::AnchorsZeroFeeHtlcTx, None);
     let input_weight = INPUT_BASE_WEIGHT + witness;
@@ -56,7 +56,7 @@ fn terms(claim: &Claim) -> Terms {
 }
 
 impl Arb {
-    /// Lets the desk decide until nothing follows; every coin that it asks for is there.
+    /// Lets the sweeper decide until it has no more orders; every coin that it asks for is offered.
     fn decide(&mut self, tip: u32, fees: &Fees, open: &[OpenClaim<'_>]) {
         let terms: BTreeMap<OutPoint, Terms> =
             open.iter().map(|open| (outpoint(open.claim.id), terms(open.claim))).collect();
@@ -90,7 +90,7 @@ impl Arb {
         FeeInputs { coins: vec![coin], change: script }
     }
 
-    /// What the mempool has tells what became of the last offers.
+    /// Tells the sweeper whether the mempool accepted its last offers.
     fn hear(&mut self, open: &[OpenClaim<'_>]) {
         let standing = |group: &Group| {
             let first = group.members.first().map(id)?;

@@ -1,15 +1,15 @@
-//! What there is to claim: force closes of channels with anchors, drawn from a seed before anybody plays.
+//! What there is to claim: force closes of channels with anchors, drawn from a seed before any policy plays.
 //!
-//! The draw knows neither the market nor the policies: the same seed is the same closes for all of them, and close `i` does
-//! not depend on how many there are. On our commitment an HTLC is claimed by a second-level transaction that a wallet coin
-//! pays for, and its output again after a delay; on theirs directly, the fee coming from the value. Blocks are counted from
-//! the market's first.
+//! The draw depends neither on the market nor on the policies: all of them get the same closes for a seed, and close `i`
+//! does not depend on how many there are. On our commitment a second-level transaction claims an HTLC and a wallet coin
+//! pays for it; its output is claimed after a delay. On theirs an HTLC is claimed directly, and its value pays the fee.
+//! Blocks are counted from the market's first.
 
 use arb_core::bolt3::{ChannelType, ClaimPath, INPUT_BASE_WEIGHT, claim_witness_weight};
 
 use crate::market::noise::Noise;
 
-/// Version, lock time, one-byte counts, and the two bytes that mark a segwit transaction.
+/// Weight of version, lock time, one-byte counts, and marker and flag.
 const FRAME_WEIGHT: u64 = 42;
 /// A P2WPKH input with its witness, a 73-byte signature counted.
 const WALLET_INPUT_WEIGHT: u64 = 273;
@@ -18,43 +18,44 @@ const WALLET_OUTPUT_WEIGHT: u64 = 124;
 /// A P2WSH output, of a second-level transaction.
 const SECOND_LEVEL_OUTPUT_WEIGHT: u64 = 172;
 
-/// The blocks over which the closes are spread: twenty days, and enough before them for what had expired by then.
+/// The first and last block of a close: twenty days, with blocks before them for HTLCs that had expired.
 const CLOSES: (u32, u32) = (100, 2_979);
-/// The least and the most that a claim is worth.
+/// The least and the highest value of a claim.
 const AMOUNT_SAT: (u64, u64) = (1_000, 5_000_000);
-/// How long before the upstream expiry an outgoing HTLC has to be dealt with.
+/// How many blocks before the upstream expiry an outgoing HTLC is due.
 const UPSTREAM_MARGIN: u32 = 6;
 
-/// A claim, as far as its price goes.
+/// A claim, with all that matters for its fee.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Claim {
-    /// Its place among the close's claims.
+    /// The index among the claims of its close.
     pub id: usize,
-    /// How the output is spent.
+    /// The way in which the output is spent.
     pub kind: ClaimPath,
-    /// What it is worth.
+    /// The value in satoshi.
     pub amount_sat: u64,
-    /// The first block after which it can be offered, so that the next one may have it. A second-level output's is the
-    /// latest that is possible; the true one follows from its first level.
+    /// The block after which it can be offered; the next one can confirm it. For a second-level output it is the latest
+    /// possible block: the real one follows from its HTLC's transaction.
     pub claimable: u32,
     /// The lock time that its transaction needs.
     pub lock_time: u32,
     /// The HTLC's own expiry.
     pub expiry: Option<u32>,
-    /// The last block that still saves it; without one nobody else can have it.
+    /// The last block in which it is safe; `None` if only we can claim the output.
     pub deadline: Option<u32>,
-    /// For a second-level output: the claim whose transaction makes it, and the delay after that one's block.
+    /// For a second-level output: the claim whose transaction makes it, and the delay after that transaction's block.
     pub after: Option<(usize, u32)>,
 }
 
 impl Claim {
-    /// Whether the fee can be taken from its value. The counterparty's signature fixes a second-level output.
+    /// Whether the value can pay the fee. The counterparty's signature fixes the value of a second-level output, so a
+    /// wallet coin pays there.
     #[must_use]
     pub const fn pays_from_value(&self) -> bool {
         !matches!(self.kind, ClaimPath::HtlcTimeout | ClaimPath::HtlcSuccess)
     }
 
-    /// What it adds to a transaction: its input, and the output that is its own.
+    /// The weight that it adds to a transaction: its input, and the output paired with it.
     #[must_use]
     pub fn weight(&self) -> u64 {
         let witness = claim_witness_weight(self.kind, ChannelType::AnchorsZeroFeeHtlcTx, None);
@@ -62,14 +63,14 @@ impl Claim {
         INPUT_BASE_WEIGHT + witness + output
     }
 
-    /// Half of its value: what may go to fees.
+    /// The most that may go to fees: half of the value (sat).
     #[must_use]
     pub const fn budget_sat(&self) -> u64 {
         self.amount_sat / 2
     }
 }
 
-/// The weight of a transaction of these claims: one output to the wallet, which is the change where a coin pays.
+/// The weight of a transaction with these claims. It has one output to the wallet, which is the change if a coin pays.
 #[must_use]
 pub fn weight<'a>(claims: impl Iterator<Item = &'a Claim>) -> u64 {
     let (mut sum, mut coin) = (FRAME_WEIGHT + WALLET_OUTPUT_WEIGHT, 0);
@@ -83,9 +84,9 @@ pub fn weight<'a>(claims: impl Iterator<Item = &'a Claim>) -> u64 {
 /// A force close.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Close {
-    /// The block that has the commitment.
+    /// The block with the commitment.
     pub at: u32,
-    /// Everything that it brings.
+    /// The claims, in the order of their ids.
     pub claims: Vec<Claim>,
 }
 
@@ -107,7 +108,7 @@ fn close(mut draw: Draw) -> Close {
     }
     let mut before: Option<Htlc> = None;
     for _ in 0..htlc_count(&mut draw) {
-        // HTLCs that came together expire together.
+        // Half of the HTLCs share direction and expiry with the one before.
         let again = before.filter(|_| draw.percent(50));
         let htlc = again.unwrap_or_else(|| Htlc::draw(&mut draw, at));
         before = Some(htlc);
@@ -136,7 +137,7 @@ fn close(mut draw: Draw) -> Close {
     close
 }
 
-/// A claim of nothing.
+/// A claim of zero value, for struct updates.
 const NOTHING: Claim = Claim {
     id: 0,
     kind: ClaimPath::ToRemote,
@@ -167,7 +168,7 @@ struct Htlc {
 impl Htlc {
     fn draw(draw: &mut Draw, at: u32) -> Self {
         if draw.percent(50) {
-            // We went to chain for it, 18 blocks early, or the channel was closed for something else.
+            // Either we closed for this HTLC, 18 blocks before its expiry, or for another reason.
             let far = if draw.percent(50) { 60 } else { 500 };
             let expiry = at + draw.blocks(18, far);
             return Self { incoming: true, expiry, deadline: expiry };
@@ -178,20 +179,20 @@ impl Htlc {
             2 => 144,
             _ => draw.blocks(40, 144),
         };
-        // Closed for it, a while after its expiry; or for something else, long before.
+        // Either we closed for this HTLC, up to 20 blocks after its expiry, or for another reason long before.
         let expiry = if draw.percent(40) { at - draw.blocks(0, 20) } else { at + draw.blocks(0, 300) };
         Self { incoming: false, expiry, deadline: expiry + delta - UPSTREAM_MARGIN }
     }
 }
 
-/// Most channels have few, some have sixty.
+/// Most channels have few HTLCs, some have sixty.
 fn htlc_count(draw: &mut Draw) -> u32 {
     let octave = (0..5).find(|_| draw.percent(50)).unwrap_or(5);
     let low = 1 << octave;
     (draw.blocks(low, 2 * low - 1)).min(60) - u32::from(draw.percent(20))
 }
 
-/// The numbers of one close.
+/// The random numbers of one close.
 struct Draw {
     noise: Noise,
     next: u64,
@@ -215,7 +216,8 @@ impl Draw {
         self.between(0, 99) < chance
     }
 
-    /// As often from 1,000 to 2,000 as from 1,000,000 to 2,000,000: a sixteenth of an octave, and then anywhere in it.
+    /// Log-uniform: as often from 1,000 to 2,000 as from 1,000,000 to 2,000,000. A sixteenth of an octave is drawn first,
+    /// and then a value in it.
     fn amount_sat(&mut self) -> u64 {
         /// 1,000 · 2^(n/16), rounded.
         const STEPS: [u64; 17] = [

@@ -1,26 +1,26 @@
 //! eclair's transaction publisher (0.13): one transaction for one output, at the estimate for the blocks that are left.
 //!
 //! Taken over from `channel/publish`: no aggregation, the four speeds and when each is taken, when and how far a feerate
-//! goes up (`ReplaceableTxPublisher`), its caps (`ReplaceableTxFunder`), and that a sweep of what nobody else can take is
-//! final (`PublishFinalTx`) at the slow feerate, at most `max-closing-feerate` (`getClosingFeerate`). Targets are an HTLC's
-//! own expiry, so that an outgoing one is late from its first block. Not modelled: random delays, and the haste of a wallet
-//! with few coins. A bump that BIP 125 refuses is tried again from the same place: a fifth of a low feerate is less than an
-//! increment. Nothing is remembered: the mempool is.
+//! goes up (`ReplaceableTxPublisher`), its caps (`ReplaceableTxFunder`), and that a sweep of an output that only we can
+//! claim is final (`PublishFinalTx`) at the slow feerate, at most `max-closing-feerate` (`getClosingFeerate`). The target
+//! of an HTLC is its own expiry, so an outgoing one is late from its first block. Not modelled: random delays, and that a
+//! wallet with few coins publishes earlier. A bump that BIP 125 refuses is tried again from the same feerate, because a
+//! fifth of a low feerate is less than the increment. The policy keeps no state: it reads the mempool.
 
 use super::claims::weight;
 use super::policy::{FeePolicy, Now, Offered, OpenClaim, fee_sat};
 use super::verdict::DUST_SAT;
 
-/// The most that is paid where nobody else can take the output: 10 sat/vB.
+/// The highest feerate for an output that only we can claim: 10 sat/vB.
 const MAX_CLOSING_FEERATE_SAT_PER_KW: u64 = 2_500;
-/// Blocks before the target from which on every block bumps.
+/// From this many blocks before the target on, every block bumps.
 const HURRY: u32 = 6;
 
-/// eclair.
+/// The fee policy of eclair.
 #[derive(Debug, Default)]
 pub struct Eclair;
 
-/// The estimate's target for this many blocks: slow, medium, fast, fastest.
+/// The confirmation target for this many blocks left: slow, medium, fast, fastest.
 const fn target(blocks_left: u32) -> u32 {
     match blocks_left {
         36.. => 36,
@@ -30,7 +30,7 @@ const fn target(blocks_left: u32) -> u32 {
     }
 }
 
-/// The feerate after this block, without caps; `previous` where something is in the mempool.
+/// The feerate after this block, without caps; `previous` is that of the transaction in the mempool.
 const fn wanted(blocks_left: u32, estimate: u64, previous: Option<u64>) -> u64 {
     match previous {
         None => estimate,
@@ -47,7 +47,7 @@ const fn wanted(blocks_left: u32, estimate: u64, previous: Option<u64>) -> u64 {
     }
 }
 
-/// A quarter more than the fastest.
+/// The cap: a quarter more than the fastest estimate.
 const fn most(fastest: u64) -> u64 {
     fastest + fastest / 4
 }
@@ -67,7 +67,7 @@ fn offer(now: &Now<'_>, open: &OpenClaim<'_>) -> Option<Offered> {
     if previous.is_some_and(|previous| feerate <= previous) {
         return None;
     }
-    // All that is at risk, if need be; an output has to be left where the value pays.
+    // The fee may take all that is at risk, but the value must leave an output above dust.
     let at_risk = if claim.pays_from_value() { claim.amount_sat.saturating_sub(DUST_SAT) } else { claim.amount_sat };
     Some(Offered { claims: vec![claim.id], weight, fee_sat: fee_sat(weight, feerate).min(at_risk) })
 }

@@ -1,9 +1,9 @@
 //! Plays one close under one policy, and keeps the account.
 //!
-//! Block by block: the block is mined (a transaction that pays its price is in it), deadlines pass (the counterparty has
-//! what is left, and transactions that wanted it are void), claims become claimable, the policy is asked. The engine judges
-//! what is answered: weights are checked, outputs are not dust, BIP 125 holds. Closes do not disturb each other, and nobody's
-//! fee moves the market.
+//! In each block: the block is mined, with every transaction that pays its price. Deadlines pass: the counterparty takes
+//! what is left, and transactions that spend it are void. New claims become claimable. Then the policy is asked. The engine
+//! checks the answers: the weight is enough, outputs are not dust, BIP 125 holds. Closes have no effect on each other, and
+//! no fee changes the market.
 
 use super::claims::{Close, weight};
 use super::mempool::{Accepted, Entry, Mempool};
@@ -11,31 +11,31 @@ use super::policy::{FeePolicy, Now, Offered, OpenClaim};
 use super::verdict::{DUST_SAT, Verdict};
 use crate::market::Tape;
 
-/// What came of the claims that count.
+/// The result of the claims that count.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Account {
     /// Claims with a deadline.
     pub claims_due: u64,
-    /// Claims with a deadline that nobody could have kept; nothing else counts them.
+    /// Claims whose deadline no budget could have met; no other number counts them.
     pub hopeless: u64,
-    /// Claims that were not confirmed in the last block that saves them.
+    /// Claims that did not confirm by their deadline.
     pub deadlines_missed: u64,
-    /// What all the claims were worth.
+    /// The value of all counted claims (sat).
     pub value_sat: u64,
-    /// What fees took out of that.
+    /// Fees paid from that value (sat).
     pub fees_from_value_sat: u64,
-    /// What fees took from the wallet's coins.
+    /// Fees paid by the wallet's coins (sat).
     pub fees_from_wallet_sat: u64,
-    /// What reached the wallet.
+    /// What reached the wallet (sat).
     pub recovered_sat: i64,
-    /// What did not: lost to the counterparty, or never claimed.
+    /// What did not: taken by the counterparty, or never claimed (sat).
     pub lost_sat: u64,
     /// How often a transaction replaced others.
     pub replacements: u64,
 }
 
 impl Account {
-    /// Both together.
+    /// Adds another account.
     pub fn add(&mut self, other: &Self) {
         self.claims_due += other.claims_due;
         self.hopeless += other.hopeless;
@@ -49,7 +49,7 @@ impl Account {
     }
 }
 
-/// Plays it to its end.
+/// Plays a close to its end.
 #[must_use]
 pub fn play(close: &Close, verdicts: &[Verdict], tape: &Tape, policy: &mut dyn FeePolicy) -> Account {
     let mut play = Play::new(close, verdicts);
@@ -80,12 +80,12 @@ pub fn play(close: &Close, verdicts: &[Verdict], tape: &Tape, policy: &mut dyn F
 struct Play<'a> {
     close: &'a Close,
     verdicts: &'a [Verdict],
-    /// What can be claimed, in no order.
+    /// Claims that are open, in no order.
     open: Vec<usize>,
-    /// What can be claimed after a block.
+    /// Claims that are open after a block, with that block.
     waiting: Vec<(u32, usize)>,
     mempool: Mempool,
-    /// Claims that count and have not ended: with none left there is nothing to see.
+    /// Counted claims that have not ended; with none left the play ends.
     counted_left: usize,
     account: Account,
 }
@@ -130,7 +130,7 @@ impl<'a> Play<'a> {
         open.map(|id| OpenClaim { claim: &self.close.claims[*id], standing: self.mempool.standing(*id) }).collect()
     }
 
-    /// What is malformed is as if it had not been said; the mempool refuses the rest.
+    /// Ignores a malformed offer; the mempool checks the others.
     fn offer(&mut self, mut offered: Offered, floor: u32) {
         offered.claims.sort_unstable();
         let twice = offered.claims.windows(2).any(|two| two[0] == two[1]);
@@ -152,7 +152,7 @@ impl<'a> Play<'a> {
         }
     }
 
-    /// The fee is split by weight: what does not count takes its share with it.
+    /// Books a confirmed transaction. Its fee is split by weight, so a claim that does not count bears its share.
     fn confirm(&mut self, entry: &Entry, block: u32) {
         let all: u64 = entry.claims.iter().map(|id| self.close.claims[*id].weight()).sum();
         let mut before = 0;
@@ -188,7 +188,7 @@ impl<'a> Play<'a> {
         }
     }
 
-    /// What is open or still waits when the market ends was never claimed.
+    /// Books what was never claimed when the market ends.
     fn end(mut self) -> Account {
         let left: Vec<usize> = self.open.iter().copied().chain(self.waiting.iter().map(|(_, id)| *id)).collect();
         for id in left {

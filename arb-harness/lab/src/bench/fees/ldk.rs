@@ -1,13 +1,18 @@
 //! LDK's claim packages (0.3) and its output sweeper.
 //!
-//! Taken over from `chain/package.rs` and `chain/onchaintx.rs`: what is merged and what is not
-//! (`PackageTemplate::can_merge_with`), when a package is bumped (`get_height_timer`), that in between it follows a rising
-//! estimate (`rebroadcast_pending_claims`, which runs more than once a block), how far a feerate goes up and where it stops (`feerate_bump`, `compute_fee_from_spent_amounts`, `compute_package_feerate`), and that a claim whose first
-//! transaction is uneconomic is never tried again. What has no deadline goes through `util/sweep.rs`: one batch, made again
-//! every block. Confirmation targets are ldk-node's: 6 blocks for `UrgentOnChainSweep`, 12 for `OutputSpendingFee`. Not
-//! modelled: `SpendableOutputs` waiting for six confirmations, and that LDK itself closes 36 blocks before an incoming HTLC's
-//! expiry (`CLTV_CLAIM_BUFFER`): everybody gets the same blocks here, 18 at least. An outgoing HTLC's timer looks at the
-//! measurement's deadline.
+//! Taken over from `chain/package.rs` and `chain/onchaintx.rs`:
+//!
+//! - what is merged (`PackageTemplate::can_merge_with`);
+//! - when a package is bumped (`get_height_timer`), and that in between it follows a rising estimate
+//!   (`rebroadcast_pending_claims`, which runs more than once a block);
+//! - by how much a feerate rises and where it stops (`feerate_bump`, `compute_fee_from_spent_amounts`,
+//!   `compute_package_feerate`);
+//! - that a claim whose first transaction is uneconomic is never tried again.
+//!
+//! Claims without a deadline go through `util/sweep.rs`: one batch, made again every block. Confirmation targets are
+//! ldk-node's: 6 blocks for `UrgentOnChainSweep`, 12 for `OutputSpendingFee`. Not modelled: that `SpendableOutputs` waits
+//! for six confirmations, and that LDK itself closes 36 blocks before an incoming HTLC's expiry (`CLTV_CLAIM_BUFFER`). All
+//! policies get the same blocks, 18 at least. The timer of an outgoing HTLC uses the measurement's deadline.
 
 use super::claims::{Claim, weight};
 use super::policy::{FeePolicy, Now, Offered, OpenClaim, fee_sat, feerate};
@@ -19,18 +24,18 @@ const OUTPUT_SPENDING_TARGET: u32 = 12;
 const FLOOR_SAT_PER_KW: u64 = 253;
 /// `COUNTERPARTY_CLAIMABLE_WITHIN_BLOCKS_PINNABLE`.
 const PINNABLE_WITHIN: u32 = 12;
-/// How far a transaction with wallet coins may leave the estimate behind.
+/// How many times the estimate a transaction with wallet coins may pay.
 const EXTERNAL_CAP: u64 = 5;
 
-/// LDK.
+/// The fee policy of LDK.
 #[derive(Debug, Default)]
 pub struct Ldk {
     packages: Vec<Package>,
-    /// Claims that it has given up for ever.
+    /// Claims that it never tries again.
     dropped: Vec<usize>,
 }
 
-/// Claims that are made together.
+/// Claims in one transaction.
 #[derive(Debug)]
 struct Package {
     claims: Vec<usize>,
@@ -41,7 +46,7 @@ struct Package {
     height_timer: u32,
 }
 
-/// Blocks until a package is looked at again.
+/// The height at which a package is bumped next.
 const fn height_timer(tip: u32, deadline: u32) -> u32 {
     let left = deadline.saturating_sub(tip);
     tip + if left <= 3 {
@@ -53,21 +58,23 @@ const fn height_timer(tip: u32, deadline: u32) -> u32 {
     }
 }
 
-/// A fee for a first transaction out of the inputs' value: at most half of it. `None` is below the floor.
+/// The feerate of a first transaction that pays from its inputs' value: at most half of the value. `None` if that is below
+/// the floor.
 fn first_feerate(weight: u64, value_sat: u64, estimate: u64) -> Option<u64> {
     let most = feerate(weight, value_sat / 2);
     let feerate = estimate.max(FLOOR_SAT_PER_KW).min(most);
     (feerate >= FLOOR_SAT_PER_KW).then_some(feerate)
 }
 
-/// What is wanted next: a quarter more or the estimate when the timer is due, and otherwise the estimate if it has risen.
+/// The feerate wanted next: if the timer is due, a quarter more or the estimate, whichever is higher; else the higher of
+/// the estimate and the previous one.
 const fn wanted(estimate: u64, previous: u64, due: bool) -> u64 {
     let least = if due { previous + previous / 4 } else { previous };
     if estimate > least { estimate } else { least }
 }
 
-/// The next feerate out of the inputs' value: at least what BIP 125 asks for, at most half of the value. `None` leaves the
-/// transaction as it is.
+/// The next feerate of a transaction that pays from its inputs' value: at least BIP 125's increment, at most half of the
+/// value. `None` leaves the transaction as it is.
 fn bumped(weight: u64, value_sat: u64, wanted: u64, previous: u64) -> Option<u64> {
     let next = first_feerate(weight, value_sat, wanted)?;
     let least = fee_sat(weight, previous) + fee_sat(weight, FLOOR_SAT_PER_KW);
@@ -75,7 +82,7 @@ fn bumped(weight: u64, value_sat: u64, wanted: u64, previous: u64) -> Option<u64
     (next > previous && fee <= value_sat / 2).then(|| next.max(feerate(weight, fee)))
 }
 
-/// The next feerate where the wallet pays: the same increment, at most five estimates, and never less than before.
+/// The next feerate if the wallet pays: the same increment, at most five estimates, and never below the previous one.
 fn bumped_external(estimate: u64, wanted: u64, previous: u64) -> u64 {
     let next = if wanted > previous { wanted.max(previous + FLOOR_SAT_PER_KW) } else { previous };
     next.min(estimate * EXTERNAL_CAP).max(previous)
@@ -83,7 +90,8 @@ fn bumped_external(estimate: u64, wanted: u64, previous: u64) -> u64 {
 
 impl Package {
     fn of(claim: &Claim, deadline: u32, tip: u32) -> Self {
-        // Whoever has the preimage can claim an outgoing HTLC all the time; an incoming one can be taken from its expiry on.
+        // The counterparty can claim an outgoing HTLC with its preimage at any time, and an incoming one from its expiry
+        // on.
         let outgoing = claim.lock_time > 0;
         let pinnable = outgoing || deadline <= tip + PINNABLE_WITHIN;
         let (claims, lock_time) = (vec![claim.id], claim.lock_time);
@@ -94,7 +102,7 @@ impl Package {
         self.lock_time == other.lock_time && self.pinnable == other.pinnable
     }
 
-    /// The transaction that is due after this block. Without one the package is given up if it never had one.
+    /// The transaction after this block. `None` drops a package whose first transaction is uneconomic.
     fn offer(&mut self, now: &Now<'_>, members: &[&Claim]) -> Option<Offered> {
         let weight = weight(members.iter().copied());
         let estimate = u64::from(now.feerate(URGENT_TARGET)).max(FLOOR_SAT_PER_KW);
@@ -120,7 +128,7 @@ impl Package {
 }
 
 impl Ldk {
-    /// Claims that became claimable together are merged, each into the first package that takes it.
+    /// Makes packages of new claims; each claim joins the first new package that accepts it.
     fn add_packages(&mut self, now: &Now<'_>, open: &[OpenClaim<'_>]) {
         let mut new: Vec<Package> = Vec::new();
         for claim in open.iter().map(|open| open.claim) {
@@ -152,7 +160,7 @@ impl FeePolicy for Ldk {
         let mut offers = Vec::new();
         self.add_packages(now, open);
         for mut package in std::mem::take(&mut self.packages) {
-            // What somebody else has spent is split off, and the rest goes on.
+            // Claims that were spent elsewhere leave the package.
             package.claims.retain(|id| find(id).is_some());
             let members: Vec<&Claim> = package.claims.iter().filter_map(find).collect();
             let Some(soonest) = members.iter().filter_map(|claim| claim.deadline).min() else { continue };

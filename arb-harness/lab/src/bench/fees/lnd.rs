@@ -2,11 +2,10 @@
 //! estimate to the budget, reached in the block before the deadline.
 //!
 //! Taken over: the clusters and their bound (`BudgetAggregator`), the line (`LinearFeeFunction`), budgets and caps
-//! (`contractcourt.DefaultBudgetConfig`, `sweep.DefaultMaxFeeRate`), the deadline of what has none
-//! (`DefaultDeadlineDelta`), a replacement tried every block (`TxPublisher`). Not modelled: aggregation across channels, and
-//! the wallet running out of coins. An outgoing HTLC is due when the measurement says so, six blocks before lnd's own
-//! deadline, so that nobody is blamed for another's margin. Where the estimate is above the budget the line is flat at the
-//! budget.
+//! (`contractcourt.DefaultBudgetConfig`, `sweep.DefaultMaxFeeRate`), the deadline of inputs without one
+//! (`DefaultDeadlineDelta`), a replacement in every block (`TxPublisher`). Not modelled: aggregation across channels, and a
+//! wallet without coins. An outgoing HTLC is due at the measurement's deadline, six blocks before lnd's own, so every
+//! policy has the same margin. If the estimate is above the budget, the line is flat at the budget.
 
 use std::collections::BTreeMap;
 
@@ -14,12 +13,12 @@ use super::claims::{Claim, weight};
 use super::policy::{FeePolicy, Now, Offered, OpenClaim, fee_sat, feerate};
 use super::verdict::MAX_FEERATE_SAT_PER_KW;
 
-/// The deadline, in blocks from now, of what has none.
+/// The deadline of an input without one, in blocks from now.
 const DEFAULT_DEADLINE_DELTA: u32 = 1_008;
 /// The most inputs of one transaction.
 const MAX_INPUTS: usize = 100;
 
-/// lnd.
+/// The fee policy of lnd.
 #[derive(Debug, Default)]
 pub struct Lnd {
     sets: Vec<Set>,
@@ -40,14 +39,14 @@ struct Set {
 struct Line {
     start: u64,
     end: u64,
-    /// How many blocks it takes to the end.
+    /// After how many blocks it reaches the end.
     width: u32,
 }
 
 impl Line {
-    /// From the estimate for this target to the most that is allowed.
+    /// A line from the estimate for this target to the highest feerate that is allowed.
     fn new(target: u32, estimate: u64, most: u64) -> Self {
-        // One block left, or none: there is no line to walk.
+        // With one block left, or none, the line is its end.
         let width = target.saturating_sub(1);
         Self { start: if width == 0 { most } else { estimate.min(most) }, end: most, width }
     }
@@ -56,7 +55,7 @@ impl Line {
         if position >= self.width {
             return self.end;
         }
-        // In thousandths, as the increment is small where the line is long.
+        // In thousandths, because the increment of a long line is small.
         let step = (self.end - self.start) * 1_000 / u64::from(self.width);
         self.start + step * u64::from(position) / 1_000
     }
@@ -79,7 +78,7 @@ impl FeePolicy for Lnd {
     }
 
     fn block(&mut self, now: &Now<'_>, open: &[OpenClaim<'_>]) -> Vec<Offered> {
-        // A set lives and dies as one: its members share the deadline.
+        // A set is dropped as soon as one of its claims is no longer open: its members share transaction and deadline.
         self.sets.retain(|set| set.claims.iter().all(|id| open.iter().any(|open| open.claim.id == *id)));
         let mut clusters: BTreeMap<(u32, u32), Vec<&Claim>> = BTreeMap::new();
         for claim in open.iter().map(|open| open.claim) {

@@ -1,52 +1,52 @@
-//! One node's mempool, as far as one close goes: what is in it, and BIP 125 between it and what is offered.
+//! The mempool for the transactions of one close, with BIP 125's rules for replacements.
 
 use super::policy::{Offered, Standing};
 
-/// What a replacement pays for its own relay: one sat/vB.
+/// What a replacement pays for its own relay (sat/vB).
 const INCREMENT_SAT_PER_VB: u64 = 1;
 
-/// A transaction in it.
+/// A transaction in the mempool.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// The claims that it spends.
+    /// The ids of the claims that it spends.
     pub claims: Vec<usize>,
-    /// What it weighs and pays.
+    /// Its weight and fee.
     pub standing: Standing,
 }
 
-/// What became of an offer.
+/// How an offer was accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Accepted {
-    /// It was there already.
+    /// The same transaction was there already.
     Known,
-    /// Nothing was in its way.
+    /// It conflicted with no transaction.
     New,
-    /// It replaced this many others.
+    /// It replaced this many transactions.
     Replaced(usize),
 }
 
 /// Why an offer was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// It pays less for a kiloweight than the mempool asks for.
+    /// Its feerate is below the mempool's floor.
     BelowFloor,
-    /// It pays less than what it replaces and its own relay.
+    /// It pays less than the fees of what it replaces and its own relay.
     FeeTooLow {
-        /// What it would have to pay.
+        /// The least fee that would be accepted.
         wanted_sat: u64,
     },
-    /// It does not pay more for its size than what it replaces.
+    /// Its feerate is not above that of every transaction that it replaces.
     FeerateTooLow,
 }
 
-/// The mempool.
+/// The transactions of one close in the mempool.
 #[derive(Clone, Debug, Default)]
 pub struct Mempool {
     entries: Vec<Entry>,
 }
 
 impl Mempool {
-    /// What it holds.
+    /// All transactions, in the order of their arrival.
     #[must_use]
     pub fn entries(&self) -> &[Entry] {
         &self.entries
@@ -58,7 +58,7 @@ impl Mempool {
         self.entries.iter().find(|entry| entry.claims.contains(&claim)).map(|entry| entry.standing)
     }
 
-    /// Takes it in, or says why not; then everything is as it was.
+    /// Accepts a transaction, or returns why not; an error changes nothing.
     ///
     /// # Errors
     ///
@@ -74,7 +74,7 @@ impl Mempool {
         {
             return Ok(Accepted::Known);
         }
-        // Fees and weights are compared crosswise, so that nothing is rounded.
+        // Compared as products, so nothing is rounded.
         let pays = |fee: u64, per_kw: u64, weight: u64| fee * 1_000 >= per_kw * weight;
         if !pays(*fee_sat, floor_sat_per_kw.into(), *weight) {
             return Err(Refusal::BelowFloor);
@@ -93,7 +93,7 @@ impl Mempool {
         Ok(if replaced == 0 { Accepted::New } else { Accepted::Replaced(replaced) })
     }
 
-    /// Takes out what gets into a block of this price.
+    /// Removes and returns what a block with this clearing feerate confirms.
     pub fn mine(&mut self, clearing_sat_per_kw: u32) -> Vec<Entry> {
         let pays = |entry: &mut Entry| {
             entry.standing.fee_sat * 1_000 >= u64::from(clearing_sat_per_kw) * entry.standing.weight
@@ -101,7 +101,7 @@ impl Mempool {
         self.entries.extract_if(.., pays).collect()
     }
 
-    /// Somebody else has spent this: what wanted it is void.
+    /// Removes what spends this claim, whose output was spent elsewhere.
     pub fn void(&mut self, claim: usize) {
         self.entries.retain(|entry| !entry.claims.contains(&claim));
     }

@@ -1,8 +1,8 @@
-//! Fee policies on the same claims in the same markets: who misses deadlines, and what it costs.
+//! Fee policies on the same claims in the same markets: how many deadlines each misses, and at what cost.
 //!
-//! The claims of a seed are drawn before anybody plays. Every policy plays every close in each of four markets; the engine,
-//! not the policy, decides what BIP 125 allows, what is mined, and what a deadline costs. Policies of other implementations
-//! are written from their documented behaviour.
+//! The claims of a seed are drawn before any policy plays. Every policy plays every close in each of four markets. The
+//! engine, not the policy, decides what BIP 125 allows, what is mined, and what a missed deadline costs. The policies of
+//! other implementations are written from their documented behaviour.
 
 pub mod arb;
 pub mod claims;
@@ -26,10 +26,10 @@ use crate::market::{Market, MarketKind, Tape};
 use engine::Account;
 use policy::FeePolicy;
 
-/// The blocks of a market: eight weeks, so that what was closed last has its time too.
+/// The blocks of a market: eight weeks, so that the last closes have enough time.
 const BLOCKS: u32 = 8_064;
 
-/// Who plays.
+/// A policy that is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Contestant {
     /// This project's sweeper.
@@ -43,10 +43,10 @@ pub enum Contestant {
 }
 
 impl Contestant {
-    /// Everybody.
+    /// Every policy.
     pub const ALL: [Self; 4] = [Self::Arb, Self::Lnd, Self::Ldk, Self::Eclair];
 
-    /// Its policy, for one close.
+    /// A new instance of the policy, for one close.
     #[must_use]
     pub fn policy(self) -> Box<dyn FeePolicy> {
         match self {
@@ -58,53 +58,53 @@ impl Contestant {
     }
 }
 
-/// How much is played.
+/// The seeds and closes of a measurement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FeesOptions {
     /// The first seed.
     pub seed: u64,
     /// How many closes for each seed.
     pub closes: u32,
-    /// How many seeds; the accounts are added.
+    /// How many seeds; their accounts are added.
     pub seeds: u32,
 }
 
-/// Everything that was counted.
+/// The result of a measurement.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct FeesReport {
     /// The first seed.
     pub seed: u64,
-    /// How many closes, of all seeds.
+    /// The number of closes over all seeds.
     pub closes: u64,
-    /// One for each market.
+    /// The results by market.
     pub markets: Vec<MarketReport>,
 }
 
-/// What was counted in a market.
+/// The results in one market.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct MarketReport {
-    /// Its name.
+    /// The name of the market.
     pub market: &'static str,
-    /// One for each policy.
+    /// The results by policy.
     pub policies: Vec<PolicyReport>,
 }
 
-/// What was counted for a policy in a market.
+/// The results of one policy in one market.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct PolicyReport {
-    /// Its name.
+    /// The name of the policy.
     pub policy: &'static str,
     /// Claims with a deadline.
     pub claims_due: u64,
-    /// Claims whose deadline nobody could have kept; they are in no other number.
+    /// Claims whose deadline no budget could have met; no other number counts them.
     pub hopeless: u64,
-    /// Deadlines that were not kept.
+    /// Missed deadlines.
     pub deadlines_missed: u64,
-    /// All fees, out of values and out of the wallet.
+    /// All fees, paid from claims and from the wallet (sat).
     pub fees_sat: u64,
-    /// What reached the wallet.
+    /// What reached the wallet (sat).
     pub recovered_sat: i64,
-    /// What did not.
+    /// What did not reach it (sat).
     pub lost_sat: u64,
     /// How often a transaction replaced others.
     pub replacements: u64,
@@ -139,7 +139,7 @@ pub fn play(kind: MarketKind, seed: u64, closes: u32) -> [Account; Contestant::A
     accounts
 }
 
-/// Plays everything, on two threads, and tells how many of the seeds' markets are done.
+/// Plays everything on two threads, and calls `progress` with the number of markets done, over all seeds.
 #[must_use]
 pub fn run(options: &FeesOptions, progress: &mut dyn FnMut(u64)) -> FeesReport {
     let kinds = MarketKind::ALL;
@@ -154,14 +154,14 @@ pub fn run(options: &FeesOptions, progress: &mut dyn FnMut(u64)) -> FeesReport {
             {
                 let (seed, market) = (round / kinds.len(), round % kinds.len());
                 let seed = options.seed.wrapping_add(seed as u64);
-                // Nobody listens only if the other side has panicked, and that is told by the scope.
+                // Sending fails only if the receiver has panicked, which the scope reports.
                 let _told = done.send((market, play(kinds[market], seed, options.closes))).is_ok();
             }
         };
         let other = done.clone();
         scope.spawn(move || work(other));
         scope.spawn(move || work(done));
-        // Sums do not depend on the order in which they come.
+        // The sums do not depend on the order of the accounts.
         for (count, (market, accounts)) in (1..).zip(doing) {
             sums[market].iter_mut().zip(&accounts).for_each(|(sum, account)| sum.add(account));
             progress(count);

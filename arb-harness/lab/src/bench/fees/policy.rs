@@ -1,20 +1,20 @@
-//! What a fee policy is asked, and what it may answer.
+//! The interface of a fee policy: what it is asked, and what it answers.
 
 use arb_core::Fees;
 
 use super::claims::Claim;
 
-/// The block that was just mined, and what is known then.
+/// The block that was just mined, and the estimate after it.
 #[derive(Clone, Copy, Debug)]
 pub struct Now<'a> {
-    /// That block.
+    /// The height of that block.
     pub tip: u32,
-    /// What the estimator says.
+    /// The estimate.
     pub fees: &'a Fees,
 }
 
 impl Now<'_> {
-    /// The estimate for this many blocks: that of the longest known target that is not longer.
+    /// The estimate for this many blocks: that of the longest known target that is not longer (sat per kw).
     #[must_use]
     pub fn feerate(&self, blocks: u32) -> u32 {
         let known = &self.fees.by_target;
@@ -23,26 +23,26 @@ impl Now<'_> {
     }
 }
 
-/// A claim that is claimable and that nobody has claimed.
+/// An output that can be claimed and is unspent.
 #[derive(Clone, Copy, Debug)]
 pub struct OpenClaim<'a> {
-    /// The claim.
+    /// The claim of this output.
     pub claim: &'a Claim,
-    /// The transaction in the mempool that would claim it.
+    /// The transaction in the mempool that claims it, if there is one.
     pub standing: Option<Standing>,
 }
 
 /// A transaction in the mempool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Standing {
-    /// Its weight.
+    /// The weight in weight units.
     pub weight: u64,
-    /// Its fee.
+    /// The fee in satoshi.
     pub fee_sat: u64,
 }
 
 impl Standing {
-    /// What it pays for a kiloweight, rounded down.
+    /// The feerate in sat per kw, rounded down.
     #[must_use]
     pub fn feerate(&self) -> u64 {
         (self.fee_sat * 1_000).checked_div(self.weight).unwrap_or(0)
@@ -52,31 +52,32 @@ impl Standing {
 /// A transaction that a policy wants in the mempool.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Offered {
-    /// The claims that it spends.
+    /// The ids of the claims that it spends.
     pub claims: Vec<usize>,
-    /// Its weight.
+    /// The weight in weight units.
     pub weight: u64,
-    /// Its fee.
+    /// The fee in satoshi.
     pub fee_sat: u64,
 }
 
-/// A way to set fees. One plays one close.
+/// A way to set fees. One instance plays one close.
 pub trait FeePolicy {
-    /// Its name.
+    /// The name in reports.
     fn name(&self) -> &'static str;
 
-    /// Called once after every block in which something is open, with everything that is open. What is in the mempool and
-    /// not answered again stays there; what conflicts with it replaces it if BIP 125 allows it, and is forgotten if not.
+    /// Called once after every block in which a claim is open, with all open claims. A transaction in the mempool stays
+    /// there if it is not answered again. One that conflicts with it replaces it if BIP 125 allows that, and is dropped
+    /// otherwise.
     fn block(&mut self, now: &Now<'_>, open: &[OpenClaim<'_>]) -> Vec<Offered>;
 }
 
-/// The fee of a weight, rounded up: never below the feerate that was meant.
+/// The fee of a weight in satoshi, rounded up: never below the wanted feerate.
 #[must_use]
 pub fn fee_sat(weight: u64, feerate_sat_per_kw: u64) -> u64 {
     (weight * feerate_sat_per_kw).div_ceil(1_000)
 }
 
-/// The highest feerate that this fee buys for a weight.
+/// The highest feerate that this fee allows for a weight (sat per kw).
 #[must_use]
 pub fn feerate(weight: u64, fee_sat: u64) -> u64 {
     (fee_sat * 1_000).checked_div(weight).unwrap_or(0)

@@ -1,30 +1,30 @@
-//! What could have been claimed at all, by somebody who knows the market. The same for every policy: nobody is blamed for
-//! what nobody can do, and nobody gains by what is left out.
+//! What could have been claimed at all with knowledge of the whole market. It is the same for every policy: no policy loses
+//! or gains by claims that none could make.
 
 use super::claims::{Claim, Close, weight};
 use super::policy::feerate;
 use crate::market::Tape;
 
-/// The highest feerate that anybody offers: 1,000 sat/vB.
+/// The highest feerate that any policy offers: 1,000 sat/vB.
 pub const MAX_FEERATE_SAT_PER_KW: u64 = 250_000;
 /// The least value of a P2WPKH output that nodes relay.
 pub const DUST_SAT: u64 = 294;
-/// How long somebody waits for a cheap block where nothing is in a hurry.
+/// Blocks to wait for a cheap block if a claim has no deadline.
 const PATIENCE: u32 = 2_016;
 
 /// Whether a claim is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// It can be claimed, and is worth it.
+    /// It can be claimed in time at a cost below its value.
     Counted,
-    /// Its whole budget would not have bought a block in time.
+    /// Its whole budget does not buy a place in any block before its deadline.
     Hopeless,
-    /// Claiming costs more than it is worth.
+    /// The claim would cost more than its value.
     Uneconomic,
 }
 
-/// The verdicts on a close's claims. A second-level output shares its HTLC's, and an HTLC whose output could never be swept
-/// is not worth its first level.
+/// The verdicts on a close's claims. A second-level output shares the verdict of its HTLC, and an HTLC whose second-level
+/// output is not counted is not counted either.
 #[must_use]
 pub fn judge(close: &Close, tape: &Tape) -> Vec<Verdict> {
     let mut verdicts: Vec<Verdict> = close.claims.iter().map(|claim| alone(claim, tape)).collect();

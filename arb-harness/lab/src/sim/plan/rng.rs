@@ -1,20 +1,20 @@
-//! A small generator of numbers (splitmix64): the same seed gives the same run, on every machine and for ever. Nothing else
-//! in the simulator is random.
+//! The generator of random numbers (splitmix64). The same seed gives the same run on every machine; nothing else in the
+//! simulator is random.
 
-/// The generator.
+/// One stream of numbers.
 #[derive(Clone, Debug)]
-pub(super) struct Rng(u64);
+pub(crate) struct Rng(u64);
 
 impl Rng {
-    /// The stream of this seed with this name: streams of one seed do not disturb each other.
-    pub(super) fn new(seed: u64, stream: u64) -> Self {
+    /// The stream with this number of this seed. Draws from one stream do not change another.
+    pub(crate) fn new(seed: u64, stream: u64) -> Self {
         let mut rng = Self(seed.wrapping_mul(0xd134_2543_de82_ef95) ^ stream.wrapping_mul(0x9e37_79b9_7f4a_7c15));
         rng.next();
         rng
     }
 
     /// The next number.
-    pub(super) fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -22,29 +22,29 @@ impl Rng {
     }
 
     /// A number from `low` to `high`, both possible. The bias of the remainder is smaller than anything measured here.
-    pub(super) fn between(&mut self, low: u64, high: u64) -> u64 {
+    pub(crate) fn between(&mut self, low: u64, high: u64) -> u64 {
         let width = high.saturating_sub(low).saturating_add(1);
         low.saturating_add(self.next().checked_rem(width).unwrap_or(0))
     }
 
-    /// The same for heights and block counts.
-    pub(super) fn blocks(&mut self, low: u32, high: u32) -> u32 {
+    /// Like [`between`](Self::between), for heights and numbers of blocks.
+    pub(crate) fn blocks(&mut self, low: u32, high: u32) -> u32 {
         u32::try_from(self.between(u64::from(low), u64::from(high))).unwrap_or(high)
     }
 
     /// True in this many of a hundred cases.
-    pub(super) fn percent(&mut self, chance: u64) -> bool {
+    pub(crate) fn percent(&mut self, chance: u64) -> bool {
         self.between(0, 99) < chance
     }
 
-    /// One of these; `None` of nothing.
-    pub(super) fn pick<T: Clone>(&mut self, from: &[T]) -> Option<T> {
+    /// One of these items; `None` if there are none.
+    pub(crate) fn pick<T: Clone>(&mut self, from: &[T]) -> Option<T> {
         let last = u64::try_from(from.len()).ok()?.checked_sub(1)?;
         from.get(usize::try_from(self.between(0, last)).ok()?).cloned()
     }
 
-    /// The index of one of these weights, as often as it weighs.
-    pub(super) fn weighted(&mut self, weights: &[u64]) -> usize {
+    /// An index, drawn with the probability of its weight.
+    pub(crate) fn weighted(&mut self, weights: &[u64]) -> usize {
         let mut left = self.between(1, weights.iter().sum::<u64>().max(1));
         for (index, weight) in weights.iter().enumerate() {
             if left <= *weight {

@@ -1,8 +1,9 @@
-//! One channel off chain: updates proposed, signed and revoked in the order of BOLT 2, seen from both sides at once.
+//! A simulated channel with its peer, off chain: updates proposed, signed and revoked in the order of BOLT 2, seen from
+//! both sides.
 //!
-//! An update goes through stages. Ours: proposed, in a remote commitment that we signed, that one unrevoked alone, in our
-//! commitment. Theirs: proposed, in our commitment, in a remote commitment that we signed, that one unrevoked alone. At the
-//! last stage it is irrevocably committed on both sides.
+//! An update goes through four stages. Ours: proposed; in a remote commitment that we signed; that commitment is the only
+//! unrevoked remote one; in our commitment. Theirs: proposed; in our commitment; in a remote commitment that we signed;
+//! that commitment is the only unrevoked remote one. In the last stage the update is irrevocably committed on both sides.
 //!
 //! ```text
 //! ours:   0 ──RemoteCommitmentSigned──► 1 ──RemoteRevoked──► 2 ──LocalCommitmentSigned──► 3
@@ -14,16 +15,16 @@ use std::collections::BTreeSet;
 use arb_core::{CloseKind, Event, Htlc, HtlcKey, HtlcRef, Sheet, Side};
 use bitcoin::Transaction;
 
-use super::plan::LanePlan;
 use crate::fixture::{ChannelFixture, CommitmentState, FixtureError};
 use crate::peer::Peer;
+use crate::sim::plan::ChannelPlan;
 
 /// The last stage of an update.
 const DONE: u8 = 3;
 
 /// What an update changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Change {
+pub(crate) enum Change {
     Add(Htlc),
     Fulfil(HtlcRef),
     Fail(HtlcRef),
@@ -36,59 +37,62 @@ struct Update {
     stage: u8,
 }
 
-/// A message of the commitment dance.
+/// A message of the commitment dance, as the event that the court hears of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Message {
+pub(crate) enum Message {
     LocalSigned,
     RemoteSigned,
     RemoteRevoked,
 }
 
-/// A channel with its counterparty.
+/// A simulated channel with its counterparty.
 #[derive(Clone, Debug)]
-pub(super) struct Lane {
-    pub(super) plan: LanePlan,
-    pub(super) fixture: ChannelFixture,
-    pub(super) peer: Peer,
+pub(crate) struct SimChannel {
+    pub(crate) plan: ChannelPlan,
+    pub(crate) fixture: ChannelFixture,
+    pub(crate) peer: Peer,
     updates: Vec<Update>,
-    /// Our newest commitment.
-    pub(super) local: u64,
-    /// The counterparty's oldest unrevoked commitment.
-    pub(super) remote: u64,
-    /// Whether it holds the next one, too.
-    pub(super) pending: bool,
-    /// No more updates: the court has frozen the channel.
-    pub(super) frozen: bool,
-    /// The close was begun.
-    pub(super) closing: bool,
-    /// HTLCs that we sent and that some unrevoked commitment had when the channel was frozen, or later.
-    pub(super) owed: BTreeSet<HtlcRef>,
-    /// Our next commitment is on its way to the court: from the frame that accepts it on, it is our newest.
-    pub(super) arriving: bool,
-    /// When the counterparty revoked the commitment that had confirmed.
-    pub(super) confessed: Option<u32>,
-    /// The mutual close that both have signed.
-    pub(super) mutual: Option<Transaction>,
-    /// What the oracle said when the court was done with the channel.
-    pub(super) weighed: Option<Weighed>,
+    /// The number of our newest commitment.
+    pub(crate) local: u64,
+    /// The number of the counterparty's oldest unrevoked commitment.
+    pub(crate) remote: u64,
+    /// Whether the counterparty also holds the next commitment.
+    pub(crate) pending: bool,
+    /// Whether the court has frozen the channel: no more updates.
+    pub(crate) frozen: bool,
+    /// Whether a close was begun.
+    pub(crate) closing: bool,
+    /// HTLCs that we sent and that an unrevoked commitment had when the court froze the channel, or later. Each needs an
+    /// outcome (I4).
+    pub(crate) owed: BTreeSet<HtlcRef>,
+    /// Whether our next commitment is on its way to the court. From the frame that accepts it on, it is our newest.
+    pub(crate) arriving: bool,
+    /// The height at which the counterparty revoked the commitment that had already confirmed.
+    pub(crate) revoked_late: Option<u32>,
+    /// The mutual close that both sides have signed.
+    pub(crate) mutual: Option<Transaction>,
+    /// What the chain said when the court was done with the channel.
+    pub(crate) measured: Option<Measured>,
+    /// The next HTLC ids, ours first.
     ids: (u64, u64),
 }
 
-/// What the oracle says about a channel.
+/// What the chain says about a closed channel.
 #[derive(Clone, Debug)]
-pub(super) struct Weighed {
-    pub(super) kind: CloseKind,
-    /// The tip then.
-    pub(super) height: u32,
-    pub(super) sheet: Option<Sheet>,
-    /// The same as it would be if only that had been lost which should not have been.
-    pub(super) lost_sat: u64,
-    /// What a cheat has because our claims had no chance.
-    pub(super) kept_out_sat: u64,
+pub(crate) struct Measured {
+    pub(crate) kind: CloseKind,
+    /// The tip height of the measurement.
+    pub(crate) height: u32,
+    /// The balance sheet by the balance oracle.
+    pub(crate) sheet: Option<Sheet>,
+    /// Satoshis lost although I14 promises them.
+    pub(crate) lost_sat: u64,
+    /// Satoshis that a cheating peer took because our claims had no chance to confirm.
+    pub(crate) kept_out_sat: u64,
 }
 
-impl Lane {
-    pub(super) fn new(plan: LanePlan, fixture: ChannelFixture, peer: Peer) -> Self {
+impl SimChannel {
+    pub(crate) fn new(plan: ChannelPlan, fixture: ChannelFixture, peer: Peer) -> Self {
         Self {
             plan,
             fixture,
@@ -101,15 +105,15 @@ impl Lane {
             closing: false,
             owed: BTreeSet::new(),
             arriving: false,
-            confessed: None,
+            revoked_late: None,
             mutual: None,
-            weighed: None,
+            measured: None,
             ids: (0, 0),
         }
     }
 
-    /// The first two commitments that the court hears of, without HTLCs.
-    pub(super) fn first(&mut self) -> Result<Vec<Event>, FixtureError> {
+    /// The events that open the channel in the court, with the first commitment of each side and no HTLCs.
+    pub(crate) fn opening_events(&mut self) -> Result<Vec<Event>, FixtureError> {
         let empty = self.content(|_| true);
         (self.local, self.remote) = self.plan.adopted;
         let (local, remote) = self.plan.adopted;
@@ -117,23 +121,24 @@ impl Lane {
         Ok(vec![opened, self.fixture.local_signed(local, empty.clone())?, self.fixture.remote_signed(remote, empty)?])
     }
 
-    pub(super) fn key(&self, htlc: HtlcRef) -> HtlcKey {
+    pub(crate) fn key(&self, htlc: HtlcRef) -> HtlcKey {
         HtlcKey { channel: self.fixture.id(), htlc }
     }
 
-    /// Whether updates are possible.
-    pub(super) fn is_open(&self) -> bool {
+    /// Whether the channel still takes updates.
+    pub(crate) fn is_open(&self) -> bool {
         !self.frozen && !self.closing
     }
 
-    /// What a side could still send: everything proposed counted, only what ended for good given back, an eighth kept.
-    pub(super) fn spendable_sat(&self, by: Side) -> u64 {
+    /// What a side could still send (sat): proposals count, only what ended irrevocably is given back, and an eighth of the
+    /// capacity is kept.
+    pub(crate) fn spendable_sat(&self, by: Side) -> u64 {
         let state = self.content(|update| matches!(update.change, Change::Add(_)) || update.stage == DONE);
         let msat = if by == Side::Local { state.local_msat } else { state.remote_msat };
         (msat / 1000).saturating_sub(self.plan.capacity_sat / 8)
     }
 
-    pub(super) fn next_id(&mut self, by: Side) -> HtlcRef {
+    pub(crate) fn next_id(&mut self, by: Side) -> HtlcRef {
         let (offered, received) = &mut self.ids;
         match by {
             Side::Local => {
@@ -147,12 +152,13 @@ impl Lane {
         }
     }
 
-    pub(super) fn propose(&mut self, by: Side, change: Change) {
+    pub(crate) fn propose(&mut self, by: Side, change: Change) {
         self.updates.push(Update { by, change, stage: 0 });
     }
 
-    /// Proposes an HTLC's end by whoever received it, once, if updates are possible and it was committed to.
-    pub(super) fn propose_end(&mut self, htlc: HtlcRef, fulfil: bool) -> bool {
+    /// Proposes, for the receiving side, to fulfil or fail an HTLC: once, if the channel takes updates and the HTLC is
+    /// irrevocably committed.
+    pub(crate) fn propose_end(&mut self, htlc: HtlcRef, fulfil: bool) -> bool {
         if !self.is_open() || self.is_ending(htlc) || !self.is_committed(htlc) {
             return false;
         }
@@ -165,25 +171,25 @@ impl Lane {
         self.updates.iter().any(|update| update.change == Change::Fulfil(htlc) || update.change == Change::Fail(htlc))
     }
 
-    /// Whether an HTLC was irrevocably committed on both sides once.
-    pub(super) fn is_committed(&self, htlc: HtlcRef) -> bool {
+    /// Whether an HTLC is or was irrevocably committed on both sides.
+    pub(crate) fn is_committed(&self, htlc: HtlcRef) -> bool {
         let add = |update: &&Update| matches!(&update.change, Change::Add(added) if added.key == htlc);
         self.updates.iter().find(add).is_some_and(|update| update.stage == DONE)
     }
 
-    /// Whether an HTLC is irrevocably committed, and nobody has begun to end it.
-    pub(super) fn stands(&self, htlc: HtlcRef) -> bool {
+    /// Whether an HTLC is irrevocably committed and its end is not proposed.
+    pub(crate) fn stands(&self, htlc: HtlcRef) -> bool {
         self.is_committed(htlc) && !self.is_ending(htlc)
     }
 
     /// Whether a commitment with this HTLC was ever signed.
-    pub(super) fn was_sent(&self, htlc: HtlcRef) -> bool {
+    pub(crate) fn was_sent(&self, htlc: HtlcRef) -> bool {
         let add = |update: &&Update| matches!(&update.change, Change::Add(added) if added.key == htlc);
         self.updates.iter().find(add).is_some_and(|update| update.stage > 0)
     }
 
-    /// HTLCs that are irrevocably committed and not ending.
-    pub(super) fn settled_adds(&self) -> Vec<Htlc> {
+    /// The HTLCs that are irrevocably committed and whose end is not proposed.
+    pub(crate) fn settled_adds(&self) -> Vec<Htlc> {
         let adds = self.updates.iter().filter(|update| update.stage == DONE);
         let adds = adds.filter_map(|update| match &update.change {
             Change::Add(htlc) => Some(htlc.clone()),
@@ -193,7 +199,7 @@ impl Lane {
     }
 
     /// Every HTLC that was ever added.
-    pub(super) fn htlcs(&self) -> impl Iterator<Item = &Htlc> {
+    pub(crate) fn htlcs(&self) -> impl Iterator<Item = &Htlc> {
         self.updates.iter().filter_map(|update| match &update.change {
             Change::Add(htlc) => Some(htlc),
             Change::Fulfil(_) | Change::Fail(_) => None,
@@ -201,7 +207,7 @@ impl Lane {
     }
 
     /// HTLCs whose failure is irrevocable.
-    pub(super) fn failed_for_good(&self) -> Vec<HtlcRef> {
+    pub(crate) fn failed_for_good(&self) -> Vec<HtlcRef> {
         let failed = self.updates.iter().filter(|update| update.stage == DONE);
         let failed = failed.filter_map(|update| match update.change {
             Change::Fail(htlc) => Some(htlc),
@@ -210,13 +216,13 @@ impl Lane {
         failed.collect()
     }
 
-    /// Whether nothing is under way.
-    pub(super) fn is_quiet(&self) -> bool {
+    /// Whether every update is irrevocably committed.
+    pub(crate) fn is_quiet(&self) -> bool {
         !self.pending && self.updates.iter().all(|update| update.stage == DONE)
     }
 
-    /// Whether a message of the dance is possible and says anything.
-    pub(super) fn may(&self, message: Message) -> bool {
+    /// Whether a message of the dance is allowed now and would carry an update.
+    pub(crate) fn may(&self, message: Message) -> bool {
         let some = |by: Side, stage: u8| self.updates.iter().any(|update| update.by == by && update.stage == stage);
         match message {
             Message::LocalSigned => some(Side::Remote, 0) || some(Side::Local, 2),
@@ -225,8 +231,8 @@ impl Lane {
         }
     }
 
-    /// The event of a message. The counterparty holds nothing yet: only [`heard`](Self::heard) counts.
-    pub(super) fn message(&mut self, message: Message) -> Result<Event, FixtureError> {
+    /// The event for a message. It changes nothing here: only [`heard`](Self::heard) does.
+    pub(crate) fn message(&mut self, message: Message) -> Result<Event, FixtureError> {
         match message {
             Message::LocalSigned => {
                 let state = self.content(|update| match update.by {
@@ -246,8 +252,8 @@ impl Lane {
         }
     }
 
-    /// The court has heard a message: its permission is used.
-    pub(super) fn heard(&mut self, message: Message) {
+    /// Takes a message as sent, after the court has accepted it.
+    pub(crate) fn heard(&mut self, message: Message) {
         let (ours, theirs) = match message {
             Message::LocalSigned => {
                 self.local += 1;
@@ -270,25 +276,25 @@ impl Lane {
         }
     }
 
-    /// The remote commitments that the counterparty holds and has not revoked.
-    pub(super) fn remotes(&self) -> Vec<u64> {
+    /// The numbers of the commitments that the counterparty holds and has not revoked.
+    pub(crate) fn remotes(&self) -> Vec<u64> {
         if self.pending { vec![self.remote, self.remote + 1] } else { vec![self.remote] }
     }
 
-    /// Whether this is one of them.
-    pub(super) fn is_remote(&self, tx: &Transaction) -> bool {
+    /// Whether this transaction is one of them.
+    pub(crate) fn is_remote(&self, tx: &Transaction) -> bool {
         let known = self.fixture.recognise(tx).ok().flatten();
         known.is_some_and(|known| known.owner == Side::Remote && self.remotes().contains(&known.number))
     }
 
-    /// The commitments that can confirm.
-    pub(super) fn unrevoked(&self) -> Vec<(Side, u64)> {
+    /// The commitments that can confirm, by owner and number.
+    pub(crate) fn unrevoked(&self) -> Vec<(Side, u64)> {
         let remotes = self.remotes().into_iter().map(|number| (Side::Remote, number));
         [(Side::Local, self.local)].into_iter().chain(remotes).collect()
     }
 
     /// The HTLCs of the commitments that can confirm.
-    pub(super) fn on_unrevoked(&self) -> Vec<Htlc> {
+    pub(crate) fn on_unrevoked(&self) -> Vec<Htlc> {
         let states =
             self.unrevoked().into_iter().filter_map(|(side, number)| self.fixture.states(side).get(&number).cloned());
         let mut htlcs: Vec<Htlc> = states.flat_map(|state| state.htlcs).collect();

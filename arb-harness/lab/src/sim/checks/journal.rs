@@ -1,4 +1,4 @@
-//! What a run's journal says, read from its frames alone.
+//! What a run's journal says, from its frames alone (I7).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
@@ -8,8 +8,8 @@ use arb_log::Journal;
 use arb_log::memory::Memory;
 use bitcoin::OutPoint;
 
-/// All frames of a journal.
-pub(super) fn frames(memory: &Memory) -> Vec<Frame> {
+/// All frames of the journal in this storage.
+pub(crate) fn frames(memory: &Memory) -> Vec<Frame> {
     let mut frames = Vec::new();
     if let Ok(journal) = Journal::open(memory.fork()) {
         let _end: Option<Option<()>> = journal
@@ -22,14 +22,14 @@ pub(super) fn frames(memory: &Memory) -> Vec<Frame> {
     frames
 }
 
-/// Outputs of which the court wrote down why nothing is done for them: they cost more than they are worth, or their coins
-/// were bad and others are asked for in the next block.
-pub(super) fn excused(frames: &[Frame]) -> BTreeSet<OutPoint> {
-    let (mut uneconomic, mut rests) = (BTreeSet::new(), BTreeSet::new());
+/// Outputs with a recorded reason why nothing is due for them: the claim costs more than it is worth, or its coins were bad
+/// and others are asked for in the next block.
+pub(crate) fn excused(frames: &[Frame]) -> BTreeSet<OutPoint> {
+    let (mut uneconomic, mut paused) = (BTreeSet::new(), BTreeSet::new());
     let mut groups = BTreeMap::new();
     for entry in frames.iter().flat_map(|frame| &frame.entries) {
         if entry.heard.is_block() {
-            rests.clear();
+            paused.clear();
         }
         for record in &entry.concluded {
             if let Conclusion::Uneconomic { outpoint } = &record.what {
@@ -37,9 +37,9 @@ pub(super) fn excused(frames: &[Frame]) -> BTreeSet<OutPoint> {
             } else if let Conclusion::SweepPlanned(sweep) = &record.what {
                 groups.insert((record.channel, sweep.plan.group), &sweep.plan.members);
             } else if let Conclusion::SweepDropped { group, pauses: true } = &record.what {
-                rests.extend(groups.get(&(record.channel, *group)).into_iter().copied().flatten());
+                paused.extend(groups.get(&(record.channel, *group)).into_iter().copied().flatten());
             }
         }
     }
-    uneconomic.into_iter().chain(rests).collect()
+    uneconomic.into_iter().chain(paused).collect()
 }

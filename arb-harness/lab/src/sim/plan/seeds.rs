@@ -1,27 +1,27 @@
-//! What follows from a seed before a run begins: keys, channels, wallets; and how a run's trace names an event.
+//! Keys, channels and wallets that follow from a seed without a draw.
 
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
-use arb_core::{ChannelId, Event, Height};
-use arb_harness::keys::ChannelKeys;
-use arb_harness::keys::WalletKeys;
+use arb_core::{ChannelId, Height};
+use arb_harness::keys::{ChannelKeys, WalletKeys};
 use bitcoin::hashes::{Hash, HashEngine, sha256};
 use bitcoin::{OutPoint, ScriptBuf, Txid};
 
-use super::plan::LanePlan;
-use super::world::START;
+use super::{ChannelPlan, START};
 use crate::fixture::ChannelSetup;
 use crate::peer::{Peer, PeerPlan};
 use crate::wallet::SmallWallet;
 
-/// Making 256 keys costs more than a run: every run has the same wallets.
-pub(super) static OUR_KEYS: LazyLock<WalletKeys> = LazyLock::new(|| WalletKeys::from_seed(&[0x71; 32]));
-pub(super) static PEERS: LazyLock<[Peer; 2]> =
+/// Our wallet keys, the same in every run: deriving 256 keys takes longer than a run.
+pub(crate) static OUR_KEYS: LazyLock<WalletKeys> = LazyLock::new(|| WalletKeys::from_seed(&[0x71; 32]));
+
+/// The counterparties, the same in every run for the same reason.
+pub(crate) static PEERS: LazyLock<[Peer; 2]> =
     LazyLock::new(|| [[0x72; 32], [0x73; 32]].map(|seed| Peer::new(PeerPlan::default(), &seed)));
 
-/// Bytes that follow from a seed and a name.
-pub(super) fn bytes_of(seed: u64, name: &str, number: u64) -> [u8; 32] {
+/// A hash of seed, name and number.
+pub(crate) fn bytes_of(seed: u64, name: &str, number: u64) -> [u8; 32] {
     let mut engine = sha256::Hash::engine();
     engine.input(&seed.to_le_bytes());
     engine.input(name.as_bytes());
@@ -29,8 +29,8 @@ pub(super) fn bytes_of(seed: u64, name: &str, number: u64) -> [u8; 32] {
     sha256::Hash::from_engine(engine).to_byte_array()
 }
 
-/// A channel of a run, agreed on.
-pub(super) fn setup(seed: u64, number: u64, plan: &LanePlan) -> ChannelSetup {
+/// The setup of channel `number` of a run, for this plan.
+pub(crate) fn setup(seed: u64, number: u64, plan: &ChannelPlan) -> ChannelSetup {
     let name = |what: &str| bytes_of(seed, what, number);
     let funding = Txid::from_byte_array(name("funding"));
     ChannelSetup {
@@ -51,19 +51,11 @@ pub(super) fn setup(seed: u64, number: u64, plan: &LanePlan) -> ChannelSetup {
 }
 
 /// Every script of our wallet.
-pub(super) fn our_scripts() -> BTreeSet<ScriptBuf> {
+pub(crate) fn our_scripts() -> BTreeSet<ScriptBuf> {
     SmallWallet::new(OUR_KEYS.clone()).scripts()
 }
 
-/// A script of our wallet.
-pub(super) fn our_script() -> ScriptBuf {
+/// The script of our wallet that a mutual close pays.
+pub(crate) fn our_script() -> ScriptBuf {
     OUR_KEYS.script_for(b"mutual close")
-}
-
-/// An event's name, and what tells it from its like.
-pub(super) fn short(event: &Event) -> String {
-    let mut text = format!("{event:?}");
-    let end = text.char_indices().map(|(index, _)| index).nth(160).unwrap_or(text.len());
-    text.truncate(end);
-    text
 }

@@ -1,4 +1,4 @@
-//! Every invariant, shown something wrong: one that cannot fail holds nobody to anything.
+//! A planted violation for each invariant: it proves that the check can fail.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,17 +14,22 @@ use bitcoin::hashes::Hash;
 use bitcoin::transaction::Version;
 use bitcoin::{Amount, BlockHash, OutPoint, ScriptBuf, Transaction, TxIn, TxOut, Txid};
 
-use super::invariants::*;
+use super::actions::*;
 use super::journal::excused;
-use super::lane::{Change, Message};
-use super::prices::{Estate, Punished, invariant_i8_prices_rise_and_budgets_hold};
-use super::world::World;
+use super::outcomes::*;
+use super::prices::invariant_i8_prices_rise_and_budgets_hold;
+use super::recovery::*;
+use super::sheet::*;
+use super::stakes::{AtStake, PenaltyOutput};
+use crate::sim::violation::Violation;
+use crate::sim::world::World;
+use crate::sim::world::channel::{Change, Message};
 
 const INDEX: ChannelIndex = ChannelIndex::new(0);
 const CHANNEL: ChannelId = ChannelId([1; 32]);
 const HTLC: HtlcRef = HtlcRef::offered(0);
 
-fn name<T>(verdict: Result<T, super::Violation>) -> Option<&'static str> {
+fn name<T>(verdict: Result<T, Violation>) -> Option<&'static str> {
     verdict.err().map(|violation| violation.invariant)
 }
 
@@ -49,11 +54,11 @@ fn settled() -> Conclusion {
 fn world() -> World {
     let mut world = World::fair(5);
     world.open().ok().unwrap();
-    let key = world.lanes[0].next_id(Side::Local);
+    let key = world.channels[0].next_id(Side::Local);
     let payment_hash = Preimage([7; 32]).hash();
     let cltv_expiry = Height::new(1_100);
     let htlc = Htlc { key, amount_msat: 50_000_000, payment_hash, cltv_expiry, link: Link::Own, tag: Vec::new() };
-    world.lanes[0].propose(Side::Local, Change::Add(htlc));
+    world.channels[0].propose(Side::Local, Change::Add(htlc));
     for message in [Message::RemoteSigned, Message::RemoteRevoked, Message::LocalSigned] {
         assert_eq!(world.exchange(0, message).ok(), Some(true));
     }
@@ -78,7 +83,7 @@ fn docket(stage: StageRecord) -> Docket {
 fn i2_a_court_that_forgot_or_dreamt() {
     let court = |journal: u8| {
         let world = World::fair(5);
-        let identity = JournalIdentity { journal: [journal; 32], ..world.identity };
+        let identity = JournalIdentity { journal: [journal; 32], ..world.process.identity };
         let mut court = ChainArbitrator::new();
         court.fold(&frames(Event::JournalOpened(identity), Vec::new())[0]).unwrap();
         court
@@ -98,7 +103,7 @@ fn i3_another_outcome_with_faults() {
     with.contracts.insert((0, ContractId::NoOutput(HTLC)), ContractOutcome::Lost);
     assert_eq!(name(invariant_i3_faults_change_no_outcome(&with, &without)), Some("I3"));
     with.contracts.clear();
-    with.origins.insert(HtlcKey { channel: CHANNEL, htlc: HTLC }, Acknowledged::Failed);
+    with.upstream.insert(HtlcKey { channel: CHANNEL, htlc: HTLC }, Acknowledged::Failed);
     assert_eq!(name(invariant_i3_faults_change_no_outcome(&with, &without)), Some("I3"));
 }
 
@@ -116,8 +121,8 @@ fn i4_a_failure_with_a_preimage_or_after_an_outcome() {
     let learnt = Event::PreimageLearned { preimage: Preimage([7; 32]), usable_for };
     assert_eq!(rise(&frames(learnt, vec![timed_out()])), Some("I4"));
     let owed = BTreeSet::from([HTLC]);
-    let origins = BTreeMap::from([(HTLC, Acknowledged::Failed)]);
-    assert_eq!(name(invariant_i4_every_htlc_has_an_outcome(&owed, &origins)), None);
+    let upstream = BTreeMap::from([(HTLC, Acknowledged::Failed)]);
+    assert_eq!(name(invariant_i4_every_htlc_has_an_outcome(&owed, &upstream)), None);
     assert_eq!(name(invariant_i4_every_htlc_has_an_outcome(&owed, &BTreeMap::new())), Some("I4"));
 }
 
@@ -144,16 +149,17 @@ fn i4_a_failure_after_the_chain_showed_its_preimage() {
     assert_eq!(verdict(&[&close, &claim], settled()), Ok(1));
 }
 
-/// A world in which the cheat has it all: an old commitment, its HTLC with the preimage, and what that left.
-fn robbed() -> World {
+/// A world in which a cheating peer got everything: a revoked commitment, its HTLC with the preimage, and the second-level
+/// output.
+fn world_with_a_stolen_htlc() -> World {
     let mut world = world();
-    assert!(world.lanes[0].propose_end(HTLC, false));
+    assert!(world.channels[0].propose_end(HTLC, false));
     for message in [Message::LocalSigned, Message::RemoteSigned, Message::RemoteRevoked] {
         assert_eq!(world.exchange(0, message).ok(), Some(true));
     }
-    let tx = world.lanes[0].fixture.remote_commitment_tx(1).unwrap();
+    let tx = world.channels[0].fixture.remote_commitment_tx(1).unwrap();
     world.chain.mine_txs(vec![tx]).unwrap();
-    let plan = world.lanes[0].peer.plan_mut();
+    let plan = world.channels[0].peer.plan_mut();
     (plan.claims, plan.sweeps) = (true, true);
     plan.preimages.insert(Preimage([7; 32]), 0);
     for _ in 0..70 {
@@ -167,20 +173,20 @@ fn robbed() -> World {
 
 #[test]
 fn i14_what_a_cheat_has_is_lost_unless_we_had_no_chance() {
-    let mut world = robbed();
-    let kept_out = world.oracle_says(0).ok().unwrap();
+    let mut world = world_with_a_stolen_htlc();
+    let kept_out = world.measure(0).ok().unwrap();
     assert_eq!((kept_out.kind, kept_out.lost_sat), (CloseKind::Revoked, 0));
     assert!(kept_out.kept_out_sat > 50_000, "{kept_out:?}");
-    // Our own balance is nobody's yet; the HTLC and the cheat's balance are.
+    // Our own balance is still unspent; the HTLC and the peer's balance are lost.
     let stolen_sat = kept_out.sheet.unwrap().lost_sat;
     assert!(stolen_sat > 50_000 && stolen_sat < kept_out.kept_out_sat, "{stolen_sat}");
-    world.fair = (1_000..1_200).collect();
-    let lost = world.oracle_says(0).ok().unwrap();
+    world.seen.fair_blocks = (1_000..1_200).collect();
+    let lost = world.measure(0).ok().unwrap();
     assert_eq!((lost.lost_sat, lost.kept_out_sat), (kept_out.kept_out_sat, 0));
-    // What was paid downstream has to be settled upstream, or somebody has to say so; unless it had an outcome before.
-    world.lanes[0].weighed = Some(lost);
+    // An HTLC that was paid downstream needs a settlement upstream or a loss on record, unless it had an outcome before.
+    world.channels[0].measured = Some(lost);
     assert_eq!(name(world.links()), None);
-    world.lanes[0].owed.insert(HTLC);
+    world.channels[0].owed.insert(HTLC);
     assert_eq!(name(world.links()), Some("I14"));
 }
 
@@ -190,18 +196,18 @@ fn i5_a_failure_while_an_output_can_be_claimed() {
     let policy = Policy::default();
     let verdict = |world: &World| {
         let (tip, _) = world.chain.tip();
-        name(invariant_i5_no_failure_while_it_can_be_claimed(&world.chain, tip, &world.lanes[0], &policy, HTLC))
+        name(invariant_i5_no_failure_while_it_can_be_claimed(&world.chain, tip, &world.channels[0], &policy, HTLC))
     };
     assert_eq!(verdict(&world), Some("I5"), "a commitment with its output may confirm");
-    let (remote, height) = (world.lanes[0].remote, world.height());
-    let tx = world.lanes[0].fixture.remote_commitment_tx(remote).unwrap();
+    let (remote, height) = (world.channels[0].remote, world.height());
+    let tx = world.channels[0].fixture.remote_commitment_tx(remote).unwrap();
     world.chain.mine_txs(vec![tx]).unwrap();
     assert_eq!(world.height(), height + 1);
     assert_eq!(verdict(&world), Some("I5"), "the close is not buried");
     (0..10).for_each(|_| drop(world.chain.mine()));
     assert_eq!(verdict(&world), Some("I5"), "its output is unspent");
     let wager = || failed(FailReason::GivenUpForUpstream);
-    let recorded = |frames: &[Frame]| name(invariant_i5_every_wager_is_recorded(frames, INDEX));
+    let recorded = |frames: &[Frame]| name(invariant_i5_every_give_up_has_a_risk_on_record(frames, INDEX));
     assert_eq!(recorded(&frames(nothing_heard(), vec![failed(FailReason::TimedOut)])), None);
     assert_eq!(recorded(&frames(nothing_heard(), vec![wager()])), Some("I5"));
 }
@@ -217,7 +223,7 @@ fn i6_another_docket_after_the_same_blocks() {
 #[test]
 fn i7_a_sweep_of_what_is_spent_and_a_claim_that_nobody_makes() {
     let mut world = world();
-    let tx = world.lanes[0].fixture.local_commitment_tx(1).unwrap();
+    let tx = world.channels[0].fixture.local_commitment_tx(1).unwrap();
     let tip = world.height();
     assert_eq!(name(invariant_i7_no_sweep_spends_the_spent(&world.chain, tip, &tx)), None);
     world.chain.mine_txs(vec![tx.clone()]).unwrap();
@@ -231,7 +237,7 @@ fn i7_a_sweep_of_what_is_spent_and_a_claim_that_nobody_makes() {
     assert_eq!(live(BTreeSet::new(), StageRecord::Spent { until: Height::new(7) }), None);
 }
 
-/// A plan for these outputs as the journal has it, of one HTLC's 10,000 sat each: this was wanted, that much is its fee.
+/// A sweep of these outputs, 10,000 sat each, with this feerate wanted (sat per kw) and this fee.
 fn planned(members: &[OutPoint], wanted_sat_per_kw: u32, fee_sat: u64) -> Conclusion {
     let count = u64::try_from(members.len()).unwrap();
     let value = Amount::from_sat(count * 10_000 - fee_sat);
@@ -266,7 +272,7 @@ fn block_left(height: u32) -> Event {
     Event::BlockDisconnected(Disconnected { height, hash, parent, best_height })
 }
 
-/// A commitment as far as I8 looks at it, and an HTLC's output of it.
+/// A commitment with the fields that I8 reads, and an HTLC output of it.
 fn commitment_with_htlc() -> (Transaction, OutPoint) {
     let (version, lock_time) = (Version::TWO, LockTime::ZERO);
     let tx = Transaction { version, lock_time, input: Vec::new(), output: Vec::new() };
@@ -292,18 +298,18 @@ fn i7_what_is_no_excuse() {
 #[test]
 fn i8_a_price_that_falls_a_budget_that_is_exceeded_and_too_little_too_late() {
     let (policy, (commitment, outpoint)) = (Policy::default(), commitment_with_htlc());
-    let estate = Estate { htlcs: BTreeMap::from([(outpoint, (10_000, Some(101)))]), ..Estate::default() };
+    let at_stake = AtStake { htlcs: BTreeMap::from([(outpoint, (10_000, Some(101)))]), ..AtStake::default() };
     let verdict = |steps: Vec<(Event, Vec<Conclusion>)>| {
         let closed = (block_with(97, vec![commitment.clone()]), Vec::new());
         let steps = [closed].into_iter().chain(steps);
         let frames: Vec<Frame> = steps.flat_map(|(heard, concluded)| frames(heard, concluded)).collect();
-        name(invariant_i8_prices_rise_and_budgets_hold(&frames, INDEX, &estate, &policy))
+        name(invariant_i8_prices_rise_and_budgets_hold(&frames, INDEX, &at_stake, &policy))
     };
     let at = |height, wanted, fee| (block_at(height), vec![planned(&[outpoint], wanted, fee)]);
     assert_eq!(verdict(vec![at(98, 500, 250), at(99, 900, 450), at(100, 10_000, 5_000), at(101, 10_000, 5_000)]), None);
     assert_eq!(verdict(vec![at(98, 500, 250), at(99, 499, 249)]), Some("I8"), "the price falls");
     assert_eq!(verdict(vec![at(98, 20_000, 5_001)]), Some("I8"), "more than half of it goes to fees");
-    // The block before the deadline comes, and the rest of the budget is not on offer.
+    // One block before the deadline the rest of the budget is not on offer.
     assert_eq!(verdict(vec![at(98, 500, 250), at(100, 8_000, 4_000), (block_at(101), Vec::new())]), Some("I8"));
     let dropped = Conclusion::SweepDropped { group: 0, pauses: false };
     let drop_it = (block_at(100), vec![dropped]);
@@ -320,11 +326,11 @@ fn i8_a_price_that_falls_a_budget_that_is_exceeded_and_too_little_too_late() {
 #[test]
 fn i8_a_claim_is_due_while_its_commitment_is_there_and_its_output_is_not_spent() {
     let (policy, (commitment, outpoint)) = (Policy::default(), commitment_with_htlc());
-    let estate = Estate { htlcs: BTreeMap::from([(outpoint, (10_000, Some(101)))]), ..Estate::default() };
+    let at_stake = AtStake { htlcs: BTreeMap::from([(outpoint, (10_000, Some(101)))]), ..AtStake::default() };
     let verdict = |steps: &[Event]| {
         let mut frames = frames(block_with(97, vec![commitment.clone()]), vec![planned(&[outpoint], 500, 250)]);
         frames.extend(steps.iter().flat_map(|heard| self::frames(heard.clone(), Vec::new())));
-        name(invariant_i8_prices_rise_and_budgets_hold(&frames, INDEX, &estate, &policy))
+        name(invariant_i8_prices_rise_and_budgets_hold(&frames, INDEX, &at_stake, &policy))
     };
     let input = vec![TxIn { previous_output: outpoint, ..TxIn::default() }];
     let spend = Transaction { input, ..commitment.clone() };
@@ -344,29 +350,29 @@ fn i8_a_claim_is_due_while_its_commitment_is_there_and_its_output_is_not_spent()
 #[test]
 fn i8_a_penalty_that_costs_too_much_too_soon_or_offers_too_little_too_late() {
     let (policy, (commitment, outpoint)) = (Policy::default(), commitment_with_htlc());
-    let estate = |htlc| {
-        let penalties = BTreeMap::from([(outpoint, Punished { amount_sat: 10_000, htlc })]);
-        Estate { penalties, delay_blocks: 40, ..Estate::default() }
+    let at_stake = |htlc| {
+        let penalties = BTreeMap::from([(outpoint, PenaltyOutput { amount_sat: 10_000, htlc })]);
+        AtStake { penalties, delay_blocks: 40, ..AtStake::default() }
     };
     let verdict = |htlc, mut steps: Vec<(Event, Vec<Conclusion>)>| {
-        // What is on offer is looked at before the block after each.
+        // Offers are checked before the block after them.
         let Some((Event::BlockConnected(last), _)) = steps.last() else { panic!() };
         let before = last.height.get() - 1;
         steps.insert(steps.len() - 1, (block_at(before), Vec::new()));
         let closed = (block_with(97, vec![commitment.clone()]), Vec::new());
         let steps = [closed].into_iter().chain(steps);
         let frames: Vec<Frame> = steps.flat_map(|(heard, concluded)| frames(heard, concluded)).collect();
-        name(invariant_i8_prices_rise_and_budgets_hold(&frames, INDEX, &estate(htlc), &policy))
+        name(invariant_i8_prices_rise_and_budgets_hold(&frames, INDEX, &at_stake(htlc), &policy))
     };
     let at = |height, fee: u64| {
         let wanted = u32::try_from(fee).unwrap() * 2;
         (block_at(height), vec![planned(&[outpoint], wanted, fee)])
     };
-    // It matures at 136.
+    // The peer's delay is over at 136.
     assert_eq!(verdict(None, vec![at(98, 5_000), at(118, 9_000), at(135, 9_670), at(137, 9_670)]), None);
     assert_eq!(verdict(None, vec![at(117, 5_001)]), Some("I8"), "more than half, and there is time");
     assert_eq!(verdict(None, vec![at(98, 5_000), at(136, 9_670)]), Some("I8"), "half of it, and there is none");
-    // The cheat's own transaction comes first, and it has to wait for an expiry before that.
+    // The peer's HTLC transaction comes first, and waits for an expiry before that.
     assert_eq!(verdict(Some(0), vec![at(98, 5_000), at(136, 9_670)]), None);
     assert_eq!(verdict(Some(0), vec![at(98, 5_000), at(137, 9_670)]), Some("I8"));
     assert_eq!(verdict(Some(120), vec![at(98, 5_000), at(140, 5_000)]), None, "there is time until 160");
@@ -383,23 +389,23 @@ fn i8_a_penalty_that_costs_too_much_too_soon_or_offers_too_little_too_late() {
 #[test]
 fn i10_a_commitment_that_is_not_our_newest() {
     let world = world();
-    let lane = &world.lanes[0];
-    let ours = |number| lane.fixture.local_commitment_tx(number).unwrap();
-    assert_eq!(name(invariant_i10_only_our_newest_commitment(lane, &ours(1))), None);
-    assert_eq!(name(invariant_i10_only_our_newest_commitment(lane, &ours(0))), Some("I10"));
-    let theirs = lane.fixture.remote_commitment_tx(1).unwrap();
-    assert_eq!(name(invariant_i10_only_our_newest_commitment(lane, &theirs)), Some("I10"));
-    let previous_output = lane.fixture.setup().funding;
+    let channel = &world.channels[0];
+    let ours = |number| channel.fixture.local_commitment_tx(number).unwrap();
+    assert_eq!(name(invariant_i10_only_our_newest_commitment(channel, &ours(1))), None);
+    assert_eq!(name(invariant_i10_only_our_newest_commitment(channel, &ours(0))), Some("I10"));
+    let theirs = channel.fixture.remote_commitment_tx(1).unwrap();
+    assert_eq!(name(invariant_i10_only_our_newest_commitment(channel, &theirs)), Some("I10"));
+    let previous_output = channel.fixture.setup().funding;
     let foreign = Transaction { input: vec![TxIn { previous_output, ..TxIn::default() }], ..ours(1) };
-    assert_eq!(name(invariant_i10_only_our_newest_commitment(lane, &foreign)), Some("I10"));
+    assert_eq!(name(invariant_i10_only_our_newest_commitment(channel, &foreign)), Some("I10"));
 }
 
 #[test]
 fn i11_a_satoshi_that_nobody_has() {
     let sheet = Sheet { capacity_sat: 10, swept_sat: 6, peer_sat: 4, ..Sheet::default() };
     let other = Sheet { swept_sat: 5, lost_sat: 1, ..sheet };
-    let verdict = |court: &Sheet, oracle: &Sheet, kind| {
-        name(invariant_i11_every_satoshi_is_accounted_for(court, Some(oracle), kind))
+    let verdict = |court: &Sheet, measured: &Sheet, kind| {
+        name(invariant_i11_every_satoshi_is_accounted_for(court, Some(measured), kind))
     };
     assert_eq!(verdict(&sheet, &sheet, CloseKind::Local), None);
     assert_eq!(verdict(&other, &sheet, CloseKind::Local), Some("I11"));

@@ -1,0 +1,114 @@
+//! What a channel has at stake (I8), from its true contents.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use arb_core::bolt3::{ChannelType, OutputKind};
+use arb_core::{Event, Frame, HtlcKey, Link, Side};
+use bitcoin::{OutPoint, Transaction};
+
+use crate::fixture::{Commitment, FixtureError};
+use crate::sim::violation::Violation;
+use crate::sim::world::World;
+use crate::sim::world::channel::SimChannel;
+
+/// What a channel has at stake, from its true contents.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct AtStake {
+    /// The HTLC outputs of its unrevoked commitments: the amount in satoshi, and the height by which a claim should
+    /// confirm; `None` if it has no deadline.
+    pub(crate) htlcs: BTreeMap<OutPoint, (u64, Option<u32>)>,
+    /// Outputs whose claim has a fee that the counterparty's signature fixes.
+    pub(crate) signed: BTreeSet<OutPoint>,
+    /// The most that a child of a commitment may cost (sat).
+    pub(crate) child_sat: u64,
+    /// The penalty outputs of revoked commitments, each of which was confirmed at some time.
+    pub(crate) penalties: BTreeMap<OutPoint, PenaltyOutput>,
+    /// The CSV delay of the cheating peer's outputs.
+    pub(crate) delay_blocks: u32,
+}
+
+/// An output of a revoked commitment that a penalty claims.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PenaltyOutput {
+    /// Its value in satoshi.
+    pub(crate) amount_sat: u64,
+    /// For an HTLC: the height from which on an HTLC transaction of the cheating peer can spend it.
+    pub(crate) htlc: Option<u32>,
+}
+
+impl AtStake {
+    /// Adds the penalty outputs of this transaction, if it is a revoked commitment of the channel.
+    pub(crate) fn add_if_revoked(&mut self, channel: &SimChannel, tx: &Transaction) -> Result<(), FixtureError> {
+        let funding = channel.fixture.setup().funding;
+        if tx.input.iter().all(|input| input.previous_output != funding) {
+            return Ok(());
+        }
+        let Some(commitment) = channel.fixture.recognise(tx)? else { return Ok(()) };
+        if commitment.owner != Side::Remote || commitment.number >= channel.remote {
+            return Ok(());
+        }
+        for (outpoint, position) in penalty_outputs(&commitment) {
+            let output = usize::try_from(outpoint.vout).ok().and_then(|vout| commitment.built.tx.output.get(vout));
+            let Some(output) = output else { continue };
+            let htlc = position.and_then(|position| commitment.htlcs.get(position));
+            let htlc = htlc.map(|htlc| if htlc.key.is_offered() { 0 } else { htlc.cltv_expiry.get() });
+            self.penalties.insert(outpoint, PenaltyOutput { amount_sat: output.value.to_sat(), htlc });
+        }
+        Ok(())
+    }
+}
+
+/// The outputs of a commitment that a penalty claims once it is revoked, each with its HTLC's position, if it has one.
+pub(crate) fn penalty_outputs(commitment: &Commitment) -> Vec<(OutPoint, Option<usize>)> {
+    let outputs = (0..).zip(&commitment.built.outputs);
+    let outputs = outputs.filter_map(|(vout, kind)| match kind {
+        OutputKind::ToOwner => Some((commitment.outpoint(vout), None)),
+        OutputKind::Htlc(position) => Some((commitment.outpoint(vout), Some(*position))),
+        OutputKind::ToOther | OutputKind::OwnerAnchor | OutputKind::OtherAnchor => None,
+    });
+    outputs.collect()
+}
+
+impl World {
+    /// What a channel has at stake, with the revoked commitments that were in a block of the journal.
+    pub(crate) fn at_stake(&self, channel: usize, frames: &[Frame]) -> Result<AtStake, Violation> {
+        let at = &self.channels[channel];
+        let policy = &self.plan.policy;
+        let children =
+            at.htlcs().map(|htlc| htlc.amount_sat() / u64::from(policy.budget_divisor * policy.child_divisor));
+        let child_sat = children.sum::<u64>().max(policy.idle_child_sat);
+        let delay_blocks = u32::from(at.plan.delays.1);
+        let mut at_stake = AtStake { child_sat, delay_blocks, ..AtStake::default() };
+        for entry in frames.iter().flat_map(|frame| &frame.entries) {
+            let Event::BlockConnected(block) = &entry.heard else { continue };
+            for tx in &block.txs {
+                at_stake.add_if_revoked(at, tx).map_err(Violation::world)?;
+            }
+        }
+        let expiry_of = |key: &HtlcKey| {
+            let at = self.channels.iter().find(|at| at.fixture.id() == key.channel)?;
+            at.htlcs().find(|htlc| htlc.key == key.htlc).map(|htlc| htlc.cltv_expiry.get())
+        };
+        for (side, number) in at.unrevoked() {
+            let commitment = at.fixture.commitment(side, number).map_err(Violation::world)?;
+            for (position, htlc) in commitment.htlcs.iter().enumerate() {
+                let Ok((outpoint, _, _)) = commitment.htlc_output(position) else { continue };
+                let upstream = match htlc.link {
+                    Link::Forward(received) => expiry_of(&received),
+                    Link::Relay { deadline } => Some(deadline.get()),
+                    Link::Own | Link::Received => None,
+                };
+                let deadline = if htlc.key.is_offered() {
+                    upstream.map(|expiry| expiry.saturating_sub(policy.upstream_margin.get()))
+                } else {
+                    Some(htlc.cltv_expiry.get())
+                };
+                at_stake.htlcs.insert(outpoint, (htlc.amount_sat(), deadline));
+                if side == Side::Local && at.plan.channel_type == ChannelType::StaticRemotekey {
+                    at_stake.signed.insert(outpoint);
+                }
+            }
+        }
+        Ok(at_stake)
+    }
+}

@@ -1,0 +1,70 @@
+//! The state of the simulated process, and what outlives it: the journal and the node's inbox. It runs in
+//! [`faults::process`](crate::sim::faults).
+
+use arb_core::{ChainArbitrator, Event, JournalIdentity, Rejected};
+use arb_harness::driver::Driver;
+use arb_harness::signer::KeySigner;
+use arb_log::memory::Memory;
+
+use crate::sim::plan::faults::Faults;
+use crate::sim::plan::seeds::OUR_KEYS;
+use crate::wallet::SmallWallet;
+
+/// The most blocks that the process hears in one step: after more, the estimate would be stale.
+pub(crate) const BLOCKS_A_STEP: usize = 6;
+
+/// The process that runs the court, its storage, and the host parts that it has.
+pub(crate) struct Process {
+    /// Draws the fault of each turn.
+    pub(crate) faults: Faults,
+    /// The storage of the journal; it outlives the process.
+    pub(crate) memory: Memory,
+    pub(crate) identity: JournalIdentity,
+    pub(crate) wallet: SmallWallet,
+    pub(crate) signer: KeySigner,
+    /// The running court; `None` after a crash, until the next turn.
+    pub(crate) driver: Option<Driver<Memory>>,
+    /// The court of the process that died: recovery must give the same (I2).
+    pub(crate) dead: Option<ChainArbitrator>,
+    /// Events of the node that no durable step has heard yet.
+    pub(crate) inbox: Vec<Event>,
+    /// Whether the driver already holds the new blocks and the inbox.
+    pub(crate) told: bool,
+    /// Events that the court refused since the process was idle last.
+    pub(crate) refusals: Vec<(Event, Rejected)>,
+    /// Whether a write was durable but reported as failed since the process was idle last.
+    pub(crate) heard_again: bool,
+    /// The sequence number of the last frame after which the court was checked.
+    pub(crate) checked: u64,
+    /// The height at which the court next wants to act, at that frame.
+    pub(crate) alarm: Option<u32>,
+    /// The sequence number of the frame at the last checkpoint.
+    pub(crate) checkpointed: u64,
+}
+
+impl Process {
+    /// A process that has not run yet.
+    pub(crate) fn new(identity: JournalIdentity, signer: KeySigner, faults: Faults) -> Self {
+        Self {
+            faults,
+            memory: Memory::new(),
+            identity,
+            wallet: SmallWallet::new(OUR_KEYS.clone()),
+            signer,
+            driver: None,
+            dead: None,
+            inbox: Vec::new(),
+            told: false,
+            refusals: Vec::new(),
+            heard_again: false,
+            checked: 0,
+            alarm: None,
+            checkpointed: 0,
+        }
+    }
+
+    /// The court of the live process, or of the process that died.
+    pub(crate) fn court(&self) -> Option<&ChainArbitrator> {
+        self.driver.as_ref().map(Driver::court).or(self.dead.as_ref())
+    }
+}
