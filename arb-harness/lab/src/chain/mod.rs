@@ -161,11 +161,6 @@ impl Chain {
         &self.config
     }
 
-    /// Changes the relay floor. Transactions that wait already stay.
-    pub fn set_relay_floor(&mut self, sat_per_kvb: u64) {
-        self.config.relay_floor_sat_per_kvb = sat_per_kvb;
-    }
-
     /// The minimum feerate of the mempool (`mempoolminfee`), in satoshi per thousand virtual bytes; zero if it is not full.
     pub fn mempool_min_feerate(&self) -> u64 {
         self.mempool_min_sat_per_kvb

@@ -5,7 +5,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use arb_core::bolt3::ChannelType;
 use arb_core::{ChainArbitrator, CloseReason, Event, Height, HtlcKey, HtlcRef, JournalIdentity, Policy, Side};
 use arb_harness::keys::WalletKeys;
 use arb_harness::node::Node;
@@ -443,9 +442,4 @@ fn owes_broadcast(court: &ChainArbitrator) -> bool {
         .actions_due()
         .iter()
         .any(|action| matches!(action, arb_core::Action::Broadcast { .. } | arb_core::Action::Sign(_)))
-}
-
-/// Whether a channel's type has anchors.
-pub const fn has_anchors(channel_type: ChannelType) -> bool {
-    matches!(channel_type, ChannelType::AnchorsZeroFeeHtlcTx)
 }
