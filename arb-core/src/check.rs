@@ -82,6 +82,7 @@ pub(crate) fn verify(court: CourtView<'_>, event: &Event, checked: Option<&Check
         | Event::ClosingSigned(_)
         | Event::ChannelForgotten { .. }
         | Event::BumpRequested { .. }
+        | Event::ClaimAbandoned { .. }
         | Event::BlockConnected(_)
         | Event::BlockDisconnected(_)
         | Event::Scanned(_)

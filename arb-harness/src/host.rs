@@ -74,8 +74,8 @@ impl<C: ChainSource> Outside for Host<'_, C> {
                 let script = self.wallet.fresh_script(id);
                 answers.push(Event::ScriptsOffered { channel, request: id, script });
             }
-            Action::RequestFeeInputs { id, channel, owner, amount_sat, feerate_sat_per_kw, .. } => {
-                answers.push(match self.wallet.offer(id, owner, amount_sat, feerate_sat_per_kw) {
+            Action::RequestFeeInputs { id, channel, owner, amount_sat, feerate_sat_per_kw, exclude, .. } => {
+                answers.push(match self.wallet.offer(id, owner, amount_sat, feerate_sat_per_kw, &exclude) {
                     Ok(offer) => {
                         let (inputs, change) = (offer.inputs, offer.change);
                         Event::FeeInputsOffered(Box::new(FeeInputsOffered { channel, request: id, inputs, change }))

@@ -31,7 +31,8 @@ pub trait Wallet {
 
     /// Reserves confirmed coins for `owner` that are together worth `amount_sat` after paying for their own inputs at
     /// `feerate_sat_per_kw`; one coin, if one is enough. The same request gets the same coins for as long as they are enough.
-    /// Coins that a transaction holds are not offered again.
+    /// Coins that a transaction holds are not offered again, and neither are those in `exclude`: the network or the signer
+    /// refused them a short while ago.
     ///
     /// # Errors
     /// If all free coins together are worth too little.
@@ -41,6 +42,7 @@ pub trait Wallet {
         owner: OutPoint,
         amount_sat: u64,
         feerate_sat_per_kw: u32,
+        exclude: &[OutPoint],
     ) -> Result<Offer, Missing>;
 
     /// Reserves these coins for `owner`, also if another claim had them: a live transaction of `owner` spends them.

@@ -16,9 +16,9 @@ use support::*;
 const FILE_HEADER: usize = 10;
 
 /// Frame 1: `JournalOpened` with the tests' identity and the default policy. Golden bytes: a change raises `frame::VERSION`.
-const JOURNAL_OPENED: &str = "6a0000000905bc05010000000000000001000100040707070707070707070707070707070707070707070707070707070707\
-     070707642000000000000000000000000000000000000000000000000000000000000000000048120622010306640314e00f\
-     0290a10fc41306fa010232904e3cb009dc0b061290016400";
+const JOURNAL_OPENED: &str = "6c00000040e843dd010000000000000002000100040707070707070707070707070707070707070707070707070707070707\
+     0707076420000000000000000000000000000000000000000000000000000000000000000000481206220306640314a08d06\
+     e00f0290a10fc41306fa010232904e3cb009dc0b061290016400";
 
 fn refusal(memory: &Memory) -> Error {
     try_open(&memory.fork()).map(|_| ()).unwrap_err()
@@ -49,9 +49,9 @@ fn a_frame_has_these_bytes() {
     let frame = Frame { sequence: 3, entries: vec![entry] };
     const GOLDEN: &[u8] = &[
         9, 0, 0, 0, // nine bytes of payload
-        0xbd, 0x52, 0x1d, 0x66, // CRC-32C
+        0x0f, 0x3c, 0x63, 0xda, // CRC-32C
         3, 0, 0, 0, 0, 0, 0, 0, // sequence
-        1, 0, // version
+        2, 0, // version
         1, // one entry
         21, 1, 6, 0xbc, 0x05, 0xfd, 0x01, // FeesEstimated: one target, 6 blocks, 700; floor 253
         0,    // nothing concluded
@@ -217,9 +217,9 @@ fn gaps_repetitions_and_foreign_frames_in_a_file_are_refused() {
     assert_eq!(gap, Err(ArbError::Gap { expected: 4, got: 5, offset: begins[3] }));
     let zero = arb_file::encode(&[Frame { sequence: 0, entries: vec![] }]).unwrap();
     assert_eq!(arb_file::import(&zero), Err(ArbError::Gap { expected: 1, got: 0, offset: FILE_HEADER }));
-    let newer = reversioned(&file[begins[9]..], 2);
+    let newer = reversioned(&file[begins[9]..], frame::VERSION + 1);
     let newer = [&file[..begins[9]], &newer].concat();
-    let why = FrameError::FromTheFuture { got: 2 };
+    let why = FrameError::FromTheFuture { got: frame::VERSION + 1 };
     assert_eq!(arb_file::import(&newer), Err(ArbError::BadFrame { sequence: 10, offset: begins[9], why }));
 }
 

@@ -1,15 +1,16 @@
 //! Journals of an earlier build are decided again by this one without a difference: no rule and no byte has changed.
 
 use arb_core::ChainArbitrator;
-use arb_log::arb_file;
+use arb_log::arb_file::{self, ArbError};
+use arb_log::frame::FrameError;
 
 const JOURNALS: [(&str, &[u8]); 6] = [
-    ("anchors-ours-late", include_bytes!("../testdata/v1/anchors-ours-late.arb")),
-    ("anchors-theirs-never", include_bytes!("../testdata/v1/anchors-theirs-never.arb")),
-    ("anchors-revoked-never-reorg", include_bytes!("../testdata/v1/anchors-revoked-never-reorg.arb")),
-    ("static-ours-late", include_bytes!("../testdata/v1/static-ours-late.arb")),
-    ("static-theirs-never-reorg", include_bytes!("../testdata/v1/static-theirs-never-reorg.arb")),
-    ("static-revoked-never", include_bytes!("../testdata/v1/static-revoked-never.arb")),
+    ("anchors-ours-late", include_bytes!("../testdata/v2/anchors-ours-late.arb")),
+    ("anchors-theirs-never", include_bytes!("../testdata/v2/anchors-theirs-never.arb")),
+    ("anchors-revoked-never-reorg", include_bytes!("../testdata/v2/anchors-revoked-never-reorg.arb")),
+    ("static-ours-late", include_bytes!("../testdata/v2/static-ours-late.arb")),
+    ("static-theirs-never-reorg", include_bytes!("../testdata/v2/static-theirs-never-reorg.arb")),
+    ("static-revoked-never", include_bytes!("../testdata/v2/static-revoked-never.arb")),
 ];
 
 #[test]
@@ -26,6 +27,14 @@ fn earlier_journals_conclude_the_same_when_decided_again() {
         assert!(replayed == folded, "{name}: replayed and folded are one");
         assert!(*folded.indexes() == folded.rebuilt_indexes(), "{name}: the indexes follow from the channels");
     }
+}
+
+/// A journal of an earlier version is refused by its number, at its first frame.
+#[test]
+fn a_journal_of_version_1_is_refused() {
+    let import = arb_file::import(include_bytes!("../testdata/v1/static-ours-late.arb"));
+    let Err(ArbError::BadFrame { sequence: 1, why, .. }) = import else { panic!("refused at its first frame") };
+    assert_eq!(why, FrameError::Outdated { got: 1 });
 }
 
 #[test]

@@ -7,10 +7,15 @@ use crate::admit::admission::{Admission, channel, channel_view};
 use crate::api::event::{BroadcastAnswer, Bump, FeeInput, FeeInputsOffered, Signed};
 use crate::api::ids::{ActionId, ChannelId};
 use crate::api::reject::Rejected;
+use crate::bolt3::ChannelType;
 use crate::channel::{ScriptsRequest, scripts_id};
+use crate::claims::path::pays;
 use crate::claims::wants::wants;
 use crate::court::draft::CourtView;
+use crate::resolver::ContractStage;
+use crate::sweep::terms::Pays;
 use crate::sweep::{Shortage, WALLET_INPUT_WEIGHT, fee_sat};
+use crate::view::{ChannelView, ContractState};
 use alloc::collections::BTreeSet;
 use bitcoin::secp256k1::Secp256k1;
 use bitcoin::{OutPoint, ScriptBuf, Txid};
@@ -30,6 +35,10 @@ pub(super) fn broadcast(
         BroadcastAnswer::Rejected(why) => Some(why),
     };
     let requests = &channel.requests;
+    if requests.sweeps.values().any(|state| state.txid != *txid && state.is_before(txid)) {
+        // About the version before, which is sent while the last one is unsigned: nothing follows from it.
+        return Ok(Admission::Duplicate);
+    }
     let sweep = requests.sweeps.values().find(|state| state.txid == *txid);
     Ok(Admission::new_if(match (sweep, channel.ratchet.commitment_signed.is_empty()) {
         (Some(state), _) => state.rejected != why,
@@ -56,13 +65,13 @@ pub(super) fn signed(court: CourtView<'_>, signed: &Signed) -> Result<Admission,
 
 pub(super) fn signing_refused(court: CourtView<'_>, id: &ChannelId, request: &ActionId) -> Result<Admission, Rejected> {
     let channel = channel(court, id)?;
+    if channel.requests.refused.contains(request) {
+        // Its sweep may have been dropped for that refusal.
+        return Ok(Admission::Duplicate);
+    }
     let known =
         channel.sweep_asked(request).is_some() || channel.commitment_asked(&Secp256k1::new(), request).is_some();
-    if known {
-        Ok(Admission::new_if(!channel.requests.refused.contains(request)))
-    } else {
-        Err(Rejected::UnknownRequest(*request))
-    }
+    if known { Ok(Admission::New) } else { Err(Rejected::UnknownRequest(*request)) }
 }
 
 pub(super) fn scripts(
@@ -97,8 +106,16 @@ pub(super) fn fee_inputs(court: CourtView<'_>, offered: &FeeInputsOffered) -> Re
     if !(change.is_p2wpkh() || change.is_p2wsh() || change.is_p2tr()) {
         return Err(Rejected::BadScript);
     }
+    let got = offered.inputs.len();
+    if got > COINS_MAX {
+        return Err(Rejected::TooMany { what: "offered coins", got, max: COINS_MAX });
+    }
     let mut seen = BTreeSet::new();
-    let bad = offered.inputs.iter().find(|coin| !usable(court, coin) || !seen.insert(coin.outpoint));
+    let state = court.state();
+    let refused = channel.requests.sweeper.refused_coins(state.tip.height, state.policy.lazy_target);
+    let unfit =
+        |coin: &&FeeInput| refused.contains(&coin.outpoint) || !usable(court, coin) || !seen.insert(coin.outpoint);
+    let bad = offered.inputs.iter().find(unfit);
     if let Some(coin) = bad {
         return Err(Rejected::BadFeeInput(coin.outpoint));
     }
@@ -129,6 +146,9 @@ pub(super) fn fee_inputs_refused(
     Ok(Admission::new_if(channel.requests.sweeper.missing.get(&ask.owner) != Some(&answer)))
 }
 
+/// The coins of one answer (A29): their inputs and a hundred claims still make a transaction that nodes relay.
+const COINS_MAX: usize = 100;
+
 /// A bump is for an output that is being claimed, or for the whole close.
 pub(super) fn bump(
     court: CourtView<'_>,
@@ -144,12 +164,44 @@ pub(super) fn bump(
             return Err(Rejected::NothingToBump(outpoint));
         }
     }
+    if !can_be_raised(&view, outpoint) {
+        return Err(Rejected::NothingToRaise(*id));
+    }
     let known = channel.requests.bumps.get(&outpoint);
     Ok(Admission::new_if(known.is_none_or(|known| {
         bump.feerate_sat_per_kw > known.feerate_sat_per_kw
             || bump.deadline.is_some_and(|new| known.deadline.is_none_or(|known| new < known))
             || bump.budget_sat.is_some_and(|new| known.budget_sat.is_none_or(|known| new > known))
     })))
+}
+
+pub(super) fn abandoned(court: CourtView<'_>, id: &ChannelId, outpoint: &OutPoint) -> Result<Admission, Rejected> {
+    let view = channel_view(court, id)?;
+    if view.channel.requests.sweeper.abandoned.contains(outpoint) {
+        return Ok(Admission::Duplicate);
+    }
+    if wants(&view).contains_key(outpoint) { Ok(Admission::New) } else { Err(Rejected::NothingToAbandon(*outpoint)) }
+}
+
+/// Whether anything of this close has a fee that we can raise, now or later (A41): without anchors an unconfirmed commitment
+/// has none, and neither have the HTLC transactions of ours.
+fn can_be_raised(view: &ChannelView<'_>, outpoint: Option<OutPoint>) -> bool {
+    let channel_type = view.channel.facts.channel_type;
+    let fixed = match channel_type {
+        ChannelType::StaticRemotekey => true,
+        ChannelType::AnchorsZeroFeeHtlcTx => false,
+    };
+    if view.close.is_none() {
+        return !fixed || view.channel.ratchet.frozen.is_none();
+    }
+    let mut wants = wants(view).into_values().filter(|want| outpoint.is_none_or(|only| only == want.claim.outpoint));
+    let pending = view.contracts.iter().any(|contract| match contract.state {
+        ContractState::Live(ContractStage::Waiting { .. } | ContractStage::Contested { .. }) => true,
+        ContractState::Live(ContractStage::ClaimWanted(_) | ContractStage::Spent { .. }) | ContractState::Done(_) => {
+            false
+        }
+    });
+    (pending && outpoint.is_none()) || wants.any(|want| pays(want.claim.way.path(), channel_type) != Pays::Signed)
 }
 
 /// A repetition is a duplicate, also if the channel was resolved and the first time removed it.

@@ -57,6 +57,7 @@ pub(crate) fn admit(court: CourtView<'_>, event: &Event) -> Result<Admission, Re
             answers::fee_inputs_refused(court, channel, request, *missing_sat)
         }
         Event::BumpRequested { channel, outpoint, bump } => answers::bump(court, channel, *outpoint, bump),
+        Event::ClaimAbandoned { channel, outpoint } => answers::abandoned(court, channel, outpoint),
         Event::RevokedLoaded { channel, number, candidates } => revoked::loaded(court, channel, *number, candidates),
         Event::Performed { channel, id } => Ok(answers::performed(court, channel, id)),
         // The action stays due, so there is nothing to keep.

@@ -10,6 +10,9 @@ use crate::api::reject::Rejected;
 use crate::bolt3::Preimage;
 use crate::court::draft::CourtView;
 
+/// The closing transactions that are kept of one channel (A28): a negotiation has a few, and replacements a few more.
+const CLOSINGS_MAX: usize = 1_000;
+
 pub(super) fn signals(court: CourtView<'_>, id: &ChannelId, short_channel_id: u64) -> Result<Admission, Rejected> {
     Ok(Admission::new_if(channel(court, id)?.short_channel_id != Some(short_channel_id)))
 }
@@ -55,7 +58,12 @@ pub(super) fn closing(court: CourtView<'_>, closing: &ClosingSigned) -> Result<A
     if !spends || !in_range {
         return Err(Rejected::NotAClosing);
     }
-    Ok(Admission::new_if(!channel.ratchet.closings.contains_key(&closing.tx.compute_txid())))
+    let known = channel.ratchet.closings.contains_key(&closing.tx.compute_txid());
+    let got = channel.ratchet.closings.len();
+    if !known && got >= CLOSINGS_MAX {
+        return Err(Rejected::TooMany { what: "closing transactions", got, max: CLOSINGS_MAX });
+    }
+    Ok(Admission::new_if(!known))
 }
 
 /// Unknown HTLCs are ignored if at least one is known: they may be over by now.

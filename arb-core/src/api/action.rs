@@ -70,6 +70,8 @@ pub enum Action {
         deadline: Option<Height>,
         /// What is at stake, in satoshi.
         value_sat: u64,
+        /// Coins that network or signer refused a short while ago: offer others.
+        exclude: Vec<OutPoint>,
     },
     /// These coins belong to a planned transaction: keep them reserved, also after a restart of the wallet.
     HoldFeeInputs {

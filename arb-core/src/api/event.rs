@@ -131,6 +131,14 @@ pub enum Event {
     Performed { channel: ChannelId, id: ActionId },
     /// An action could not be carried out; it stays due.
     Failed { channel: ChannelId, id: ActionId, why: String },
+    /// An operator gives an output of a close up for good: it ends as uneconomic, and the channel waits for it no more. The
+    /// court itself gives nothing up that is unspent and could pay for its own claim at some feerate that nodes relay.
+    ClaimAbandoned {
+        /// The channel.
+        channel: ChannelId,
+        /// The output that is to be claimed next: of the commitment, or of the HTLC transaction that spent it.
+        outpoint: OutPoint,
+    },
 }
 
 impl Event {

@@ -127,6 +127,11 @@ pub enum Alert {
     /// A bug of the court: conclusions about the channel did not come to an end within the bound, or one could not be
     /// applied.
     Stuck,
+    /// Network or signer refused a transaction for this coin of the wallet: others are asked for.
+    CoinRefused {
+        /// The coin.
+        coin: OutPoint,
+    },
 }
 
 /// How one contract ended.
@@ -190,6 +195,7 @@ impl Alert {
             Self::ScriptFailure { txid: id } => txid("alert script", id),
             Self::FeeTooLow { txid: id } => txid("alert fee", id),
             Self::Stuck => ActionId::of("alert stuck", channel, &[]),
+            Self::CoinRefused { coin } => outpoint("alert coin", coin),
         }
     }
 }

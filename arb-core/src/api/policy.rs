@@ -25,9 +25,6 @@ pub struct Policy {
     /// should be confirmed: the deadline does not tell that the payment is ours. Default 34: the `cltv_expiry_delta`
     /// that BOLT 2 works out.
     pub own_delta: Blocks,
-    /// Unused; it must be at least one block. It stays because the format has it, and goes with the next version of the
-    /// format.
-    pub claim_depth: Blocks,
     /// The least and the most confirmations at which rights are given up; between them they grow with the channel's
     /// capacity. Defaults 3 and 6.
     pub fail_depth: (Blocks, Blocks),
@@ -39,6 +36,8 @@ pub struct Policy {
     /// The largest HTLC that may be given up so, as a multiple of what a close costs: a commitment and one sweep at the
     /// lazy estimate. Default 20.
     pub giveup_max_close_costs: u32,
+    /// The most that may be given up so, in satoshi, however high feerates are. Default 100,000.
+    pub giveup_max_sat: u64,
     /// Blocks after which an overdue HTLC that is not worth a close still takes the channel to chain. Default 2,016.
     pub overdue_max: Blocks,
     /// The part of a claim's value that may go to fees, as a divisor. Default 2: half of it.
@@ -88,11 +87,11 @@ impl Default for Policy {
             incoming_margin: Blocks::new(18),
             upstream_margin: Blocks::new(6),
             own_delta: Blocks::new(34),
-            claim_depth: Blocks::new(1),
             fail_depth: (Blocks::new(3), Blocks::new(6)),
             irrevocable_depth: Blocks::new(100),
             upstream_giveup: Blocks::new(3),
             giveup_max_close_costs: 20,
+            giveup_max_sat: 100_000,
             overdue_max: Blocks::new(2016),
             budget_divisor: 2,
             max_feerate_sat_per_kw: 250_000,
@@ -133,10 +132,11 @@ impl Policy {
             && self.idle_child_permille <= 1000
             && self.fail_depth.0 <= self.fail_depth.1
             && self.fail_depth.0 >= Blocks::new(1)
-            && self.claim_depth >= Blocks::new(1)
             && self.irrevocable_depth >= self.fail_depth.1
             && self.max_inputs > 0
             && self.max_feerate_sat_per_kw > 0
+            // A replacement that pays nothing more is none (A23).
+            && self.incremental_sat_per_kw > 0
     }
 }
 

@@ -204,6 +204,22 @@ pub enum Rejected {
     /// A closing transaction spends a funding of the channel, and `local_output` is one of its outputs.
     #[error("a closing transaction must spend a funding of the channel, and local_output must be one of its outputs")]
     NotAClosing,
+    /// Nothing of the close wants this output.
+    #[error("{0} is no unspent output that is ours to claim now: there is nothing to give up")]
+    NothingToAbandon(OutPoint),
+    /// The counterparty signed every fee that this close has now.
+    #[error("the counterparty fixed the fees of channel {0}: nothing of its close can be raised now")]
+    NothingToRaise(ChannelId),
+    /// There are too many of something.
+    #[error("{what}: there are {got}, and at most {max} are possible")]
+    TooMany {
+        /// What.
+        what: &'static str,
+        /// How many there are.
+        got: usize,
+        /// How many there may be.
+        max: usize,
+    },
     /// A text or a tag is too long.
     #[error("the {what} has {got} bytes, expected at most {max}")]
     TooLong {

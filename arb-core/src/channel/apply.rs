@@ -15,7 +15,7 @@ use crate::api::outcome::Upstream;
 use crate::api::past::{CommitmentRow, RevokedCommitment};
 use crate::api::plan::{FeeInputs, Sweep};
 use crate::api::record::Conclusion;
-use crate::api::units::Height;
+use crate::api::units::{Blocks, Height};
 use crate::bolt3::{CompactSig, Preimage};
 use crate::channel::chain::Tier;
 use crate::channel::commitments::{Commitment, LocalCommitment};
@@ -140,6 +140,9 @@ impl ChannelArbitrator {
     pub(crate) fn hear_tx(&mut self, height: Height, tx: &Transaction) {
         let txid = tx.compute_txid();
         if let Some(tier) = self.tier_of(tx) {
+            for input in &tx.input {
+                self.state.requests.sweeper.spent(&input.previous_output);
+            }
             self.state.chain.keep(txid, height, self.state.seen.max(height), tier, tx.clone());
             if tier == Tier::Funding {
                 self.reclassify();
@@ -168,7 +171,7 @@ impl ChannelArbitrator {
         }
     }
 
-    pub(crate) fn hear_broadcast(&mut self, txid: &Txid, answer: BroadcastAnswer) {
+    pub(crate) fn hear_broadcast(&mut self, txid: &Txid, answer: BroadcastAnswer, caught_up: bool) {
         let rejected = match answer {
             BroadcastAnswer::Accepted | BroadcastAnswer::Known => None,
             BroadcastAnswer::Rejected(why) => Some(why),
@@ -179,7 +182,9 @@ impl ChannelArbitrator {
                 state.rejected = rejected;
                 match rejected {
                     None => requests.sweeper.accepted(*group),
-                    Some(why) => requests.sweeper.rejected(*group, why),
+                    // While blocks are missing, one of them may be the reason: nobody is suspected (A3).
+                    Some(why) if caught_up => requests.sweeper.rejected(*group, why),
+                    Some(_) => {}
                 }
             }
             None => requests.commitment_rejected = rejected.map(|why| (*txid, why)),
@@ -280,12 +285,20 @@ impl ChannelArbitrator {
         self.state.ratchet.close_requested.get_or_insert(why);
     }
 
+    pub(crate) fn hear_abandoned(&mut self, outpoint: OutPoint) {
+        self.state.requests.sweeper.abandoned.insert(outpoint);
+    }
+
     pub(crate) fn hear_forgotten(&mut self) {
         self.state.ratchet.forgotten = true;
     }
 
-    pub(crate) fn hear_signing_refused(&mut self, request: ActionId) {
+    pub(crate) fn hear_signing_refused(&mut self, request: ActionId, tip: Height, pause: Blocks) {
         self.state.requests.refused.insert(request);
+        let group = self.sweep_asked(&request).map(|(group, ..)| group);
+        if let Some(group) = group {
+            self.state.requests.sweeper.signing_refused(group, tip, pause);
+        }
     }
 
     /// The signer answered the request with signatures, so it is no longer refused.

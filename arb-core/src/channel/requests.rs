@@ -68,3 +68,10 @@ pub(crate) struct SweepState {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub(crate) struct SignedTx(#[serde(with = "wire::tx")] pub(crate) Transaction);
+
+impl SweepState {
+    /// Whether this is the version that is sent while the last one is unsigned.
+    pub(crate) fn is_before(&self, txid: &Txid) -> bool {
+        self.before.as_ref().is_some_and(|before| before.0.compute_txid() == *txid)
+    }
+}

@@ -111,22 +111,23 @@ fn stakes(
 ) -> Vec<Stake> {
     let decided = view.channel.requests.sweeper.price(&outpoint).map_or(view.tip, |price| price.since);
     let mut at_stake: BTreeMap<Height, u64> = BTreeMap::new();
+    let mut value_sat: u64 = 0;
     for (position, htlc) in commitment.htlcs.iter().enumerate() {
         let has_output = rebuilt.built.htlc_vouts.get(position).copied().flatten().is_some();
         let Some(deadline) = claim_deadline(view.channel, *htlc, view.tip, view.policy).filter(|_| has_output) else {
             continue;
         };
         let amount_sat = view.channel.htlcs.get(htlc).map_or(0, |state| state.htlc.amount_sat());
+        value_sat = value_sat.saturating_add(amount_sat);
         let budget_sat = amount_sat.checked_div(u64::from(view.policy.budget_divisor)).unwrap_or(0);
         let left = deadline.since(decided).unwrap_or_default().get();
         let reserved = Blocks::new(left.checked_div(2).unwrap_or(0)).max(SECOND_STAGE_MIN);
         let sum = at_stake.entry(deadline.before(reserved)).or_default();
         *sum = sum.saturating_add(part_of(budget_sat, view.policy));
     }
-    let requests = &view.channel.requests;
-    let bumped = requests.bumps_of(&outpoint).filter_map(|bump| bump.budget_sat).max();
-    let sooner = requests.bumps_of(&outpoint).filter_map(|bump| bump.deadline).min();
-    let mut sum: u64 = 0;
+    // One more stake, whatever else needs the commitment: our main output comes back sooner (A30).
+    let main_sat = main_sat(owner, rebuilt);
+    let mut sum = idle_budget_sat(view.policy, main_sat);
     let mut stakes: Vec<Stake> = at_stake
         .into_iter()
         .map(|(deadline, budget_sat)| {
@@ -134,14 +135,15 @@ fn stakes(
             Stake { deadline: Some(deadline), budget_sat: sum }
         })
         .collect();
-    if stakes.is_empty() {
-        let budget_sat = idle_budget_sat(view.policy, main_sat(owner, rebuilt));
-        stakes.push(Stake { deadline: None, budget_sat });
-    }
+    stakes.push(Stake { deadline: None, budget_sat: sum });
+    let requests = &view.channel.requests;
+    let bumped = requests.bumps_of(&outpoint).filter_map(|bump| bump.budget_sat).max();
+    let sooner = requests.bumps_of(&outpoint).filter_map(|bump| bump.deadline).min();
     if bumped.is_some() || sooner.is_some() {
-        let all = bumped.unwrap_or_else(|| stakes.last().map_or(0, |stake| stake.budget_sat));
+        // A bump raises, up to all that is at stake; it lowers nothing (A16, A26).
+        let budget_sat = bumped.unwrap_or(0).min(value_sat.saturating_add(main_sat)).max(sum);
         let nearest = stakes.first().and_then(|stake| stake.deadline);
-        stakes = [Stake { deadline: [sooner, nearest].into_iter().flatten().min(), budget_sat: all }].into();
+        stakes = [Stake { deadline: [sooner, nearest].into_iter().flatten().min(), budget_sat }].into();
     }
     stakes
 }

@@ -70,7 +70,7 @@ pub(crate) const fn signing_key(way: &ClaimWay) -> SigningKey {
         ClaimWay::ToRemote => SigningKey::Payment,
         ClaimWay::HtlcTimeout { point, .. }
         | ClaimWay::HtlcSuccess { point, .. }
-        | ClaimWay::DirectTimeout { point }
+        | ClaimWay::DirectTimeout { point, .. }
         | ClaimWay::DirectPreimage { point, .. } => SigningKey::Htlc(*point),
         ClaimWay::Anchor { funding, .. } => SigningKey::Funding(*funding),
         ClaimWay::ToLocalPenalty(RevocationKey { secret, .. })
@@ -90,7 +90,7 @@ pub(crate) fn public_key(secp: &Secp256k1<All>, channel: &ChannelArbitrator, way
         }
         ClaimWay::HtlcTimeout { point, .. }
         | ClaimWay::HtlcSuccess { point, .. }
-        | ClaimWay::DirectTimeout { point }
+        | ClaimWay::DirectTimeout { point, .. }
         | ClaimWay::DirectPreimage { point, .. } => derive_public_key(secp, &basepoints.htlc, point).ok(),
         ClaimWay::Anchor { key, .. }
         | ClaimWay::ToLocalPenalty(RevocationKey { key, .. })

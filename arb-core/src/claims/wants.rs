@@ -1,9 +1,7 @@
-//! What a channel wants spent now: the claims of its contracts, and the children that pay for its commitment while that is
-//! unconfirmed. Each becomes terms for the sweeper, and no satoshi is budgeted twice.
-//!
-//! Tests: `arb-harness/lab/tests/sweeper_suite/closes.rs`, `arb-harness/lab/tests/thief_suite/fees.rs`.
+//! What a channel wants spent now, with all it takes to build and sign it: the claims of its contracts, and the children
+//! that pay for its commitment while that is unconfirmed.
 
-use crate::api::ids::ContractId;
+use crate::api::ids::{ContractId, HtlcRef};
 use crate::api::stage::ContractKind;
 use crate::api::units::Height;
 use crate::bolt3::{ClaimPath, INPUT_BASE_WEIGHT, claim_witness_weight, second_level_fee_sat};
@@ -11,14 +9,18 @@ use crate::channel::ScriptsRequest;
 use crate::claims::path::{class, is_second_level, pays};
 use crate::claims::{Want, child};
 use crate::resolver::{Claim, ContractStage};
-use crate::sweep::price::{WIDEST_DUST_SAT, WIDEST_OUTPUT_WEIGHT, dust_sat};
+use crate::sweep::curve::{NEXT, Now};
+use crate::sweep::price::{
+    FRAME_WEIGHT, WALLET_INPUT_WEIGHT, WIDEST_DUST_SAT, WIDEST_OUTPUT_WEIGHT, dust_sat, fee_sat,
+};
 use crate::sweep::terms::{Parent, Pays, Stake, Terms};
 use crate::view::{ChannelView, Contract, ContractState};
 use alloc::collections::BTreeMap;
+use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
-use bitcoin::{OutPoint, ScriptBuf, TxIn};
+use bitcoin::{OutPoint, ScriptBuf};
 
-/// Everything that this channel wants spent at this tip, by outpoint.
+/// Everything that this channel wants spent at this tip.
 pub(crate) fn wants(view: &ChannelView<'_>) -> BTreeMap<OutPoint, Want> {
     let wanted = |state: &ContractState| match state {
         ContractState::Live(ContractStage::ClaimWanted(claim)) => Some(claim.clone()),
@@ -36,8 +38,8 @@ pub(crate) fn wants(view: &ChannelView<'_>) -> BTreeMap<OutPoint, Want> {
     wants
 }
 
-/// The script that sweeps of this close pay to. `None` if the wallet was not asked yet, or was asked at this tip and may still
-/// answer. A wallet that does not answer within a block is not waited for: the fallback script is used.
+/// Where sweeps of this close pay to. `None`: the wallet was not asked yet, or may still answer in this block; one that does
+/// not answer within a block delays nothing.
 pub(crate) fn sweep_script(view: &ChannelView<'_>) -> Option<ScriptBuf> {
     match &view.channel.requests.scripts {
         ScriptsRequest::Offered(script) => Some(script.clone()),
@@ -46,23 +48,33 @@ pub(crate) fn sweep_script(view: &ChannelView<'_>) -> Option<ScriptBuf> {
     }
 }
 
-/// A claim as the sweeper sees it. `script` is what sweeps pay to; until it is known, the widest script is assumed.
-pub(crate) fn terms(view: &ChannelView<'_>, want: &Want, script: Option<&ScriptBuf>, spent: &ChildSpent) -> Terms {
+/// A claim as the sweeper sees it.
+pub(crate) fn terms(
+    view: &ChannelView<'_>,
+    want: &Want,
+    script: Option<&ScriptBuf>,
+    spent: &ChildSpent,
+    now: &Now<'_>,
+) -> Terms {
     let claim = &want.claim;
     let channel_type = view.channel.facts.channel_type;
     let path = claim.way.path();
     let pays = pays(path, channel_type);
     let script_len = claim.witness_script.as_ref().and_then(|script| u64::try_from(script.len()).ok());
     let witness = claim_witness_weight(path, channel_type, script_len);
+    let input_weight = INPUT_BASE_WEIGHT.saturating_add(witness);
+    // A second-level output is P2WSH.
+    let output_weight = if is_second_level(path) { WIDEST_OUTPUT_WEIGHT } else { 0 };
     let stakes = match &want.parent {
         Some(parent) => parent.stakes.clone(),
         None => {
+            let dust = script.map_or(WIDEST_DUST_SAT, |script| dust_sat(script));
+            let alone = Alone { weight: input_weight.saturating_add(output_weight), pays, dust_sat: dust };
             let budget_sat = match pays {
                 Pays::Signed => signed_fee_sat(view, claim),
-                Pays::FromWallet => budget_sat(view, claim, spent),
+                Pays::FromWallet => budget_sat(view, claim, spent, &alone, now),
                 Pays::FromValue => {
-                    let dust = script.map_or(WIDEST_DUST_SAT, |script| dust_sat(script));
-                    budget_sat(view, claim, spent).min(claim.amount_sat.saturating_sub(dust))
+                    budget_sat(view, claim, spent, &alone, now).min(claim.amount_sat.saturating_sub(dust))
                 }
             };
             [Stake { deadline: view.bumped_deadline(claim), budget_sat }].into()
@@ -72,9 +84,8 @@ pub(crate) fn terms(view: &ChannelView<'_>, want: &Want, script: Option<&ScriptB
         outpoint: claim.outpoint,
         class: class(path),
         pays,
-        input_weight: INPUT_BASE_WEIGHT.saturating_add(witness),
-        // A second-level output is P2WSH.
-        output_weight: if is_second_level(path) { WIDEST_OUTPUT_WEIGHT } else { 0 },
+        input_weight,
+        output_weight,
         amount_sat: claim.amount_sat,
         lock_time: claim.lock_time,
         stakes,
@@ -85,78 +96,105 @@ pub(crate) fn terms(view: &ChannelView<'_>, want: &Want, script: Option<&ScriptB
     }
 }
 
-/// The fee, in sat, of a second-level transaction that the counterparty signed with `SIGHASH_ALL`: fixed by the commitment's
-/// feerate (BOLT 3).
+/// The fee of a second-level transaction that the counterparty signed with ALL.
 fn signed_fee_sat(view: &ChannelView<'_>, claim: &Claim) -> u64 {
     let commitment = view.close.as_ref().and_then(|close| close.commitment(&view.channel.set));
     let feerate = commitment.map_or(0, |commitment| commitment.feerate_sat_per_kw);
     second_level_fee_sat(view.channel.facts.channel_type, feerate, claim.way.path() == ClaimPath::HtlcTimeout)
 }
 
-/// What a claim may cost, in sat: a part of its value, so that replacement cycling (B21) costs the attacker more than the HTLC.
-/// What its commitment's child or its first stage was given is subtracted, so no satoshi is budgeted twice.
-fn budget_sat(view: &ChannelView<'_>, claim: &Claim, spent: &ChildSpent) -> u64 {
-    if let Some(budget_sat) = view.bumped_budget(claim) {
-        return budget_sat.min(claim.amount_sat);
+/// A claim in a transaction of its own.
+struct Alone {
+    /// Its input, and the output that its signature fixes.
+    weight: u64,
+    pays: Pays,
+    /// The dust limit of the script that it pays to.
+    dust_sat: u64,
+}
+
+impl Alone {
+    /// The fee at a feerate, with the wallet's output, or with a coin and change.
+    fn fee_sat(&self, feerate_sat_per_kw: u32, now: &Now<'_>) -> u64 {
+        let coin = if self.pays == Pays::FromWallet { WALLET_INPUT_WEIGHT } else { 0 };
+        let weight = [FRAME_WEIGHT, now.wallet_output_weight, coin].into_iter().fold(self.weight, u64::saturating_add);
+        fee_sat(weight, feerate_sat_per_kw)
     }
-    let whole = claim.amount_sat.checked_div(u64::from(view.policy.budget_divisor)).unwrap_or(0);
-    match claim.way.path() {
-        ClaimPath::SecondLevelOutput => whole.saturating_sub(first_stage_sat(view, claim)),
-        ClaimPath::HtlcTimeout | ClaimPath::HtlcSuccess | ClaimPath::DirectTimeout | ClaimPath::DirectPreimage => {
-            whole.saturating_sub(spent.part_of(claim.amount_sat))
+}
+
+/// What a claim may cost from now on. Worth is what is still to be gained: what was spent before is no argument (A1).
+fn budget_sat(view: &ChannelView<'_>, claim: &Claim, spent: &ChildSpent, alone: &Alone, now: &Now<'_>) -> u64 {
+    let part = claim.amount_sat.checked_div(u64::from(view.policy.budget_divisor)).unwrap_or(0);
+    let budget_sat = match claim.way.path() {
+        // Nobody contests it. It can wait for a better price, until there is none.
+        ClaimPath::ToLocal | ClaimPath::ToRemote | ClaimPath::SecondLevelOutput => {
+            if now.is_cheapest() {
+                claim.amount_sat
+            } else {
+                part
+            }
         }
-        // Near the deadline the whole value may go to fees: the cheating peer must not get it by making us pay.
+        ClaimPath::HtlcTimeout | ClaimPath::HtlcSuccess | ClaimPath::DirectTimeout | ClaimPath::DirectPreimage => {
+            let gave = spent.part_of(claim.way.htlc(), claim.amount_sat);
+            contested_sat(view, claim, part.saturating_sub(gave), alone, now)
+        }
+        // The cheat shall not save anything by making it expensive.
         ClaimPath::ToLocalPenalty
         | ClaimPath::OfferedPenalty
         | ClaimPath::ReceivedPenalty
         | ClaimPath::SecondLevelPenalty => {
             let near = claim.deadline.is_some_and(|deadline| view.tip.after(view.policy.penalty_split) >= deadline);
-            if near { claim.amount_sat } else { whole }
+            if near { claim.amount_sat } else { part }
         }
-        ClaimPath::ToLocal | ClaimPath::ToRemote => whole,
-        // A child has its stakes, and an anchor is not worth a claim without one.
+        // A child has stakes of its own.
         ClaimPath::Anchor | ClaimPath::AnchorByAnyone => 0,
-    }
+    };
+    // A bump raises, and lowers nothing (A16).
+    view.bumped_budget(claim).unwrap_or(0).min(claim.amount_sat).max(budget_sat)
 }
 
-/// What the child of the confirmed commitment was given. It comes out of the budgets of the claims that needed the commitment.
-#[derive(Clone, Copy, Debug)]
+/// A contested claim: half of its value, less what its second stage will cost, so that this stage is not paid for in vain
+/// (A31). But a place in the next block may cost all that leaves something when both stages are paid.
+fn contested_sat(view: &ChannelView<'_>, claim: &Claim, part: u64, alone: &Alone, now: &Now<'_>) -> u64 {
+    let second_sat = if is_second_level(claim.way.path()) { second_stage_sat(view, now) } else { 0 };
+    let left_sat = claim.amount_sat.saturating_sub(second_sat).saturating_sub(alone.dust_sat);
+    let next_sat = alone.fee_sat(now.pressing(now.estimate(NEXT)), now);
+    let least_sat = if next_sat < left_sat { next_sat } else { 0 };
+    part.saturating_sub(second_sat).max(least_sat).min(left_sat)
+}
+
+/// What it costs to sweep the output of a second-level transaction alone, at the lazy estimate.
+fn second_stage_sat(view: &ChannelView<'_>, now: &Now<'_>) -> u64 {
+    let channel_type = view.channel.facts.channel_type;
+    let witness = claim_witness_weight(ClaimPath::SecondLevelOutput, channel_type, None);
+    let weight = INPUT_BASE_WEIGHT.saturating_add(witness);
+    Alone { weight, pays: Pays::FromValue, dust_sat: 0 }.fee_sat(now.lazy(), now)
+}
+
+/// What the child of the confirmed commitment was given: it came out of the budgets of the claims that it was made for.
+#[derive(Clone, Debug)]
 pub(crate) struct ChildSpent {
-    /// The fee that the child offers, in sat.
     fee_sat: u64,
-    /// The value of all HTLC outputs of the commitment, in sat.
-    htlcs_sat: u64,
+    /// The HTLCs that needed the commitment when its child was planned last.
+    stakes: BTreeSet<HtlcRef>,
+    /// What their outputs are worth together.
+    stakes_sat: u64,
 }
 
 impl ChildSpent {
-    /// The part of one HTLC, in sat, in proportion to its value; rounded up.
-    fn part_of(&self, amount_sat: u64) -> u64 {
+    /// One HTLC's part, by value; nothing for one that the child was not made for (A2).
+    fn part_of(&self, htlc: Option<HtlcRef>, amount_sat: u64) -> u64 {
+        if !htlc.is_some_and(|htlc| self.stakes.contains(&htlc)) {
+            return 0;
+        }
         let part = u128::from(self.fee_sat).saturating_mul(u128::from(amount_sat));
-        let part = part.div_ceil(u128::from(self.htlcs_sat.max(1)));
-        // If the part does not fit, it exceeds every budget.
+        let part = part.div_ceil(u128::from(self.stakes_sat.max(1)));
         u64::try_from(part).unwrap_or(u64::MAX)
     }
 }
 
-/// What our second-level transaction paid for this output, in sat: its fee, in equal parts for the HTLCs that it spent.
-fn first_stage_sat(view: &ChannelView<'_>, claim: &Claim) -> u64 {
-    let channel = view.channel;
-    let Some(kept) = channel.chain.kept.get(&claim.outpoint.txid) else { return 0 };
-    let of_input = |outpoint: &OutPoint| {
-        let claimed = || channel.chain.output(outpoint).map(|output| output.value.to_sat());
-        channel.coin_value_sat(outpoint).or_else(claimed).unwrap_or(0)
-    };
-    let inputs = kept.tx.input.iter().map(|input| of_input(&input.previous_output)).fold(0, u64::saturating_add);
-    let outputs = kept.tx.output.iter().map(|output| output.value.to_sat()).fold(0, u64::saturating_add);
-    let is_coin = |input: &&TxIn| channel.coin_value_sat(&input.previous_output).is_some();
-    let claims = kept.tx.input.iter().filter(|input| !is_coin(input)).count();
-    // The bounds are not reached: the transaction spends at least one HTLC, and far fewer than `u64` counts.
-    let claims = u64::try_from(claims).unwrap_or(u64::MAX).max(1);
-    inputs.saturating_sub(outputs).div_ceil(claims)
-}
-
 impl ChannelView<'_> {
-    /// What the child of the confirmed commitment offers, whether or not the child confirms.
+    /// What the child of the commitment that confirmed costs, and which HTLCs it was made for. A child that did not confirm
+    /// with its commitment cost nothing.
     pub(crate) fn child_spent(&self) -> ChildSpent {
         let outpoint = |contract: &Contract| match contract.id {
             ContractId::Output(outpoint) => Some(outpoint),
@@ -164,22 +202,36 @@ impl ChannelView<'_> {
         };
         let of_kind = |kind| self.contracts.iter().filter(move |contract| contract.kind == kind);
         let anchors: Vec<OutPoint> = of_kind(ContractKind::Anchor).filter_map(outpoint).collect();
-        let groups = self.channel.requests.sweeper.groups.values();
-        let children = groups.filter(|group| group.members.iter().any(|member| anchors.contains(member)));
-        let with_output = of_kind(ContractKind::Htlc).filter(|contract| outpoint(contract).is_some());
-        ChildSpent {
-            fee_sat: children.fold(0, |sum, group| sum.saturating_add(group.fee_sat)),
-            htlcs_sat: with_output.fold(0, |sum, contract| sum.saturating_add(contract.amount_sat)),
+        let spent = anchors.iter().any(|anchor| self.spends.contains_key(anchor));
+        let groups = self.channel.requests.sweeper.groups.values().filter(|_| spent);
+        let child = groups.filter(|group| group.members.iter().any(|member| anchors.contains(member)));
+        let (mut fee_sat, mut planned) = (0_u64, None);
+        for group in child {
+            fee_sat = fee_sat.saturating_add(group.fee_sat);
+            planned = planned.max(Some(group.planned));
         }
+        let known = |htlc: &HtlcRef| {
+            let usable = self.channel.ratchet.usable.get(htlc);
+            usable.is_some_and(|usable| planned.is_some_and(|planned| usable.since <= planned))
+        };
+        // A received one with its preimage, or one that we sent and whose preimage was not known.
+        let with_output = of_kind(ContractKind::Htlc).filter(|contract| outpoint(contract).is_some());
+        let stakes = with_output.filter(|contract| contract.htlc.is_some_and(|htlc| htlc.is_offered() != known(&htlc)));
+        let (mut stakes_sat, mut htlcs) = (0_u64, BTreeSet::new());
+        for contract in stakes {
+            stakes_sat = stakes_sat.saturating_add(contract.amount_sat);
+            htlcs.extend(contract.htlc);
+        }
+        ChildSpent { fee_sat, stakes: htlcs, stakes_sat }
     }
 
-    /// The claim's deadline, or the operator's if that is earlier.
+    /// A claim's deadline, or an earlier one that the operator set.
     fn bumped_deadline(&self, claim: &Claim) -> Option<Height> {
         let bumped = self.channel.requests.bumps_of(&claim.outpoint).filter_map(|bump| bump.deadline).min();
         [claim.deadline, bumped].into_iter().flatten().min()
     }
 
-    /// The largest budget, in sat, that the operator set for a claim.
+    /// The budget that the operator set for a claim.
     fn bumped_budget(&self, claim: &Claim) -> Option<u64> {
         self.channel.requests.bumps_of(&claim.outpoint).filter_map(|bump| bump.budget_sat).max()
     }

@@ -137,10 +137,12 @@ impl Draft {
                 self.note_channel(base, &heard.channel);
             }
             Event::BroadcastAnswered { channel, txid, answer } => {
-                self.with(base, channel, |channel| channel.hear_broadcast(txid, *answer));
+                let caught_up = self.state.is_caught_up();
+                self.with(base, channel, |channel| channel.hear_broadcast(txid, *answer, caught_up));
             }
             Event::SigningRefused { channel, request, .. } => {
-                self.with(base, channel, |channel| channel.hear_signing_refused(*request));
+                let (tip, pause) = (self.state.tip.height, self.state.policy.lazy_target);
+                self.with(base, channel, |channel| channel.hear_signing_refused(*request, tip, pause));
             }
             Event::ScriptsOffered { channel, script, .. } => {
                 self.with(base, channel, |channel| channel.hear_script(script));
@@ -154,6 +156,9 @@ impl Draft {
             }
             Event::RevokedLoaded { channel, number, candidates } => {
                 self.with(base, channel, |channel| channel.hear_revoked_loaded(*number, candidates));
+            }
+            Event::ClaimAbandoned { channel, outpoint } => {
+                self.with(base, channel, |channel| channel.hear_abandoned(*outpoint));
             }
             Event::BumpRequested { channel, outpoint, bump } => {
                 self.with(base, channel, |channel| channel.hear_bump(*outpoint, bump));

@@ -96,7 +96,7 @@ fn collect(view: &ChannelView<'_>, hold: Hold, out: &mut Vec<Action>) {
             let wants = wants(view);
             holds(view, out);
             requests(view, &wants, out);
-            sweeps(view, &wants, out);
+            sweeps(view, hold, &wants, out);
             questions(view, out);
             load(view, out);
         }
@@ -198,7 +198,7 @@ fn commitment(view: &ChannelView<'_>, hold: Hold, out: &mut Vec<Action>) {
     match local_commitment(channel, &secp) {
         Some((_, rebuilt, tx)) => {
             if !with_child.contains(&rebuilt.built.txid) {
-                out.push(broadcast(view, [tx].into(), rebuilt.built.fee_sat));
+                out.push(broadcast(view, [tx].into(), &[rebuilt.built.fee_sat]));
             }
         }
         None => {
@@ -225,7 +225,7 @@ fn children(view: &ChannelView<'_>, out: &mut Vec<Action>) -> BTreeSet<Txid> {
         }
         if let Some(child) = state.signed.as_ref().or(state.before.as_ref()) {
             let txs = [parent.tx.clone(), child.0.clone()];
-            out.push(broadcast(view, txs.into(), state.sweep.plan.fee_sat));
+            out.push(broadcast(view, txs.into(), &[parent.fee_sat, state.sweep.plan.fee_sat]));
             // Where the package was refused, the commitment alone may be accepted.
             if state.rejected.is_none() {
                 parents.insert(parent.tx.compute_txid());
@@ -235,14 +235,17 @@ fn children(view: &ChannelView<'_>, out: &mut Vec<Action>) -> BTreeSet<Txid> {
     parents
 }
 
-/// One broadcast of these transactions, parents first; `fee_sat` is the last one's fee.
-fn broadcast(view: &ChannelView<'_>, txs: Vec<Transaction>, fee_sat: u64) -> Action {
+/// Sends transactions, each with its fee. Nodes hold the greatest feerate against every transaction of a package, so it is
+/// that of the dearest (A60).
+fn broadcast(view: &ChannelView<'_>, txs: Vec<Transaction>, fees_sat: &[u64]) -> Action {
     let channel = view.channel.facts.id;
-    let last = txs.last();
-    // The feerate that it really pays: trimmed HTLCs add to the fee, and signatures are shorter than planned.
-    let feerate = fee_sat.saturating_mul(1000).div_ceil(last.map_or(1, |tx| tx.weight().to_wu()).max(1));
-    let max_feerate_sat_per_kw = u32::try_from(feerate).unwrap_or(u32::MAX);
-    let txid = last.map_or([0; 32], |tx| tx.compute_txid().to_byte_array());
+    // What each really pays: trimmed HTLCs are fee, and signatures are shorter than planned for.
+    let feerates = txs.iter().zip(fees_sat).map(|(tx, fee_sat)| {
+        let feerate = fee_sat.saturating_mul(1000).div_ceil(tx.weight().to_wu().max(1));
+        u32::try_from(feerate).unwrap_or(u32::MAX)
+    });
+    let max_feerate_sat_per_kw = feerates.max().unwrap_or(u32::MAX);
+    let txid = txs.last().map_or([0; 32], |tx| tx.compute_txid().to_byte_array());
     let id = ActionId::of("broadcast", &channel, &[&txid, &view.tip.get().to_le_bytes()]);
     Action::Broadcast { id, channel, txs, max_feerate_sat_per_kw }
 }
@@ -261,6 +264,7 @@ fn requests(view: &ChannelView<'_>, wants: &BTreeMap<OutPoint, Want>, out: &mut 
             feerate_sat_per_kw: ask.feerate_sat_per_kw,
             deadline: ask.deadline,
             value_sat: ask.value_sat,
+            exclude: channel.requests.sweeper.refused_coins(view.tip, view.policy.lazy_target),
         });
     }
 }
@@ -291,7 +295,7 @@ fn holds(view: &ChannelView<'_>, out: &mut Vec<Action>) {
 }
 
 /// Asks for the signatures of planned transactions, and sends them while all their claims are wanted.
-fn sweeps(view: &ChannelView<'_>, wants: &BTreeMap<OutPoint, Want>, out: &mut Vec<Action>) {
+fn sweeps(view: &ChannelView<'_>, hold: Hold, wants: &BTreeMap<OutPoint, Want>, out: &mut Vec<Action>) {
     let channel = view.channel;
     for state in channel.requests.sweeps.values() {
         let members = &state.sweep.plan.members;
@@ -301,11 +305,15 @@ fn sweeps(view: &ChannelView<'_>, wants: &BTreeMap<OutPoint, Want>, out: &mut Ve
         if state.signed.is_none() {
             out.extend(sweep_request(channel, wants, state).map(Action::Sign));
         }
+        // A block that is still to be heard may say what became of it: until then an answer would be misread (A3).
+        if hold.behind {
+            continue;
+        }
         // The version before may have claims that left the group since, and a reorg may have removed what they spend.
         let is_there = |outpoint: &OutPoint| wants.contains_key(outpoint) || channel.coin_value_sat(outpoint).is_some();
         let is_whole = |before: &&SignedTx| before.0.input.iter().all(|input| is_there(&input.previous_output));
         if let Some(signed) = state.signed.as_ref().or_else(|| state.before.as_ref().filter(is_whole)) {
-            out.push(broadcast(view, [signed.0.clone()].into(), state.sweep.plan.fee_sat));
+            out.push(broadcast(view, [signed.0.clone()].into(), &[state.sweep.plan.fee_sat]));
         }
     }
 }

@@ -60,6 +60,7 @@ pub(crate) fn consequences(court: CourtView<'_>, event: &Event) -> Vec<Record> {
         | Event::ClosingSigned(_)
         | Event::ChannelForgotten { .. }
         | Event::BumpRequested { .. }
+        | Event::ClaimAbandoned { .. }
         | Event::BlockDisconnected(_)
         | Event::FeesEstimated(_)
         | Event::BroadcastAnswered { .. }

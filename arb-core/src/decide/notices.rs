@@ -8,6 +8,7 @@ use crate::api::notice::{Alert, ContractReport, Notice};
 use crate::api::outcome::ContractOutcome;
 use crate::api::record::Conclusion;
 use crate::api::sheet::Sheet;
+use crate::api::stage::ContractKind;
 use crate::bolt3::ChannelType;
 use crate::channel::{Close, SweepState};
 use crate::claims::path::pays;
@@ -93,9 +94,9 @@ fn of_contract(
     match &contract.state {
         ContractState::Done(outcome) => {
             let txids = sheet::spenders(view, contract);
-            if let (ContractOutcome::Lost, ContractId::Output(outpoint), Some(by)) =
-                (outcome, contract.id, txids.last().copied())
-            {
+            // Anybody may take an anchor after sixteen blocks: that is a report, and no loss (A45).
+            let lost = contract.kind != ContractKind::Anchor && *outcome == ContractOutcome::Lost;
+            if let (true, ContractId::Output(outpoint), Some(by)) = (lost, contract.id, txids.last().copied()) {
                 notices.push(Notice::Alert(Alert::OutputLost { outpoint, amount_sat: contract.amount_sat, by }));
             }
             // A contract that ended without a spend may still be spent, so it is reported once the close is irrevocable.

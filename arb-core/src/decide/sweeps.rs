@@ -2,10 +2,11 @@
 //!
 //! Tests: `arb-harness/lab/tests/sweeper_suite/closes.rs`, `arb-harness/lab/tests/sweeper_suite/valid.rs`.
 
-use crate::api::notice::Notice;
+use crate::api::notice::{Alert, Notice};
 use crate::api::plan::{FeeInputs, Sweep};
 use crate::api::record::Conclusion;
-use crate::channel::ScriptsRequest;
+use crate::api::units::Blocks;
+use crate::channel::{ScriptsRequest, SpendOf};
 use crate::claims::{Want, build, wants};
 use crate::decide::bench::Bench;
 use crate::sweep::{Group, Now, Order, Pays, price};
@@ -29,9 +30,16 @@ pub(crate) fn plans(bench: &Bench<'_>, view: &ChannelView<'_>, out: &mut Vec<Con
     }
     let script = wants::sweep_script(view);
     let spent = view.child_spent();
+    let court = bench.court.state();
+    let now = Now {
+        tip: view.tip,
+        policy: view.policy,
+        fees: court.fees.as_ref(),
+        wallet_output_weight: script.as_deref().map_or(price::WIDEST_OUTPUT_WEIGHT, price::output_weight),
+    };
     let mut terms = BTreeMap::new();
     for (outpoint, want) in &wants {
-        let terms_of = wants::terms(view, want, script.as_ref(), &spent);
+        let terms_of = wants::terms(view, want, script.as_ref(), &spent, &now);
         if terms_of.pays == Pays::FromValue && script.is_none() {
             let asked = view.channel.requests.scripts != ScriptsRequest::NotAsked;
             if !asked && !out.contains(&Conclusion::ScriptsRequested) {
@@ -41,13 +49,6 @@ pub(crate) fn plans(bench: &Bench<'_>, view: &ChannelView<'_>, out: &mut Vec<Con
         }
         terms.insert(*outpoint, terms_of);
     }
-    let court = bench.court.state();
-    let now = Now {
-        tip: view.tip,
-        policy: view.policy,
-        fees: court.fees.as_ref(),
-        wallet_output_weight: script.as_deref().map_or(price::WIDEST_OUTPUT_WEIGHT, price::output_weight),
-    };
     for order in sweeper.decide(&terms, &broken(view), &now) {
         carry_out(view, &wants, script.as_ref(), order, out);
     }
@@ -80,6 +81,9 @@ fn carry_out(
 fn drop_group(view: &ChannelView<'_>, group: u32, pauses: bool, out: &mut Vec<Conclusion>) {
     out.push(Conclusion::SweepDropped { group, pauses });
     if let Some(group) = view.channel.requests.sweeper.groups.get(&group) {
+        for coin in group.fee_inputs.coins.iter().filter(|_| pauses) {
+            out.extend(view.channel.raise(Notice::Alert(Alert::CoinRefused { coin: coin.outpoint })));
+        }
         if let Some(owner) = group.members.first() {
             release(view, *owner, Some(&group.fee_inputs), out);
         }
@@ -100,7 +104,8 @@ fn release(view: &ChannelView<'_>, owner: OutPoint, fee_inputs: Option<&FeeInput
 /// one has irrevocably replaced. Before that, a reorg may make the claims wanted again, and with them their coins (B15, B56).
 fn retire(view: &ChannelView<'_>, wants: &BTreeMap<OutPoint, Want>, out: &mut Vec<Conclusion>) {
     let Some(close) = &view.close else { return };
-    let depth = view.policy.irrevocable_depth;
+    // At this depth rights are given up, and coins are free (A11b).
+    let depth = view.fail_depth;
     if !view.tip.buries(close.height, depth) {
         return;
     }
@@ -121,8 +126,29 @@ fn retire(view: &ChannelView<'_>, wants: &BTreeMap<OutPoint, Want>, out: &mut Ve
         });
         if over {
             drop_group(view, *number, false, out);
+        } else if let Some(left) = left_over(view, group, depth) {
+            // An older version confirmed, with fewer coins than the last one has (A27).
+            out.push(Conclusion::SweepDropped { group: *number, pauses: false });
+            release(view, left.0, Some(&left.1), out);
         }
     }
+}
+
+/// The coins of a group that confirmed for good without them, and the claim that owned them.
+fn left_over(view: &ChannelView<'_>, group: &Group, depth: Blocks) -> Option<(OutPoint, FeeInputs)> {
+    let owner = *group.members.first()?;
+    let spends: Option<Vec<&SpendOf>> = group.members.iter().map(|member| view.spends.get(member)).collect();
+    let spends = spends?;
+    if !spends.iter().all(|spend| view.tip.buries(spend.height, depth)) {
+        return None;
+    }
+    let used = |coin: &OutPoint| {
+        let kept = spends.iter().filter_map(|spend| view.channel.chain.kept.get(&spend.txid));
+        kept.into_iter().any(|kept| kept.tx.input.iter().any(|input| input.previous_output == *coin))
+    };
+    let mut left = group.fee_inputs.clone();
+    left.coins.retain(|coin| !used(&coin.outpoint));
+    (!left.coins.is_empty()).then_some((owner, left))
 }
 
 /// Groups whose transaction cannot confirm although their claims are wanted. Either a transaction that claims nothing of theirs

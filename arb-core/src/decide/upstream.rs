@@ -193,5 +193,7 @@ fn upstream_on_chain(bench: &Bench<'_>, state: &HtlcState) -> bool {
 
 /// The largest HTLC that is given up, in satoshi.
 fn give_up_max_sat(bench: &Bench<'_>, view: &ChannelView<'_>) -> u64 {
-    close_cost_sat(bench, view).saturating_mul(u64::from(view.policy.giveup_max_close_costs))
+    // Feerates grow with a flood that the counterparty may have made: the wager does not grow with them for ever (A48).
+    let costs_sat = close_cost_sat(bench, view).saturating_mul(u64::from(view.policy.giveup_max_close_costs));
+    costs_sat.min(view.policy.giveup_max_sat)
 }

@@ -140,8 +140,8 @@ impl ResolverKit<'_> {
             (Side::Local, false) => {
                 ClaimWay::HtlcSuccess { point, htlc, peer_signature: peer_signature()?, preimage: preimage()? }
             }
-            (Side::Remote, true) => ClaimWay::DirectTimeout { point },
-            (Side::Remote, false) => ClaimWay::DirectPreimage { point, preimage: preimage()? },
+            (Side::Remote, true) => ClaimWay::DirectTimeout { point, htlc },
+            (Side::Remote, false) => ClaimWay::DirectPreimage { point, htlc, preimage: preimage()? },
         };
         let sequence = match (self.channel.facts.channel_type, self.owner()) {
             (ChannelType::AnchorsZeroFeeHtlcTx, Side::Local | Side::Remote) => Sequence::from_height(1),

@@ -7,9 +7,10 @@ use crate::api::ids::HtlcRef;
 use crate::api::outcome::ContractOutcome;
 use crate::api::policy::Policy;
 use crate::api::units::{Blocks, Height};
-use crate::bolt3::{ClaimPath, CompactSig, Point, Preimage, Secret};
+use crate::bolt3::{ClaimPath, CompactSig, INPUT_BASE_WEIGHT, Point, Preimage, Secret, claim_witness_weight};
 use crate::channel::{ChannelArbitrator, Close, HtlcState, SpendOf};
 use crate::resolver::Next;
+use crate::sweep::price::{FEERATE_LEAST, FRAME_WEIGHT, WIDEST_DUST_SAT, WIDEST_OUTPUT_WEIGHT, fee_sat};
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use bitcoin::{OutPoint, ScriptBuf, Sequence, TxOut, Txid};
@@ -70,8 +71,8 @@ pub(crate) enum ClaimWay {
     HtlcTimeout { point: Point, htlc: HtlcRef, peer_signature: CompactSig },
     HtlcSuccess { point: Point, htlc: HtlcRef, peer_signature: CompactSig, preimage: Preimage },
     SecondLevelOutput { point: Point },
-    DirectTimeout { point: Point },
-    DirectPreimage { point: Point, preimage: Preimage },
+    DirectTimeout { point: Point, htlc: HtlcRef },
+    DirectPreimage { point: Point, htlc: HtlcRef, preimage: Preimage },
     Anchor { funding: OutPoint, key: Point },
     ToLocalPenalty(RevocationKey),
     OfferedPenalty(RevocationKey),
@@ -87,6 +88,24 @@ pub(crate) struct RevocationKey {
 }
 
 impl ClaimWay {
+    /// The HTLC whose own output this claims.
+    pub(crate) const fn htlc(&self) -> Option<HtlcRef> {
+        match self {
+            Self::HtlcTimeout { htlc, .. }
+            | Self::HtlcSuccess { htlc, .. }
+            | Self::DirectTimeout { htlc, .. }
+            | Self::DirectPreimage { htlc, .. } => Some(*htlc),
+            Self::ToLocal { .. }
+            | Self::ToRemote
+            | Self::SecondLevelOutput { .. }
+            | Self::Anchor { .. }
+            | Self::ToLocalPenalty(_)
+            | Self::OfferedPenalty(_)
+            | Self::ReceivedPenalty(_)
+            | Self::SecondLevelPenalty(_) => None,
+        }
+    }
+
     pub(crate) const fn path(&self) -> ClaimPath {
         match self {
             Self::ToLocal { .. } => ClaimPath::ToLocal,
@@ -140,14 +159,40 @@ impl<'a> ResolverKit<'a> {
     /// The stage of an unspent output: it waits for its maturity, then it is wanted. If its claim costs more than it is worth,
     /// it ends as uneconomic at [`Claim::worth_waiting_until`].
     pub(crate) fn claim(&self, claim: Claim) -> Next {
+        if self.channel.requests.sweeper.abandoned.contains(&claim.outpoint) {
+            return Next::Done(ContractOutcome::Uneconomic);
+        }
         if self.tip < claim.since {
             return Next::Stay(ContractStage::Waiting { until: claim.since });
         }
         let uneconomic = self.channel.requests.sweeper.uneconomic.contains(&claim.outpoint);
-        if uneconomic && self.tip >= claim.worth_waiting_until(self.policy) {
+        if uneconomic && self.tip >= claim.worth_waiting_until(self.policy) && !self.can_pay_ever(&claim) {
             return Next::Done(ContractOutcome::Uneconomic);
         }
         Next::Stay(ContractStage::ClaimWanted(Arc::new(claim)))
+    }
+
+    /// Whether a claim leaves something at the lowest feerate that nodes relay. What is unspent and still ours to spend is not
+    /// given up by time while it does (A14): prices fall again.
+    fn can_pay_ever(&self, claim: &Claim) -> bool {
+        let channel_type = self.channel.facts.channel_type;
+        let input = |path| INPUT_BASE_WEIGHT.saturating_add(claim_witness_weight(path, channel_type, None));
+        let alone = |path| FRAME_WEIGHT.saturating_add(input(path)).saturating_add(WIDEST_OUTPUT_WEIGHT);
+        let weight = match claim.way {
+            // The wallet pays for the first stage, if it is worth the second.
+            ClaimWay::HtlcTimeout { .. } | ClaimWay::HtlcSuccess { .. } => alone(ClaimPath::SecondLevelOutput),
+            ClaimWay::Anchor { .. } => return false,
+            ClaimWay::ToLocal { .. }
+            | ClaimWay::ToRemote
+            | ClaimWay::SecondLevelOutput { .. }
+            | ClaimWay::DirectTimeout { .. }
+            | ClaimWay::DirectPreimage { .. }
+            | ClaimWay::ToLocalPenalty(_)
+            | ClaimWay::OfferedPenalty(_)
+            | ClaimWay::ReceivedPenalty(_)
+            | ClaimWay::SecondLevelPenalty(_) => alone(claim.way.path()),
+        };
+        claim.amount_sat >= fee_sat(weight, FEERATE_LEAST).saturating_add(WIDEST_DUST_SAT)
     }
 
     /// The tip height from which on the next block may spend an output that confirmed at `height` under a CSV of `delay` blocks

@@ -18,7 +18,7 @@
 use crate::api::event::Fees;
 use crate::api::policy::Policy;
 use crate::api::units::{Blocks, Height};
-use crate::sweep::price::{FEERATE_MIN, NARROWEST_OUTPUT_WEIGHT};
+use crate::sweep::price::{FEERATE_LEAST, FEERATE_MIN, NARROWEST_OUTPUT_WEIGHT};
 use crate::sweep::terms::{Bundle, Class, Stake, Terms};
 use serde::{Deserialize, Serialize};
 
@@ -52,6 +52,10 @@ impl Now<'_> {
     /// The feerate for a confirmation target in blocks, in satoshi per kiloweight: from the last estimate, or the fallback
     /// before there was one. An estimate that is not fresh counts only where it is above the fallback. Never above the cap.
     pub fn estimate(&self, target: Blocks) -> u32 {
+        self.estimate_above(FEERATE_MIN, target)
+    }
+
+    fn estimate_above(&self, least: u32, target: Blocks) -> u32 {
         let Some((fees, at)) = self.fees else {
             return self.policy.fallback_feerate_sat_per_kw.min(self.policy.max_feerate_sat_per_kw);
         };
@@ -60,12 +64,27 @@ impl Now<'_> {
         let known = fits.unwrap_or(self.policy.fallback_feerate_sat_per_kw).max(fees.relay_floor_sat_per_kw);
         let fresh = self.tip <= at.after(self.policy.fee_stale);
         let trusted = if fresh { known } else { known.max(self.policy.fallback_feerate_sat_per_kw) };
-        trusted.max(FEERATE_MIN).min(self.policy.max_feerate_sat_per_kw)
+        trusted.max(least).min(self.policy.max_feerate_sat_per_kw)
     }
 
-    /// The lowest feerate that nodes relay, in satoshi per kiloweight.
+    /// The lowest feerate that nodes relay, for a claim with a deadline, in satoshi per kiloweight.
     pub fn floor(&self) -> u32 {
-        self.fees.map_or(0, |(fees, _)| fees.relay_floor_sat_per_kw).max(FEERATE_MIN)
+        self.lazy_floor().max(FEERATE_MIN)
+    }
+
+    /// The same for what nobody contests: the node's own floor, however low. Before any estimate, the usual floor.
+    pub(crate) fn lazy_floor(&self) -> u32 {
+        self.fees.map_or(FEERATE_MIN, |(fees, _)| fees.relay_floor_sat_per_kw).max(FEERATE_LEAST)
+    }
+
+    /// What a claim that nobody contests is offered at: the estimate for `lazy_target` blocks, down to the node's floor (A43).
+    pub(crate) fn lazy(&self) -> u32 {
+        self.estimate_above(self.lazy_floor(), self.policy.lazy_target)
+    }
+
+    /// Whether the lazy estimate is as low as nodes relay: it will not get cheaper.
+    pub(crate) fn is_cheapest(&self) -> bool {
+        self.lazy() <= self.lazy_floor()
     }
 
     /// Blocks until a deadline; 0 once it is missed.
@@ -101,7 +120,7 @@ impl Now<'_> {
         u64::from(end).saturating_mul(1000) <= next
     }
 
-    fn pressing(&self, estimate: u32) -> u32 {
+    pub(crate) fn pressing(&self, estimate: u32) -> u32 {
         let part = u64::from(estimate).saturating_mul(u64::from(self.policy.pressing_permille)).div_ceil(1000);
         u32::try_from(part).unwrap_or(u32::MAX)
     }
@@ -110,18 +129,20 @@ impl Now<'_> {
         let Some(deadline) = stake.deadline else {
             // Nobody contests it: it follows the estimate every `lazy_target` blocks, so that it does not stay unconfirmed.
             let is_recent = price.is_some_and(|price| self.tip < price.at.after(self.policy.lazy_target));
-            return if is_recent { 0 } else { self.estimate(self.policy.lazy_target) };
+            return if is_recent { 0 } else { self.lazy() };
         };
         // A fee spike of common length must fit between the wait and the deadline.
         let patience = self.left(deadline).get().saturating_sub(self.policy.spike.get());
         let estimate = self.estimate(Blocks::new(patience).max(NEXT));
         // No time is left to wait for the end of a spike, so more than the next block's estimate is offered.
         let estimate = if patience == 0 { self.pressing(estimate) } else { estimate };
-        let last = deadline.before(NEXT);
         let since = price.map_or(self.tip, |price| price.since);
+        // First wanted when the deadline was over: the next block's price first, and everything a few blocks later (A40).
+        let late = since >= deadline;
+        let last = if late { since.after(LATE) } else { deadline.before(NEXT) };
         let start = price.map_or(estimate, |price| price.start_sat_per_kw);
         // A tight budget has no room for a curve: the market may rise before the curve does.
-        let curve = if self.tip >= last || self.is_tight(end) {
+        let curve = if self.tip >= last || (self.is_tight(end) && !late) {
             end
         } else {
             let passed = self.tip.since(since).unwrap_or_default();
@@ -132,7 +153,10 @@ impl Now<'_> {
 }
 
 /// The shortest confirmation target: the next block.
-const NEXT: Blocks = Blocks::new(1);
+pub(crate) const NEXT: Blocks = Blocks::new(1);
+
+/// Blocks in which a claim that came too late reaches its whole budget.
+const LATE: Blocks = Blocks::new(6);
 
 /// Rises from `start` to `end` with the square of the part of `width` that has passed. The area below the curve is a third of
 /// the whole, so an attacker who replaces a claim in every block pays several times its budget (B21).

@@ -9,9 +9,12 @@ pub(crate) const FRAME_WEIGHT: u64 = 42;
 pub const WALLET_INPUT_WEIGHT: u64 = INPUT_BASE_WEIGHT + 1 + 74 + 34;
 /// The most that one sweep may weigh: Core's `MAX_STANDARD_TX_WEIGHT`, less room for counts above 252.
 pub(crate) const WEIGHT_MAX: u64 = 400_000 - 100;
-/// The lowest feerate that is ever offered, in satoshi per kiloweight: 1 sat/vB (250), and what rounding a weight up to whole
-/// virtual bytes costs.
+/// The lowest feerate that a claim with a deadline is offered at, in satoshi per kiloweight: 1 sat/vB (250), with rounding to
+/// spare.
 pub(crate) const FEERATE_MIN: u32 = 253;
+/// The lowest feerate that any node relays (0.1 sat/vB since Bitcoin Core 29.1): what nobody contests may go down to it, if
+/// the node's own floor is that low (A43).
+pub(crate) const FEERATE_LEAST: u32 = 25;
 
 /// The weight of a P2WSH or P2TR output, the widest, for a script that is not known yet.
 pub(crate) const WIDEST_OUTPUT_WEIGHT: u64 = HTLC_OUTPUT_WEIGHT;
@@ -29,8 +32,10 @@ pub(crate) fn output_weight(script: &Script) -> u64 {
 }
 
 /// The fee of a weight in satoshi, rounded up, so that it is not below the feerate.
+///
+/// Nodes count whole virtual bytes, so a weight counts as the next multiple of four (A59).
 pub(crate) fn fee_sat(weight: u64, feerate_sat_per_kw: u32) -> u64 {
-    weight.saturating_mul(u64::from(feerate_sat_per_kw)).div_ceil(1000)
+    weight.div_ceil(4).saturating_mul(4).saturating_mul(u64::from(feerate_sat_per_kw)).div_ceil(1000)
 }
 
 /// The least value of an output with this script that nodes relay, in satoshi.

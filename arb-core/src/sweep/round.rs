@@ -81,8 +81,9 @@ impl<'a> Round<'a> {
         Bundle::new(members, Some(fee_inputs), self.now.wallet_output_weight)
     }
 
-    fn is_suspect(&self, terms: &Terms) -> bool {
-        self.sweeper.suspects.contains(&terms.outpoint)
+    /// Which half of a refused group a claim is in; 0 if none of its groups was refused for one of its inputs.
+    fn suspicion(&self, terms: &Terms) -> u32 {
+        self.sweeper.suspects.get(&terms.outpoint).copied().unwrap_or(0)
     }
 
     /// Keeps a group, drops it, or opens it. Only a foreign spend, a refusal or a near deadline opens a group.
@@ -104,8 +105,7 @@ impl<'a> Round<'a> {
         }
         let several = members.len() > 1;
         let spent = members.len() < group.members.len();
-        let refused =
-            several && (members.iter().any(|terms| self.is_suspect(terms)) || self.is_pinned(group, &members));
+        let refused = several && (self.is_divided(&members) || self.is_pinned(group, &members));
         let bundle = self.bundle(members, &group.fee_inputs);
         let successor = if several && !spent && !refused { self.successor(group, &bundle) } else { None };
         if spent || refused || successor.is_some() {
@@ -117,6 +117,12 @@ impl<'a> Round<'a> {
             self.loose.remove(&member.outpoint);
         }
         self.raise(number, group, bundle);
+    }
+
+    /// Whether a refusal has put its members into two halves.
+    fn is_divided(&self, members: &[&Terms]) -> bool {
+        let first = members.first().map(|terms| self.suspicion(terms));
+        members.iter().any(|terms| Some(self.suspicion(terms)) != first)
     }
 
     /// Whether an urgent batch of penalties was refused for its fee: then somebody has pinned one of its outputs (BOLT 5 V10),
@@ -242,12 +248,12 @@ impl<'a> Round<'a> {
     /// The least that a group offers after a refusal for its fee, in satoshi per kiloweight: a quarter more while a deadline
     /// runs; without one, the estimate.
     fn pressed(&self, group: &Group, bundle: &Bundle<'_>) -> u32 {
+        let more = u64::from(group.feerate_sat_per_kw).saturating_mul(5).div_ceil(4);
+        let more = u32::try_from(more).unwrap_or(u32::MAX);
         match bundle.deadline() {
-            Some(_) => {
-                let more = u64::from(group.feerate_sat_per_kw).saturating_mul(5).div_ceil(4);
-                u32::try_from(more).unwrap_or(u32::MAX).max(self.now.floor())
-            }
-            None => self.now.estimate(self.now.policy.lazy_target),
+            Some(_) => more.max(self.now.floor()),
+            // The estimate may be what was refused just now: it rises, too (A59).
+            None => more.max(self.now.lazy()),
         }
     }
 
@@ -334,9 +340,9 @@ impl<'a> Round<'a> {
             // A child helps with any feerate that is relayed, also without a deadline.
             (Pays::FromWallet, _) if first.class == Class::Anchor => self.now.floor(),
             (Pays::FromValue | Pays::FromWallet, Some(_)) => self.now.floor(),
-            (Pays::FromValue | Pays::FromWallet, None) => self.now.estimate(self.now.policy.lazy_target),
+            (Pays::FromValue | Pays::FromWallet, None) => self.now.lazy(),
         };
-        feerate_sat_per_kw >= least.min(self.wanted(first)).max(FEERATE_MIN)
+        feerate_sat_per_kw >= least.min(self.wanted(first)).max(self.now.lazy_floor())
     }
 
     fn uneconomic(&mut self, bundle: &Bundle<'_>) {
@@ -412,13 +418,21 @@ impl<'a> Round<'a> {
         let ample = need(feerate.saturating_mul(2).min(cap)).max(exact);
         let before = self.sweeper.asked.get(&owner.outpoint);
         let missing = self.sweeper.missing.get(&owner.outpoint);
-        let amount = match (before, missing) {
+        let (amount, feerate) = match (before, missing) {
             (Some(_), Some(shortage)) => {
                 // Counted from the amount that was refused: the amount asked for by now may be less.
                 let there = shortage.asked_sat.saturating_sub(shortage.missing_sat);
-                if there >= need(self.now.floor()) { there.min(exact) } else { exact }
+                let floor = self.now.floor();
+                if there >= need(floor) {
+                    (there.min(exact), feerate)
+                } else if coins > 0 {
+                    (exact, feerate)
+                } else {
+                    // A coin whose own input costs more than it brings at this feerate buys a place at a lower one (A39).
+                    (need(floor), floor.min(feerate))
+                }
             }
-            (_, None) | (None, Some(_)) => ample,
+            (_, None) | (None, Some(_)) => (ample, feerate),
         };
         let is_enough = before.is_some_and(|asked| match missing {
             Some(_) => asked.amount_sat == amount,

@@ -6,7 +6,7 @@
 
 use crate::api::event::{BroadcastRejection, FeeInput};
 use crate::api::plan::{Ask, FeeInputs, Plan};
-use crate::api::units::Height;
+use crate::api::units::{Blocks, Height};
 use crate::sweep::curve::Price;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
@@ -28,13 +28,22 @@ pub struct Sweeper {
     pub(crate) missing: BTreeMap<OutPoint, Shortage>,
     /// Claims that cost more than they were worth when they were last looked at.
     pub(crate) uneconomic: BTreeSet<OutPoint>,
-    /// Members of groups that were refused for one of their inputs. The refusal does not say which, so each goes alone (B19,
-    /// L29).
-    pub(crate) suspects: BTreeSet<OutPoint>,
+    /// Members of groups that were refused for one of their inputs. The refusal does not say which (B19, L29), so a refused
+    /// group is halved, and each half is sent. The number says which half of which half a claim is in: claims of one number may
+    /// share a transaction (A3).
+    pub(crate) suspects: BTreeMap<OutPoint, u32>,
+    /// Outputs that the operator gave up for good.
+    pub(crate) abandoned: BTreeSet<OutPoint>,
+    /// Coins that the network, or the signer, refused for a claim alone, and the tip then: not taken again for a while (A11,
+    /// A36).
+    pub(crate) bad_coins: BTreeMap<OutPoint, Height>,
     /// The tip when a claim's transaction was dropped because a coin was missing. It is planned again only in a later block, so
     /// that sweeper, wallet and network cannot loop.
     pub(crate) paused: BTreeMap<OutPoint, Height>,
 }
+
+/// Coins that are exchanged for the signer's refusals before it is the signer that is believed to be ill.
+const EXCHANGED_MAX: usize = 3;
 
 /// Claims that share a transaction.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -130,6 +139,7 @@ impl Sweeper {
             }
             Order::Drop { group, pauses } => {
                 if let (Some(group), true) = (self.groups.remove(group), *pauses) {
+                    self.bad_coins.extend(group.fee_inputs.coins.iter().map(|coin| (coin.outpoint, tip)));
                     self.paused.extend(group.members.iter().map(|member| (*member, tip)));
                 }
             }
@@ -182,6 +192,30 @@ impl Sweeper {
         self.unused.entry(*owner).or_default().add(fee_inputs);
     }
 
+    /// Coins that are not to be offered for now: refused within the last `pause` blocks.
+    pub fn refused_coins(&self, tip: Height, pause: Blocks) -> Vec<OutPoint> {
+        let recent = self.bad_coins.iter().filter(|(_, at)| tip < at.after(pause));
+        recent.map(|(coin, _)| *coin).collect()
+    }
+
+    /// The signer refused a transaction with coins. One of them may be why: others are tried (A36), but not again and again,
+    /// for a signer may refuse everything.
+    pub(crate) fn signing_refused(&mut self, number: u32, tip: Height, pause: Blocks) {
+        let tried = self.refused_coins(tip, pause).len();
+        if let Some(group) = self.groups.get_mut(&number).filter(|_| tried < EXCHANGED_MAX) {
+            if !group.fee_inputs.coins.is_empty() {
+                group.trouble = Some(Trouble::BadCoins);
+            }
+        }
+    }
+
+    /// An outpoint was spent in a block: if it was a suspect, the culprit is found (A3).
+    pub(crate) fn spent(&mut self, outpoint: &OutPoint) {
+        if self.suspects.contains_key(outpoint) {
+            self.suspects.clear();
+        }
+    }
+
     /// The wallet has too little for a claim: of what was asked for, it lacks `missing_sat`.
     pub fn refused(&mut self, owner: &OutPoint, missing_sat: u64) {
         let asked_sat = self.asked.get(owner).map_or(missing_sat, |ask| ask.amount_sat);
@@ -220,7 +254,13 @@ impl Sweeper {
             | BroadcastRejection::Unknown => false,
         };
         if one_input && several {
-            self.suspects.extend(group.members.iter().copied());
+            let of = group.members.first().and_then(|first| self.suspects.get(first)).copied().unwrap_or(1);
+            let half = group.members.len().div_ceil(2);
+            let halves = group.members.iter().enumerate();
+            self.suspects.extend(halves.map(|(place, member)| {
+                let number = of.saturating_mul(2).saturating_add(u32::from(place >= half));
+                (*member, number)
+            }));
             return;
         }
         group.trouble = match why {

@@ -149,11 +149,13 @@ impl SmallWallet {
         owner: &OutPoint,
         amount_sat: u64,
         own_fee_sat: u64,
+        exclude: &[OutPoint],
     ) -> Result<Vec<FeeInput>, Missing> {
         let net = |txout: &TxOut| txout.value.to_sat().saturating_sub(own_fee_sat);
         let free: Vec<(&OutPoint, &TxOut)> = self
             .coins
             .iter()
+            .filter(|(coin, _)| !exclude.contains(coin))
             .filter(|(coin, _)| self.reserved.get(*coin).is_none_or(|by| by == owner && !self.held.contains(*coin)))
             .collect();
         let input = |(coin, txout): &(&OutPoint, &TxOut)| FeeInput {
@@ -195,9 +197,10 @@ impl Wallet for SmallWallet {
         owner: OutPoint,
         amount_sat: u64,
         feerate_sat_per_kw: u32,
+        exclude: &[OutPoint],
     ) -> Result<Offer, Missing> {
         let own_fee = P2WPKH_INPUT_WEIGHT.saturating_mul(u64::from(feerate_sat_per_kw)).div_ceil(1000);
-        let inputs = self.choose(&request, &owner, amount_sat, own_fee)?;
+        let inputs = self.choose(&request, &owner, amount_sat, own_fee, exclude)?;
         self.reserved.extend(inputs.iter().map(|coin| (coin.outpoint, owner)));
         self.offered.insert(request, inputs.iter().map(|coin| coin.outpoint).collect());
         let change = self.keys.script_for(&[b"change", request.0.as_slice()].concat());

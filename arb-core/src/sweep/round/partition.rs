@@ -20,9 +20,10 @@ impl<'a> Round<'a> {
             (terms.class, terms.pays, terms.lock_time, deadline, Reverse(terms.amount_sat), terms.outpoint)
         });
         let mut parts: Vec<Bundle<'a>> = Vec::new();
-        let mut open: BTreeMap<(Class, Pays, Height, bool), usize> = BTreeMap::new();
+        let mut open: BTreeMap<(Class, Pays, Height, bool, u32), usize> = BTreeMap::new();
         for terms in loose {
-            let place = (terms.class, terms.pays, terms.lock_time, self.now.is_urgent(terms.class, terms.deadline()));
+            let urgent = self.now.is_urgent(terms.class, terms.deadline());
+            let place = (terms.class, terms.pays, terms.lock_time, urgent, self.suspicion(terms));
             let part = open.get(&place).copied().filter(|_| !self.stands_alone(terms));
             let fits = part.and_then(|index| parts.get_mut(index)).filter(|part| self.joins(part, terms));
             match fits {
@@ -52,7 +53,7 @@ impl<'a> Round<'a> {
         // The split of a group was priced for single claims, so each of them stands alone, also one with more time.
         let dissolved =
             self.opened.iter().any(|opened| opened.in_mempool && opened.group.members.contains(&terms.outpoint));
-        apart || dissolved || self.is_suspect(terms) || (self.now.is_urgent(terms.class, terms.deadline()) && !is_short)
+        apart || dissolved || (self.now.is_urgent(terms.class, terms.deadline()) && !is_short)
     }
 
     /// Whether a claim joins others: there is room, and its deadline is at most a quarter of the time left after their nearest

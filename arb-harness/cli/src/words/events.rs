@@ -44,6 +44,7 @@ pub(crate) fn event(event: &Event) -> String {
         Event::ClosingSigned(heard) => format!("closing transaction {} signed", txid(&heard.tx.compute_txid())),
         Event::ChannelForgotten { .. } => "the node forgets the channel".to_owned(),
         Event::BumpRequested { bump, .. } => bumped(bump),
+        Event::ClaimAbandoned { outpoint: claim, .. } => format!("{} is given up by the operator", outpoint(claim)),
         Event::BlockConnected(block) => format!("block {} with {} transactions", block.height, block.txs.len()),
         Event::BlockDisconnected(block) => format!("block {} left the chain", block.height),
         Event::Scanned(scan) => scanned(scan),
@@ -84,6 +85,7 @@ pub(crate) fn channel(event: &Event) -> Option<ChannelId> {
         | Event::CloseRequested { channel, .. }
         | Event::ChannelForgotten { channel }
         | Event::BumpRequested { channel, .. }
+        | Event::ClaimAbandoned { channel, .. }
         | Event::BroadcastAnswered { channel, .. }
         | Event::SigningRefused { channel, .. }
         | Event::ScriptsOffered { channel, .. }

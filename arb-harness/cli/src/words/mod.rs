@@ -104,6 +104,9 @@ pub(crate) fn alert(alert: &Alert) -> String {
             format!("a transaction whose fee the peer fixed pays less than the mempool asks for: {id}")
         }
         Alert::Stuck => "the court stopped after too many rounds on this channel: please report it".to_owned(),
+        Alert::CoinRefused { coin } => {
+            format!("the network or the signer refuses the wallet's coin {coin}: another one is asked for")
+        }
     }
 }
 

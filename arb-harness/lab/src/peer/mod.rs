@@ -246,7 +246,7 @@ impl Peer {
             return claimant.second_level(index, preimage, None).map(Some);
         };
         let feerate = claimant.rates.at_least_floor_sat_per_kw();
-        let offer = self.wallet.offer(request_of([outpoint]), outpoint, amount_sat, feerate);
+        let offer = self.wallet.offer(request_of([outpoint]), outpoint, amount_sat, feerate, &[]);
         let Ok(offer) = offer else { return Ok(None) };
         claimant.second_level(index, preimage, Some((&offer, self.wallet.keys()))).map(Some)
     }
@@ -266,7 +266,7 @@ impl Peer {
             };
             let request = request_of(outpoints);
             let feerate = rates.at_least_floor_sat_per_kw();
-            let Ok(offer) = self.wallet.offer(request, owner, aggregate_needs(&group)?, feerate) else { continue };
+            let Ok(offer) = self.wallet.offer(request, owner, aggregate_needs(&group)?, feerate, &[]) else { continue };
             txs.push(aggregate(&group, &offer, self.sweep_script(&owner), self.wallet.keys())?);
         }
         Ok(txs)

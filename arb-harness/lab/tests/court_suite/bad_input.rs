@@ -49,7 +49,7 @@ fn unsound_policy() {
     let unsound = [
         Policy { budget_divisor: 0, ..Policy::default() },
         Policy { max_inputs: 0, ..Policy::default() },
-        Policy { claim_depth: arb_core::Blocks::new(0), ..Policy::default() },
+        Policy { incremental_sat_per_kw: 0, ..Policy::default() },
         Policy { irrevocable_depth: arb_core::Blocks::new(5), ..Policy::default() },
         Policy { fail_depth: (arb_core::Blocks::new(6), arb_core::Blocks::new(3)), ..Policy::default() },
     ];

@@ -185,6 +185,11 @@ fn b40_one_output_that_costs_more_than_it_is_worth_stops_no_other() {
     };
     assert!(!claimed(HtlcRef::offered(0)) && claimed(HtlcRef::offered(1)));
     test.mine_to(START + 400);
+    // A14: it is worth its fee at the floor, so it waits for lower fees until the node gives it up.
+    assert_eq!(test.contract_report(&fixture, HtlcRef::offered(0)), None);
+    let outpoint = output_of(&fixture, Side::Local, 0, HtlcRef::offered(0));
+    test.hear(Event::ClaimAbandoned { channel: fixture.id(), outpoint });
+    test.mine_to(START + 600);
     assert_eq!(test.contract_report(&fixture, HtlcRef::offered(0)), Some(ContractOutcome::Uneconomic));
     assert_eq!(test.contract_report(&fixture, HtlcRef::offered(1)), Some(ContractOutcome::Claimed));
     assert_eq!(test.node.sheets.len(), 1, "the channel is resolved");

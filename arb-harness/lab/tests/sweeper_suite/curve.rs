@@ -152,6 +152,9 @@ fn a_missed_deadline_is_as_urgent_as_can_be() {
     test.at(50);
     test.put([claim(1, 30, 80_000)]);
     test.settle();
+    // The next block's price first; six blocks later everything (A40).
+    assert_eq!((test.offer(1), test.fee(1)), (1_200, 1_200));
+    test.at(56);
     assert_eq!((test.offer(1), test.fee(1)), (80_000, 80_000));
 }
 

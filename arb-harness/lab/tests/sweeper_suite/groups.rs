@@ -125,7 +125,7 @@ fn it_stays_together_where_no_budget_bears_the_replacement() {
     // The group offers what each claim would have wanted alone.
     let offer = u64::from(test.offer(0));
     assert!((5_751..=6_000).contains(&offer), "{offer}: less than a replacement's step is left");
-    assert_eq!(test.fee(0), (offer * (10 * INPUT + 166)).div_ceil(1_000));
+    assert_eq!(test.fee(0), crate::test_sweeper::fee_of(10 * INPUT + 166, test.offer(0)));
 }
 
 #[test]

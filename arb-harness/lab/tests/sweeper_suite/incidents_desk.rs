@@ -74,7 +74,10 @@ fn b19_l10_l29_one_bad_input_fails_no_other() {
     let mut test = TestSweeper::with(1_000, (1..=4).map(|n| claim(n, 100, 50_000)));
     test.reject(1, MissingInputs);
     test.settle();
-    assert_eq!(test.partition(), parts(&[&[1], &[2], &[3], &[4]]));
+    assert_eq!(test.partition(), parts(&[&[1, 2], &[3, 4]]), "each half is sent (A3)");
+    test.reject(1, MissingInputs);
+    test.settle();
+    assert_eq!(test.partition(), parts(&[&[1], &[2], &[3, 4]]));
     assert_eq!((1..=4).map(|n| test.offer(n)).collect::<Vec<_>>(), [1_000; 4]);
 }
 

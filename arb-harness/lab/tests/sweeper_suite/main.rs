@@ -2,6 +2,7 @@
 //!
 //! - `curve`, `groups`, `coins`, `refusals`: the rules of the sweeper with figures.
 //! - `incidents_desk`: incidents of other sweepers, by the ids of `arb_core::incidents`.
+//! - `faults_worth`, `faults_sweeper`: faults of this project by their ids (A…), on whole closes and on the sweeper alone.
 //! - `properties`: I7 and I8 over drawn claims, estimates, wallets and reorgs.
 //! - `closes`, `valid`: whole closes on the embedded chain (I9), children, coins, bumps and reserves.
 #![allow(clippy::unwrap_used, reason = "clippy does not know the helpers of tests as test code")]
@@ -10,6 +11,8 @@
 mod closes;
 mod coins;
 mod curve;
+mod faults_sweeper;
+mod faults_worth;
 mod groups;
 mod incidents_desk;
 mod properties;

@@ -257,6 +257,11 @@ impl Run {
             if self.test.tip + 1 < deadline.get() || group.planned == Height::new(self.test.tip) {
                 continue;
             }
+            // First wanted when its deadline was over: everything is on offer six blocks later (A40).
+            let since = self.test.sweeper.price(&only).map_or(0, |price| price.since.get());
+            if since >= deadline.get() && self.test.tip < since + 7 {
+                continue;
+            }
             let coins = u64::try_from(group.fee_inputs.coins.len()).unwrap();
             let shared = FRAME + OUTPUT + coins * arb_core::sweep::WALLET_INPUT_WEIGHT;
             let weight = terms.input_weight + terms.output_weight + shared;

@@ -284,7 +284,8 @@ impl TestSweeper {
 }
 
 pub fn fee_of(weight: u64, feerate: u32) -> u64 {
-    (weight * u64::from(feerate)).div_ceil(1000)
+    // Nodes charge whole virtual bytes.
+    (weight.div_ceil(4) * 4 * u64::from(feerate)).div_ceil(1_000)
 }
 
 pub fn plans(orders: &[Order]) -> Vec<&Plan> {

@@ -2,7 +2,7 @@
 //! below the mempool's minimum feerate it is sent in a package only.
 
 use arb_core::bolt3::ChannelType;
-use arb_core::{Action, BroadcastAnswer, BroadcastRejection, Bump, Htlc, HtlcRef, Link, Side};
+use arb_core::{Action, BroadcastAnswer, BroadcastRejection, Bump, Event, Htlc, HtlcRef, Link, Side};
 use bitcoin::{OutPoint, Transaction};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -91,8 +91,11 @@ proptest! {
                     }
                 }
                 Turn::Bump(feerate_sat_per_kw) => {
-                    if world.court.index_of(&world.id()).is_some() {
-                        world.bump(None, Bump { feerate_sat_per_kw, ..Bump::default() });
+                    // Refused by name where the counterparty fixed every fee (A41).
+                    let bump = Bump { feerate_sat_per_kw, ..Bump::default() };
+                    let event = Event::BumpRequested { channel: world.id(), outpoint: None, bump };
+                    if world.court.step().hear(&event).is_ok() {
+                        world.bump(None, bump);
                     }
                 }
             }

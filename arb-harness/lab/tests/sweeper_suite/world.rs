@@ -82,6 +82,22 @@ impl World {
 
     /// [`new`](Self::new) with commitments of another feerate, in sat/kw.
     pub fn paying(feerate: u32, channel_type: ChannelType, htlcs: &[Htlc], coins: &[u64], estimate: u32) -> Self {
+        Self::build(feerate, CAPACITY_SAT / 2, channel_type, htlcs, coins, estimate)
+    }
+
+    /// Without HTLCs, and with this much of the channel ours, in sat.
+    pub fn holding(local_sat: u64, channel_type: ChannelType, coins: &[u64], estimate: u32) -> Self {
+        Self::build(253, local_sat, channel_type, &[], coins, estimate)
+    }
+
+    fn build(
+        feerate: u32,
+        local_sat: u64,
+        channel_type: ChannelType,
+        htlcs: &[Htlc],
+        coins: &[u64],
+        estimate: u32,
+    ) -> Self {
         let config = ChainConfig { start_height: BEGIN, ..ChainConfig::default() };
         let mut chain = Chain::new(config);
         let mut fixture = ChannelFixture::new(ChannelSetup::from_seed(&[7; 32], 1, channel_type, CAPACITY_SAT));
@@ -99,10 +115,9 @@ impl World {
         let identity = JournalIdentity { network: Network::Regtest, journal: [1; 32], tip, policy: Policy::default() };
         let started = Started { build: "sweeper suite".into(), freshness: Freshness::Trusted, best_height: tip.height };
         let sum = |ours| htlcs.iter().filter(|h| h.key.is_offered() == ours).map(|h| h.amount_msat).sum::<u64>();
-        let half = CAPACITY_SAT / 2 * 1_000;
         let state = CommitmentState {
-            local_msat: half - sum(true),
-            remote_msat: half - sum(false),
+            local_msat: local_sat * 1_000 - sum(true),
+            remote_msat: (CAPACITY_SAT - local_sat) * 1_000 - sum(false),
             feerate_sat_per_kw: feerate,
             htlcs: htlcs.to_vec(),
         };
@@ -251,6 +266,14 @@ impl World {
 
     pub fn mine_to(&mut self, after: u32) {
         while self.chain.tip().0 < BEGIN + after {
+            self.mine();
+        }
+    }
+
+    /// The same with a fresh estimate at the floor in every block.
+    pub fn mine_cheaply_to(&mut self, after: u32) {
+        while self.chain.tip().0 < BEGIN + after {
+            self.estimate(253);
             self.mine();
         }
     }

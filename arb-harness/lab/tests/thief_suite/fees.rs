@@ -47,9 +47,13 @@ fn confirm(court: &mut ChainArbitrator, fixtures: &[&ChannelFixture]) {
 }
 
 fn offer(fixture: &ChannelFixture, request: ActionId, value_sat: u64) -> Event {
+    offer_coin(fixture, request, value_sat, 8)
+}
+
+fn offer_coin(fixture: &ChannelFixture, request: ActionId, value_sat: u64, coin: u8) -> Event {
     let script = WalletKeys::from_seed(&[4; 32]).script_for(b"coin");
-    let coin =
-        FeeInput { outpoint: OutPoint::new(Txid::from_byte_array([8; 32]), 0), value_sat, script: script.clone() };
+    let outpoint = OutPoint::new(Txid::from_byte_array([coin; 32]), 0);
+    let coin = FeeInput { outpoint, value_sat, script: script.clone() };
     Event::FeeInputsOffered(Box::new(FeeInputsOffered {
         channel: fixture.id(),
         request,
@@ -105,6 +109,8 @@ fn a_coin_that_was_let_go_is_not_taken_again_in_the_same_block() {
     let height = court.tip().height.get() + 1;
     blocks_to(&mut court, height);
     assert_eq!(court.tip().height, Height::new(height));
+    // A11: the node did not know the coin, so it is not taken again soon; another one is.
     let (again, _) = asked(&court, fixture.id()).unwrap();
-    hear(&mut court, &offer(&fixture, again, 1_000_000));
+    assert!(try_hear(&mut court, &offer(&fixture, again, 1_000_000)).is_err());
+    hear(&mut court, &offer_coin(&fixture, again, 1_000_000, 9));
 }

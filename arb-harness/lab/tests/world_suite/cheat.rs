@@ -228,7 +228,7 @@ fn htlcs_of_two_lock_times_cannot_share_a_transaction() {
     });
     let mut wallet = peer.wallet().clone();
     wallet.rescan(&chain);
-    let offer = wallet.offer(arb_core::ActionId([1; 16]), commitment.outpoint(0), 5_000, 500).unwrap();
+    let offer = wallet.offer(arb_core::ActionId([1; 16]), commitment.outpoint(0), 5_000, 500, &[]).unwrap();
     let aside = wallet.deposit_script();
     let alone = |piece: &Piece<'_>| aggregate(&[*piece], &offer, aside.clone(), wallet.keys()).unwrap();
     for piece in &pieces {

@@ -34,10 +34,10 @@ fn with_coins(values: &[u64]) -> (SmallWallet, Chain, Vec<OutPoint>) {
 #[test]
 fn a_request_gets_the_smallest_coin_that_will_do_and_keeps_it() {
     let (mut wallet, _, coins) = with_coins(&[9_000, 3_000, 5_000]);
-    let first = wallet.offer(request(1), claim(1), 2_000, 1000).unwrap();
+    let first = wallet.offer(request(1), claim(1), 2_000, 1000, &[]).unwrap();
     assert_eq!(first.inputs[0].outpoint, coins[1]);
-    assert_eq!(wallet.offer(request(1), claim(1), 2_000, 1000).unwrap(), first);
-    let second = wallet.offer(request(2), claim(2), 2_000, 1000).unwrap();
+    assert_eq!(wallet.offer(request(1), claim(1), 2_000, 1000, &[]).unwrap(), first);
+    let second = wallet.offer(request(2), claim(2), 2_000, 1000, &[]).unwrap();
     assert_eq!(second.inputs[0].outpoint, coins[2], "the first is reserved");
     assert_eq!(wallet.owner_of(&coins[1]), Some(claim(1)));
     assert!(wallet.scripts().contains(&first.change));
@@ -46,13 +46,13 @@ fn a_request_gets_the_smallest_coin_that_will_do_and_keeps_it() {
 #[test]
 fn an_owner_that_asks_for_more_gets_another_coin_and_keeps_the_first() {
     let (mut wallet, _, coins) = with_coins(&[9_000, 3_000]);
-    assert_eq!(wallet.offer(request(1), claim(1), 2_000, 1000).unwrap().inputs[0].outpoint, coins[1]);
+    assert_eq!(wallet.offer(request(1), claim(1), 2_000, 1000, &[]).unwrap().inputs[0].outpoint, coins[1]);
     assert_eq!(
-        wallet.offer(request(2), claim(1), 1_000, 1000).unwrap().inputs[0].outpoint,
+        wallet.offer(request(2), claim(1), 1_000, 1000, &[]).unwrap().inputs[0].outpoint,
         coins[1],
         "its first coin is enough"
     );
-    assert_eq!(wallet.offer(request(3), claim(1), 5_000, 1000).unwrap().inputs[0].outpoint, coins[0]);
+    assert_eq!(wallet.offer(request(3), claim(1), 5_000, 1000, &[]).unwrap().inputs[0].outpoint, coins[0]);
     assert_eq!(wallet.owner_of(&coins[1]), Some(claim(1)));
 }
 
@@ -60,38 +60,38 @@ fn an_owner_that_asks_for_more_gets_another_coin_and_keeps_the_first() {
 fn a_coin_has_to_pay_for_its_own_input() {
     let (mut wallet, _, _) = with_coins(&[3_000]);
     let most = 3_000 - P2WPKH_INPUT_WEIGHT;
-    assert_eq!(wallet.offer(request(1), claim(1), most + 1, 1000), Err(Missing { missing_sat: 1 }));
-    assert!(wallet.offer(request(1), claim(1), most, 1000).is_ok());
-    let taken = wallet.offer(request(2), claim(2), 500, 0);
+    assert_eq!(wallet.offer(request(1), claim(1), most + 1, 1000, &[]), Err(Missing { missing_sat: 1 }));
+    assert!(wallet.offer(request(1), claim(1), most, 1000, &[]).is_ok());
+    let taken = wallet.offer(request(2), claim(2), 500, 0, &[]);
     assert_eq!(taken, Err(Missing { missing_sat: 500 }), "no coin is unreserved");
 }
 
 #[test]
 fn only_the_owner_releases() {
     let (mut wallet, _, coins) = with_coins(&[3_000]);
-    wallet.offer(request(1), claim(1), 1_000, 1000).unwrap();
+    wallet.offer(request(1), claim(1), 1_000, 1000, &[]).unwrap();
     wallet.release(claim(2), &coins);
     assert_eq!(wallet.owner_of(&coins[0]), Some(claim(1)));
     wallet.release(claim(1), &coins);
-    assert!(wallet.offer(request(2), claim(2), 1_000, 1000).is_ok());
+    assert!(wallet.offer(request(2), claim(2), 1_000, 1000, &[]).is_ok());
 }
 
 #[test]
 fn a_restart_forgets_reservations_but_no_script_and_holding_brings_them_back() {
     let (mut wallet, chain, coins) = with_coins(&[3_000]);
-    let offer = wallet.offer(request(1), claim(1), 1_000, 1000).unwrap();
+    let offer = wallet.offer(request(1), claim(1), 1_000, 1000, &[]).unwrap();
     let script = wallet.fresh_script(request(9));
     let mut restarted = SmallWallet::from_seed(&SEED);
     restarted.rescan(&chain);
     assert_eq!(restarted.owner_of(&coins[0]), None);
     restarted.hold(claim(1), &coins);
     assert_eq!(restarted.owner_of(&coins[0]), Some(claim(1)));
-    assert!(restarted.offer(request(2), claim(2), 1_000, 1000).is_err());
+    assert!(restarted.offer(request(2), claim(2), 1_000, 1000, &[]).is_err());
     assert_eq!(restarted.fresh_script(request(9)), script);
     assert_eq!(restarted.scripts(), wallet.scripts());
-    assert!(restarted.offer(request(1), claim(1), 1_000, 1000).is_err(), "the coin is held for a transaction");
+    assert!(restarted.offer(request(1), claim(1), 1_000, 1000, &[]).is_err(), "the coin is held for a transaction");
     restarted.release(claim(1), &coins);
-    assert_eq!(restarted.offer(request(1), claim(1), 1_000, 1000).unwrap(), offer);
+    assert_eq!(restarted.offer(request(1), claim(1), 1_000, 1000, &[]).unwrap(), offer);
 }
 
 #[test]

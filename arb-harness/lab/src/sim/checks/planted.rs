@@ -311,6 +311,12 @@ fn i8_a_price_that_falls_a_budget_that_is_exceeded_and_too_little_too_late() {
     assert_eq!(verdict(vec![at(98, 20_000, 5_001)]), Some("I8"), "more than half of it goes to fees");
     // One block before the deadline the rest of the budget is not on offer.
     assert_eq!(verdict(vec![at(98, 500, 250), at(100, 8_000, 4_000), (block_at(101), Vec::new())]), Some("I8"));
+    // A40: first wanted when its deadline was over, and all is on offer six blocks later.
+    let late = |blocks| {
+        let then = (102..=blocks).map(|height| (block_at(height), Vec::new()));
+        verdict([at(101, 500, 250)].into_iter().chain(then).collect())
+    };
+    assert_eq!((late(107), late(108)), (None, Some("I8")));
     let dropped = Conclusion::SweepDropped { group: 0, pauses: false };
     let drop_it = (block_at(100), vec![dropped]);
     assert_eq!(verdict(vec![at(98, 500, 250), drop_it, (block_at(101), Vec::new())]), None, "nothing is planned");

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use arb_core::sweep::{Limit, Plan};
-use arb_core::{ChannelIndex, Conclusion, Event, Frame, Policy, Sweep};
+use arb_core::{ChannelIndex, Conclusion, Event, Fees, Frame, Policy, Sweep};
 use bitcoin::{OutPoint, Transaction, Txid};
 
 use super::Verdict;
@@ -42,8 +42,27 @@ struct OfferHistory<'a> {
     spent: Vec<(u32, OutPoint)>,
     /// The outputs that a penalty claims: the value in satoshi, and the height by which the claim should confirm.
     penalties: BTreeMap<OutPoint, (u64, u32)>,
+    /// The height at which an output was planned for the first time.
+    first: BTreeMap<OutPoint, u32>,
+    /// The last estimate, and the tip then.
+    fees: Option<(&'a Fees, u32)>,
     tip: u32,
 }
+
+/// Blocks in which a claim that was first wanted after its deadline reaches its whole budget (A40).
+const LATE_BLOCKS: u32 = 6;
+
+/// More than the weight of a transaction that sweeps the output of one HTLC transaction.
+const SECOND_STAGE_WEIGHT: u64 = 600;
+
+/// What a budget counts and a transaction may not have: the widest output in place of the narrowest, and whole vbytes.
+const UNKNOWN_WEIGHT: u64 = 52;
+
+/// The smallest dust limit of a wallet's script (P2WPKH), in satoshi.
+const LEAST_DUST_SAT: u64 = 294;
+
+/// The lowest feerate that nodes relay: 0.1 sat/vB.
+const LEAST_SAT_PER_KW: u32 = 25;
 
 /// I8: wanted feerates never fall, budgets hold, and one block before a deadline everything is on offer that budget, cap,
 /// BIP 125 and the wallet's coins allow.
@@ -62,6 +81,8 @@ pub(crate) fn invariant_i8_prices_rise_and_budgets_hold(
         confirmed: Vec::new(),
         spent: Vec::new(),
         penalties: BTreeMap::new(),
+        first: BTreeMap::new(),
+        fees: None,
         tip: 0,
     };
     for entry in frames.iter().flat_map(|frame| &frame.entries) {
@@ -77,6 +98,8 @@ pub(crate) fn invariant_i8_prices_rise_and_budgets_hold(
             history.confirmed.retain(|(height, _)| *height < block.height.get());
             history.spent.retain(|(height, _)| *height < block.height.get());
             history.tip = block.height.get().saturating_sub(1);
+        } else if let Event::FeesEstimated(fees) = &entry.heard {
+            history.fees = Some((fees, history.tip));
         }
         for record in entry.concluded.iter().filter(|record| record.channel == index) {
             if let Conclusion::SweepPlanned(sweep) = &record.what {
@@ -103,6 +126,7 @@ impl<'a> OfferHistory<'a> {
                 return violated(format!("{before} sat/kw was wanted for {member}, then {wanted_sat_per_kw}"));
             }
             self.last.insert(*member, sweep);
+            self.first.entry(*member).or_insert(self.tip);
         }
         if members.iter().any(|member| self.at_stake.signed.contains(member)) {
             return Ok(());
@@ -115,12 +139,49 @@ impl<'a> OfferHistory<'a> {
             self.children.extend(members.iter().map(|member| member.txid));
             self.at_stake.child_sat
         } else {
-            claimed_sat(sweep) / u64::from(self.policy.budget_divisor)
+            self.value_sat(sweep)
         };
         if *fee_sat > budget_sat {
-            return violated(format!("{fee_sat} sat of fee for {members:?}; the budget is {budget_sat} sat"));
+            let next = self.estimate(1);
+            return violated(format!(
+                "{fee_sat} sat of fee for {members:?} at {feerate_sat_per_kw} sat/kw; the budget is {budget_sat} sat, and the \
+                 next block's estimate {next} sat/kw"
+            ));
         }
         Ok(())
+    }
+
+    /// The most that a claim may pay: half of its value. It may pay all but a dust limit for the next block, if it is
+    /// contested, and at the lowest feerate there is, if it is not.
+    fn value_sat(&self, sweep: &Sweep) -> u64 {
+        let claimed_sat = claimed_sat(sweep);
+        let contested = sweep.plan.members.iter().any(|member| self.at_stake.htlcs.contains_key(member));
+        let lazy = self.estimate(self.policy.lazy_target.get());
+        let floor = self.fees.map_or(0, |(fees, _)| fees.relay_floor_sat_per_kw).max(LEAST_SAT_PER_KW);
+        let next = u64::from(self.estimate(1)) * u64::from(self.policy.pressing_permille);
+        let Plan { fee_sat, feerate_sat_per_kw, .. } = sweep.plan;
+        let weight = fee_sat * 1000 / u64::from(feerate_sat_per_kw).max(1);
+        let may_pay_all = if contested {
+            fee_sat <= next.div_ceil(1000).saturating_mul(weight + UNKNOWN_WEIGHT).div_ceil(1000)
+        } else {
+            lazy <= floor
+        };
+        if may_pay_all {
+            claimed_sat.saturating_sub(LEAST_DUST_SAT)
+        } else {
+            claimed_sat / u64::from(self.policy.budget_divisor)
+        }
+    }
+
+    /// The feerate (sat per kw) that is estimated for a target now.
+    fn estimate(&self, target: u32) -> u32 {
+        let fallback = self.policy.fallback_feerate_sat_per_kw;
+        let Some((fees, at)) = self.fees else { return fallback };
+        let fits = fees.by_target.iter().rev().find(|(blocks, _)| u32::from(*blocks) <= target);
+        let known = fits.or(fees.by_target.first()).map_or(fallback, |(_, feerate)| *feerate);
+        let known = known.max(fees.relay_floor_sat_per_kw);
+        let is_fresh = self.tip <= at.saturating_add(self.policy.fee_stale.get());
+        if is_fresh { known } else { known.max(fallback) }
     }
 
     /// The most that a penalty may pay: half of its value, and all of it near the deadline.
@@ -163,7 +224,9 @@ impl<'a> OfferHistory<'a> {
             let is_there = self.confirmed.iter().any(|(_, txid)| *txid == outpoint.txid);
             let is_spent = self.spent.iter().any(|(_, spent)| spent == outpoint);
             let is_due = deadline <= tip.saturating_add(1);
-            if !is_due || !is_there || is_spent || self.at_stake.signed.contains(outpoint) {
+            let first = self.first.get(outpoint).copied().unwrap_or(0);
+            let came_late = first >= deadline && tip < first.saturating_add(LATE_BLOCKS);
+            if !is_due || came_late || !is_there || is_spent || self.at_stake.signed.contains(outpoint) {
                 continue;
             }
             let Plan { members, feerate_sat_per_kw, fee_sat, limit, .. } = &sweep.plan;
@@ -183,7 +246,8 @@ impl<'a> OfferHistory<'a> {
         Ok(())
     }
 
-    /// The least budget of an HTLC's claim: its part of the amount, less what a child of its commitment may have had.
+    /// The least budget of an HTLC's claim: its part of the amount, less what a child of its commitment may have had, and less
+    /// what its second stage costs (A31).
     fn least_budget_sat(&self, outpoint: &OutPoint) -> Option<u64> {
         if let Some((amount_sat, deadline)) = self.penalties.get(outpoint) {
             return Some(self.penalty_sat(*amount_sat, *deadline).min(amount_sat.saturating_sub(330)));
@@ -192,6 +256,9 @@ impl<'a> OfferHistory<'a> {
         let whole = amount_sat / u64::from(self.policy.budget_divisor);
         let child =
             if self.children.contains(&outpoint.txid) { whole / u64::from(self.policy.child_divisor) } else { 0 };
-        Some((whole - child).min(amount_sat.saturating_sub(330)))
+        let is_first_stage = self.at_stake.first_stages.contains(outpoint);
+        let lazy = if is_first_stage { u64::from(self.estimate(self.policy.lazy_target.get())) } else { 0 };
+        let second = (SECOND_STAGE_WEIGHT * lazy).div_ceil(1000);
+        Some((whole - child).min(amount_sat.saturating_sub(330)).saturating_sub(second))
     }
 }

@@ -19,6 +19,8 @@ pub(crate) struct AtStake {
     pub(crate) htlcs: BTreeMap<OutPoint, (u64, Option<u32>)>,
     /// Outputs whose claim has a fee that the counterparty's signature fixes.
     pub(crate) signed: BTreeSet<OutPoint>,
+    /// HTLC outputs of our own commitments: a claim has a second stage.
+    pub(crate) first_stages: BTreeSet<OutPoint>,
     /// The most that a child of a commitment may cost (sat).
     pub(crate) child_sat: u64,
     /// The penalty outputs of revoked commitments, each of which was confirmed at some time.
@@ -76,7 +78,7 @@ impl World {
         let policy = &self.plan.policy;
         let children =
             at.htlcs().map(|htlc| htlc.amount_sat() / u64::from(policy.budget_divisor * policy.child_divisor));
-        let child_sat = children.sum::<u64>().max(policy.idle_child_sat);
+        let child_sat = children.sum::<u64>() + policy.idle_child_sat;
         let delay_blocks = u32::from(at.plan.delays.1);
         let mut at_stake = AtStake { child_sat, delay_blocks, ..AtStake::default() };
         for entry in frames.iter().flat_map(|frame| &frame.entries) {
@@ -104,6 +106,9 @@ impl World {
                     Some(htlc.cltv_expiry.get())
                 };
                 at_stake.htlcs.insert(outpoint, (htlc.amount_sat(), deadline));
+                if side == Side::Local {
+                    at_stake.first_stages.insert(outpoint);
+                }
                 if side == Side::Local && at.plan.channel_type == ChannelType::StaticRemotekey {
                     at_stake.signed.insert(outpoint);
                 }

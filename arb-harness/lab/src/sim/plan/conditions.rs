@@ -17,6 +17,12 @@ pub(crate) const ADVERSARY_COINS: (u32, u64) = (16, 500_000);
 /// its curve waits for that, however long it takes (I12).
 pub(crate) const BLOCKS_UNTIL_CALM: u32 = 200;
 
+/// Blocks of calm after which estimates are as low as nodes relay.
+const BLOCKS_UNTIL_CHEAP: u32 = 100;
+
+/// The lowest feerate that the simulated nodes relay (sat per kw).
+const RELAY_FLOOR: u32 = 250;
+
 /// The fee market and the adversary of a run.
 #[derive(Clone, Debug)]
 pub(crate) struct Conditions {
@@ -142,9 +148,11 @@ impl Conditions {
 
     /// The estimate at the present tip; without a market `flat` for every target (sat per kw).
     pub(crate) fn estimate(&self, chain: &Chain, flat: u32) -> Event {
+        let is_cheap = self.calm_from.is_some_and(|from| from + BLOCKS_UNTIL_CHEAP <= chain.tip().0);
+        let flat = if is_cheap { RELAY_FLOOR } else { flat };
         let event = match self.market_at(chain.tip().0) {
             Some(market) => Event::FeesEstimated(market.estimates(self.block(chain.tip().0))),
-            None => flat_fees(flat, 250),
+            None => flat_fees(flat, RELAY_FLOOR),
         };
         match (event, u32::try_from(chain.mempool_min_feerate().div_ceil(4))) {
             // A node with a full mempool never estimates below its minimum.

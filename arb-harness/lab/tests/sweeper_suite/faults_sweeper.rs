@@ -1,0 +1,75 @@
+//! What is offered and asked for: faults of this project by their ids (A…), on a sweeper alone.
+
+use arb_core::BroadcastRejection::{FeeTooLow, MissingInputs};
+use arb_core::{Blocks, Height};
+
+use crate::test_sweeper::{START, TestSweeper, claim, height, lazy, op, parts, second};
+
+#[test]
+fn a3_a_refused_batch_is_halved_and_suspicion_ends_with_an_acceptance() {
+    let claims = (1..=8).map(|n| claim(n, 400, 50_000));
+    let mut sweeper = TestSweeper::with(1_000, claims);
+    sweeper.reject(1, MissingInputs);
+    sweeper.settle();
+    assert_eq!(sweeper.partition(), parts(&[&[1, 2, 3, 4], &[5, 6, 7, 8]]));
+    let (number, _) = sweeper.group_of(1).unwrap();
+    sweeper.sweeper.accepted(number);
+    sweeper.reject(5, MissingInputs);
+    sweeper.settle();
+    assert_eq!(sweeper.partition(), parts(&[&[1, 2, 3, 4], &[5, 6], &[7, 8]]));
+}
+
+#[test]
+fn a11_a_coin_that_was_refused_for_a_claim_alone_is_not_asked_for_again() {
+    let mut sweeper = TestSweeper::with(1_000, [second(1, 400, 50_000)]);
+    let coin = sweeper.group_of(1).unwrap().1.fee_inputs.coins[0].outpoint;
+    sweeper.reject(1, MissingInputs);
+    sweeper.settle();
+    let pause = Blocks::new(144);
+    assert_eq!(sweeper.sweeper.refused_coins(Height::new(START), pause), [coin]);
+    assert_eq!(sweeper.sweeper.refused_coins(height(START + 144), pause), [], "for a while");
+    sweeper.next();
+    let coins = &sweeper.group_of(1).unwrap().1.fee_inputs.coins;
+    assert!(coins.iter().all(|other| other.outpoint != coin), "another coin pays");
+}
+
+#[test]
+fn a40_a_deadline_that_was_over_from_the_start_is_urgent_and_not_priceless() {
+    let mut sweeper = TestSweeper::with(1_000, [claim(1, 0, 100_000)]);
+    assert_eq!(sweeper.offer(1), 1_200, "the next block's price first");
+    let mut before = sweeper.offer(1);
+    for _ in 0..6 {
+        sweeper.next();
+        assert!(sweeper.offer(1) >= before);
+        before = sweeper.offer(1);
+    }
+    assert!(sweeper.fee(1) > 99_000, "everything within six blocks: {}", sweeper.fee(1));
+}
+
+#[test]
+fn a43_what_nobody_contests_follows_the_nodes_floor() {
+    let mut cheap = TestSweeper::new(60);
+    cheap.estimate(&[(1, 60), (144, 30)]);
+    cheap.floor(25);
+    cheap.put([lazy(1, 50_000), claim(2, 400, 50_000)]);
+    cheap.settle();
+    assert_eq!(cheap.offer(1), 30);
+    assert_eq!(cheap.offer(2), 253, "with a deadline never below 1 sat/vB");
+}
+
+#[test]
+fn a59_fees_are_for_whole_virtual_bytes_and_a_refused_lazy_claim_rises() {
+    let mut odd = lazy(1, 50_000);
+    odd.input_weight += 1;
+    let mut sweeper = TestSweeper::with(1_250, [odd]);
+    // 1,001 WU are 251 vB.
+    assert_eq!(sweeper.fee(1), 251 * 5);
+    let mut before = sweeper.fee(1);
+    for _ in 0..5 {
+        sweeper.reject(1, FeeTooLow);
+        sweeper.next();
+        assert!(sweeper.fee(1) > before, "each time");
+        before = sweeper.fee(1);
+    }
+    assert!(sweeper.terms.contains_key(&op(1)));
+}
