@@ -1,11 +1,11 @@
 //! The wallet as the court needs it: scripts to sweep to, and confirmed coins that pay fees.
 
-use arb_core::bolt3::{INPUT_BASE_WEIGHT, SIGNATURE_SIZE_MAX};
+use arb_core::sweep::WALLET_INPUT_WEIGHT;
 use arb_core::{ActionId, FeeInput};
 use bitcoin::{OutPoint, ScriptBuf};
 
 /// Largest weight of a P2WPKH input, in weight units: base, item count, signature and key with their lengths.
-pub const P2WPKH_INPUT_WEIGHT: u64 = INPUT_BASE_WEIGHT + 1 + (1 + SIGNATURE_SIZE_MAX) + (1 + 33);
+pub const P2WPKH_INPUT_WEIGHT: u64 = WALLET_INPUT_WEIGHT;
 
 /// Coins that a wallet offers for one claim.
 #[derive(Clone, Debug, PartialEq, Eq)]

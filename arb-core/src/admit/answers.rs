@@ -14,7 +14,7 @@ use crate::claims::wants::wants;
 use crate::court::draft::CourtView;
 use crate::resolver::ContractStage;
 use crate::sweep::terms::Pays;
-use crate::sweep::{Shortage, WALLET_INPUT_WEIGHT, fee_sat};
+use crate::sweep::{Shortage, wallet_input_fee_sat};
 use crate::view::{ChannelView, ContractState};
 use alloc::collections::BTreeSet;
 use bitcoin::secp256k1::Secp256k1;
@@ -119,7 +119,7 @@ pub(super) fn fee_inputs(court: CourtView<'_>, offered: &FeeInputsOffered) -> Re
     if let Some(coin) = bad {
         return Err(Rejected::BadFeeInput(coin.outpoint));
     }
-    let own_fee_sat = fee_sat(WALLET_INPUT_WEIGHT, ask.feerate_sat_per_kw);
+    let own_fee_sat = wallet_input_fee_sat(ask.feerate_sat_per_kw);
     let net = offered.inputs.iter().map(|coin| coin.value_sat.saturating_sub(own_fee_sat));
     let net_sat = net.fold(0, u64::saturating_add);
     if net_sat < ask.amount_sat {

@@ -62,7 +62,7 @@ pub enum Action {
         /// The output whose claim the coins pay for.
         owner: OutPoint,
         /// What the coins must be worth together, in satoshi, after paying for their own inputs: the fee and a change
-        /// output that is not dust.
+        /// output that is not dust. [`wallet_input_fee_sat`](crate::sweep::wallet_input_fee_sat) is the price of one input.
         amount_sat: u64,
         /// The feerate that the coins' own inputs are counted with, in satoshi per kiloweight.
         feerate_sat_per_kw: u32,

@@ -62,7 +62,7 @@ fn alerts(view: &ChannelView<'_>, out: &mut Vec<Conclusion>) {
     }
 }
 
-/// Why the channel has to be frozen: of the reasons that apply, the most certain one.
+/// Why the channel must be frozen. If several reasons apply, the most certain one.
 fn reason(bench: &Bench<'_>, view: &ChannelView<'_>) -> Option<FreezeReason> {
     let ratchet = &view.channel.ratchet;
     if view.close.is_some() {

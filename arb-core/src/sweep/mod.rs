@@ -24,9 +24,8 @@ pub(crate) mod terms;
 
 pub use crate::api::plan::{Ask, FeeInputs, Limit, Plan, ReserveAdvice};
 pub use curve::{Now, Price};
-pub use price::WALLET_INPUT_WEIGHT;
+pub use price::{WALLET_INPUT_WEIGHT, wallet_input_fee_sat};
 pub use sweeper::{Group, Order, Sweeper, Trouble};
 pub use terms::{Class, Parent, Pays, Stake, Terms};
 
-pub(crate) use price::fee_sat;
 pub(crate) use sweeper::Shortage;

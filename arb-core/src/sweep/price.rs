@@ -38,6 +38,12 @@ pub(crate) fn fee_sat(weight: u64, feerate_sat_per_kw: u32) -> u64 {
     weight.div_ceil(4).saturating_mul(4).saturating_mul(u64::from(feerate_sat_per_kw)).div_ceil(1000)
 }
 
+/// The fee of one coin's own input in satoshi, as an offer of coins is counted: what a coin is worth less this has to make up
+/// the amount of [`Action::RequestFeeInputs`](crate::Action::RequestFeeInputs). Whole virtual bytes, as for all fees (A59).
+pub fn wallet_input_fee_sat(feerate_sat_per_kw: u32) -> u64 {
+    fee_sat(WALLET_INPUT_WEIGHT, feerate_sat_per_kw)
+}
+
 /// The least value of an output with this script that nodes relay, in satoshi.
 pub(crate) fn dust_sat(script: &Script) -> u64 {
     script.minimal_non_dust().to_sat()

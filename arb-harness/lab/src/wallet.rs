@@ -8,9 +8,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use arb_core::sweep::wallet_input_fee_sat;
 use arb_core::{ActionId, FeeInput};
 use arb_harness::keys::WalletKeys;
-use arb_harness::wallet::{Missing, Offer, P2WPKH_INPUT_WEIGHT, Wallet};
+use arb_harness::wallet::{Missing, Offer, Wallet};
 use bitcoin::{OutPoint, ScriptBuf, TxOut};
 
 use crate::chain::{Block, Chain};
@@ -199,7 +200,7 @@ impl Wallet for SmallWallet {
         feerate_sat_per_kw: u32,
         exclude: &[OutPoint],
     ) -> Result<Offer, Missing> {
-        let own_fee = P2WPKH_INPUT_WEIGHT.saturating_mul(u64::from(feerate_sat_per_kw)).div_ceil(1000);
+        let own_fee = wallet_input_fee_sat(feerate_sat_per_kw);
         let inputs = self.choose(&request, &owner, amount_sat, own_fee, exclude)?;
         self.reserved.extend(inputs.iter().map(|coin| (coin.outpoint, owner)));
         self.offered.insert(request, inputs.iter().map(|coin| coin.outpoint).collect());

@@ -53,8 +53,8 @@ fn own_fee_sat(test: &TestCourt) -> u64 {
         _ => None,
     };
     let feerate = test.court.actions_due().iter().find_map(find).expect("a coin is requested");
-    // Rounded up to whole vbytes, as nodes count (A26).
-    (arb_core::sweep::WALLET_INPUT_WEIGHT.div_ceil(4) * 4 * feerate).div_ceil(1000)
+    // 273 weight units are 69 virtual bytes (A59).
+    (69 * 4 * feerate).div_ceil(1000)
 }
 
 fn offering(offer: &FeeInputsOffered) -> Event {
@@ -216,4 +216,26 @@ fn a36_a_refused_signature_is_news_once_and_other_coins_are_asked_for() {
     test.again(&refused);
     let signing = |action: &Action| matches!(action, Action::Sign(asked) if asked.id == id);
     assert!(!test.court.actions_due().iter().any(signing));
+    test.quiet_block(&[]);
+    let refused = OutPoint::new(Txid::from_byte_array([5; 32]), 1);
+    let asks_for_others =
+        |action: &Action| matches!(action, Action::RequestFeeInputs { exclude, .. } if exclude.contains(&refused));
+    assert!(test.court.actions_due().iter().any(asks_for_others));
+}
+
+/// A59: the wallet and the court count a coin's own input alike, so the least coin that the wallet offers is taken.
+#[test]
+fn a59_the_least_coin_that_will_do_is_taken_and_one_satoshi_less_is_not() {
+    let (mut test, fixture, _) = needing_a_coin();
+    let (request, amount_sat) = requested_coin(&test);
+    let least_sat = amount_sat + own_fee_sat(&test);
+    let less = offering(&offer(&test, &fixture, request, least_sat - 1));
+    assert!(matches!(test.refuse(&less), Rejected::FeeInputsTooSmall { .. }));
+    let feerate = test.court.actions_due().iter().find_map(|action| match action {
+        Action::RequestFeeInputs { feerate_sat_per_kw, .. } => Some(*feerate_sat_per_kw),
+        _ => None,
+    });
+    assert_eq!(least_sat - arb_core::sweep::wallet_input_fee_sat(feerate.unwrap()), amount_sat);
+    test.hear(offering(&offer(&test, &fixture, request, least_sat)));
+    requested_signature(&test);
 }

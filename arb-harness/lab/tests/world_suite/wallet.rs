@@ -1,9 +1,10 @@
 //! The wallet on the embedded chain: coins, reservations, reorgs and restarts.
 
 use arb_core::bolt3::{ChannelType, witness};
+use arb_core::sweep::wallet_input_fee_sat;
 use arb_core::{ActionId, ChannelId, InputSignature, InputToSign, SignRequest, SigningKey};
 use arb_harness::signer::{KeySigner, Signer};
-use arb_harness::wallet::{Missing, P2WPKH_INPUT_WEIGHT, Wallet};
+use arb_harness::wallet::{Missing, Wallet};
 use arb_lab::chain::{Chain, ChainConfig};
 use arb_lab::peer::{PeerPlan, Publish};
 use arb_lab::wallet::SmallWallet;
@@ -59,7 +60,7 @@ fn an_owner_that_asks_for_more_gets_another_coin_and_keeps_the_first() {
 #[test]
 fn a_coin_has_to_pay_for_its_own_input() {
     let (mut wallet, _, _) = with_coins(&[3_000]);
-    let most = 3_000 - P2WPKH_INPUT_WEIGHT;
+    let most = 3_000 - wallet_input_fee_sat(1000);
     assert_eq!(wallet.offer(request(1), claim(1), most + 1, 1000, &[]), Err(Missing { missing_sat: 1 }));
     assert!(wallet.offer(request(1), claim(1), most, 1000, &[]).is_ok());
     let taken = wallet.offer(request(2), claim(2), 500, 0, &[]);
