@@ -7,7 +7,6 @@ use crate::admit::admission::{Admission, channel, channel_view};
 use crate::api::event::{BroadcastAnswer, Bump, FeeInput, FeeInputsOffered, Signed};
 use crate::api::ids::{ActionId, ChannelId};
 use crate::api::reject::Rejected;
-use crate::bolt3::ChannelType;
 use crate::channel::{ScriptsRequest, scripts_id};
 use crate::claims::path::pays;
 use crate::claims::wants::wants;
@@ -187,12 +186,8 @@ pub(super) fn abandoned(court: CourtView<'_>, id: &ChannelId, outpoint: &OutPoin
 /// has none, and neither have the HTLC transactions of ours.
 fn can_be_raised(view: &ChannelView<'_>, outpoint: Option<OutPoint>) -> bool {
     let channel_type = view.channel.facts.channel_type;
-    let fixed = match channel_type {
-        ChannelType::StaticRemotekey => true,
-        ChannelType::AnchorsZeroFeeHtlcTx => false,
-    };
     if view.close.is_none() {
-        return !fixed || view.channel.ratchet.frozen.is_none();
+        return channel_type.has_anchors() || view.channel.ratchet.frozen.is_none();
     }
     let mut wants = wants(view).into_values().filter(|want| outpoint.is_none_or(|only| only == want.claim.outpoint));
     let pending = view.contracts.iter().any(|contract| match contract.state {

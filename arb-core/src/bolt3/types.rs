@@ -23,6 +23,17 @@ pub enum ChannelType {
     AnchorsZeroFeeHtlcTx,
 }
 
+impl ChannelType {
+    /// Whether commitments have anchors, so that a child can pay for them and HTLC transactions pay what we want. Without
+    /// anchors the counterparty's signatures fix these fees.
+    pub const fn has_anchors(self) -> bool {
+        match self {
+            Self::StaticRemotekey => false,
+            Self::AnchorsZeroFeeHtlcTx => true,
+        }
+    }
+}
+
 /// A compressed public key, 33 bytes, not necessarily on the curve.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(into = "(u8, [u8; 32])", from = "(u8, [u8; 32])")]

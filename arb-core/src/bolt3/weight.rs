@@ -130,7 +130,7 @@ pub fn claim_witness_weight(path: ClaimPath, channel_type: ChannelType, script_l
         ClaimPath::DirectPreimage => &[SIG, 33],
         ClaimPath::OfferedPenalty | ClaimPath::ReceivedPenalty => &[SIG, 34],
     };
-    let p2wpkh = path == ClaimPath::ToRemote && channel_type == ChannelType::StaticRemotekey;
+    let p2wpkh = path == ClaimPath::ToRemote && !channel_type.has_anchors();
     let script = if p2wpkh { None } else { script_len.or_else(|| widest_script_len(path, channel_type)) };
     let script_item = script.map_or(0, |len| len.saturating_add(if len < 253 { 1 } else { 3 }));
     items.iter().fold(1u64, |sum, item| sum.saturating_add(*item)).saturating_add(script_item)

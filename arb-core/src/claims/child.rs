@@ -9,7 +9,7 @@
 use crate::api::facts::{Funding, Side};
 use crate::api::policy::Policy;
 use crate::api::units::{Blocks, Height};
-use crate::bolt3::{ChannelType, OutputKind, witness};
+use crate::bolt3::{OutputKind, witness};
 use crate::channel::{ChannelArbitrator, Commitment, Rebuilt, claim_deadline};
 use crate::claims::{ParentTx, Want};
 use crate::resolver::anchor_claim;
@@ -29,10 +29,7 @@ const SECOND_STAGE_MIN: Blocks = Blocks::new(6);
 /// was seen in a mempool. The sight is kept, so an evicted commitment is sent again with its child.
 pub(crate) fn children(view: &ChannelView<'_>) -> Vec<Want> {
     let channel = view.channel;
-    let anchors = match channel.facts.channel_type {
-        ChannelType::StaticRemotekey => false,
-        ChannelType::AnchorsZeroFeeHtlcTx => true,
-    };
+    let anchors = channel.facts.channel_type.has_anchors();
     let ratchet = &channel.ratchet;
     let given_out = ratchet.went_to_chain && !ratchet.commitment_signed.is_empty() && !ratchet.outdated;
     if !anchors || (!given_out && ratchet.seen.is_empty()) {

@@ -5,9 +5,7 @@
 use crate::api::facts::Side;
 use crate::api::plan::ReserveAdvice;
 use crate::api::units::Blocks;
-use crate::bolt3::{
-    ChannelType, ClaimPath, HTLC_OUTPUT_WEIGHT, INPUT_BASE_WEIGHT, claim_witness_weight, commitment_weight,
-};
+use crate::bolt3::{ClaimPath, HTLC_OUTPUT_WEIGHT, INPUT_BASE_WEIGHT, claim_witness_weight, commitment_weight};
 use crate::channel::ChannelArbitrator;
 use crate::court::ChainArbitrator;
 use crate::sweep::curve::Now;
@@ -46,9 +44,8 @@ impl ChainArbitrator {
 /// with its child, and the second level of every HTLC with an output on our commitment.
 fn needs(channel: &ChannelArbitrator) -> (u64, u64) {
     let channel_type = channel.facts.channel_type;
-    match channel_type {
-        ChannelType::StaticRemotekey => return (0, 0),
-        ChannelType::AnchorsZeroFeeHtlcTx => {}
+    if !channel_type.has_anchors() {
+        return (0, 0);
     }
     let Some(local) = &channel.set.local else { return (0, 0) };
     let dust_sat = channel.facts.side(Side::Local).dust_limit_sat;

@@ -9,7 +9,6 @@ use crate::api::outcome::ContractOutcome;
 use crate::api::record::Conclusion;
 use crate::api::sheet::Sheet;
 use crate::api::stage::ContractKind;
-use crate::bolt3::ChannelType;
 use crate::channel::{Close, SweepState};
 use crate::claims::path::pays;
 use crate::decide::bench::Bench;
@@ -46,10 +45,7 @@ fn requests(view: &ChannelView<'_>, notices: &mut Vec<Notice>) {
     let missing =
         missing.map(|(owner, shortage)| Alert::FeeInputsMissing { owner: *owner, missing_sat: shortage.missing_sat });
     notices.extend(refused.chain(missing).map(Notice::Alert));
-    let fixed = match view.channel.facts.channel_type {
-        ChannelType::StaticRemotekey => true,
-        ChannelType::AnchorsZeroFeeHtlcTx => false,
-    };
+    let fixed = !view.channel.facts.channel_type.has_anchors();
     // Only what the counterparty signed with `SIGHASH_ALL` has a fixed fee; the sweeper raises the fee of everything else.
     let sweeps = requests
         .sweeps
