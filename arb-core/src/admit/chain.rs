@@ -69,9 +69,11 @@ pub(super) fn mempool(court: CourtView<'_>, tx: &Transaction) -> Admission {
                 let txid = tx.compute_txid();
                 let closing = channel.is_closing(&txid, tx);
                 let concerns = channel.chain.kept.is_empty() && !closing && channel.tier_of(tx) == Some(Tier::Funding);
-                // The first sight of a close, or of a commitment that a child of ours could pay for.
-                let known = channel.ratchet.seen.contains_key(&txid);
-                concerns && (!channel.ratchet.peer_on_chain || (!known && channel.is_remote_of_set(tx)))
+                // The first sight of a close, of a commitment that a child of ours could pay for, or of a cheat.
+                let ratchet = &channel.ratchet;
+                let known = ratchet.seen.contains_key(&txid);
+                let cheats = ratchet.cheat_seen.is_none() && channel.is_revoked(tx);
+                concerns && (!ratchet.peer_on_chain || cheats || (!known && channel.is_remote_of_set(tx)))
             })
         })
     });

@@ -20,7 +20,7 @@ use crate::bolt3::{CompactSig, Preimage};
 use crate::channel::chain::Tier;
 use crate::channel::commitments::{Commitment, LocalCommitment};
 use crate::channel::requests::{ScriptsRequest, SignedTx, SweepState};
-use crate::channel::state::{ChannelArbitrator, HtlcState, Released, Usable};
+use crate::channel::state::{ChannelArbitrator, HtlcState, OwnSignature, Released, Seen, Usable};
 use crate::sweep::Order;
 use alloc::vec::Vec;
 use bitcoin::{OutPoint, ScriptBuf, Transaction, Txid};
@@ -191,8 +191,9 @@ impl ChannelArbitrator {
         }
     }
 
-    pub(crate) fn hear_commitment_signature(&mut self, funding: OutPoint, signature: CompactSig) {
-        self.state.ratchet.commitment_signed.entry(funding).or_insert(signature);
+    pub(crate) fn hear_commitment_signature(&mut self, funding: OutPoint, signature: CompactSig, tip: Height) {
+        let signed = OwnSignature { signature, since: tip };
+        self.state.ratchet.commitment_signed.entry(funding).or_insert(signed);
     }
 
     pub(crate) fn hear_sweep_signed(&mut self, group: u32, tx: Transaction) {
@@ -235,10 +236,13 @@ impl ChannelArbitrator {
     }
 
     /// An unconfirmed spend of a funding output was seen that is no closing transaction.
-    pub(crate) fn hear_seen(&mut self, tx: &Transaction) {
+    pub(crate) fn hear_seen(&mut self, tx: &Transaction, tip: Height, estimate_sat_per_kw: u32) {
         self.state.ratchet.peer_on_chain = true;
-        if self.is_remote_of_set(tx) {
-            self.state.ratchet.seen.insert(tx.compute_txid(), SignedTx(tx.clone()));
+        if self.is_revoked(tx) {
+            self.state.ratchet.cheat_seen.get_or_insert(tip);
+        } else if self.is_remote_of_set(tx) {
+            let seen = || Seen { tx: SignedTx(tx.clone()), since: tip, estimate_sat_per_kw };
+            self.state.ratchet.seen.entry(tx.compute_txid()).or_insert_with(seen);
         }
     }
 

@@ -140,13 +140,25 @@ impl ChannelArbitrator {
         })
     }
 
+    /// Whether this is a commitment that the counterparty has revoked: it shows a revoked number, and is none that can
+    /// confirm, for ours may have the same number.
+    pub(crate) fn is_revoked(&self, tx: &Transaction) -> bool {
+        let revoked = |number: &u64| *number < self.set.next_revoked && self.set.secrets.get(*number).is_some();
+        commitment_number(&self.facts, tx).filter(revoked).is_some() && self.owner_in_set(tx).is_none()
+    }
+
     /// Whether this is one of the counterparty's commitments that can confirm, rebuilt and compared by txid.
     pub(crate) fn is_remote_of_set(&self, tx: &Transaction) -> bool {
-        let Some(number) = commitment_number(&self.facts, tx) else { return false };
+        self.owner_in_set(tx) == Some(Side::Remote)
+    }
+
+    /// Whose commitment this is, if it is one that can confirm.
+    fn owner_in_set(&self, tx: &Transaction) -> Option<Side> {
+        let number = commitment_number(&self.facts, tx)?;
         let spends = |funding: &&Funding| tx.input.iter().any(|input| input.previous_output == funding.outpoint);
-        let Some(funding) = self.facts.fundings.iter().find(spends) else { return false };
+        let funding = self.facts.fundings.iter().find(spends)?;
         let found = find_in_set(self, &Secp256k1::new(), number, funding, tx.compute_txid());
-        found.is_some_and(|(_, owner, ..)| owner == Side::Remote)
+        found.map(|(_, owner, ..)| owner)
     }
 }
 

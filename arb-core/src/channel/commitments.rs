@@ -6,9 +6,10 @@
 use crate::api::event::{CommitmentSignatures, CommitmentUpdate};
 use crate::api::facts::{Side, Standing};
 use crate::api::ids::HtlcRef;
-use crate::bolt3::{BuiltCommitment, CommitmentHtlc, Point, SecretStore};
+use crate::bolt3::{BuiltCommitment, CommitmentHtlc, OutputKind, Point, SecretStore};
 use crate::channel::rows::RowsSince;
 use alloc::vec::Vec;
+use bitcoin::OutPoint;
 use serde::{Deserialize, Serialize};
 
 /// One commitment: what varies from commitment to commitment. Its HTLCs are keys into the channel's table.
@@ -118,4 +119,26 @@ impl Commitment {
 pub(crate) struct Rebuilt {
     pub(crate) htlcs: Vec<CommitmentHtlc>,
     pub(crate) built: BuiltCommitment,
+}
+
+impl Rebuilt {
+    /// The value of our main output on a commitment of this owner, in sat; 0 if it has none.
+    pub(crate) fn main_sat(&self, owner: Side) -> u64 {
+        let kind = match owner {
+            Side::Local => OutputKind::ToOwner,
+            Side::Remote => OutputKind::ToOther,
+        };
+        let outputs = self.built.outputs.iter().zip(&self.built.tx.output);
+        outputs.filter(|(output, _)| **output == kind).map(|(_, output)| output.value.to_sat()).sum()
+    }
+
+    /// Our anchor on a commitment of this owner.
+    pub(crate) fn anchor(&self, owner: Side) -> Option<OutPoint> {
+        let kind = match owner {
+            Side::Local => OutputKind::OwnerAnchor,
+            Side::Remote => OutputKind::OtherAnchor,
+        };
+        let vout = self.built.outputs.iter().position(|output| *output == kind)?;
+        Some(OutPoint { txid: self.built.txid, vout: u32::try_from(vout).ok()? })
+    }
 }

@@ -5,7 +5,7 @@
 use crate::api::facts::Link;
 use crate::api::ids::HtlcRef;
 use crate::api::policy::Policy;
-use crate::api::units::Height;
+use crate::api::units::{Blocks, Height};
 use crate::channel::state::{ChannelArbitrator, HtlcState};
 
 /// The tip height from which this HTLC calls for going to chain; `None` for a received one that we could not claim there.
@@ -29,6 +29,20 @@ pub(crate) fn give_up_height(state: &HtlcState, policy: &Policy) -> Option<Heigh
 pub(crate) fn forget_height(state: &HtlcState, policy: &Policy) -> Height {
     let expiry = state.htlc.cltv_expiry;
     state.upstream_expiry.map_or(expiry, |upstream| upstream.max(expiry)).after(policy.irrevocable_depth)
+}
+
+/// The fewest blocks that are kept for the second stage.
+pub(crate) const SECOND_STAGE_MIN: Blocks = Blocks::new(6);
+
+/// Blocks that a commitment of the counterparty has to confirm before ours is sent beside it.
+pub(crate) const THEIRS_FIRST: Blocks = Blocks::new(6);
+
+/// The tip height until which ours waits for a commitment of theirs that was first seen at `since`: [`THEIRS_FIRST`] blocks,
+/// but at most half of those to the nearest deadline, less the time for the second stage of claims on ours.
+pub(crate) fn theirs_first_until(since: Height, deadline: Option<Height>) -> Height {
+    let half = |deadline: Height| deadline.since(since).unwrap_or_default().get().checked_div(2).unwrap_or(0);
+    let most = deadline.map_or(u32::MAX, |deadline| half(deadline).saturating_sub(SECOND_STAGE_MIN.get()));
+    since.after(THEIRS_FIRST.min(Blocks::new(most)))
 }
 
 /// The last block in which a claim of this HTLC should confirm; `None` if nothing is to be claimed in time. `confirmed` is

@@ -23,11 +23,14 @@ pub(crate) use asked::{ask_id, commitment_id, scripts_id, sweep_id};
 pub(crate) use chain::{KeptTx, Tier};
 pub(crate) use close::Close;
 pub(crate) use commitments::{Commitment, Rebuilt};
-pub(crate) use deadlines::{chain_height, claim_deadline, forget_height, give_up_height, outgoing_deadline};
+pub(crate) use deadlines::{
+    SECOND_STAGE_MIN, THEIRS_FIRST, chain_height, claim_deadline, forget_height, give_up_height, outgoing_deadline,
+    theirs_first_until,
+};
 pub(crate) use requests::{ScriptsRequest, SignedTx, SweepState};
 pub(crate) use spends::{SpendOf, spends};
 pub use state::ChannelArbitrator;
-pub(crate) use state::HtlcState;
+pub(crate) use state::{HtlcState, Seen};
 
 use crate::api::event::Acknowledged;
 use crate::api::facts::{ChannelFacts, Htlc};

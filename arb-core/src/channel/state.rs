@@ -114,6 +114,24 @@ pub(crate) struct Released {
     pub(crate) acknowledged: Option<Acknowledged>,
 }
 
+/// Our signature for a commitment of ours, and the tip when it came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct OwnSignature {
+    pub(crate) signature: CompactSig,
+    pub(crate) since: Height,
+}
+
+/// A commitment of the counterparty that was seen unconfirmed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Seen {
+    /// The transaction, complete.
+    pub(crate) tx: SignedTx,
+    /// The tip when it was first seen.
+    pub(crate) since: Height,
+    /// What it had to pay then to confirm while ours waits for it, in sat per kw.
+    pub(crate) estimate_sat_per_kw: u32,
+}
+
 /// What only grows (R10): a reorg undoes none of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Ratchet {
@@ -130,13 +148,15 @@ pub(crate) struct Ratchet {
     pub(crate) given_up: BTreeSet<HtlcRef>,
     pub(crate) released: BTreeMap<HtlcRef, Released>,
     /// Our signatures for our current commitment, by funding.
-    pub(crate) commitment_signed: BTreeMap<OutPoint, CompactSig>,
+    pub(crate) commitment_signed: BTreeMap<OutPoint, OwnSignature>,
     /// Why a close was asked for: by the operator, or by the counterparty's error. The first reason stays.
     pub(crate) close_requested: Option<CloseReason>,
     /// A spend of a funding that is no closing transaction was seen unconfirmed.
     pub(crate) peer_on_chain: bool,
-    /// The counterparty's commitments of the set that were seen unconfirmed, complete: each can be sent again with a child.
-    pub(crate) seen: BTreeMap<Txid, SignedTx>,
+    /// The counterparty's commitments of the set that were seen unconfirmed: each can be sent again with a child.
+    pub(crate) seen: BTreeMap<Txid, Seen>,
+    /// The tip when a revoked commitment was first seen unconfirmed.
+    pub(crate) cheat_seen: Option<Height>,
     /// The node forgot the channel.
     pub(crate) forgotten: bool,
     /// It held an HTLC once, so the node must not forget it (F1, F3).

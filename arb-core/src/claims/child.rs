@@ -9,8 +9,9 @@
 use crate::api::facts::{Funding, Side};
 use crate::api::policy::Policy;
 use crate::api::units::{Blocks, Height};
-use crate::bolt3::{OutputKind, witness};
-use crate::channel::{ChannelArbitrator, Commitment, Rebuilt, claim_deadline};
+use crate::bolt3::witness;
+use crate::channel::{ChannelArbitrator, Commitment, Rebuilt, SECOND_STAGE_MIN, claim_deadline};
+use crate::claims::preference::{waits_for_cheat, waits_for_theirs};
 use crate::claims::{ParentTx, Want};
 use crate::resolver::anchor_claim;
 use crate::sweep::terms::Stake;
@@ -22,21 +23,20 @@ use alloc::vec::Vec;
 use bitcoin::secp256k1::{All, Secp256k1};
 use bitcoin::{OutPoint, Transaction};
 
-/// The fewest blocks that are kept for the second stage.
-const SECOND_STAGE_MIN: Blocks = Blocks::new(6);
-
-/// The children that unconfirmed commitments could have: of ours once our signature was given out, and of each of theirs that
-/// was seen in a mempool. The sight is kept, so an evicted commitment is sent again with its child.
+/// The children that unconfirmed commitments could have: of ours once our signature was given out and while it waits for none
+/// of theirs, and of each of theirs that was seen in a mempool. The sight is kept, so an evicted commitment is sent again with
+/// its child.
 pub(crate) fn children(view: &ChannelView<'_>) -> Vec<Want> {
     let channel = view.channel;
     let anchors = channel.facts.channel_type.has_anchors();
     let ratchet = &channel.ratchet;
     let given_out = ratchet.went_to_chain && !ratchet.commitment_signed.is_empty() && !ratchet.outdated;
-    if !anchors || (!given_out && ratchet.seen.is_empty()) {
+    if !anchors || (!given_out && ratchet.seen.is_empty()) || waits_for_cheat(view) {
         return Vec::new();
     }
     let secp = Secp256k1::new();
-    let ours = given_out.then(|| local_commitment(channel, &secp)).flatten();
+    let is_sent = given_out && !waits_for_theirs(view, &secp);
+    let ours = is_sent.then(|| local_commitment(channel, &secp)).flatten();
     let ours = ours.and_then(|(funding, rebuilt, tx)| {
         let local = channel.set.local.as_ref()?;
         child(view, Side::Local, &local.commitment, funding, &rebuilt, tx)
@@ -45,12 +45,27 @@ pub(crate) fn children(view: &ChannelView<'_>) -> Vec<Want> {
         let fundings = channel.facts.fundings.iter().filter(|_| !ratchet.seen.is_empty());
         let of_funding = |funding| {
             let rebuilt = channel.rebuild(&secp, Side::Remote, remote, funding, &[])?;
-            let tx = ratchet.seen.get(&rebuilt.built.txid)?.0.clone();
+            let tx = ratchet.seen.get(&rebuilt.built.txid)?.tx.0.clone();
             child(view, Side::Remote, remote, funding, &rebuilt, tx)
         };
         fundings.filter_map(of_funding).collect::<Vec<_>>()
     });
     ours.into_iter().chain(theirs).collect()
+}
+
+/// Whether our commitment stays back, in the block in which we signed it, for coins of a child that were asked for: once it is
+/// in mempools alone, others can hang transactions below it until a child has no place there (A61).
+pub(crate) fn waits_for_child(view: &ChannelView<'_>, funding: &Funding, rebuilt: &Rebuilt) -> bool {
+    let (requests, signed) = (&view.channel.requests, &view.channel.ratchet.commitment_signed);
+    let Some(anchor) = rebuilt.anchor(Side::Local) else { return false };
+    let sweeper = &requests.sweeper;
+    let is_asked = sweeper.asked.contains_key(&anchor) && !sweeper.missing.contains_key(&anchor);
+    let is_planned = requests.sweeps.values().any(|state| {
+        let unsigned = state.signed.is_none() && state.before.is_none() && state.rejected.is_none();
+        unsigned && state.sweep.plan.members.contains(&anchor)
+    });
+    let is_new = signed.get(&funding.outpoint).is_some_and(|signed| view.tip <= signed.since);
+    is_new && (is_asked || is_planned)
 }
 
 /// Our commitment that spends the newest confirmed funding, with its witness; `None` until we have signed it.
@@ -60,7 +75,7 @@ pub(crate) fn local_commitment<'a>(
 ) -> Option<(&'a Funding, Rebuilt, Transaction)> {
     let local = channel.set.local.as_ref()?;
     let (index, funding) = newest_funding(channel)?;
-    let ours = channel.ratchet.commitment_signed.get(&funding.outpoint)?;
+    let ours = &channel.ratchet.commitment_signed.get(&funding.outpoint)?.signature;
     let theirs = local.signatures.get(index)?;
     let rebuilt = channel.rebuild(secp, Side::Local, &local.commitment, funding, &[])?;
     let mut tx = rebuilt.built.tx.clone();
@@ -86,12 +101,7 @@ fn child(
     rebuilt: &Rebuilt,
     tx: Transaction,
 ) -> Option<Want> {
-    let kind = match owner {
-        Side::Local => OutputKind::OwnerAnchor,
-        Side::Remote => OutputKind::OtherAnchor,
-    };
-    let vout = rebuilt.built.outputs.iter().position(|output| *output == kind)?;
-    let outpoint = OutPoint { txid: rebuilt.built.txid, vout: u32::try_from(vout).ok()? };
+    let outpoint = rebuilt.anchor(owner)?;
     let stakes = stakes(view, outpoint, owner, commitment, rebuilt);
     let claim = Arc::new(anchor_claim(funding, outpoint, view.tip));
     Some(Want { claim, parent: Some(Box::new(ParentTx { tx, fee_sat: rebuilt.built.fee_sat, stakes })) })
@@ -123,7 +133,7 @@ fn stakes(
         *sum = sum.saturating_add(part_of(budget_sat, view.policy));
     }
     // One more stake, whatever else needs the commitment: our main output comes back sooner (A30).
-    let main_sat = main_sat(owner, rebuilt);
+    let main_sat = rebuilt.main_sat(owner);
     let mut sum = idle_budget_sat(view.policy, main_sat);
     let mut stakes: Vec<Stake> = at_stake
         .into_iter()
@@ -154,14 +164,4 @@ pub(crate) fn part_of(budget_sat: u64, policy: &Policy) -> u64 {
 fn idle_budget_sat(policy: &Policy, main_sat: u64) -> u64 {
     let part = main_sat.saturating_mul(u64::from(policy.idle_child_permille)).checked_div(1000).unwrap_or(0);
     part.min(policy.idle_child_sat)
-}
-
-/// The value of our main output, in sat; 0 if the commitment has none.
-fn main_sat(owner: Side, rebuilt: &Rebuilt) -> u64 {
-    let kind = match owner {
-        Side::Local => OutputKind::ToOwner,
-        Side::Remote => OutputKind::ToOther,
-    };
-    let outputs = rebuilt.built.outputs.iter().zip(&rebuilt.built.tx.output);
-    outputs.filter(|(output, _)| **output == kind).map(|(_, output)| output.value.to_sat()).sum()
 }

@@ -3,6 +3,7 @@
 pub(crate) mod build;
 pub(crate) mod child;
 pub(crate) mod path;
+pub(crate) mod preference;
 pub(crate) mod sign;
 pub(crate) mod wants;
 

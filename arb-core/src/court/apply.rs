@@ -11,7 +11,7 @@ use crate::api::record::{Conclusion, Record};
 use crate::api::reject::Mismatch;
 use crate::api::units::{Blocks, Height};
 use crate::bolt3::CompactSig;
-use crate::channel::{ChannelArbitrator, Tier};
+use crate::channel::{ChannelArbitrator, THEIRS_FIRST, Tier};
 use crate::claims::sign::{commitment_signature, complete_sweep};
 use crate::claims::wants::wants;
 use crate::court::draft::{CourtView, Draft};
@@ -83,7 +83,7 @@ impl Draft {
                 self.wake_deferred(base);
             }
             Event::FeesEstimated(fees) => {
-                self.state.fees = Some((fees.clone(), self.state.tip.height));
+                self.state.hear_fees(fees);
                 let wanting = self.undrafted(base.indexes.uneconomic());
                 let drafted = self.drafted(|slot| slot.channel.waits_for_fees());
                 self.touch_all(base, wanting.into_iter().chain(drafted));
@@ -264,13 +264,14 @@ impl Draft {
     }
 
     fn mempool(&mut self, base: &ChainArbitrator, tx: &Transaction) {
+        let (tip, estimate_sat_per_kw) = (self.state.tip.height, self.state.feerate(THEIRS_FIRST));
         let concerned: Vec<_> =
             tx.input.iter().flat_map(|i| CourtView::new(base, self).watchers(&i.previous_output)).collect();
         for index in concerned {
             let Some(channel) = self.touch(base, index) else { continue };
             let closing = channel.is_closing(&tx.compute_txid(), tx);
             if channel.tier_of(tx) == Some(Tier::Funding) && !closing {
-                channel.hear_seen(tx);
+                channel.hear_seen(tx, tip, estimate_sat_per_kw);
             }
         }
     }
@@ -280,10 +281,13 @@ impl Draft {
             Proof::Nothing => self.completed(base, heard),
             proof @ (Proof::Sweep { .. } | Proof::Commitment { .. }) => Some(proof),
         };
+        let tip = self.state.tip.height;
         self.with(base, &heard.channel, |channel| {
             match proof {
                 Some(Proof::Sweep { group, tx }) => channel.hear_sweep_signed(group, tx),
-                Some(Proof::Commitment { funding, signature }) => channel.hear_commitment_signature(funding, signature),
+                Some(Proof::Commitment { funding, signature }) => {
+                    channel.hear_commitment_signature(funding, signature, tip);
+                }
                 Some(Proof::Nothing) | None => {}
             }
             channel.hear_signer_answered(&heard.request);

@@ -12,7 +12,8 @@ use crate::api::stage::{CloseKind, ResolverKind};
 use crate::api::units::Height;
 use crate::channel::{ChannelArbitrator, ScriptsRequest, SignedTx, Tier, ask_id, scripts_id};
 use crate::claims::Want;
-use crate::claims::child::{local_commitment, newest_funding};
+use crate::claims::child::{local_commitment, newest_funding, waits_for_child};
+use crate::claims::preference::{waits_for_cheat, waits_for_theirs};
 use crate::claims::sign::{commitment_request, sweep_request};
 use crate::claims::wants::wants;
 use crate::court::snapshot::Snapshot;
@@ -185,7 +186,7 @@ fn outcomes(view: &ChannelView<'_>, hold: Hold, out: &mut Vec<Action>) {
 }
 
 /// What is due for commitments while the funding is unspent. Ours is signed, then sent in every block (BOLT 5 F6), with its
-/// child once there is one. Theirs is sent only with our child, once it was seen unconfirmed.
+/// child once there is one, unless it waits for coins or for one of theirs. Theirs is sent only with our child, once it was seen unconfirmed.
 fn commitment(view: &ChannelView<'_>, hold: Hold, out: &mut Vec<Action>) {
     let channel = view.channel;
     let ratchet = &channel.ratchet;
@@ -196,8 +197,10 @@ fn commitment(view: &ChannelView<'_>, hold: Hold, out: &mut Vec<Action>) {
     }
     let (Some(local), Some((_, funding))) = (&channel.set.local, newest_funding(channel)) else { return };
     match local_commitment(channel, &secp) {
-        Some((_, rebuilt, tx)) => {
-            if !with_child.contains(&rebuilt.built.txid) {
+        Some((funding, rebuilt, tx)) => {
+            let waits =
+                waits_for_child(view, funding, &rebuilt) || waits_for_cheat(view) || waits_for_theirs(view, &secp);
+            if !waits && !with_child.contains(&rebuilt.built.txid) {
                 out.push(broadcast(view, [tx].into(), &[rebuilt.built.fee_sat]));
             }
         }

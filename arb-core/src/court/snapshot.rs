@@ -7,6 +7,7 @@ use crate::api::policy::Policy;
 use crate::api::units::{Blocks, Height};
 use crate::channel::ChannelArbitrator;
 use crate::sweep::Now;
+use alloc::vec::Vec;
 use bitcoin::BlockHash;
 use bitcoin::hashes::Hash;
 use serde::{Deserialize, Serialize};
@@ -21,6 +22,8 @@ pub struct Snapshot {
     pub(crate) tip: Tip,
     pub(crate) best_height: Height,
     pub(crate) fees: Option<(Fees, Height)>,
+    /// The estimates before that, oldest first, as far back as claims that nobody contests look (A47).
+    pub(crate) fees_before: Vec<(Fees, Height)>,
     pub(crate) started: Option<Started>,
     /// How many starts said that the journal may be old. Until its counterparty has cleared the last one, a channel signs no
     /// commitment of ours (F5).
@@ -37,6 +40,7 @@ impl Snapshot {
             tip: Tip { height: Height::new(0), hash: BlockHash::all_zeros() },
             best_height: Height::new(0),
             fees: None,
+            fees_before: Vec::new(),
             started: None,
             suspicions: 0,
             next_index: 0,
@@ -50,8 +54,26 @@ impl Snapshot {
 
     /// The feerate for a confirmation target, in satoshi per kiloweight; see [`Now::estimate`].
     pub(crate) fn feerate(&self, target: Blocks) -> u32 {
-        let now = Now { tip: self.tip.height, policy: &self.policy, fees: self.fees.as_ref(), wallet_output_weight: 0 };
-        now.estimate(target)
+        self.now(0).estimate(target)
+    }
+
+    /// What a sweeper knows of the world.
+    pub(crate) fn now(&self, wallet_output_weight: u64) -> Now<'_> {
+        let (fees, fees_before) = (self.fees.as_ref(), &*self.fees_before);
+        Now { tip: self.tip.height, policy: &self.policy, fees, fees_before, wallet_output_weight }
+    }
+
+    /// A new estimate. Those that ended `fee_stale` blocks ago are forgotten.
+    pub(crate) fn hear_fees(&mut self, fees: &Fees) {
+        let tip = self.tip.height;
+        // One that was replaced in its own block, or that a reorg left in the future, was never in force in a block.
+        let was_in_force = |at: Height| at < tip;
+        self.fees_before.extend(self.fees.replace((fees.clone(), tip)).filter(|(_, at)| was_in_force(*at)));
+        self.fees_before.retain(|(_, at)| was_in_force(*at));
+        let is_over = |next: &(Fees, Height)| next.1.after(self.policy.fee_stale) <= tip;
+        while self.fees_before.get(1).is_some_and(is_over) {
+            self.fees_before.remove(0);
+        }
     }
 
     /// Whether our commitment must be neither signed nor sent, because the journal may be old (F5).

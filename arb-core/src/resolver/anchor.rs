@@ -1,8 +1,9 @@
 //! Our anchor. On its own it is worth less than its claim costs, so only the child that paid for the commitment claims it
-//! (BOLT 5 F7). After the commitment has confirmed, the child is still sent for its change.
+//! (BOLT 5 F7). Once the commitment has confirmed, a child that did not confirm with it pays for nothing and is sent no more
+//! (A37).
 //!
 //! ```text
-//! Waiting | ClaimWanted ──close irrevocable──► Done(Uneconomic)
+//! Waiting ──close irrevocable──► Done(Uneconomic)
 //!    └──spent──► Spent ──irrevocable──► Done(Lost | Claimed)
 //! ```
 //!
@@ -32,12 +33,7 @@ impl Anchor {
         if kit.tip.buries(kit.close.height, depth) {
             return Next::Done(ContractOutcome::Uneconomic);
         }
-        let mut groups = kit.channel.requests.sweeper.groups.values();
-        let has_child = groups.any(|group| group.members.contains(&self.outpoint));
-        match kit.close.funding(&kit.channel.facts).filter(|_| has_child) {
-            Some(funding) => kit.claim(anchor_claim(funding, self.outpoint, kit.close.height)),
-            None => Next::Stay(ContractStage::Waiting { until: Height::buried_at(kit.close.height, depth) }),
-        }
+        Next::Stay(ContractStage::Waiting { until: Height::buried_at(kit.close.height, depth) })
     }
 }
 

@@ -31,6 +31,8 @@ pub struct Now<'a> {
     pub policy: &'a Policy,
     /// The last estimate, and the tip when it came; `None` before the first.
     pub fees: Option<&'a (Fees, Height)>,
+    /// The estimates before it, each with the tip when it came, oldest first.
+    pub fees_before: &'a [(Fees, Height)],
     /// The weight of an output to the wallet, in weight units.
     pub wallet_output_weight: u64,
 }
@@ -59,9 +61,7 @@ impl Now<'_> {
         let Some((fees, at)) = self.fees else {
             return self.policy.fallback_feerate_sat_per_kw.min(self.policy.max_feerate_sat_per_kw);
         };
-        let fits = fees.by_target.iter().rev().find(|(blocks, _)| u32::from(*blocks) <= target.get());
-        let fits = fits.or(fees.by_target.first()).map(|(_, feerate)| *feerate);
-        let known = fits.unwrap_or(self.policy.fallback_feerate_sat_per_kw).max(fees.relay_floor_sat_per_kw);
+        let known = self.of_target(fees, target).max(fees.relay_floor_sat_per_kw);
         let fresh = self.tip <= at.after(self.policy.fee_stale);
         let trusted = if fresh { known } else { known.max(self.policy.fallback_feerate_sat_per_kw) };
         trusted.max(least).min(self.policy.max_feerate_sat_per_kw)
@@ -77,9 +77,22 @@ impl Now<'_> {
         self.fees.map_or(FEERATE_MIN, |(fees, _)| fees.relay_floor_sat_per_kw).max(FEERATE_LEAST)
     }
 
+    /// One estimate's feerate for a target: that of the greatest target that is not above it.
+    fn of_target(&self, fees: &Fees, target: Blocks) -> u32 {
+        let fits = fees.by_target.iter().rev().find(|(blocks, _)| u32::from(*blocks) <= target.get());
+        let fits = fits.or(fees.by_target.first()).map(|(_, feerate)| *feerate);
+        fits.unwrap_or(self.policy.fallback_feerate_sat_per_kw)
+    }
+
     /// What a claim that nobody contests is offered at: the estimate for `lazy_target` blocks, down to the node's floor (A43).
-    pub(crate) fn lazy(&self) -> u32 {
-        self.estimate_above(self.lazy_floor(), self.policy.lazy_target)
+    /// The lowest of the last `fee_stale` blocks counts: what can wait does not follow a jump at once (A47).
+    pub fn lazy(&self) -> u32 {
+        let target = self.policy.lazy_target;
+        let ends = self.fees_before.iter().skip(1).chain(self.fees).map(|(_, at)| at.after(self.policy.fee_stale));
+        let recent = self.fees_before.iter().zip(ends).filter(|(_, end)| self.tip < *end);
+        let lowest = recent.map(|((fees, _), _)| self.of_target(fees, target)).min();
+        let now = self.estimate_above(self.lazy_floor(), target);
+        lowest.map_or(now, |lowest| lowest.max(self.lazy_floor()).min(now))
     }
 
     /// Whether the lazy estimate is as low as nodes relay: it will not get cheaper.

@@ -180,7 +180,7 @@ fn fresh(claims: u32, pays: Pays, budget_sat: u64) -> BTreeMap<OutPoint, Terms> 
 /// The median microseconds of one decision about new claims, and the number of its orders.
 fn decision(claims: u32, pays: Pays, tip: u32, budget_sat: u64) -> (f64, usize) {
     let (terms, policy) = (fresh(claims, pays, budget_sat), Policy::default());
-    let now = Now { tip: Height::new(tip), policy: &policy, fees: None, wallet_output_weight: 124 };
+    let now = Now { tip: Height::new(tip), policy: &policy, fees: None, fees_before: &[], wallet_output_weight: 124 };
     let orders = || Sweeper::default().decide(&terms, &BTreeSet::new(), &now);
     let samples = (0..201).map(|_| {
         let begin = Instant::now();

@@ -207,7 +207,7 @@ fn a_rise_that_does_not_pay_for_its_own_relay_waits() {
     test.estimate(&[(1, 1_249)]);
     assert_eq!(test.at(150), []);
     test.estimate(&[(1, 1_250)]);
-    let orders: Vec<Order> = test.at(151);
+    let orders: Vec<Order> = test.at(156);
     assert_eq!(plans(&orders).len(), 1);
     assert_eq!(test.offer(1), 1_250);
 }

@@ -73,3 +73,33 @@ fn a59_fees_are_for_whole_virtual_bytes_and_a_refused_lazy_claim_rises() {
     }
     assert!(sweeper.terms.contains_key(&op(1)));
 }
+
+#[test]
+fn a47_what_nobody_contests_does_not_follow_a_jump_at_once() {
+    for falls in [false, true] {
+        let mut sweeper = TestSweeper::new(1_000);
+        sweeper.fresh = false;
+        sweeper.next();
+        sweeper.estimate(&[(1, 1_000_000)]);
+        sweeper.put([lazy(1, 10_000_000), claim(2, 20, 10_000_000)]);
+        sweeper.settle();
+        assert_eq!(sweeper.offer(1), 1_000);
+        assert_eq!(sweeper.offer(2), 250_000, "what somebody contests does");
+        let jump = sweeper.tip;
+        while sweeper.tip < jump + 4 {
+            sweeper.next();
+        }
+        if falls {
+            sweeper.estimate(&[(1, 1_000)]);
+        }
+        sweeper.put([lazy(3, 10_000_000)]);
+        sweeper.settle();
+        assert_eq!(sweeper.offer(3), 1_000);
+        while sweeper.tip < jump + 6 {
+            sweeper.next();
+        }
+        sweeper.put([lazy(4, 10_000_000)]);
+        sweeper.settle();
+        assert_eq!(sweeper.offer(4), if falls { 1_000 } else { 250_000 }, "a price that stays is the price");
+    }
+}

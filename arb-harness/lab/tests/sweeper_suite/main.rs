@@ -11,6 +11,7 @@
 mod closes;
 mod coins;
 mod curve;
+mod faults_commitments;
 mod faults_sweeper;
 mod faults_worth;
 mod groups;

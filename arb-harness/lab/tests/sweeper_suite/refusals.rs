@@ -49,6 +49,10 @@ fn fee_too_low_without_a_deadline_follows_the_estimate() {
     test.reject(1, FeeTooLow);
     test.estimate(&[(1, 2_000)]);
     test.next();
+    assert_eq!(test.offer(1), 1_563, "a rise is not followed at once (A47)");
+    test.at(8);
+    test.reject(1, FeeTooLow);
+    test.next();
     assert_eq!(test.offer(1), 2_000, "not only after `lazy_target` blocks");
 }
 

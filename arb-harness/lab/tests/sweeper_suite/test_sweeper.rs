@@ -97,6 +97,8 @@ pub struct TestSweeper {
     pub terms: BTreeMap<OutPoint, Terms>,
     pub policy: Policy,
     pub fees: Option<(Fees, Height)>,
+    /// The estimates before it, oldest first.
+    pub fees_before: Vec<(Fees, Height)>,
     /// Whether every new tip renews the estimate's height.
     pub fresh: bool,
     pub tip: u32,
@@ -114,6 +116,7 @@ impl TestSweeper {
             terms: BTreeMap::new(),
             policy: Policy::default(),
             fees: None,
+            fees_before: Vec::new(),
             fresh: true,
             tip: START,
             wallet: Wallet::Rich,
@@ -133,7 +136,13 @@ impl TestSweeper {
 
     pub fn estimate(&mut self, by_target: &[(u16, u32)]) {
         let fees = Fees { by_target: by_target.to_vec(), relay_floor_sat_per_kw: 253 };
-        self.fees = Some((fees, height(self.tip)));
+        self.hear(fees);
+    }
+
+    /// An estimate that is replaced in its own block was never in force.
+    fn hear(&mut self, fees: Fees) {
+        let tip = height(self.tip);
+        self.fees_before.extend(self.fees.replace((fees, tip)).filter(|(_, at)| *at < tip));
     }
 
     pub fn floor(&mut self, sat_per_kw: u32) {
@@ -149,7 +158,13 @@ impl TestSweeper {
     }
 
     pub fn now(&self) -> Now<'_> {
-        Now { tip: height(self.tip), policy: &self.policy, fees: self.fees.as_ref(), wallet_output_weight: OUTPUT }
+        Now {
+            tip: height(self.tip),
+            policy: &self.policy,
+            fees: self.fees.as_ref(),
+            fees_before: &self.fees_before,
+            wallet_output_weight: OUTPUT,
+        }
     }
 
     /// The feerate that a claim wants, in sat/kw.
@@ -230,8 +245,8 @@ impl TestSweeper {
     pub fn at(&mut self, after: u32) -> Vec<Order> {
         self.tip = START + after;
         if self.fresh {
-            let tip = height(self.tip);
-            self.fees = self.fees.take().map(|(fees, _)| (fees, tip));
+            let fees = self.fees.clone().map(|(fees, _)| fees);
+            fees.into_iter().for_each(|fees| self.hear(fees));
         }
         self.settle()
     }

@@ -49,6 +49,8 @@ pub struct World {
     frames: Frames,
     /// What was sent, with the height of the tip and the mempool's answer.
     pub sent: Vec<(u32, Vec<Transaction>, BroadcastAnswer)>,
+    /// The wallet does not answer requests for coins.
+    pub is_wallet_silent: bool,
     /// Every action that was carried out; a test may clear it.
     pub done: Vec<Action>,
 }
@@ -134,6 +136,7 @@ impl World {
             signer,
             frames: Frames::default(),
             sent: Vec::new(),
+            is_wallet_silent: false,
             done: Vec::new(),
         };
         events.into_iter().for_each(|event| world.hear(&event));
@@ -172,6 +175,14 @@ impl World {
     /// Both sides move on to a commitment without HTLCs, and the counterparty revokes its old one; the node keeps a record of
     /// the old one.
     pub fn revoke(&mut self) {
+        let new = self.revoke_theirs();
+        let signed = self.fixture.local_signed(1, new).unwrap();
+        self.hear(&signed);
+        self.settle();
+    }
+
+    /// The same, but ours stays as it is. Returns the new state.
+    pub fn revoke_theirs(&mut self) -> CommitmentState {
         let old = self.fixture.states(Side::Remote)[&0].clone();
         let mut htlcs: Vec<RevokedHtlc> = old.htlcs.iter().map(RevokedHtlc::from).collect();
         htlcs.sort_by_key(|htlc| htlc.key);
@@ -183,9 +194,8 @@ impl World {
         let signed = self.fixture.remote_signed(1, new.clone()).unwrap();
         self.hear(&signed);
         self.hear(&self.fixture.remote_revoked(0).unwrap());
-        let signed = self.fixture.local_signed(1, new).unwrap();
-        self.hear(&signed);
         self.settle();
+        new
     }
 
     pub fn bump(&mut self, outpoint: Option<OutPoint>, bump: Bump) {
@@ -216,6 +226,9 @@ impl World {
     }
 
     fn perform(&mut self, action: Action, answers: &mut Vec<Event>) {
+        if self.is_wallet_silent && matches!(action, Action::RequestFeeInputs { .. }) {
+            return;
+        }
         let heard = self.court.tip();
         let txs = match &action {
             Action::Broadcast { txs, .. } => txs.clone(),

@@ -160,7 +160,7 @@ fn claim(number: u8, amount_sat: u64, deadline: u32) -> Terms {
 fn turn(sweeper: &mut Sweeper, terms: &BTreeMap<OutPoint, Terms>, policy: &Policy, tip: u32) -> Vec<Order> {
     let mut all = Vec::new();
     for _ in 0..32 {
-        let now = Now { tip: Height::new(tip), policy, fees: None, wallet_output_weight: 124 };
+        let now = Now { tip: Height::new(tip), policy, fees: None, fees_before: &[], wallet_output_weight: 124 };
         let orders = sweeper.decide(terms, &BTreeSet::new(), &now);
         if orders.is_empty() {
             return all;
@@ -262,7 +262,8 @@ fn a_coin_of_a_claim_that_stays_out_is_used_once() {
     }
     let fees = arb_core::Fees { by_target: vec![(1, 20_000)], relay_floor_sat_per_kw: 253 };
     let fees = (fees, Height::new(100));
-    let now = Now { tip: Height::new(100), policy: &policy, fees: Some(&fees), wallet_output_weight: 124 };
+    let now =
+        Now { tip: Height::new(100), policy: &policy, fees: Some(&fees), fees_before: &[], wallet_output_weight: 124 };
     let mut used = Vec::new();
     for order in sweeper.decide(&terms, &BTreeSet::new(), &now) {
         if let Order::Plan(plan) = order {

@@ -66,6 +66,7 @@ impl Arb {
                 tip,
                 policy: &self.policy,
                 fees: Some(&known),
+                fees_before: &[],
                 wallet_output_weight: WALLET_OUTPUT_WEIGHT,
             };
             let orders = self.sweeper.decide(&terms, &BTreeSet::new(), &now);
