@@ -157,8 +157,10 @@ fn budget_sat(view: &ChannelView<'_>, claim: &Claim, spent: &ChildSpent, alone: 
 fn contested_sat(view: &ChannelView<'_>, claim: &Claim, part: u64, alone: &Alone, now: &Now<'_>) -> u64 {
     let second_sat = if is_second_level(claim.way.path()) { second_stage_sat(view, now) } else { 0 };
     let left_sat = claim.amount_sat.saturating_sub(second_sat).saturating_sub(alone.dust_sat);
-    let next_sat = alone.fee_sat(now.pressing(now.estimate(NEXT)), now);
-    let least_sat = if next_sat < left_sat { next_sat } else { 0 };
+    // The estimate says whether it pays; the fifth above it that a pressing claim offers is paid as far as there is room.
+    let next = now.estimate(NEXT);
+    let pays = alone.fee_sat(next, now) < left_sat;
+    let least_sat = if pays { alone.fee_sat(now.pressing(next), now) } else { 0 };
     part.saturating_sub(second_sat).max(least_sat).min(left_sat)
 }
 

@@ -24,6 +24,11 @@ pub(crate) fn plans(bench: &Bench<'_>, view: &ChannelView<'_>, out: &mut Vec<Con
         return;
     }
     retire(view, &wants, out);
+    if !bench.caught_up {
+        // Nothing is sent while blocks are missing. A claim that was due in them is first wanted at the best known block, so
+        // that a deadline which is over by then is urgent and not priceless (A40).
+        return;
+    }
     if bumps(view, &wants, out) {
         // The plans follow in the next round, once the bumps are applied.
         return;
@@ -44,9 +49,23 @@ pub(crate) fn plans(bench: &Bench<'_>, view: &ChannelView<'_>, out: &mut Vec<Con
         }
         terms.insert(*outpoint, terms_of);
     }
-    for order in sweeper.decide(&terms, &broken(view), &now) {
-        carry_out(view, &wants, script.as_ref(), order, out);
+    let orders = sweeper.decide(&terms, &broken(view, &wants), &now);
+    let planned = coins_planned(&orders);
+    for order in orders {
+        carry_out(view, &wants, script.as_ref(), order, &planned, out);
     }
+}
+
+/// The coins that these orders plan transactions with.
+fn coins_planned(orders: &[Order]) -> BTreeSet<OutPoint> {
+    let mut coins = BTreeSet::new();
+    for order in orders {
+        match order {
+            Order::Plan(plan) => coins.extend(plan.fee_inputs.coins.iter().map(|coin| coin.outpoint)),
+            Order::Ask(_) | Order::Drop { .. } | Order::Return { .. } | Order::Uneconomic { .. } => {}
+        }
+    }
+    coins
 }
 
 fn carry_out(
@@ -54,6 +73,7 @@ fn carry_out(
     wants: &BTreeMap<OutPoint, Want>,
     script: Option<&ScriptBuf>,
     order: Order,
+    planned: &BTreeSet<OutPoint>,
     out: &mut Vec<Conclusion>,
 ) {
     match order {
@@ -63,7 +83,7 @@ fn carry_out(
             out.extend(tx.map(|tx| Conclusion::SweepPlanned(Box::new(Sweep { plan, tx }))));
         }
         Order::Ask(ask) => out.push(Conclusion::FeeInputsRequested(ask)),
-        Order::Drop { group, pauses } => drop_group(view, group, pauses, out),
+        Order::Drop { group, pauses } => drop_group(view, group, pauses, planned, out),
         Order::Return { owner } => {
             out.push(Conclusion::FeeInputsReturned { owner });
             let coins = view.channel.requests.sweeper.unused.get(&owner);
@@ -73,14 +93,23 @@ fn carry_out(
     }
 }
 
-fn drop_group(view: &ChannelView<'_>, group: u32, pauses: bool, out: &mut Vec<Conclusion>) {
+/// Drops a group. Coins that another transaction is planned with are held on.
+fn drop_group(
+    view: &ChannelView<'_>,
+    group: u32,
+    pauses: bool,
+    planned: &BTreeSet<OutPoint>,
+    out: &mut Vec<Conclusion>,
+) {
     out.push(Conclusion::SweepDropped { group, pauses });
     if let Some(group) = view.channel.requests.sweeper.groups.get(&group) {
         for coin in group.fee_inputs.coins.iter().filter(|_| pauses) {
             out.extend(view.channel.raise(Notice::Alert(Alert::CoinRefused { coin: coin.outpoint })));
         }
         if let Some(owner) = group.members.first() {
-            release(view, *owner, Some(&group.fee_inputs), out);
+            let mut free = group.fee_inputs.clone();
+            free.coins.retain(|coin| !planned.contains(&coin.outpoint));
+            release(view, *owner, Some(&free), out);
         }
     }
 }
@@ -120,7 +149,7 @@ fn retire(view: &ChannelView<'_>, wants: &BTreeMap<OutPoint, Want>, out: &mut Ve
             !wants.contains_key(member) && lost
         });
         if over {
-            drop_group(view, *number, false, out);
+            drop_group(view, *number, false, &BTreeSet::new(), out);
         } else if let Some(left) = left_over(view, group, depth) {
             // An older version confirmed, with fewer coins than the last one has (A27).
             out.push(Conclusion::SweepDropped { group: *number, pauses: false });
@@ -146,10 +175,10 @@ fn left_over(view: &ChannelView<'_>, group: &Group, depth: Blocks) -> Option<(Ou
     (!left.coins.is_empty()).then_some((owner, left))
 }
 
-/// Groups whose transaction cannot confirm although their claims are wanted. Either a transaction that claims nothing of theirs
-/// has spent one of their coins. Or the transaction waits for an expiry that its claims do not need any more: the commitment
-/// was revoked after it confirmed, and a reorg led to below the expiry.
-fn broken(view: &ChannelView<'_>) -> BTreeSet<u32> {
+/// Groups whose transaction cannot confirm. Of those whose claims are wanted: a transaction that claims nothing of theirs has
+/// spent one of their coins, or they wait for an expiry that their claims do not need any more, because the commitment was
+/// revoked after it confirmed and a reorg led to below the expiry. Of the others: see [`is_lost`].
+fn broken(view: &ChannelView<'_>, wants: &BTreeMap<OutPoint, Want>) -> BTreeSet<u32> {
     let mut spenders: BTreeMap<OutPoint, &Transaction> = BTreeMap::new();
     for kept in view.channel.chain.kept.values() {
         spenders.extend(kept.tx.input.iter().map(|input| (input.previous_output, &kept.tx)));
@@ -166,8 +195,21 @@ fn broken(view: &ChannelView<'_>) -> BTreeSet<u32> {
         let planned = requests.sweeps.get(number);
         planned.is_some_and(|state| state.sweep.tx.lock_time.to_consensus_u32() > view.tip.get())
     };
-    let groups = requests.sweeper.groups.iter().filter(|(number, group)| taken(group) || waits(number));
+    let groups = requests.sweeper.groups.iter().filter(|(number, group)| {
+        if group.members.iter().any(|member| wants.contains_key(member)) {
+            taken(group) || waits(number)
+        } else {
+            is_lost(view, group, &spenders)
+        }
+    });
     groups.map(|(number, _)| *number).collect()
+}
+
+/// Whether a group's transaction, none of whose claims is wanted, has lost (A11b): something else spent one of its inputs in a
+/// block, or the commitment that it spends is not in the chain. None of its coins is spent, so it was not a version of its own.
+fn is_lost(view: &ChannelView<'_>, group: &Group, spenders: &BTreeMap<OutPoint, &Transaction>) -> bool {
+    let gone = |member: &OutPoint| spenders.contains_key(member) || view.channel.chain.output(member).is_none();
+    group.members.iter().any(gone) && group.fee_inputs.coins.iter().all(|coin| !spenders.contains_key(&coin.outpoint))
 }
 
 /// Raises the feerates wanted to what the operator asked for. Returns whether that raised any.

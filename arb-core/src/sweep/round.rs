@@ -3,6 +3,7 @@
 //! Tests: `arb-harness/lab/tests/sweeper_suite/groups.rs`, `arb-harness/lab/tests/sweeper_suite/coins.rs`.
 
 mod partition;
+mod reuse;
 
 use crate::api::plan::{Ask, FeeInputs, Limit, Plan};
 use crate::sweep::curve::Now;
@@ -43,10 +44,16 @@ struct Round<'a> {
 impl Sweeper {
     /// The orders that follow for these claims, to be applied with [`apply`](Self::apply). `broken` are the numbers of groups
     /// whose transaction cannot confirm: somebody else has spent one of its coins, or it waits for an expiry that its claims do
-    /// not need.
+    /// not need. If none of its claims is wanted, and all its coins are there, other claims may take them over (A11b).
     ///
     /// Once its orders are applied, it returns none until the chain, the claims or an answer change.
     pub fn decide(&self, terms: &BTreeMap<OutPoint, Terms>, broken: &BTreeSet<u32>, now: &Now<'_>) -> Vec<Order> {
+        let orders = self.round(terms, broken, now);
+        self.reuse(&orders, terms, broken, now).unwrap_or(orders)
+    }
+
+    /// The orders that follow if every group keeps its coins.
+    fn round(&self, terms: &BTreeMap<OutPoint, Terms>, broken: &BTreeSet<u32>, now: &Now<'_>) -> Vec<Order> {
         let mut round = Round {
             sweeper: self,
             terms,

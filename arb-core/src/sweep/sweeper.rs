@@ -11,6 +11,7 @@ use crate::sweep::curve::Price;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use bitcoin::OutPoint;
+use core::cmp::Reverse;
 use serde::{Deserialize, Serialize};
 
 /// The sweeper of one channel: what it remembers from one decision to the next.
@@ -30,7 +31,7 @@ pub struct Sweeper {
     pub(crate) uneconomic: BTreeSet<OutPoint>,
     /// Members of groups that were refused for one of their inputs. The refusal does not say which (B19, L29), so a refused
     /// group is halved, and each half is sent. The number says which half of which half a claim is in: claims of one number may
-    /// share a transaction (A3).
+    /// share a transaction (A3). What a conflict keeps out alone is one, too.
     pub(crate) suspects: BTreeMap<OutPoint, u32>,
     /// Outputs that the operator gave up for good.
     pub(crate) abandoned: BTreeSet<OutPoint>,
@@ -120,7 +121,7 @@ impl Sweeper {
     /// The requests for coins that are not answered, most urgent first: by deadline, then by value.
     pub fn asked(&self) -> Vec<&Ask> {
         let mut asked: Vec<&Ask> = self.asked.values().collect();
-        asked.sort_by_key(|ask| (ask.deadline.unwrap_or(Height::MAX), core::cmp::Reverse(ask.value_sat), ask.owner));
+        asked.sort_by_key(|ask| by_urgency(ask));
         asked
     }
 
@@ -263,6 +264,12 @@ impl Sweeper {
             }));
             return;
         }
+        if why == BroadcastRejection::ConflictInMempool {
+            // Alone, it is the culprit. Its coins may go to others meanwhile.
+            for member in &group.members {
+                self.suspects.entry(*member).or_insert(1);
+            }
+        }
         group.trouble = match why {
             BroadcastRejection::FeeTooLow | BroadcastRejection::ConflictInMempool => Some(Trouble::TooCheap),
             BroadcastRejection::MissingInputs if !group.fee_inputs.coins.is_empty() => Some(Trouble::BadCoins),
@@ -273,4 +280,9 @@ impl Sweeper {
             | BroadcastRejection::Unknown => None,
         };
     }
+}
+
+/// The order in which requests for coins are served: by deadline, then by value.
+pub(super) fn by_urgency(ask: &Ask) -> (Height, Reverse<u64>, OutPoint) {
+    (ask.deadline.unwrap_or(Height::MAX), Reverse(ask.value_sat), ask.owner)
 }

@@ -10,7 +10,8 @@ use arb_lab::contest::{self, Ended};
 
 fn main() -> Result<(), String> {
     println!(
-        "{:<7} {:<6} {:<8} {:<6} {:>6} {:>5} {:>12} {:>10} {:>5} {:>8} {:>5} {:>5}",
+        "{:>6} {:<7} {:<6} {:<8} {:<6} {:>6} {:>5} {:>12} {:>10} {:>5} {:>8} {:>5} {:>5}",
+        "sat/vB",
         "close",
         "tactic",
         "mempool",
@@ -28,7 +29,8 @@ fn main() -> Result<(), String> {
         let ended = contest::play(contest)?;
         let close = if contest.owner == Side::Local { "ours" } else { "theirs" };
         let mempool = if contest.sees_mempool { "seen" } else { "not seen" };
-        println!("{:<7} {:<6} {mempool:<8} {coins:<6} {}", close, format!("{:?}", contest.tactic), text(&ended));
+        let (price, tactic) = (contest.feerate_sat_per_kw / 250, format!("{:?}", contest.tactic));
+        println!("{price:>6} {close:<7} {tactic:<6} {mempool:<8} {coins:<6} {}", text(&ended));
     }
     Ok(())
 }

@@ -31,8 +31,8 @@ use crate::wallet::SmallWallet;
 const START: u32 = 1_000;
 /// The height at which all HTLCs expire downstream.
 const EXPIRY: u32 = START + 12;
-/// The estimate for every target, all the time (sat per kw).
-const FEERATE_SAT_PER_KW: u32 = 1_000;
+/// The prices that are shown: 2, 20 and 100 sat/vB, in satoshi per kiloweight.
+pub const PRICES_SAT_PER_KW: [u32; 3] = [500, 5_000, 25_000];
 /// The least and the most blocks from the downstream to the upstream expiry.
 const DELTAS: (u32, u32) = (34, 144);
 /// The adversary's coins: how many, and of how many satoshi.
@@ -47,6 +47,8 @@ pub struct Contest {
     pub tactic: Tactic,
     /// Whether the court hears of the transactions that the adversary puts into the mempool.
     pub sees_mempool: bool,
+    /// The estimate for every target, all the time (sat per kw).
+    pub feerate_sat_per_kw: u32,
     /// Our coins: how many, and of how many satoshi.
     pub coins: (u32, u64),
     /// The number of HTLCs.
@@ -242,7 +244,7 @@ impl RunningContest {
     fn settle(&mut self) -> Result<(), String> {
         let floor = self.chain.config().relay_floor_sat_per_kvb.div_ceil(4);
         let floor = u32::try_from(floor).unwrap_or(u32::MAX);
-        self.driver.tell(flat_fees(FEERATE_SAT_PER_KW, floor));
+        self.driver.tell(flat_fees(self.contest.feerate_sat_per_kw, floor));
         let Ok(blocks) = source::next_blocks(&self.chain, self.driver.court().tip(), usize::MAX);
         self.driver.tell_all(blocks);
         self.wallet.refresh(&self.chain);
@@ -339,13 +341,18 @@ impl RunningContest {
     }
 }
 
-/// The contests that are shown: both commitments, both tactics, with and without a view of the mempool, with many coins and
-/// with few.
+/// The contests that are shown, each with the name of its wallet: both commitments, both tactics, with and without a view of
+/// the mempool, at every price. The wallet has many coins, one that is worth all claims, or two that are not.
 pub fn all() -> Vec<(&'static str, Contest)> {
+    PRICES_SAT_PER_KW.into_iter().flat_map(at_price).collect()
+}
+
+fn at_price(feerate_sat_per_kw: u32) -> Vec<(&'static str, Contest)> {
     let base = Contest {
         owner: Side::Local,
         tactic: Tactic::Stall,
         sees_mempool: true,
+        feerate_sat_per_kw,
         coins: (80, 400_000),
         htlcs: 40,
         amount_sat: 100_000,
@@ -357,6 +364,9 @@ pub fn all() -> Vec<(&'static str, Contest)> {
                 all.push(("ample", Contest { owner, tactic, sees_mempool, ..base }));
             }
         }
+    }
+    for tactic in [Tactic::Stall, Tactic::Cycle] {
+        all.push(("one", Contest { tactic, coins: (1, 2_000_000), ..base }));
     }
     for tactic in [Tactic::Stall, Tactic::Cycle] {
         all.push(("poor", Contest { tactic, sees_mempool: false, coins: (2, 60_000), ..base }));

@@ -5,12 +5,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use arb_core::{ChainArbitrator, CloseReason, Event, Height, HtlcKey, HtlcRef, JournalIdentity, Policy, Side};
+use arb_core::bolt3::ChannelType;
+use arb_core::{
+    ChainArbitrator, CloseReason, ContractId, Event, Height, HtlcKey, HtlcRef, JournalIdentity, Policy, Side,
+    StageRecord,
+};
 use arb_harness::keys::WalletKeys;
 use arb_harness::node::Node;
 use arb_harness::signer::{KeySigner, Signer};
 use arb_log::{JournalError, Storage};
-use bitcoin::{Network, ScriptBuf, Transaction};
+use bitcoin::{Network, OutPoint, ScriptBuf, Transaction};
 
 use super::{ClosedBy, Preimages, Scenario};
 use crate::chain::{Chain, ChainConfig, flat_fees};
@@ -30,10 +34,12 @@ const LATE_CLOSE: u32 = 505;
 const REORG_BLOCKS: u32 = 5;
 /// The tip height at which late preimages become known.
 const LATE: u32 = 480;
-/// 1 sat/vB.
-const FEERATE_SAT_PER_KW: u32 = 250;
 /// The most blocks at a time while nothing happens: after more, an estimate would be stale.
 const IDLE_BLOCKS: usize = 5;
+/// The height at which the operator gives up what is hardly worth any feerate and waits for a lower one.
+const GIVES_UP: u32 = 1000;
+/// The most that it gives up, in satoshi: both stages of an HTLC cost about as much at 5 sat/vB, with a dust limit.
+const GIVEN_UP_SAT: u64 = 2_300;
 /// The height at which a scenario must have ended.
 const END: u32 = 1200;
 
@@ -140,12 +146,18 @@ where
                 chain.mint(peer_wallet.deposit_script(), 20_000);
             }
         }
-        sign_states(scenario, &mut fixture)?;
+        sign_states(scenario, &mut fixture, &chain)?;
         let peer = Peer::new(PeerPlan::default(), &PEER_WALLET_SEED);
         let mut stage =
             Self { scenario, chain, fixture, node: Notebook::default(), peer, keys, open, blocks: 0, reorgs: 0 };
         *stage.peer.plan_mut() = stage.peer_plan()?;
         Ok(stage)
+    }
+
+    /// The estimate for every target is the relay floor, all the time.
+    fn fees(&self) -> Event {
+        let floor = floor_sat_per_kw(&self.chain);
+        flat_fees(floor, floor)
     }
 
     /// The journal's identity.
@@ -178,7 +190,7 @@ where
                 return Err(StageError::Endless);
             }
             self.advance(&stopped.court)?;
-            process.first = vec![flat_fees(FEERATE_SAT_PER_KW, FEERATE_SAT_PER_KW)];
+            process.first = vec![self.fees()];
             process.inbox = self.news(&stopped.court);
             stopped = process.run(self)?;
             if let Some(failure) = self.chain.disk_failure() {
@@ -193,9 +205,9 @@ where
     fn setup(&self) -> Result<Vec<Event>, StageError<S::Error>> {
         let number = ChannelFixture::BOLT3_NUMBER;
         let mut fixture = ChannelFixture::bolt3(self.scenario.channel_type);
-        let state = ChannelFixture::bolt3_state(self.scenario.channel_type);
+        let state = state(self.scenario.channel_type, &self.chain);
         let mut events = vec![
-            flat_fees(FEERATE_SAT_PER_KW, FEERATE_SAT_PER_KW),
+            self.fees(),
             fixture.opened(fixture.standing(number, number)?),
             fixture.local_signed(number, state.clone())?,
             fixture.remote_signed(number, state.clone())?,
@@ -239,7 +251,30 @@ where
                 events.extend(self.preimages());
             }
         }
+        if height >= GIVES_UP {
+            events.extend(self.abandoned(court));
+        }
         events
+    }
+
+    /// Gives up the small outputs that wait for a lower feerate: on this chain there is none.
+    fn abandoned(&self, court: &ChainArbitrator) -> Vec<Event> {
+        let id = self.fixture.id();
+        let docket = court.index_of(&id).and_then(|index| court.docket(index));
+        let contracts = docket.map(|docket| docket.contracts).unwrap_or_default().into_iter();
+        let small = contracts
+            .filter(|contract| contract.amount_sat <= GIVEN_UP_SAT && contract.stage == StageRecord::ClaimWanted);
+        let outputs = small.filter_map(|contract| match contract.id {
+            ContractId::Output(output) => Some(output),
+            ContractId::NoOutput(_) => None,
+        });
+        let next = |output| {
+            // Our HTLC transaction has the output at the input's own index (BOLT 3).
+            let spent = self.chain.spender_of(&output);
+            let second = spent.and_then(|(_, txid, input)| Some(OutPoint::new(txid, u32::try_from(input).ok()?)));
+            Event::ClaimAbandoned { channel: id, outpoint: second.unwrap_or(output) }
+        };
+        outputs.map(next).collect()
     }
 
     fn preimages(&self) -> Vec<Event> {
@@ -292,8 +327,10 @@ where
     fn mutual(&self) -> Close {
         let wallet = SmallWallet::new(self.keys.clone());
         let peer = SmallWallet::from_seed(&PEER_WALLET_SEED);
+        // It replaces a commitment of ours, also where that pays the relay floor.
+        let fee_sat = 1_000.max(u64::from(floor_sat_per_kw(&self.chain)).saturating_mul(8) / 5);
         Close {
-            local_sat: 6_989_000,
+            local_sat: 6_990_000 - fee_sat,
             local_script: wallet.deposit_script(),
             remote_sat: 3_010_000,
             remote_script: peer.deposit_script(),
@@ -393,10 +430,26 @@ where
     }
 }
 
+/// The relay floor of a chain, in satoshi per kiloweight.
+fn floor_sat_per_kw(chain: &Chain) -> u32 {
+    u32::try_from(chain.config().relay_floor_sat_per_kvb.div_ceil(4)).unwrap_or(u32::MAX)
+}
+
+/// The published commitment. Where it would be below the chain's relay floor, it pays a little more than that, as after an
+/// `update_fee`: no node relays less, and without anchors nobody could hurry it.
+fn state(channel_type: ChannelType, chain: &Chain) -> CommitmentState {
+    let mut state = ChannelFixture::bolt3_state(channel_type);
+    let floor = floor_sat_per_kw(chain);
+    if state.feerate_sat_per_kw < floor {
+        state.feerate_sat_per_kw = floor.saturating_add(floor / 20);
+    }
+    state
+}
+
 /// Signs everything that is ever signed in a scenario, also what our side does not know.
-fn sign_states<E>(scenario: Scenario, fixture: &mut ChannelFixture) -> Result<(), StageError<E>> {
+fn sign_states<E>(scenario: Scenario, fixture: &mut ChannelFixture, chain: &Chain) -> Result<(), StageError<E>> {
     let number = ChannelFixture::BOLT3_NUMBER;
-    let state = ChannelFixture::bolt3_state(scenario.channel_type);
+    let state = state(scenario.channel_type, chain);
     fixture.local_signed(number, state.clone())?;
     fixture.remote_signed(number, state.clone())?;
     match scenario.closed_by {

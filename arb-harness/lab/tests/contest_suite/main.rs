@@ -1,6 +1,8 @@
 //! Forty HTLCs on one close, and an adversary that acts before every block: what it takes, and what that costs it (B20, B21).
+//! At 2, 20 and 100 sat/vB, with many coins, with one, and with two that are worth too little for all claims.
 #![allow(clippy::unwrap_used, reason = "clippy does not know the helpers of tests as test code")]
 
+use arb_core::Side;
 use arb_lab::adversary::Tactic;
 use arb_lab::contest::{Contest, Ended, all, play};
 
@@ -18,10 +20,19 @@ fn late(ended: &Ended) -> usize {
     ended.fates.iter().filter(|fate| fate.is_late()).count()
 }
 
+/// Whether the wallet can pay for the commitment alone, at this price: if it cannot, no policy saves an HTLC of ours.
+fn is_within_reach(contest: &Contest) -> bool {
+    let (count, each_sat) = contest.coins;
+    let weight = 1_124 + 172 * contest.htlcs;
+    contest.owner == Side::Remote
+        || u64::from(count) * each_sat >= weight * u64::from(contest.feerate_sat_per_kw) / 1_000
+}
+
 #[test]
-fn stalling_takes_nothing_from_us_with_many_coins_or_few() {
-    let played = played(|_, contest| contest.tactic == Tactic::Stall);
-    assert_eq!(played.len(), 5);
+fn stalling_takes_nothing_from_us_at_any_price_with_many_coins_or_few() {
+    let played = played(|_, contest| contest.tactic == Tactic::Stall && is_within_reach(contest));
+    // All but the poor wallet at 100 sat/vB.
+    assert_eq!(played.len(), 17);
     for (contest, ended) in played {
         assert!(!ended.acts.is_empty(), "{contest:?}");
         assert_eq!((lost(&ended), late(&ended), ended.is_resolved), (0, 0, true), "{contest:?}");
@@ -31,7 +42,7 @@ fn stalling_takes_nothing_from_us_with_many_coins_or_few() {
 #[test]
 fn a_cycle_that_is_seen_gives_the_preimage_away() {
     let played = played(|_, contest| contest.tactic == Tactic::Cycle && contest.sees_mempool);
-    assert_eq!(played.len(), 2);
+    assert_eq!(played.len(), 9);
     for (contest, ended) in played {
         assert!(!ended.acts.is_empty(), "{contest:?}");
         assert_eq!((lost(&ended), late(&ended), ended.is_resolved), (0, 0, true), "{contest:?}");
@@ -42,7 +53,7 @@ fn a_cycle_that_is_seen_gives_the_preimage_away() {
 #[test]
 fn a_cycle_that_nobody_sees_costs_more_than_it_wins() {
     let played = played(|coins, contest| coins == "ample" && contest.tactic == Tactic::Cycle && !contest.sees_mempool);
-    assert_eq!(played.len(), 2);
+    assert_eq!(played.len(), 6);
     for (contest, ended) in played {
         for fate in ended.fates.iter().filter(|fate| fate.is_late()) {
             assert!(fate.spent_on_it_sat >= 5 * contest.amount_sat, "{contest:?}: {fate:?}");

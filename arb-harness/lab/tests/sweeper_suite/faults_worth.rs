@@ -1,8 +1,10 @@
 //! What an output is worth: faults of this project by their ids (A…), on whole closes with the embedded chain. Worth is what is
 //! still to be gained, so nothing is paid for in vain, and nothing that pays for its own claim is left behind.
 
-use arb_core::bolt3::{ChannelType, anchor_script};
-use arb_core::{Action, Alert, BroadcastAnswer, Bump, Conclusion, Event, Height, HtlcRef, Link, Rejected, Side};
+use arb_core::bolt3::{ChannelType, OutputKind, anchor_script};
+use arb_core::{
+    Action, Alert, BroadcastAnswer, Bump, Conclusion, ContractKind, Event, Height, Htlc, HtlcRef, Link, Rejected, Side,
+};
 use bitcoin::absolute::LockTime;
 use bitcoin::transaction::Version;
 use bitcoin::{Amount, OutPoint, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Witness};
@@ -24,23 +26,6 @@ fn second_level(world: &World, output: OutPoint) -> OutPoint {
 }
 
 #[test]
-fn a1_what_the_first_stage_cost_is_no_argument_against_the_second() {
-    for link in [Link::Own, relay(70)] {
-        let mut world = World::new(ANCHORS, &[offered(0, 400_000, 30, link)], &COINS, 1_000);
-        world.confirm(world.commitment(Side::Local));
-        let output = world.output(Side::Local, HtlcRef::offered(0));
-        // Nothing of ours gets in until everything that the budget bears is on offer.
-        world.mine_empty_to(64);
-        world.mine_to(66);
-        let second = second_level(&world, output);
-        world.mine_to(66 + 400);
-        assert!(world.chain.spender_of(&second).is_some(), "{link:?}: the second stage pays for itself");
-        let sheet = world.node.sheets[&world.id()];
-        assert!(sheet.uneconomic_sat == 330 && sheet.lost_sat == 0, "{link:?}: all but the anchor: {sheet:?}");
-    }
-}
-
-#[test]
 fn a1_a_fee_that_the_counterparty_signed_long_ago_is_spent() {
     let htlcs = [offered(0, 60_000, 30, Link::Own), received(0, 60_000, 60)];
     let mut world = World::paying(50_000, STATIC, &htlcs, &[], 1_000);
@@ -55,192 +40,274 @@ fn a1_a_fee_that_the_counterparty_signed_long_ago_is_spent() {
     }
 }
 
-#[test]
-fn a2_a_child_that_was_not_made_for_an_htlc_costs_it_nothing() {
-    let mut world = World::new(ANCHORS, &[received(0, 18_000, 90)], &COINS, 20_000);
-    world.close();
-    world.mine();
-    let ours = world.commitment(Side::Local).compute_txid();
-    assert!(world.chain.confirmed(&ours).is_some() && !world.packages().is_empty(), "hurried by an idle child");
-    world.estimate(1_000);
-    world.learn(HtlcRef::received(0));
-    world.mine_to(20);
-    let output = world.output(Side::Local, HtlcRef::received(0));
-    assert!(world.chain.spender_of(&output).is_some(), "claimed, whatever its commitment cost");
+/// An HTLC of ours that is due `due_in` blocks after the close: offered, it expires then; received, its preimage is known.
+fn htlc(is_offered: bool, amount_sat: u64, due_in: u32) -> Htlc {
+    if is_offered { offered(0, amount_sat, due_in, relay(due_in + 40)) } else { received(0, amount_sat, due_in + 30) }
+}
+
+fn key(is_offered: bool) -> HtlcRef {
+    if is_offered { HtlcRef::offered(0) } else { HtlcRef::received(0) }
+}
+
+fn learned(mut world: World, is_offered: bool) -> World {
+    if !is_offered {
+        world.learn(key(is_offered));
+    }
+    world
 }
 
 #[test]
-fn a14_what_nobody_contests_waits_for_its_price() {
+fn a1_what_the_first_stage_cost_is_no_argument_against_the_second() {
+    let own = offered(0, 400_000, 30, Link::Own);
+    for (htlc, deadline) in [(own, 64), (htlc(true, 400_000, 30), 64), (htlc(false, 400_000, 30), 60)] {
+        let is_offered = htlc.key.is_offered();
+        let mut world = learned(World::new(ANCHORS, std::slice::from_ref(&htlc), &COINS, 1_000), is_offered);
+        world.confirm(world.commitment(Side::Local));
+        let output = world.output(Side::Local, htlc.key);
+        // Nothing of ours gets in until everything that the budget bears is on offer.
+        world.mine_empty_to(deadline);
+        world.mine_to(66);
+        let second = second_level(&world, output);
+        let (_, first, _) = world.chain.spender_of(&output).unwrap();
+        assert!(world.chain.fee_of(&first) > Some(150_000), "{htlc:?}: the first stage was dear");
+        world.mine_to(66 + 400);
+        assert!(world.chain.spender_of(&second).is_some(), "{htlc:?}: the second stage pays for itself");
+        let sheet = world.node.sheets[&world.id()];
+        assert!(sheet.uneconomic_sat == 330 && sheet.lost_sat == 0, "{htlc:?}: all but the anchor: {sheet:?}");
+    }
+}
+
+#[test]
+fn a2_a_child_that_was_not_made_for_an_htlc_costs_it_nothing() {
     for side in [Side::Local, Side::Remote] {
-        let mut world = World::new(ANCHORS, &[offered(0, 24_000, 10, Link::Own)], &COINS, 1_000);
-        world.confirm(world.commitment(side));
-        world.mine_to(12);
-        let output = world.output(side, HtlcRef::offered(0));
-        let last = match side {
-            Side::Local => second_level(&world, output),
-            Side::Remote => return,
-        };
-        world.estimate(80_000);
-        while world.chain.tip().0 < BEGIN + 500 {
-            world.mine_empty();
-            world.estimate(80_000);
+        let mut world = World::new(ANCHORS, &[received(0, 18_000, 90)], &COINS, 20_000);
+        match side {
+            Side::Local => world.close(),
+            Side::Remote => drop(world.see_theirs()),
         }
-        assert!(world.court.index_of(&world.id()).is_some(), "{side:?}: the channel waits for it");
+        let commitment = world.commitment(side);
+        let is_its = |(_, txs, _): &&&(u32, Vec<Transaction>, BroadcastAnswer)| {
+            txs[0].compute_txid() == commitment.compute_txid()
+        };
+        let child = world.packages().iter().rev().find(is_its).expect("an idle child").1[1].clone();
+        world.confirm_all(vec![commitment, child]);
         world.estimate(1_000);
-        world.mine_to(800);
-        assert!(world.chain.spender_of(&last).is_some(), "{side:?}: swept once it pays");
-        assert_eq!(world.node.sheets[&world.id()].uneconomic_sat, 330, "the anchor");
+        world.learn(HtlcRef::received(0));
+        world.mine_to(20);
+        let output = world.output(side, HtlcRef::received(0));
+        assert!(world.chain.spender_of(&output).is_some(), "{side:?}: claimed, whatever its commitment cost");
+    }
+}
+
+/// Waits 500 blocks at 80,000 sat/kw with an output of ours that is worth less than that, then 300 at 1,000.
+fn waits_for_its_price(mut world: World, output: OutPoint, case: &str) {
+    world.estimate(80_000);
+    while world.chain.tip().0 < BEGIN + 500 {
+        world.mine_empty();
+        world.estimate(80_000);
+    }
+    assert!(world.court.index_of(&world.id()).is_some(), "{case}: the channel waits for it");
+    world.estimate(1_000);
+    world.mine_to(800);
+    assert!(world.chain.spender_of(&output).is_some(), "{case}: swept once it pays");
+    let sheet = world.node.sheets[&world.id()];
+    assert!(sheet.uneconomic_sat <= 330 && sheet.lost_sat == 0, "{case}: all but an anchor: {sheet:?}");
+}
+
+/// Our main output on a commitment.
+fn main_output(world: &World, side: Side) -> OutPoint {
+    let commitment = world.fixture.commitment(side, 0).unwrap();
+    let kind = match side {
+        Side::Local => OutputKind::ToOwner,
+        Side::Remote => OutputKind::ToOther,
+    };
+    let vout = commitment.built.outputs.iter().position(|output| *output == kind).unwrap();
+    commitment.outpoint(u32::try_from(vout).unwrap())
+}
+
+#[test]
+fn a14_our_main_output_waits_for_its_price() {
+    for channel_type in [STATIC, ANCHORS] {
+        for side in [Side::Local, Side::Remote] {
+            let mut world = World::holding(25_000, channel_type, &COINS, 80_000);
+            world.confirm(world.commitment(side));
+            let output = main_output(&world, side);
+            waits_for_its_price(world, output, &format!("{channel_type:?} {side:?}"));
+        }
+    }
+}
+
+#[test]
+fn a14_a_second_level_waits_for_its_price() {
+    for channel_type in [STATIC, ANCHORS] {
+        for is_offered in [true, false] {
+            let mut world =
+                learned(World::new(channel_type, &[htlc(is_offered, 24_000, 10)], &COINS, 1_000), is_offered);
+            world.confirm(world.commitment(Side::Local));
+            world.mine_to(12);
+            let output = second_level(&world, world.output(Side::Local, key(is_offered)));
+            waits_for_its_price(world, output, &format!("{channel_type:?} offered {is_offered}"));
+        }
     }
 }
 
 #[test]
 fn a14_an_operator_ends_the_waiting() {
-    let mut world = World::new(ANCHORS, &[offered(0, 24_000, 10, Link::Own)], &COINS, 1_000);
-    world.confirm(world.commitment(Side::Local));
-    world.mine_to(12);
-    let last = second_level(&world, world.output(Side::Local, HtlcRef::offered(0)));
-    while world.chain.tip().0 < BEGIN + 300 {
-        world.mine();
-        world.estimate(80_000);
-    }
-    world.hear(&Event::ClaimAbandoned { channel: world.id(), outpoint: last });
-    world.settle();
-    world.mine_to(310);
-    assert_eq!(world.node.sheets[&world.id()].uneconomic_sat, 24_330, "given up by name, and the channel is resolved");
-}
-
-#[test]
-fn a31_no_stage_is_paid_for_and_the_rest_left() {
-    for amount_sat in [1_000, 3_000, 8_000, 20_000, 60_000, 160_000] {
-        for feerate in [1_000, 5_000, 20_000, 50_000] {
-            for out in [true, false] {
-                let htlc = if out { offered(0, amount_sat, 20, relay(60)) } else { received(0, amount_sat, 60) };
-                let key = htlc.key;
-                let mut world = World::new(ANCHORS, &[htlc], &COINS, feerate);
-                if !out {
-                    world.learn(key);
-                }
-                world.confirm(world.commitment(Side::Local));
-                world.mine_to(400);
-                let output = world.output(Side::Local, key);
-                let taken = world.chain.spender_of(&output);
-                let both =
-                    taken.as_ref().is_some_and(|_| world.chain.spender_of(&second_level(&world, output)).is_some());
-                let case = format!("{amount_sat} sat at {feerate} sat/kw, offered: {out}");
-                assert_eq!(taken.is_some(), both, "{case}: both stages or none");
-                // HTLC transaction with a coin and change, and the sweep of its output: 1,560 WU.
-                let cost_sat = 1_560 * u64::from(feerate) / 1_000;
-                if amount_sat * 9 / 10 >= cost_sat {
-                    assert!(both, "{case}: two stages leave a tenth of it");
-                }
+    for channel_type in [STATIC, ANCHORS] {
+        for side in [Side::Local, Side::Remote] {
+            let mut world = World::holding(25_000, channel_type, &COINS, 80_000);
+            world.confirm(world.commitment(side));
+            let output = main_output(&world, side);
+            while world.chain.tip().0 < BEGIN + 300 {
+                world.mine();
+                world.estimate(80_000);
             }
+            assert!(world.node.sheets.is_empty(), "{channel_type:?} {side:?}: it waits");
+            world.hear(&Event::ClaimAbandoned { channel: world.id(), outpoint: output });
+            world.settle();
+            world.mine_to(310);
+            let sheet = world.node.sheets[&world.id()];
+            assert!(sheet.uneconomic_sat > 24_000, "{channel_type:?} {side:?}: given up by name: {sheet:?}");
         }
     }
 }
 
 #[test]
 fn a30_the_idle_stake_is_one_more_stake() {
-    let mut world = World::new(ANCHORS, &[offered(0, 1_000, 300, Link::Own)], &COINS, 5_000);
-    world.chain.set_mempool_min_feerate(1_000);
-    world.close();
-    let answer = world.packages().last().expect("a child").2;
-    assert_eq!(answer, BroadcastAnswer::Accepted);
+    let stakes: [&[Htlc]; 4] =
+        [&[], &[offered(0, 1_000, 300, Link::Own)], &[htlc(true, 1_000, 300)], &[htlc(false, 1_000, 300)]];
+    for htlcs in stakes {
+        let mut world = World::new(ANCHORS, htlcs, &COINS, 5_000);
+        htlcs.iter().filter(|htlc| !htlc.key.is_offered()).for_each(|htlc| world.learn(htlc.key));
+        // 4 sat/vB: the commitment alone is refused.
+        world.chain.set_mempool_min_feerate(4_000);
+        world.close();
+        let answer = world.packages().last().expect("a child").2;
+        assert_eq!(answer, BroadcastAnswer::Accepted, "{htlcs:?}");
+    }
 }
 
 #[test]
 fn a16_a_bump_lowers_nothing() {
-    let mut world = World::new(ANCHORS, &[received(0, 50_000, 60)], &COINS, 2_000);
-    world.learn(HtlcRef::received(0));
-    world.bump(None, Bump { budget_sat: Some(1), ..Bump::default() });
-    world.close();
-    world.mine();
-    world.mine_to(5);
-    let output = world.output(Side::Local, HtlcRef::received(0));
-    assert!(world.chain.spender_of(&output).is_some());
+    for (channel_type, side) in [(ANCHORS, Side::Local), (ANCHORS, Side::Remote), (STATIC, Side::Remote)] {
+        for is_offered in [true, false] {
+            let mut world =
+                learned(World::new(channel_type, &[htlc(is_offered, 50_000, 10)], &COINS, 2_000), is_offered);
+            // Nothing of an open channel without anchors has a fee that we set: bumped once it is confirmed.
+            world.confirm(world.commitment(side));
+            world.bump(None, Bump { budget_sat: Some(1), ..Bump::default() });
+            world.mine_to(20);
+            let output = world.output(side, key(is_offered));
+            assert!(world.chain.spender_of(&output).is_some(), "{channel_type:?} {side:?} offered {is_offered}");
+            assert!(world.has_sent(output), "{channel_type:?} {side:?} offered {is_offered}: by us");
+        }
+    }
 }
 
 #[test]
-fn a26_a_bump_is_bounded_by_what_is_at_stake() {
-    let mut world = World::holding(20_000, ANCHORS, &COINS, 2_000);
-    world.close();
-    let deadline = Some(Height::new(BEGIN + 2));
-    world.bump(None, Bump { budget_sat: Some(1_000_000), deadline, ..Bump::default() });
-    world.mine_empty();
+fn a16_a_bump_lowers_no_childs_budget() {
+    for side in [Side::Local, Side::Remote] {
+        let mut world = World::new(ANCHORS, &[htlc(false, 50_000, 30)], &COINS, 2_000);
+        world.learn(HtlcRef::received(0));
+        world.bump(None, Bump { budget_sat: Some(1), ..Bump::default() });
+        match side {
+            Side::Local => world.close(),
+            Side::Remote => drop(world.see_theirs()),
+        }
+        assert!(!world.packages().is_empty(), "{side:?}: a child");
+    }
+}
+
+/// The most that was planned as a fee, in satoshi.
+fn most_sat(world: &World) -> u64 {
     let fees = world.concluded().filter_map(|what| match what {
         Conclusion::SweepPlanned(sweep) => Some(sweep.plan.fee_sat),
         _ => None,
     });
-    let most_sat = fees.max().expect("a child");
-    assert!(most_sat <= 20_000, "our balance is 20,000 sat, and the child pays {most_sat}");
+    fees.max().expect("a plan")
+}
+
+#[test]
+fn a26_a_bump_of_a_close_is_bounded_by_what_is_at_stake() {
+    for side in [Side::Local, Side::Remote] {
+        let mut world = World::holding(20_000, ANCHORS, &COINS, 2_000);
+        match side {
+            Side::Local => world.close(),
+            Side::Remote => drop(world.see_theirs()),
+        }
+        let deadline = Some(Height::new(BEGIN + 2));
+        world.bump(None, Bump { budget_sat: Some(1_000_000), deadline, ..Bump::default() });
+        world.mine_empty();
+        let most_sat = most_sat(&world);
+        assert!((10_001..=20_000).contains(&most_sat), "{side:?}: our balance is 20,000 sat, a child pays {most_sat}");
+    }
+}
+
+#[test]
+fn a26_a_bump_of_a_claim_is_bounded_by_what_is_at_stake() {
+    for (channel_type, side) in [(ANCHORS, Side::Local), (ANCHORS, Side::Remote), (STATIC, Side::Remote)] {
+        for is_offered in [true, false] {
+            let mut world =
+                learned(World::new(channel_type, &[htlc(is_offered, 50_000, 10)], &COINS, 2_000), is_offered);
+            world.confirm(world.commitment(side));
+            world.mine_empty_to(12);
+            let output = world.output(side, key(is_offered));
+            let deadline = Some(Height::new(BEGIN + 13));
+            world.bump(Some(output), Bump { budget_sat: Some(1_000_000), deadline, ..Bump::default() });
+            world.mine_empty_to(16);
+            let most_sat = most_sat(&world);
+            let case = format!("{channel_type:?} {side:?} offered {is_offered}");
+            assert!((25_001..=50_000).contains(&most_sat), "{case}: 50,000 sat are at stake, {most_sat} are paid");
+        }
+    }
 }
 
 #[test]
 fn a41_a_bump_that_can_raise_nothing_is_refused_by_name() {
-    let mut world = World::new(STATIC, &[offered(0, 50_000, 30, Link::Own)], &[], 2_000);
-    world.close();
-    let bump = Bump { feerate_sat_per_kw: 10_000, ..Bump::default() };
-    let event = Event::BumpRequested { channel: world.id(), outpoint: None, bump };
-    assert_eq!(world.court.step().hear(&event), Err(Rejected::NothingToRaise(world.id())));
-    // Once it is confirmed, our main output and second levels can be raised.
-    world.confirm(world.commitment(Side::Local));
-    assert!(world.court.step().hear(&event).is_ok());
+    for is_offered in [true, false] {
+        let mut world = learned(World::new(STATIC, &[htlc(is_offered, 50_000, 30)], &[], 2_000), is_offered);
+        world.close();
+        let bump = Bump { feerate_sat_per_kw: 10_000, ..Bump::default() };
+        let event = Event::BumpRequested { channel: world.id(), outpoint: None, bump };
+        assert_eq!(world.court.step().hear(&event), Err(Rejected::NothingToRaise(world.id())), "offered {is_offered}");
+        // Once it is confirmed, our main output and second levels can be raised.
+        world.confirm(world.commitment(Side::Local));
+        assert!(world.court.step().hear(&event).is_ok());
+        // What the counterparty signed as a whole cannot.
+        world.mine_empty_to(31);
+        let outpoint = Some(world.output(Side::Local, key(is_offered)));
+        let event = Event::BumpRequested { channel: world.id(), outpoint, bump };
+        assert_eq!(world.court.step().hear(&event), Err(Rejected::NothingToRaise(world.id())), "offered {is_offered}");
+    }
 }
 
 #[test]
 fn a45_an_anchor_that_anybody_sweeps_is_no_loss() {
-    let mut world = World::new(ANCHORS, &[], &COINS, 1_000);
-    let ours = world.commitment(Side::Local);
-    world.confirm(ours.clone());
-    world.mine_to(20);
-    let script = anchor_script(&world.fixture.setup().local.funding_point());
-    let vout = ours.output.iter().position(|output| output.script_pubkey == script.to_p2wsh()).unwrap();
-    let sweep = Transaction {
-        version: Version::TWO,
-        lock_time: LockTime::ZERO,
-        input: vec![TxIn {
-            previous_output: OutPoint::new(ours.compute_txid(), u32::try_from(vout).unwrap()),
-            script_sig: ScriptBuf::new(),
-            sequence: Sequence::from_height(16),
-            witness: Witness::from_slice(&[&[][..], script.as_bytes()]),
-        }],
-        output: vec![TxOut { value: Amount::from_sat(300), script_pubkey: script.to_p2wsh() }],
-    };
-    world.confirm(sweep);
-    world.mine_to(320);
-    let lost = |action: &Action| matches!(action, Action::Alert { alert: Alert::OutputLost { .. }, .. });
-    assert!(!world.done.iter().any(lost), "a report, not a loss");
-}
-
-#[test]
-fn a39_the_best_that_a_small_coin_buys_is_sent() {
-    let mut world = World::new(ANCHORS, &[offered(0, 400_000, 20, relay(60))], &[6_000], 20_000);
-    world.confirm(world.commitment(Side::Local));
-    world.mine_to(25);
-    let output = world.output(Side::Local, HtlcRef::offered(0));
-    let claim = world.last_spend(output).expect("something is sent");
-    assert_eq!(claim.input.len(), 2, "with the wallet's only coin");
-}
-
-#[test]
-fn a36_a_coin_that_the_signer_refuses_is_exchanged() {
-    let mut world = World::new(ANCHORS, &[offered(0, 400_000, 20, relay(60))], &[90_000, 95_000], 1_000);
-    world.confirm(world.commitment(Side::Local));
-    world.mine_empty_to(21);
-    let output = world.output(Side::Local, HtlcRef::offered(0));
-    let coin_of = |world: &World| world.last_spend(output).expect("a claim").input[1].previous_output;
-    let refused = coin_of(&world);
-    let request = world.done.iter().rev().find_map(|action| match action {
-        Action::Sign(request) if request.tx.input.iter().any(|input| input.previous_output == refused) => {
-            Some(request.id)
-        }
-        _ => None,
-    });
-    let why = "this coin is locked".to_owned();
-    world.hear(&Event::SigningRefused { channel: world.id(), request: request.unwrap(), why });
-    world.settle();
-    world.mine_empty();
-    assert_ne!(coin_of(&world), refused, "the other coin pays");
-    assert!(world.done.iter().any(|action| {
-        matches!(action, Action::Alert { alert: Alert::CoinRefused { coin }, .. } if *coin == refused)
-    }));
+    for side in [Side::Local, Side::Remote] {
+        let mut world = World::new(ANCHORS, &[], &COINS, 1_000);
+        let commitment = world.commitment(side);
+        world.confirm(commitment.clone());
+        world.mine_to(20);
+        // Ours, on either commitment.
+        let script = anchor_script(&world.fixture.setup().local.funding_point());
+        let is_ours = |output: &TxOut| output.script_pubkey == script.to_p2wsh();
+        let vout = commitment.output.iter().position(is_ours).unwrap();
+        let sweep = Transaction {
+            version: Version::TWO,
+            lock_time: LockTime::ZERO,
+            input: vec![TxIn {
+                previous_output: OutPoint::new(commitment.compute_txid(), u32::try_from(vout).unwrap()),
+                script_sig: ScriptBuf::new(),
+                sequence: Sequence::from_height(16),
+                witness: Witness::from_slice(&[&[][..], script.as_bytes()]),
+            }],
+            output: vec![TxOut { value: Amount::from_sat(300), script_pubkey: script.to_p2wsh() }],
+        };
+        world.confirm(sweep);
+        world.mine_to(320);
+        let lost = |action: &Action| matches!(action, Action::Alert { alert: Alert::OutputLost { .. }, .. });
+        assert!(!world.done.iter().any(lost), "{side:?}: no alert");
+        let reported = |action: &Action| matches!(action, Action::ReportOutcome { report, .. } if report.kind == ContractKind::Anchor);
+        assert!(world.done.iter().any(reported), "{side:?}: a report");
+    }
 }

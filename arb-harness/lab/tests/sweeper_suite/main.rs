@@ -2,7 +2,9 @@
 //!
 //! - `curve`, `groups`, `coins`, `refusals`: the rules of the sweeper with figures.
 //! - `incidents_desk`: incidents of other sweepers, by the ids of `arb_core::incidents`.
-//! - `faults_worth`, `faults_sweeper`: faults of this project by their ids (A…), on whole closes and on the sweeper alone.
+//! - `faults_worth`, `faults_prices`, `faults_coins`, `faults_bounds`: faults of this project by their ids (A…), on whole closes.
+//! - `faults_sweeper`: the same on the sweeper alone.
+//! - `faults_grid`: A1 and A31 over amounts and feerates, for both channel types, commitments and directions.
 //! - `properties`: I7 and I8 over drawn claims, estimates, wallets and reorgs.
 //! - `closes`, `valid`: whole closes on the embedded chain (I9), children, coins, bumps and reserves.
 #![allow(clippy::unwrap_used, reason = "clippy does not know the helpers of tests as test code")]
@@ -12,6 +14,10 @@ mod closes;
 mod coins;
 mod curve;
 mod faults_commitments;
+mod faults_bounds;
+mod faults_coins;
+mod faults_grid;
+mod faults_prices;
 mod faults_sweeper;
 mod faults_worth;
 mod groups;

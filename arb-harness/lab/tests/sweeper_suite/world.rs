@@ -3,7 +3,7 @@
 
 use std::convert::Infallible;
 
-use arb_core::bolt3::ChannelType;
+use arb_core::bolt3::{ChannelType, Preimage};
 use arb_core::{
     Action, BroadcastAnswer, BroadcastRejection, Bump, ChainArbitrator, ChannelId, CloseReason, Conclusion, Event,
     Frame, Freshness, Height, Htlc, HtlcKey, HtlcRef, JournalIdentity, Link, Log, Pending, Policy, RevokedCommitment,
@@ -17,6 +17,7 @@ use arb_lab::chain::{Chain, ChainConfig};
 use arb_lab::check::check;
 use arb_lab::fixture::{ChannelFixture, ChannelSetup, CommitmentState};
 use arb_lab::notebook::Notebook;
+use arb_lab::peer::{Claimant, Rates};
 use arb_lab::wallet::SmallWallet;
 use bitcoin::{Network, OutPoint, Transaction};
 
@@ -63,17 +64,25 @@ pub fn received(id: u64, sat: u64, due_in: u32) -> Htlc {
     htlc(HtlcRef::received(id), sat, due_in, Link::Received)
 }
 
+/// The secret of an HTLC.
+fn preimage(htlc: HtlcRef) -> Preimage {
+    Preimage([10 * u8::from(!htlc.is_offered()) + u8::try_from(htlc.id).unwrap() + 1; 32])
+}
+
 fn htlc(key: HtlcRef, sat: u64, due_in: u32, link: Link) -> Htlc {
-    let secret = 10 * u8::from(!key.is_offered()) + u8::try_from(key.id).unwrap() + 1;
-    let payment_hash = arb_core::bolt3::Preimage([secret; 32]).hash();
+    let payment_hash = preimage(key).hash();
     Htlc {
         key,
         amount_msat: sat * 1_000,
         payment_hash,
         cltv_expiry: Height::new(BEGIN + due_in),
         link,
-        tag: vec![secret],
+        tag: preimage(key).0[..1].to_vec(),
     }
+}
+
+fn config() -> ChainConfig {
+    ChainConfig { start_height: BEGIN, ..ChainConfig::default() }
 }
 
 impl World {
@@ -84,15 +93,23 @@ impl World {
 
     /// [`new`](Self::new) with commitments of another feerate, in sat/kw.
     pub fn paying(feerate: u32, channel_type: ChannelType, htlcs: &[Htlc], coins: &[u64], estimate: u32) -> Self {
-        Self::build(feerate, CAPACITY_SAT / 2, channel_type, htlcs, coins, estimate)
+        Self::build(config(), feerate, CAPACITY_SAT / 2, channel_type, htlcs, coins, estimate)
     }
 
     /// Without HTLCs, and with this much of the channel ours, in sat.
     pub fn holding(local_sat: u64, channel_type: ChannelType, coins: &[u64], estimate: u32) -> Self {
-        Self::build(253, local_sat, channel_type, &[], coins, estimate)
+        Self::build(config(), 253, local_sat, channel_type, &[], coins, estimate)
+    }
+
+    /// Without HTLCs, on a chain whose nodes relay from this floor on, in sat per thousand virtual bytes. The estimate is told
+    /// later.
+    pub fn at_floor(floor_sat_per_kvb: u64, channel_type: ChannelType, coins: &[u64]) -> Self {
+        let config = ChainConfig { relay_floor_sat_per_kvb: floor_sat_per_kvb, ..config() };
+        Self::build(config, 253, CAPACITY_SAT / 2, channel_type, &[], coins, 253)
     }
 
     fn build(
+        config: ChainConfig,
         feerate: u32,
         local_sat: u64,
         channel_type: ChannelType,
@@ -100,7 +117,6 @@ impl World {
         coins: &[u64],
         estimate: u32,
     ) -> Self {
-        let config = ChainConfig { start_height: BEGIN, ..ChainConfig::default() };
         let mut chain = Chain::new(config);
         let mut fixture = ChannelFixture::new(ChannelSetup::from_seed(&[7; 32], 1, channel_type, CAPACITY_SAT));
         fixture.plant(&mut chain).unwrap();
@@ -161,9 +177,8 @@ impl World {
     }
 
     pub fn learn(&mut self, htlc: HtlcRef) {
-        let secret = 10 * u8::from(!htlc.is_offered()) + u8::try_from(htlc.id).unwrap() + 1;
         let usable_for = vec![HtlcKey { channel: self.id(), htlc }];
-        self.hear(&Event::PreimageLearned { preimage: arb_core::bolt3::Preimage([secret; 32]), usable_for });
+        self.hear(&Event::PreimageLearned { preimage: preimage(htlc), usable_for });
         self.settle();
     }
 
@@ -244,7 +259,7 @@ impl World {
     }
 
     /// Tells the court and the wallet how the chain has changed.
-    fn follow(&mut self) {
+    pub fn heard(&mut self) {
         let Ok(blocks) = source::next_blocks(&self.chain, self.court.tip(), 10);
         for event in blocks {
             self.hear(&event);
@@ -256,19 +271,71 @@ impl World {
     /// Mines a block from the mempool.
     pub fn mine(&mut self) {
         self.chain.mine();
-        self.follow();
+        self.heard();
     }
 
     /// Mines an empty block: nothing that we sent confirms.
     pub fn mine_empty(&mut self) {
         self.chain.mine_with(|_| false);
-        self.follow();
+        self.heard();
     }
 
     /// Mines a block with this transaction first, then from the mempool.
     pub fn confirm(&mut self, tx: Transaction) {
-        self.chain.mine_own(vec![tx]).unwrap();
-        self.follow();
+        self.confirm_all(vec![tx]);
+    }
+
+    pub fn confirm_all(&mut self, txs: Vec<Transaction>) {
+        self.chain.mine_own(txs).unwrap();
+        self.heard();
+    }
+
+    /// The court is away while empty blocks are mined up to this height; then it hears them all.
+    pub fn away_to(&mut self, after: u32) {
+        while self.chain.tip().0 < BEGIN + after {
+            self.chain.mine_with(|_| false);
+        }
+        while self.court.tip().height.get() < self.chain.tip().0 {
+            self.heard();
+        }
+    }
+
+    /// The counterparty's direct claim of an HTLC on our commitment: with the preimage if we offered it, else after its expiry.
+    pub fn theirs(&self, htlc: HtlcRef) -> Transaction {
+        self.theirs_at(2_000, htlc)
+    }
+
+    /// The same at this feerate, in sat/kw.
+    pub fn theirs_at(&self, feerate: u32, htlc: HtlcRef) -> Transaction {
+        let commitment = self.fixture.commitment(Side::Local, 0).unwrap();
+        let place = commitment.htlcs.iter().position(|other| other.key == htlc).unwrap();
+        let rates = Rates { feerate_sat_per_kw: feerate, floor_sat_per_kvb: 1_000 };
+        let claimant = Claimant { fixture: &self.fixture, side: Side::Remote, commitment: &commitment, rates };
+        let preimage = htlc.is_offered().then(|| preimage(htlc));
+        claimant.direct(place, preimage, self.wallet.deposit_script()).unwrap().unwrap()
+    }
+
+    /// Their commitment appears in the mempool, and the court sees it.
+    pub fn see_theirs(&mut self) -> Transaction {
+        let theirs = self.commitment(Side::Remote);
+        self.chain.submit(theirs.clone()).unwrap();
+        self.hear(&Event::MempoolSeen { tx: theirs.clone() });
+        self.settle();
+        theirs
+    }
+
+    /// The coins that the wallet was told are free.
+    pub fn released(&self) -> Vec<OutPoint> {
+        let coins = |action: &Action| match action {
+            Action::ReleaseFeeInputs { coins, .. } => coins.clone(),
+            _ => Vec::new(),
+        };
+        self.done.iter().flat_map(coins).collect()
+    }
+
+    /// Whether a transaction that was sent spends this outpoint.
+    pub fn has_sent(&self, outpoint: OutPoint) -> bool {
+        self.last_spend(outpoint).is_some()
     }
 
     pub fn mine_empty_to(&mut self, after: u32) {
@@ -291,10 +358,19 @@ impl World {
         }
     }
 
+    /// A market with one price: a fresh estimate in every block, and no block takes less.
+    pub fn mine_at_to(&mut self, feerate: u32, after: u32) {
+        while self.chain.tip().0 < BEGIN + after {
+            self.estimate(feerate);
+            self.chain.mine_at(feerate, u64::MAX);
+            self.heard();
+        }
+    }
+
     /// Disconnects `depth` blocks.
     pub fn reorg(&mut self, depth: u32) {
         self.chain.reorg_drop(depth);
-        self.follow();
+        self.heard();
     }
 
     pub fn commitment(&self, side: Side) -> Transaction {
