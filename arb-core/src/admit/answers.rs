@@ -176,10 +176,15 @@ pub(super) fn bump(
 
 pub(super) fn abandoned(court: CourtView<'_>, id: &ChannelId, outpoint: &OutPoint) -> Result<Admission, Rejected> {
     let view = channel_view(court, id)?;
-    if view.channel.requests.sweeper.abandoned.contains(outpoint) {
+    let meant = view.meant(outpoint);
+    let abandoned = &view.channel.requests.sweeper.abandoned;
+    // Under either name: a repetition must not give up more, if the HTLC transaction has confirmed since.
+    if abandoned.contains(outpoint) || abandoned.contains(&meant) {
         return Ok(Admission::Duplicate);
     }
-    if wants(&view).contains_key(outpoint) { Ok(Admission::New) } else { Err(Rejected::NothingToAbandon(*outpoint)) }
+    // A child of an unconfirmed commitment is no output that a channel waits for.
+    let is_claimed = wants(&view).get(&meant).is_some_and(|want| want.parent.is_none());
+    if is_claimed { Ok(Admission::New) } else { Err(Rejected::NothingToAbandon(*outpoint)) }
 }
 
 /// Whether anything of this close has a fee that we can raise, now or later (A41): without anchors an unconfirmed commitment

@@ -136,7 +136,8 @@ pub enum Event {
     ClaimAbandoned {
         /// The channel.
         channel: ChannelId,
-        /// The output that is to be claimed next: of the commitment, or of the HTLC transaction that spent it.
+        /// The output that is to be claimed next: of the commitment, or of the HTLC transaction that spent it. The
+        /// contract's own output on the commitment stands for either.
         outpoint: OutPoint,
     },
 }

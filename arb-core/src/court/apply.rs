@@ -158,7 +158,10 @@ impl Draft {
                 self.with(base, channel, |channel| channel.hear_revoked_loaded(*number, candidates));
             }
             Event::ClaimAbandoned { channel, outpoint } => {
-                self.with(base, channel, |channel| channel.hear_abandoned(*outpoint));
+                let court = CourtView::new(base, self);
+                let view = court.index_of(channel).and_then(|index| court.channel_view(index));
+                let meant = view.map_or(*outpoint, |view| view.meant(outpoint));
+                self.with(base, channel, |channel| channel.hear_abandoned(meant));
             }
             Event::BumpRequested { channel, outpoint, bump } => {
                 self.with(base, channel, |channel| channel.hear_bump(*outpoint, bump));

@@ -10,9 +10,9 @@ use crate::api::units::Height;
 use crate::channel::ChannelArbitrator;
 use crate::claims::wants::wants;
 use crate::court::ChainArbitrator;
-use crate::view::ChannelView;
+use crate::view::{ChannelView, ContractState};
 use alloc::vec::Vec;
-use bitcoin::Txid;
+use bitcoin::{OutPoint, Txid};
 
 /// One channel, as it stands at the court's tip.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,6 +48,9 @@ pub struct ContractStatus {
     pub resolvers: Vec<ResolverKind>,
     /// What it waits for, or how it ended.
     pub stage: StageRecord,
+    /// The output that is claimed next: its own, or that of the HTLC transaction that spent it. `None` if nothing of it is
+    /// unspent, or if it is over.
+    pub next_output: Option<OutPoint>,
 }
 
 /// One transaction of the sweeper, as it stands.
@@ -89,6 +92,7 @@ impl ChainArbitrator {
                 amount_sat: contract.amount_sat,
                 resolvers: contract.resolvers.clone(),
                 stage: contract.stage_record(),
+                next_output: view.next_output(contract).filter(|_| matches!(contract.state, ContractState::Live(_))),
             })
             .collect();
         let over = |stage: &StageRecord| matches!(stage, StageRecord::Done(_));

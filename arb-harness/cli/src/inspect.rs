@@ -89,6 +89,7 @@ struct ContractRow {
     htlc_id: Option<u64>,
     direction: Option<&'static str>,
     outpoint: Option<String>,
+    next_outpoint: Option<String>,
     amount_sat: u64,
     resolver_chain: Vec<&'static str>,
     stage: &'static str,
@@ -166,12 +167,18 @@ impl ContractRow {
                 ContractId::Output(outpoint) => Some(outpoint.to_string()),
                 ContractId::NoOutput(_) => None,
             },
+            next_outpoint: status.next_output.map(|outpoint| outpoint.to_string()),
             amount_sat: status.amount_sat,
             resolver_chain: status.resolvers.iter().map(|kind| resolver_name(*kind)).collect(),
             stage,
             until: until.map(|height| height.get()),
             outcome,
-            waits_for: words::stage(&status.stage),
+            waits_for: match (status.stage, status.next_output) {
+                (stage @ StageRecord::ClaimWanted, Some(next)) => {
+                    format!("{}: {}", words::stage(&stage), words::outpoint(&next))
+                }
+                (stage, _) => words::stage(&stage),
+            },
         }
     }
 }

@@ -200,6 +200,6 @@ fn txid(txid: &Txid) -> String {
 }
 
 /// An outpoint with a shortened txid.
-fn outpoint(outpoint: &OutPoint) -> String {
+pub(crate) fn outpoint(outpoint: &OutPoint) -> String {
     format!("{}:{}", txid(&outpoint.txid), outpoint.vout)
 }

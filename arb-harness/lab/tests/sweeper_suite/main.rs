@@ -3,6 +3,7 @@
 //! - `curve`, `groups`, `coins`, `refusals`: the rules of the sweeper with figures.
 //! - `incidents_desk`: incidents of other sweepers, by the ids of `arb_core::incidents`.
 //! - `faults_worth`, `faults_sweeper`: faults of this project by their ids (A…), on whole closes and on the sweeper alone.
+//! - `operator`: outputs that are given up, bounds for fees, outputs that wait.
 //! - `properties`: I7 and I8 over drawn claims, estimates, wallets and reorgs.
 //! - `closes`, `valid`: whole closes on the embedded chain (I9), children, coins, bumps and reserves.
 #![allow(clippy::unwrap_used, reason = "clippy does not know the helpers of tests as test code")]
@@ -15,6 +16,7 @@ mod faults_sweeper;
 mod faults_worth;
 mod groups;
 mod incidents_desk;
+mod operator;
 mod properties;
 mod refusals;
 mod test_sweeper;

@@ -73,6 +73,7 @@ fn docket(stage: StageRecord) -> Docket {
         amount_sat: 1,
         resolvers: Vec::new(),
         stage,
+        next_output: None,
     };
     let stage = Stage::Resolving(CloseKind::Local);
     let (sweeps, coins_wanted) = (Vec::new(), Vec::new());
