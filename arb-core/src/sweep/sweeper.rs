@@ -198,6 +198,11 @@ impl Sweeper {
         recent.map(|(coin, _)| *coin).collect()
     }
 
+    /// Forgets coins that were refused `pause` blocks ago or earlier: they may be offered again.
+    pub(crate) fn forget_coins(&mut self, tip: Height, pause: Blocks) {
+        self.bad_coins.retain(|_, at| tip < at.after(pause));
+    }
+
     /// The signer refused a transaction with coins. One of them may be why: others are tried (A36), but not again and again,
     /// for a signer may refuse everything.
     pub(crate) fn signing_refused(&mut self, number: u32, tip: Height, pause: Blocks) {
