@@ -226,12 +226,13 @@ impl ChannelArbitrator {
         }
     }
 
-    /// Merges the operator's bump with earlier ones: the highest feerate, the nearest deadline, the largest budget.
+    /// Merges the operator's bump with earlier ones: the highest feerate, the nearest deadline, the largest budget and bound.
     pub(crate) fn hear_bump(&mut self, outpoint: Option<OutPoint>, bump: &Bump) {
         let known = self.state.requests.bumps.entry(outpoint).or_default();
         known.feerate_sat_per_kw = known.feerate_sat_per_kw.max(bump.feerate_sat_per_kw);
         known.deadline = [known.deadline, bump.deadline].into_iter().flatten().min();
-        known.budget_sat = [known.budget_sat, bump.budget_sat].into_iter().flatten().max();
+        known.budget_sat = known.budget_sat.max(bump.budget_sat);
+        known.bound_sat = known.bound_sat.max(bump.bound_sat);
     }
 
     /// An unconfirmed spend of a funding output was seen that is no closing transaction.

@@ -134,11 +134,11 @@ fn stakes(
         .collect();
     stakes.push(Stake { deadline: None, budget_sat: sum });
     let requests = &view.channel.requests;
-    let bumped = requests.bumps_of(&outpoint).filter_map(|bump| bump.budget_sat).max();
+    let bumped = requests.bumped_budget_sat(&outpoint, value_sat.saturating_add(main_sat));
     let sooner = requests.bumps_of(&outpoint).filter_map(|bump| bump.deadline).min();
     if bumped.is_some() || sooner.is_some() {
-        // A bump raises, up to all that is at stake; it lowers nothing (A16, A26).
-        let budget_sat = bumped.unwrap_or(0).min(value_sat.saturating_add(main_sat)).max(sum);
+        // A bump raises, up to all that is at stake or the operator's bound; it lowers nothing (A16, A26).
+        let budget_sat = bumped.unwrap_or(0).max(sum);
         let nearest = stakes.first().and_then(|stake| stake.deadline);
         stakes = [Stake { deadline: [sooner, nearest].into_iter().flatten().min(), budget_sat }].into();
     }

@@ -2,7 +2,7 @@
 //! wait.
 
 use arb_core::bolt3::ChannelType;
-use arb_core::{ContractId, ContractStatus, Event, Heard, HtlcRef, Link, Rejected, Side};
+use arb_core::{Bump, Conclusion, ContractId, ContractStatus, Event, Heard, Height, HtlcRef, Link, Rejected, Side};
 use bitcoin::OutPoint;
 
 use crate::world::{BEGIN, World, offered};
@@ -96,4 +96,59 @@ fn a14_only_what_is_claimed_of_a_confirmed_close_is_given_up() {
     let own = world.output(Side::Local, HtlcRef::offered(0));
     let event = abandoned(&world, own);
     assert_eq!(answer(&mut world, &event), Err(Rejected::NothingToAbandon(own)), "it has not expired");
+}
+
+/// The highest fee and the highest feerate that were planned, in satoshi and in satoshi per kiloweight.
+fn most_planned(world: &World) -> (u64, u32) {
+    let plans = world.concluded().filter_map(|what| match what {
+        Conclusion::SweepPlanned(sweep) => Some(&sweep.plan),
+        _ => None,
+    });
+    plans.fold((0, 0), |(fee, feerate), plan| (fee.max(plan.fee_sat), feerate.max(plan.feerate_sat_per_kw)))
+}
+
+#[test]
+fn a26_an_operator_may_name_a_bound_beyond_what_is_at_stake_for_a_child() {
+    let most = |bump: Bump| {
+        let mut world = World::holding(20_000, ANCHORS, &COINS, 2_000);
+        world.close();
+        world.bump(None, Bump { deadline: Some(Height::new(BEGIN + 2)), ..bump });
+        world.mine_empty();
+        most_planned(&world)
+    };
+    let budget = Bump { budget_sat: Some(1_000_000), ..Bump::default() };
+    assert!(most(budget).0 <= 20_000, "our balance is at stake");
+    let (fee_sat, _) = most(Bump { bound_sat: Some(100_000), ..Bump::default() });
+    assert!((90_000..=100_000).contains(&fee_sat), "as much as the operator named: {fee_sat}");
+    assert_eq!(most(Bump { bound_sat: Some(100_000), ..budget }).0, fee_sat, "the budget adds nothing to it");
+    let (fee_sat, feerate) = most(Bump { bound_sat: Some(1_000_000), ..Bump::default() });
+    assert!(feerate == 250_000 && fee_sat < 700_000, "the highest feerate bounds it: {fee_sat} sat, {feerate} sat/kw");
+}
+
+#[test]
+fn a26_an_operator_may_name_a_bound_beyond_what_is_at_stake_for_an_htlc() {
+    let most = |bump: Bump| {
+        let mut world = World::new(ANCHORS, &[offered(0, 24_000, 10, Link::Own)], &COINS, 1_000);
+        world.confirm(world.commitment(Side::Local));
+        world.mine_empty_to(10);
+        let output = world.output(Side::Local, HtlcRef::offered(0));
+        world.bump(Some(output), Bump { deadline: Some(Height::new(BEGIN + 11)), ..bump });
+        world.mine_empty();
+        most_planned(&world).0
+    };
+    assert!(most(Bump { budget_sat: Some(60_000), ..Bump::default() }) <= 24_000, "its value is at stake");
+    let fee_sat = most(Bump { bound_sat: Some(60_000), ..Bump::default() });
+    assert!((55_000..=60_000).contains(&fee_sat), "as much as the operator named: {fee_sat}");
+}
+
+#[test]
+fn a26_a_fee_from_a_claims_value_stays_within_it_whatever_the_bound() {
+    let mut world = World::holding(20_000, ANCHORS, &COINS, 2_000);
+    world.confirm(world.commitment(Side::Remote));
+    let deadline = Some(Height::new(BEGIN + 2));
+    world.bump(None, Bump { deadline, bound_sat: Some(1_000_000), ..Bump::default() });
+    world.mine_empty();
+    let (fee_sat, _) = most_planned(&world);
+    assert!((15_000..20_000).contains(&fee_sat), "{fee_sat}");
+    world.assert_all_valid();
 }
