@@ -346,11 +346,11 @@ impl ChannelArbitrator {
                 self.state.requests.sweeper.forget_coins(tip, pause);
                 self.state.requests.sweeper.apply(&Order::Drop { group: *group, pauses: *pauses }, tip);
             }
-            Conclusion::Uneconomic { outpoint } => {
-                self.state.requests.sweeper.apply(&Order::Uneconomic { outpoint: *outpoint }, tip);
+            Conclusion::Uneconomic { outpoint, why } => {
+                self.state.requests.sweeper.apply(&Order::Uneconomic { outpoint: *outpoint, why: *why }, tip);
             }
             Conclusion::Bumped { outpoint, to_sat_per_kw, .. } => {
-                self.state.requests.sweeper.want(outpoint, *to_sat_per_kw, tip);
+                self.state.requests.sweeper.bump(outpoint, *to_sat_per_kw, tip);
             }
             Conclusion::Noticed(notice) => {
                 let id = notice.id(&self.state.facts.id);
@@ -412,7 +412,7 @@ mod tests {
     use crate::api::event::FeeInput;
     use crate::api::facts::{ChannelFacts, SideFacts, Standing};
     use crate::api::ids::ChannelId;
-    use crate::api::plan::Plan;
+    use crate::api::plan::{Branch, Plan, Reason};
     use crate::bolt3::{Basepoints, ChannelType, Point};
     use alloc::boxed::Box;
     use alloc::vec;
@@ -452,6 +452,15 @@ mod tests {
             feerate_sat_per_kw: 500,
             fee_sat: 400,
             limit: None,
+            reason: Reason {
+                outpoint: outpoint(0),
+                branch: Branch::Lazy,
+                deadline: None,
+                budget_sat: 0,
+                at_stake_sat: 0,
+                estimate_sat_per_kw: 0,
+                estimate_age: None,
+            },
         };
         let tx =
             Transaction { version: Version::TWO, lock_time: LockTime::ZERO, input: Vec::new(), output: Vec::new() };

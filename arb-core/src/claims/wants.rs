@@ -89,10 +89,11 @@ pub(crate) fn terms(
         amount_sat: claim.amount_sat,
         lock_time: claim.lock_time,
         stakes,
-        parent: want
-            .parent
-            .as_ref()
-            .map(|parent| Parent { weight: parent.tx.weight().to_wu(), fee_sat: parent.fee_sat }),
+        parent: want.parent.as_ref().map(|parent| Parent {
+            weight: parent.tx.weight().to_wu(),
+            fee_sat: parent.fee_sat,
+            at_stake_sat: parent.at_stake_sat,
+        }),
     }
 }
 

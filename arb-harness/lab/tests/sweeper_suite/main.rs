@@ -1,6 +1,7 @@
 //! The sweeper alone, and a court with the embedded chain.
 //!
 //! - `curve`, `groups`, `coins`, `refusals`: the rules of the sweeper with figures.
+//! - `reasons`: why an offer is what it is, and why a claim is declined, as the records say it.
 //! - `incidents_desk`: incidents of other sweepers, by the ids of `arb_core::incidents`.
 //! - `faults_worth`, `faults_sweeper`: faults of this project by their ids (A…), on whole closes and on the sweeper alone.
 //! - `operator`: outputs that are given up, bounds for fees, outputs that wait.
@@ -18,6 +19,7 @@ mod groups;
 mod incidents_desk;
 mod operator;
 mod properties;
+mod reasons;
 mod refusals;
 mod test_sweeper;
 mod valid;
