@@ -7,6 +7,7 @@ use crate::admit::admission::{Admission, channel, channel_view};
 use crate::api::event::{BroadcastAnswer, Bump, FeeInput, FeeInputsOffered, Signed};
 use crate::api::ids::{ActionId, ChannelId};
 use crate::api::reject::Rejected;
+use crate::api::stage::ContractKind;
 use crate::channel::{ScriptsRequest, scripts_id};
 use crate::claims::path::pays;
 use crate::claims::wants::wants;
@@ -156,42 +157,48 @@ pub(super) fn bump(
     bump: &Bump,
 ) -> Result<Admission, Rejected> {
     let view = channel_view(court, id)?;
-    let channel = view.channel;
-    if let Some(outpoint) = outpoint {
-        let known = channel.requests.bumps.contains_key(&Some(outpoint));
-        if !known && !wants(&view).contains_key(&outpoint) {
-            return Err(Rejected::NothingToBump(outpoint));
-        }
+    // What was heard before is no error, also if its claim is over by now.
+    let known = view.channel.requests.bumps.get(&outpoint).copied().unwrap_or_default();
+    let asks_more = bump.feerate_sat_per_kw > known.feerate_sat_per_kw
+        || bump.deadline.is_some_and(|new| known.deadline.is_none_or(|known| new < known))
+        || bump.budget_sat > known.budget_sat
+        || bump.bound_sat > known.bound_sat;
+    if !asks_more {
+        return Ok(Admission::Duplicate);
     }
-    if !can_be_raised(&view, outpoint) {
-        return Err(Rejected::NothingToRaise(*id));
+    if let Some(outpoint) = outpoint.filter(|outpoint| !wants(&view).contains_key(outpoint)) {
+        return Err(Rejected::NothingToBump(outpoint));
     }
-    let known = channel.requests.bumps.get(&outpoint);
-    Ok(Admission::new_if(known.is_none_or(|known| {
-        bump.feerate_sat_per_kw > known.feerate_sat_per_kw
-            || bump.deadline.is_some_and(|new| known.deadline.is_none_or(|known| new < known))
-            || bump.budget_sat.is_some_and(|new| known.budget_sat.is_none_or(|known| new > known))
-    })))
+    if can_be_raised(&view, outpoint) { Ok(Admission::New) } else { Err(Rejected::NothingToRaise(*id)) }
 }
 
 pub(super) fn abandoned(court: CourtView<'_>, id: &ChannelId, outpoint: &OutPoint) -> Result<Admission, Rejected> {
     let view = channel_view(court, id)?;
-    if view.channel.requests.sweeper.abandoned.contains(outpoint) {
+    let meant = view.meant(outpoint);
+    let abandoned = &view.channel.requests.sweeper.abandoned;
+    // Under either name: a repetition must not give up more, if the HTLC transaction has confirmed since.
+    if abandoned.contains(outpoint) || abandoned.contains(&meant) {
         return Ok(Admission::Duplicate);
     }
-    if wants(&view).contains_key(outpoint) { Ok(Admission::New) } else { Err(Rejected::NothingToAbandon(*outpoint)) }
+    // A child of an unconfirmed commitment is no output that a channel waits for.
+    let is_claimed = wants(&view).get(&meant).is_some_and(|want| want.parent.is_none());
+    if is_claimed { Ok(Admission::New) } else { Err(Rejected::NothingToAbandon(*outpoint)) }
 }
 
 /// Whether anything of this close has a fee that we can raise, now or later (A41): without anchors an unconfirmed commitment
-/// has none, and neither have the HTLC transactions of ours.
+/// has none, and neither have the HTLC transactions of ours. A mutual close has none, and nothing is left of one that is over.
 fn can_be_raised(view: &ChannelView<'_>, outpoint: Option<OutPoint>) -> bool {
     let channel_type = view.channel.facts.channel_type;
+    let ratchet = &view.channel.ratchet;
     if view.close.is_none() {
-        return channel_type.has_anchors() || view.channel.ratchet.frozen.is_none();
+        return !ratchet.forgotten && (channel_type.has_anchors() || ratchet.frozen.is_none());
     }
     let mut wants = wants(view).into_values().filter(|want| outpoint.is_none_or(|only| only == want.claim.outpoint));
     let pending = view.contracts.iter().any(|contract| match contract.state {
-        ContractState::Live(ContractStage::Waiting { .. } | ContractStage::Contested { .. }) => true,
+        ContractState::Live(ContractStage::Waiting { .. } | ContractStage::Contested { .. }) => {
+            // An anchor without a child waits for nothing but its end, and without an output there is no claim.
+            contract.kind != ContractKind::Anchor && view.next_output(contract).is_some()
+        }
         ContractState::Live(ContractStage::ClaimWanted(_) | ContractStage::Spent { .. }) | ContractState::Done(_) => {
             false
         }

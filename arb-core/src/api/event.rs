@@ -136,7 +136,8 @@ pub enum Event {
     ClaimAbandoned {
         /// The channel.
         channel: ChannelId,
-        /// The output that is to be claimed next: of the commitment, or of the HTLC transaction that spent it.
+        /// The output that is to be claimed next: of the commitment, or of the HTLC transaction that spent it. The
+        /// contract's own output on the commitment stands for either.
         outpoint: OutPoint,
     },
 }
@@ -427,9 +428,13 @@ pub struct Bump {
     pub feerate_sat_per_kw: u32,
     /// A deadline that replaces the claim's own if it is earlier.
     pub deadline: Option<Height>,
-    /// A budget in place of the policy's, in satoshi: up to the claim's value, and for a commitment's child as it is
-    /// given.
+    /// A budget in place of the policy's if it is larger, in satoshi: up to what is at stake, which is a claim's value,
+    /// and for a commitment's child everything of that commitment that is ours.
     pub budget_sat: Option<u64>,
+    /// A budget that may be more than what is at stake, in satoshi, for each claim that is meant and for a commitment's
+    /// child. What is missing comes from the wallet; a fee that comes from a claim's value stays within that. The
+    /// policy's highest feerate still bounds it.
+    pub bound_sat: Option<u64>,
 }
 
 /// The wallet's answer to a request for fee inputs.

@@ -1,7 +1,7 @@
 //! What the sweeper decided, as the log and tools show it: planned transactions, and requests for coins.
 
 use crate::api::event::FeeInput;
-use crate::api::units::Height;
+use crate::api::units::{Blocks, Height};
 use crate::api::wire;
 use alloc::vec::Vec;
 use bitcoin::{OutPoint, ScriptBuf, Transaction};
@@ -34,6 +34,69 @@ pub struct Plan {
     pub fee_sat: u64,
     /// Why it offers less than is wanted, if it does.
     pub limit: Option<Limit>,
+    /// Where what is wanted comes from.
+    pub reason: Reason,
+}
+
+/// Why a transaction offers what it offers, by its most urgent claim: the one with the nearest deadline, and of those the one
+/// that wants the most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reason {
+    /// The output of that claim.
+    pub outpoint: OutPoint,
+    /// What decided the feerate.
+    pub branch: Branch,
+    /// The height by which the claim should be confirmed; `None` if nobody contests it.
+    pub deadline: Option<Height>,
+    /// What it may cost, in satoshi.
+    pub budget_sat: u64,
+    /// What is at stake, in satoshi: its value; for a child, everything of the commitment that is ours and in time.
+    pub at_stake_sat: u64,
+    /// The estimate that was used, in satoshi per kiloweight.
+    pub estimate_sat_per_kw: u32,
+    /// The age of that estimate in blocks; `None` before the first one: then it is the policy's fallback.
+    pub estimate_age: Option<Blocks>,
+}
+
+/// What decided a feerate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Branch {
+    /// The estimate for what nobody contests.
+    Lazy,
+    /// The estimate for the blocks that the claim can wait.
+    Estimate,
+    /// More than the next block's estimate: no time is left to wait for the end of a fee spike.
+    Pressing,
+    /// The curve from the estimate to the whole budget.
+    Curve,
+    /// The whole budget, because it hardly buys the next block.
+    Tight,
+    /// The whole budget, because the deadline is one block away or over.
+    Deadline,
+    /// The steep curve of a claim that was first wanted after its deadline.
+    Late,
+    /// More than the last offer, which was refused for its fee.
+    Pressed,
+    /// What the operator asked for.
+    Bumped,
+    /// What was wanted before: it never falls.
+    Kept,
+    /// The price of replacing the transaction before (BIP 125).
+    Replaces,
+    /// The counterparty's signature fixes the fee.
+    Signed,
+}
+
+/// Why a claim is not made: the least that would be of use costs more than it may cost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Declined {
+    /// The least feerate that is of use, in satoshi per kiloweight: the least that nodes relay; without a deadline, the
+    /// lazy estimate.
+    pub least_sat_per_kw: u32,
+    /// What the claim's part of a transaction costs at that feerate, in satoshi.
+    pub cost_sat: u64,
+    /// What it may cost, in satoshi.
+    pub budget_sat: u64,
 }
 
 /// Why a transaction offers less than its claims want.

@@ -6,7 +6,7 @@ use crate::api::event::Event;
 use crate::api::ids::{ChannelIndex, ContractId, HtlcRef};
 use crate::api::notice::{FreezeReason, Notice};
 use crate::api::outcome::Upstream;
-use crate::api::plan::{Ask, Sweep};
+use crate::api::plan::{Ask, Declined, Sweep};
 use crate::api::stage::{CloseKind, ResolverKind, StageRecord};
 use crate::api::units::Height;
 use crate::bolt3::Preimage;
@@ -99,6 +99,7 @@ pub enum Conclusion {
     Uneconomic {
         /// The output that is not claimed.
         outpoint: OutPoint,
+        why: Declined,
     },
     /// An entry for the outbox.
     Noticed(Box<Notice>),

@@ -207,8 +207,11 @@ pub enum Rejected {
     /// Nothing of the close wants this output.
     #[error("{0} is no unspent output that is ours to claim now: there is nothing to give up")]
     NothingToAbandon(OutPoint),
-    /// The counterparty signed every fee that this close has now.
-    #[error("the counterparty fixed the fees of channel {0}: nothing of its close can be raised now")]
+    /// The counterparty signed every fee that this close has now, or nothing of it is left to be claimed.
+    #[error(
+        "nothing of the close of channel {0} can be raised now: its fees are fixed by the counterparty's signatures, or \
+         nothing of it is left to be claimed"
+    )]
     NothingToRaise(ChannelId),
     /// There are too many of something.
     #[error("{what}: there are {got}, and at most {max} are possible")]

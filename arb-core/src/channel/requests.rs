@@ -35,6 +35,13 @@ impl Requests {
     pub(crate) fn bumps_of(&self, outpoint: &OutPoint) -> impl Iterator<Item = &Bump> {
         self.bumps.get(&None).into_iter().chain(self.bumps.get(&Some(*outpoint)))
     }
+
+    /// The budget that the operator allows for this outpoint, in sat: up to what is at stake, unless a larger bound was named
+    /// (A26). `None` if no bump names a budget.
+    pub(crate) fn bumped_budget_sat(&self, outpoint: &OutPoint, at_stake_sat: u64) -> Option<u64> {
+        let allowed = |bump: &Bump| bump.budget_sat.map(|budget_sat| budget_sat.min(at_stake_sat)).max(bump.bound_sat);
+        self.bumps_of(outpoint).filter_map(allowed).max()
+    }
 }
 
 /// The request for a fresh wallet script that sweeps pay to.

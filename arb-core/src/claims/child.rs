@@ -102,20 +102,20 @@ fn child(
     tx: Transaction,
 ) -> Option<Want> {
     let outpoint = rebuilt.anchor(owner)?;
-    let stakes = stakes(view, outpoint, owner, commitment, rebuilt);
+    let (stakes, at_stake_sat) = stakes(view, outpoint, owner, commitment, rebuilt);
     let claim = Arc::new(anchor_claim(funding, outpoint, view.tip));
-    Some(Want { claim, parent: Some(Box::new(ParentTx { tx, fee_sat: rebuilt.built.fee_sat, stakes })) })
+    Some(Want { claim, parent: Some(Box::new(ParentTx { tx, fee_sat: rebuilt.built.fee_sat, at_stake_sat, stakes })) })
 }
 
 /// The stake of each deadline, nearest first: what the child may cost to meet it, earlier deadlines included. A bump of
-/// budget or deadline replaces all of them by one stake.
+/// budget or deadline replaces all of them by one stake. And what is at stake in all, in sat.
 fn stakes(
     view: &ChannelView<'_>,
     outpoint: OutPoint,
     owner: Side,
     commitment: &Commitment,
     rebuilt: &Rebuilt,
-) -> Vec<Stake> {
+) -> (Vec<Stake>, u64) {
     let decided = view.channel.requests.sweeper.price(&outpoint).map_or(view.tip, |price| price.since);
     let mut at_stake: BTreeMap<Height, u64> = BTreeMap::new();
     let mut value_sat: u64 = 0;
@@ -144,15 +144,16 @@ fn stakes(
         .collect();
     stakes.push(Stake { deadline: None, budget_sat: sum });
     let requests = &view.channel.requests;
-    let bumped = requests.bumps_of(&outpoint).filter_map(|bump| bump.budget_sat).max();
+    let at_stake_sat = value_sat.saturating_add(main_sat);
+    let bumped = requests.bumped_budget_sat(&outpoint, at_stake_sat);
     let sooner = requests.bumps_of(&outpoint).filter_map(|bump| bump.deadline).min();
     if bumped.is_some() || sooner.is_some() {
-        // A bump raises, up to all that is at stake; it lowers nothing (A16, A26).
-        let budget_sat = bumped.unwrap_or(0).min(value_sat.saturating_add(main_sat)).max(sum);
+        // A bump raises, up to all that is at stake or the operator's bound; it lowers nothing (A16, A26).
+        let budget_sat = bumped.unwrap_or(0).max(sum);
         let nearest = stakes.first().and_then(|stake| stake.deadline);
         stakes = [Stake { deadline: [sooner, nearest].into_iter().flatten().min(), budget_sat }].into();
     }
-    stakes
+    (stakes, at_stake_sat)
 }
 
 /// The part of a claim's budget, in sat, that the child of its commitment may use.

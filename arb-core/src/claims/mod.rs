@@ -29,6 +29,8 @@ pub(crate) struct ParentTx {
     pub(crate) tx: Transaction,
     /// The fee that the commitment itself pays, in sat.
     pub(crate) fee_sat: u64,
+    /// What it has for us: our main output, and the HTLCs that it is in time for, in sat.
+    pub(crate) at_stake_sat: u64,
     /// What missing each deadline of a claim that needs it loses, nearest first.
     pub(crate) stakes: Vec<Stake>,
 }

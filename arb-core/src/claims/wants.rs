@@ -89,10 +89,11 @@ pub(crate) fn terms(
         amount_sat: claim.amount_sat,
         lock_time: claim.lock_time,
         stakes,
-        parent: want
-            .parent
-            .as_ref()
-            .map(|parent| Parent { weight: parent.tx.weight().to_wu(), fee_sat: parent.fee_sat }),
+        parent: want.parent.as_ref().map(|parent| Parent {
+            weight: parent.tx.weight().to_wu(),
+            fee_sat: parent.fee_sat,
+            at_stake_sat: parent.at_stake_sat,
+        }),
     }
 }
 
@@ -149,7 +150,8 @@ fn budget_sat(view: &ChannelView<'_>, claim: &Claim, spent: &ChildSpent, alone: 
         ClaimPath::Anchor | ClaimPath::AnchorByAnyone => 0,
     };
     // A bump raises, and lowers nothing (A16).
-    view.bumped_budget(claim).unwrap_or(0).min(claim.amount_sat).max(budget_sat)
+    let bumped_sat = view.channel.requests.bumped_budget_sat(&claim.outpoint, claim.amount_sat);
+    bumped_sat.unwrap_or(0).max(budget_sat)
 }
 
 /// A contested claim: half of its value, less what its second stage will cost, so that this stage is not paid for in vain
@@ -231,10 +233,5 @@ impl ChannelView<'_> {
     fn bumped_deadline(&self, claim: &Claim) -> Option<Height> {
         let bumped = self.channel.requests.bumps_of(&claim.outpoint).filter_map(|bump| bump.deadline).min();
         [claim.deadline, bumped].into_iter().flatten().min()
-    }
-
-    /// The budget that the operator set for a claim.
-    fn bumped_budget(&self, claim: &Claim) -> Option<u64> {
-        self.channel.requests.bumps_of(&claim.outpoint).filter_map(|bump| bump.budget_sat).max()
     }
 }

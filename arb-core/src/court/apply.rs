@@ -158,7 +158,10 @@ impl Draft {
                 self.with(base, channel, |channel| channel.hear_revoked_loaded(*number, candidates));
             }
             Event::ClaimAbandoned { channel, outpoint } => {
-                self.with(base, channel, |channel| channel.hear_abandoned(*outpoint));
+                let court = CourtView::new(base, self);
+                let view = court.index_of(channel).and_then(|index| court.channel_view(index));
+                let meant = view.map_or(*outpoint, |view| view.meant(outpoint));
+                self.with(base, channel, |channel| channel.hear_abandoned(meant));
             }
             Event::BumpRequested { channel, outpoint, bump } => {
                 self.with(base, channel, |channel| channel.hear_bump(*outpoint, bump));
@@ -353,11 +356,12 @@ impl Draft {
     pub(crate) fn apply(&mut self, base: &ChainArbitrator, record: &Record) -> Result<(), Mismatch> {
         let sequence = self.state.sequence;
         let tip = self.state.tip.height;
+        let pause = self.state.policy.lazy_target;
         let ahead = base.channel(record.channel).is_some_and(|channel| channel.changed_at >= sequence);
         let Some(channel) = self.touch(base, record.channel) else {
             return if ahead { Ok(()) } else { Err(Mismatch::NoChannel { sequence }) };
         };
-        channel.conclude(&record.what, tip).map_err(|what| Mismatch::Impossible { sequence, what })?;
+        channel.conclude(&record.what, tip, pause).map_err(|what| Mismatch::Impossible { sequence, what })?;
         if matches!(record.what, Conclusion::SweepPlanned(_)) {
             self.note_watched(record.channel);
         }

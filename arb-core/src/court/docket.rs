@@ -4,15 +4,15 @@ use crate::api::event::BroadcastRejection;
 use crate::api::ids::{ChannelIndex, ContractId, HtlcRef};
 use crate::api::notice::{Alert, Notice};
 use crate::api::outcome::ContractOutcome;
-use crate::api::plan::{Ask, Plan};
+use crate::api::plan::{Ask, Declined, Plan};
 use crate::api::stage::{ContractKind, ResolverKind, Stage, StageRecord};
 use crate::api::units::Height;
 use crate::channel::ChannelArbitrator;
 use crate::claims::wants::wants;
 use crate::court::ChainArbitrator;
-use crate::view::ChannelView;
+use crate::view::{ChannelView, Contract, ContractState};
 use alloc::vec::Vec;
-use bitcoin::Txid;
+use bitcoin::{OutPoint, Txid};
 
 /// One channel, as it stands at the court's tip.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,6 +48,11 @@ pub struct ContractStatus {
     pub resolvers: Vec<ResolverKind>,
     /// What it waits for, or how it ended.
     pub stage: StageRecord,
+    /// The output that is claimed next: its own, or that of the HTLC transaction that spent it. `None` if nothing of it is
+    /// unspent, or if it is over.
+    pub next_output: Option<OutPoint>,
+    /// Why that was declined when it was looked at last; `None` if it was not.
+    pub declined: Option<Declined>,
 }
 
 /// One transaction of the sweeper, as it stands.
@@ -79,24 +84,28 @@ impl ChainArbitrator {
     /// A channel as a person reads it; `None` if the court has no such channel, or no longer.
     pub fn docket(&self, index: ChannelIndex) -> Option<Docket> {
         let view = self.view(index)?;
-        let contracts: Vec<ContractStatus> = view
-            .contracts
-            .iter()
-            .map(|contract| ContractStatus {
-                id: contract.id,
-                kind: contract.kind,
-                htlc: contract.htlc,
-                amount_sat: contract.amount_sat,
-                resolvers: contract.resolvers.clone(),
-                stage: contract.stage_record(),
-            })
-            .collect();
+        let contracts: Vec<ContractStatus> = view.contracts.iter().map(|contract| status(&view, contract)).collect();
         let over = |stage: &StageRecord| matches!(stage, StageRecord::Done(_));
         let worth = |contract: &ContractStatus| if over(&contract.stage) { 0 } else { contract.amount_sat };
         let limbo_sat = contracts.iter().map(worth).fold(0, u64::saturating_add);
         let (sweeps, coins_wanted) = sweeper(&view);
         let (stage, alarm) = (view.stage(), view.alarm());
         Some(Docket { stage, limbo_sat, contracts, sweeps, coins_wanted, alerts: alerts(view.channel), alarm })
+    }
+}
+
+fn status(view: &ChannelView<'_>, contract: &Contract) -> ContractStatus {
+    let next_output = view.next_output(contract).filter(|_| matches!(contract.state, ContractState::Live(_)));
+    let uneconomic = &view.channel.requests.sweeper.uneconomic;
+    ContractStatus {
+        id: contract.id,
+        kind: contract.kind,
+        htlc: contract.htlc,
+        amount_sat: contract.amount_sat,
+        resolvers: contract.resolvers.clone(),
+        stage: contract.stage_record(),
+        next_output,
+        declined: next_output.and_then(|outpoint| uneconomic.get(&outpoint).copied()),
     }
 }
 

@@ -17,7 +17,7 @@ use bitcoin::{OutPoint, Script, Transaction, Txid};
 pub(crate) fn spenders(view: &ChannelView<'_>, contract: &Contract) -> Vec<Txid> {
     let ContractId::Output(outpoint) = contract.id else { return Vec::new() };
     let Some(first) = view.spends.get(&outpoint) else { return Vec::new() };
-    let second = second_level(view, contract, first).and_then(|outpoint| view.spends.get(&outpoint));
+    let second = view.second_level(contract, first).and_then(|outpoint| view.spends.get(&outpoint));
     [Some(first), second].into_iter().flatten().map(|spend| spend.txid).collect()
 }
 
@@ -77,7 +77,7 @@ fn of_output(view: &ChannelView<'_>, close: &Close, contract: &Contract, outpoin
         return of_revoked(view, close, outpoint, amount_sat, sheet);
     }
     let ours = contract.kind != ContractKind::Htlc || taker(close.owner, &spend.path) == Taker::UsDirect;
-    match (outcome, second_level(view, contract, spend)) {
+    match (outcome, view.second_level(contract, spend)) {
         (ContractOutcome::Claimed, None) if contract.kind == ContractKind::Anchor => {
             with_coins(view, spend, amount_sat, 0, sheet);
         }
@@ -99,12 +99,12 @@ fn of_output(view: &ChannelView<'_>, close: &Close, contract: &Contract, outpoin
 /// left of it; lost if the counterparty kept it; uneconomic if nobody took what was left.
 fn of_revoked(view: &ChannelView<'_>, close: &Close, outpoint: OutPoint, amount_sat: u64, sheet: &mut Sheet) {
     let Some(spend) = view.spends.get(&outpoint) else { return add(&mut sheet.contested_unclaimed_sat, amount_sat) };
-    let left_sat = match revoked_second_level(view, close, spend) {
+    let left_sat = match view.revoked_second_level(close, spend) {
         Some((_, left_sat)) => left_sat.min(amount_sat),
         None => amount_sat,
     };
     add(&mut sheet.fees_sat, amount_sat.saturating_sub(left_sat));
-    match (penalised(view, close, outpoint), revoked_second_level(view, close, spend)) {
+    match (penalised(view, close, outpoint), view.revoked_second_level(close, spend)) {
         (Some((ours, _)), _) => swept(view, ours, left_sat, sheet),
         (None, Some((second, _))) if !view.spends.contains_key(&second) => add(&mut sheet.uneconomic_sat, left_sat),
         (None, _) => add(&mut sheet.lost_sat, left_sat),
@@ -119,18 +119,9 @@ fn penalised<'a>(view: &'a ChannelView<'_>, close: &Close, outpoint: OutPoint) -
     if spend.path == SpendPath::Revocation || spend.path.is_direct() {
         return Some((spend, amount_sat));
     }
-    let (second, left_sat) = revoked_second_level(view, close, spend)?;
+    let (second, left_sat) = view.revoked_second_level(close, spend)?;
     let last = view.spends.get(&second)?;
     (last.path == SpendPath::Revocation).then_some((last, left_sat))
-}
-
-/// The output that the counterparty's HTLC transaction left under the revoked keys, and its value in satoshi.
-fn revoked_second_level(view: &ChannelView<'_>, close: &Close, spend: &SpendOf) -> Option<(OutPoint, u64)> {
-    if !spend.path.is_second_level() {
-        return None;
-    }
-    let kit = view.kit(close);
-    kit.stolen_second_level(spend).map(|(outpoint, output)| (outpoint, output.value.to_sat()))
 }
 
 /// Adds our second-level transaction: the wallet's coins go in, change and a delayed output come out.
@@ -275,18 +266,6 @@ fn left(view: &ChannelView<'_>, spend: &SpendOf, amount_sat: u64, fees: &mut u64
     let gone = second.map_or(amount_sat, |second| second.min(amount_sat));
     add(term, gone);
     add(fees, amount_sat.saturating_sub(gone));
-}
-
-/// The output of the second-level transaction that spent a contract: ours, or the counterparty's under the revoked keys.
-fn second_level(view: &ChannelView<'_>, contract: &Contract, spend: &SpendOf) -> Option<OutPoint> {
-    let close = view.close.as_ref()?;
-    if close.kind == CloseKind::Revoked {
-        return revoked_second_level(view, close, spend).map(|(outpoint, _)| outpoint);
-    }
-    if contract.kind != ContractKind::Htlc || taker(close.owner, &spend.path) != Taker::UsSecondLevel {
-        return None;
-    }
-    view.kit(close).second_level_output(spend).map(|(outpoint, _)| outpoint)
 }
 
 fn add(term: &mut u64, amount_sat: u64) {

@@ -89,7 +89,7 @@ fn carry_out(
             let coins = view.channel.requests.sweeper.unused.get(&owner);
             release(view, owner, coins, out);
         }
-        Order::Uneconomic { outpoint } => out.push(Conclusion::Uneconomic { outpoint }),
+        Order::Uneconomic { outpoint, why } => out.push(Conclusion::Uneconomic { outpoint, why }),
     }
 }
 

@@ -165,7 +165,7 @@ impl<'a> ResolverKit<'a> {
         if self.tip < claim.since {
             return Next::Stay(ContractStage::Waiting { until: claim.since });
         }
-        let uneconomic = self.channel.requests.sweeper.uneconomic.contains(&claim.outpoint);
+        let uneconomic = self.channel.requests.sweeper.uneconomic.contains_key(&claim.outpoint);
         if uneconomic && self.tip >= claim.worth_waiting_until(self.policy) && !self.can_pay_ever(&claim) {
             return Next::Done(ContractOutcome::Uneconomic);
         }

@@ -16,6 +16,7 @@
 //! Tests: `arb-harness/lab/tests/sweeper_suite/curve.rs`, `arb-harness/lab/tests/sweeper_suite/properties.rs`.
 
 use crate::api::event::Fees;
+use crate::api::plan::Branch;
 use crate::api::policy::Policy;
 use crate::api::units::{Blocks, Height};
 use crate::sweep::price::{FEERATE_LEAST, FEERATE_MIN, NARROWEST_OUTPUT_WEIGHT};
@@ -46,8 +47,19 @@ pub struct Price {
     pub start_sat_per_kw: u32,
     /// The most that was ever wanted, in satoshi per kiloweight.
     pub wanted_sat_per_kw: u32,
+    /// The most that the operator asked for, in satoshi per kiloweight; 0 for nothing.
+    pub bumped_sat_per_kw: u32,
     /// The tip when the claim was last planned or bumped.
     pub at: Height,
+}
+
+/// What a claim wants now, and why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Wanted {
+    pub(crate) sat_per_kw: u32,
+    pub(crate) branch: Branch,
+    /// The estimate that was used.
+    pub(crate) estimate_sat_per_kw: u32,
 }
 
 impl Now<'_> {
@@ -113,18 +125,31 @@ impl Now<'_> {
     /// The feerate that a claim wants, in satoshi per kiloweight. It may be more than the claim's budget bears alone: what is
     /// offered is decided for the whole transaction.
     pub fn wanted(&self, terms: &Terms, price: Option<&Price>) -> u32 {
+        self.wants(terms, price).sat_per_kw
+    }
+
+    /// The same with the reason. Of equal stakes the nearest decides.
+    pub(crate) fn wants(&self, terms: &Terms, price: Option<&Price>) -> Wanted {
         // Counted with the narrowest output that a wallet may have; what is offered is cut to the true weight.
         let output_weight = self.wallet_output_weight.min(NARROWEST_OUTPUT_WEIGHT);
         let single = Bundle::new([terms].into(), None, output_weight);
         let weight = single.weight();
-        let of_stakes = terms.stakes.iter().map(|stake| {
+        let of_stakes = terms.stakes.iter().rev().map(|stake| {
             let end = terms.feerate_of(stake.budget_sat, weight, self.policy);
             let wanted = self.of_stake(stake, end, price);
             // A child may not cost more than missing this deadline loses (B34).
-            if terms.parent.is_some() { wanted.min(end) } else { wanted }
+            let most = if terms.parent.is_some() { end } else { u32::MAX };
+            Wanted { sat_per_kw: wanted.sat_per_kw.min(most), ..wanted }
         });
-        let before = price.map_or(0, |price| price.wanted_sat_per_kw);
-        of_stakes.max().unwrap_or(0).max(before).min(self.policy.max_feerate_sat_per_kw)
+        let nothing = Wanted { sat_per_kw: 0, branch: Branch::Lazy, estimate_sat_per_kw: 0 };
+        let mut wanted = of_stakes.max_by_key(|wanted| wanted.sat_per_kw).unwrap_or(nothing);
+        if let Some(price) = price.filter(|price| price.wanted_sat_per_kw > wanted.sat_per_kw) {
+            let is_bump = price.bumped_sat_per_kw == price.wanted_sat_per_kw;
+            wanted.branch = if is_bump { Branch::Bumped } else { Branch::Kept };
+            wanted.sat_per_kw = price.wanted_sat_per_kw;
+        }
+        wanted.sat_per_kw = wanted.sat_per_kw.min(self.policy.max_feerate_sat_per_kw);
+        wanted
     }
 
     /// Whether the most that a budget buys is hardly enough for the next block.
@@ -138,30 +163,40 @@ impl Now<'_> {
         u32::try_from(part).unwrap_or(u32::MAX)
     }
 
-    fn of_stake(&self, stake: &Stake, end: u32, price: Option<&Price>) -> u32 {
+    fn of_stake(&self, stake: &Stake, end: u32, price: Option<&Price>) -> Wanted {
         let Some(deadline) = stake.deadline else {
             // Nobody contests it: it follows the estimate every `lazy_target` blocks, so that it does not stay unconfirmed.
             let is_recent = price.is_some_and(|price| self.tip < price.at.after(self.policy.lazy_target));
-            return if is_recent { 0 } else { self.lazy() };
+            let lazy = self.lazy();
+            let sat_per_kw = if is_recent { 0 } else { lazy };
+            return Wanted { sat_per_kw, branch: Branch::Lazy, estimate_sat_per_kw: lazy };
         };
         // A fee spike of common length must fit between the wait and the deadline.
         let patience = self.left(deadline).get().saturating_sub(self.policy.spike.get());
         let estimate = self.estimate(Blocks::new(patience).max(NEXT));
         // No time is left to wait for the end of a spike, so more than the next block's estimate is offered.
-        let estimate = if patience == 0 { self.pressing(estimate) } else { estimate };
+        let (least, by_estimate) =
+            if patience == 0 { (self.pressing(estimate), Branch::Pressing) } else { (estimate, Branch::Estimate) };
         let since = price.map_or(self.tip, |price| price.since);
         // First wanted when the deadline was over: the next block's price first, and everything a few blocks later (A40).
         let late = since >= deadline;
         let last = if late { since.after(LATE) } else { deadline.before(NEXT) };
-        let start = price.map_or(estimate, |price| price.start_sat_per_kw);
+        let start = price.map_or(least, |price| price.start_sat_per_kw);
         // A tight budget has no room for a curve: the market may rise before the curve does.
-        let curve = if self.tip >= last || (self.is_tight(end) && !late) {
-            end
+        let (curve, by_curve) = if self.tip >= last {
+            (end, Branch::Deadline)
+        } else if self.is_tight(end) && !late {
+            (end, Branch::Tight)
         } else {
             let passed = self.tip.since(since).unwrap_or_default();
-            squared(start, end, passed, last.since(since).unwrap_or_default())
+            (squared(start, end, passed, last.since(since).unwrap_or_default()), Branch::Curve)
         };
-        curve.max(estimate)
+        let branch = match (late, curve > least) {
+            (true, _) => Branch::Late,
+            (false, true) => by_curve,
+            (false, false) => by_estimate,
+        };
+        Wanted { sat_per_kw: curve.max(least), branch, estimate_sat_per_kw: estimate }
     }
 }
 

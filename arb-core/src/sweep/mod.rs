@@ -22,7 +22,7 @@ mod round;
 pub(crate) mod sweeper;
 pub(crate) mod terms;
 
-pub use crate::api::plan::{Ask, FeeInputs, Limit, Plan, ReserveAdvice};
+pub use crate::api::plan::{Ask, Branch, Declined, FeeInputs, Limit, Plan, Reason, ReserveAdvice};
 pub use curve::{Now, Price};
 pub use price::{WALLET_INPUT_WEIGHT, wallet_input_fee_sat};
 pub use sweeper::{Group, Order, Sweeper, Trouble};

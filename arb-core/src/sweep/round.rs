@@ -3,10 +3,11 @@
 //! Tests: `arb-harness/lab/tests/sweeper_suite/groups.rs`, `arb-harness/lab/tests/sweeper_suite/coins.rs`.
 
 mod partition;
+mod reasons;
 mod reuse;
 
 use crate::api::plan::{Ask, FeeInputs, Limit, Plan};
-use crate::sweep::curve::Now;
+use crate::sweep::curve::{Now, Wanted};
 use crate::sweep::price::{FEERATE_MIN, WALLET_INPUT_WEIGHT, fee_sat};
 use crate::sweep::sweeper::{Group, Order, Sweeper, Trouble};
 use crate::sweep::terms::{Bundle, CHANGE_MIN_SAT, Class, Pays, Terms};
@@ -33,7 +34,7 @@ struct Round<'a> {
     terms: &'a BTreeMap<OutPoint, Terms>,
     now: &'a Now<'a>,
     /// What each claim wants now, worked out once: settling a group reads it many times.
-    wanted: BTreeMap<OutPoint, u32>,
+    wanted: BTreeMap<OutPoint, Wanted>,
     loose: BTreeSet<OutPoint>,
     opened: Vec<Opened<'a>>,
     next: u32,
@@ -60,7 +61,7 @@ impl Sweeper {
             now,
             wanted: terms
                 .values()
-                .map(|terms| (terms.outpoint, now.wanted(terms, self.price(&terms.outpoint))))
+                .map(|terms| (terms.outpoint, now.wants(terms, self.price(&terms.outpoint))))
                 .collect(),
             loose: terms.keys().copied().collect(),
             opened: Vec::new(),
@@ -81,7 +82,7 @@ impl Sweeper {
 
 impl<'a> Round<'a> {
     fn wanted(&self, terms: &Terms) -> u32 {
-        self.wanted.get(&terms.outpoint).copied().unwrap_or(0)
+        self.wanted.get(&terms.outpoint).map_or(0, |wanted| wanted.sat_per_kw)
     }
 
     fn bundle(&self, members: Vec<&'a Terms>, fee_inputs: &FeeInputs) -> Bundle<'a> {
@@ -339,28 +340,6 @@ impl<'a> Round<'a> {
         number
     }
 
-    /// Whether the offer is enough: with a deadline, for nodes to relay it; without one, to follow the estimate.
-    fn is_worth_it(&self, bundle: &Bundle<'_>, feerate_sat_per_kw: u32) -> bool {
-        let Some(first) = bundle.members.first() else { return false };
-        let least = match (first.pays, first.deadline()) {
-            (Pays::Signed, _) => return true,
-            // A child helps with any feerate that is relayed, also without a deadline.
-            (Pays::FromWallet, _) if first.class == Class::Anchor => self.now.floor(),
-            (Pays::FromValue | Pays::FromWallet, Some(_)) => self.now.floor(),
-            (Pays::FromValue | Pays::FromWallet, None) => self.now.lazy(),
-        };
-        feerate_sat_per_kw >= least.min(self.wanted(first)).max(self.now.lazy_floor())
-    }
-
-    fn uneconomic(&mut self, bundle: &Bundle<'_>) {
-        for terms in &bundle.members {
-            // A commitment that pays enough, or for which nothing is at stake, needs no child: nothing is given up.
-            if terms.class != Class::Anchor && !self.sweeper.uneconomic.contains(&terms.outpoint) {
-                self.orders.push(Order::Uneconomic { outpoint: terms.outpoint });
-            }
-        }
-    }
-
     /// Orders a transaction at this feerate. If its coins do not pay for that, asks for more, and offers what they do pay for.
     fn plan(&mut self, number: u32, bundle: &Bundle<'_>, fee_inputs: FeeInputs, feerate: u32, fee: u64, least: u64) {
         let Some(first) = bundle.members.first() else { return };
@@ -373,6 +352,7 @@ impl<'a> Round<'a> {
             feerate_sat_per_kw: feerate,
             fee_sat: fee,
             limit: (feerate < wanted).then_some(Limit::Budget),
+            reason: self.reason(bundle, first, feerate, fee),
         };
         match first.pays {
             Pays::Signed => plan.fee_sat = first.budget_sat(),

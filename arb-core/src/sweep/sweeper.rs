@@ -5,7 +5,7 @@
 //! Tests: `arb-harness/lab/tests/sweeper_suite/refusals.rs`, `arb-harness/lab/tests/sweeper_suite/properties.rs`.
 
 use crate::api::event::{BroadcastRejection, FeeInput};
-use crate::api::plan::{Ask, FeeInputs, Plan};
+use crate::api::plan::{Ask, Declined, FeeInputs, Plan};
 use crate::api::units::{Blocks, Height};
 use crate::sweep::curve::Price;
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -27,8 +27,8 @@ pub struct Sweeper {
     pub(crate) asked: BTreeMap<OutPoint, Ask>,
     /// Claims for which the wallet has too little, and its last answer.
     pub(crate) missing: BTreeMap<OutPoint, Shortage>,
-    /// Claims that cost more than they were worth when they were last looked at.
-    pub(crate) uneconomic: BTreeSet<OutPoint>,
+    /// Claims that cost more than they were worth when they were declined.
+    pub(crate) uneconomic: BTreeMap<OutPoint, Declined>,
     /// Members of groups that were refused for one of their inputs. The refusal does not say which (B19, L29), so a refused
     /// group is halved, and each half is sent. The number says which half of which half a claim is in: claims of one number may
     /// share a transaction (A3). What a conflict keeps out alone is one, too.
@@ -104,6 +104,8 @@ pub enum Order {
     Uneconomic {
         /// The output that it would spend.
         outpoint: OutPoint,
+        /// What it would cost, and what it may cost.
+        why: Declined,
     },
 }
 
@@ -147,8 +149,8 @@ impl Sweeper {
             Order::Return { owner } => {
                 self.unused.remove(owner);
             }
-            Order::Uneconomic { outpoint } => {
-                self.uneconomic.insert(*outpoint);
+            Order::Uneconomic { outpoint, why } => {
+                self.uneconomic.insert(*outpoint, *why);
             }
         }
     }
@@ -179,11 +181,24 @@ impl Sweeper {
 
     /// The feerate wanted for an outpoint never falls (I8; L3, B20).
     pub(crate) fn want(&mut self, outpoint: &OutPoint, feerate_sat_per_kw: u32, tip: Height) {
-        let new =
-            Price { since: tip, start_sat_per_kw: feerate_sat_per_kw, wanted_sat_per_kw: feerate_sat_per_kw, at: tip };
+        let new = Price {
+            since: tip,
+            start_sat_per_kw: feerate_sat_per_kw,
+            wanted_sat_per_kw: feerate_sat_per_kw,
+            bumped_sat_per_kw: 0,
+            at: tip,
+        };
         let price = self.prices.entry(*outpoint).or_insert(new);
         price.wanted_sat_per_kw = price.wanted_sat_per_kw.max(feerate_sat_per_kw);
         price.at = tip;
+    }
+
+    /// The operator wants this feerate for an outpoint, which is more than is wanted.
+    pub(crate) fn bump(&mut self, outpoint: &OutPoint, feerate_sat_per_kw: u32, tip: Height) {
+        self.want(outpoint, feerate_sat_per_kw, tip);
+        if let Some(price) = self.prices.get_mut(outpoint) {
+            price.bumped_sat_per_kw = price.bumped_sat_per_kw.max(feerate_sat_per_kw);
+        }
     }
 
     /// The wallet gave coins for a claim. A shortage that it reported before is remembered until the coins are used: they may
@@ -197,6 +212,11 @@ impl Sweeper {
     pub fn refused_coins(&self, tip: Height, pause: Blocks) -> Vec<OutPoint> {
         let recent = self.bad_coins.iter().filter(|(_, at)| tip < at.after(pause));
         recent.map(|(coin, _)| *coin).collect()
+    }
+
+    /// Forgets coins that were refused `pause` blocks ago or earlier: they may be offered again.
+    pub(crate) fn forget_coins(&mut self, tip: Height, pause: Blocks) {
+        self.bad_coins.retain(|_, at| tip < at.after(pause));
     }
 
     /// The signer refused a transaction with coins. One of them may be why: others are tried (A36), but not again and again,

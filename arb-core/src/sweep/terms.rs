@@ -66,6 +66,13 @@ pub struct Parent {
     pub weight: u64,
     /// The fee that it pays itself, in satoshi.
     pub fee_sat: u64,
+    /// What is at stake, in satoshi: what it has for us, and for which it is in time.
+    pub at_stake_sat: u64,
+}
+
+impl Parent {
+    /// Of a claim that is no child.
+    const NONE: Self = Self { weight: 0, fee_sat: 0, at_stake_sat: 0 };
 }
 
 /// A claim as the sweeper sees it.
@@ -106,6 +113,11 @@ impl Terms {
         self.stakes.last().map_or(0, |stake| stake.budget_sat)
     }
 
+    /// What is at stake, in satoshi: its value, or what the commitment is for that it pays for.
+    pub(crate) fn at_stake_sat(&self) -> u64 {
+        self.parent.map_or(self.amount_sat, |parent| parent.at_stake_sat)
+    }
+
     /// The weight that this claim adds to a transaction, in weight units.
     pub(crate) const fn own_weight(&self) -> u64 {
         self.input_weight.saturating_add(self.output_weight)
@@ -113,7 +125,7 @@ impl Terms {
 
     /// The highest feerate that a budget buys for `weight`, the parent's included; never above the policy's cap.
     pub(crate) fn feerate_of(&self, budget_sat: u64, weight: u64, policy: &Policy) -> u32 {
-        let parent = self.parent.unwrap_or(Parent { weight: 0, fee_sat: 0 });
+        let parent = self.parent.unwrap_or(Parent::NONE);
         let weight = weight.saturating_add(parent.weight).max(1);
         let feerate = budget_sat.saturating_add(parent.fee_sat).saturating_mul(1000).checked_div(weight).unwrap_or(0);
         u32::try_from(feerate).unwrap_or(u32::MAX).min(policy.max_feerate_sat_per_kw)
@@ -121,7 +133,7 @@ impl Terms {
 
     /// The fee of a transaction of `weight` at a feerate in satoshi, its parent included, less what that pays already.
     pub(crate) fn fee_of(&self, feerate_sat_per_kw: u32, weight: u64) -> u64 {
-        let parent = self.parent.unwrap_or(Parent { weight: 0, fee_sat: 0 });
+        let parent = self.parent.unwrap_or(Parent::NONE);
         fee_sat(weight.saturating_add(parent.weight), feerate_sat_per_kw).saturating_sub(parent.fee_sat)
     }
 }

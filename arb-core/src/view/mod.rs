@@ -5,6 +5,7 @@
 //! Tests: `arb-harness/lab/tests/court_suite/incidents_outcomes.rs`, `arb-harness/lab/tests/court_suite/breach_state.rs`.
 
 pub(crate) mod explain;
+mod unclaimed;
 mod wake;
 
 use crate::api::facts::Side;

@@ -1,6 +1,6 @@
 //! `arb inspect`: what each channel and each of its contracts waits for, and what the sweeper does about it.
 
-use arb_core::sweep::{Limit, ReserveAdvice};
+use arb_core::sweep::{Declined, Limit, Reason, ReserveAdvice};
 use arb_core::{ChainArbitrator, CoinsStatus, ContractId, ContractStatus, Stage, StageRecord, SweepStatus};
 use arb_harness::names::{close_name, kind_name, outcome_name, resolver_name};
 use comfy_table::Table;
@@ -71,6 +71,29 @@ struct SweepRow {
     coins: Vec<String>,
     signed: bool,
     trouble: Option<&'static str>,
+    reason: ReasonRow,
+    #[serde(skip)]
+    why: String,
+}
+
+/// Why a transaction offers what it offers, by its most urgent claim.
+#[derive(Serialize)]
+struct ReasonRow {
+    claim: String,
+    branch: &'static str,
+    deadline: Option<u32>,
+    budget_sat: u64,
+    at_stake_sat: u64,
+    estimate_sat_per_kw: u32,
+    estimate_age_blocks: Option<u32>,
+}
+
+/// Why a claim is declined.
+#[derive(Serialize)]
+struct DeclinedRow {
+    least_sat_per_kw: u32,
+    cost_sat: u64,
+    budget_sat: u64,
 }
 
 /// A request for coins to the wallet.
@@ -89,11 +112,13 @@ struct ContractRow {
     htlc_id: Option<u64>,
     direction: Option<&'static str>,
     outpoint: Option<String>,
+    next_outpoint: Option<String>,
     amount_sat: u64,
     resolver_chain: Vec<&'static str>,
     stage: &'static str,
     until: Option<u32>,
     outcome: Option<&'static str>,
+    declined: Option<DeclinedRow>,
     waits_for: String,
 }
 
@@ -166,12 +191,42 @@ impl ContractRow {
                 ContractId::Output(outpoint) => Some(outpoint.to_string()),
                 ContractId::NoOutput(_) => None,
             },
+            next_outpoint: status.next_output.map(|outpoint| outpoint.to_string()),
             amount_sat: status.amount_sat,
             resolver_chain: status.resolvers.iter().map(|kind| resolver_name(*kind)).collect(),
             stage,
             until: until.map(|height| height.get()),
             outcome,
-            waits_for: words::stage(&status.stage),
+            declined: status.declined.as_ref().map(DeclinedRow::of),
+            waits_for: match (status.stage, status.next_output) {
+                (stage @ StageRecord::ClaimWanted, Some(next)) => {
+                    let declined = status
+                        .declined
+                        .map_or_else(String::new, |why| format!("; declined: {}", words::declined(&why)));
+                    format!("{}: {}{declined}", words::stage(&stage), words::outpoint(&next))
+                }
+                (stage, _) => words::stage(&stage),
+            },
+        }
+    }
+}
+
+impl DeclinedRow {
+    const fn of(why: &Declined) -> Self {
+        Self { least_sat_per_kw: why.least_sat_per_kw, cost_sat: why.cost_sat, budget_sat: why.budget_sat }
+    }
+}
+
+impl ReasonRow {
+    fn of(reason: &Reason) -> Self {
+        Self {
+            claim: reason.outpoint.to_string(),
+            branch: words::branch_name(reason.branch),
+            deadline: reason.deadline.map(|height| height.get()),
+            budget_sat: reason.budget_sat,
+            at_stake_sat: reason.at_stake_sat,
+            estimate_sat_per_kw: reason.estimate_sat_per_kw,
+            estimate_age_blocks: reason.estimate_age.map(|age| age.get()),
         }
     }
 }
@@ -199,6 +254,8 @@ impl SweepRow {
             coins: plan.fee_inputs.coins.iter().map(|coin| coin.outpoint.to_string()).collect(),
             signed: status.signed,
             trouble: status.trouble.map(words::rejection),
+            reason: ReasonRow::of(&plan.reason),
+            why: words::reason(&plan.reason),
         }
     }
 
@@ -293,6 +350,7 @@ impl ChannelRow {
         for row in &self.sweeps {
             table.add_row(row.cells());
         }
-        format!("\n{table}")
+        let why: String = self.sweeps.iter().map(|row| format!("\ntransaction {}: {}", row.number, row.why)).collect();
+        format!("\n{table}{why}")
     }
 }

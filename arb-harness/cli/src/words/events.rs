@@ -151,7 +151,8 @@ fn bumped(bump: &Bump) -> String {
     let feerate = (bump.feerate_sat_per_kw > 0).then(|| format!("{} sat/kw", bump.feerate_sat_per_kw));
     let deadline = bump.deadline.map(|deadline| format!("by height {deadline}"));
     let budget = bump.budget_sat.map(|budget_sat| format!("for up to {budget_sat} sat"));
-    let wishes: Vec<String> = [feerate, deadline, budget].into_iter().flatten().collect();
+    let bound = bump.bound_sat.map(|bound_sat| format!("for up to {bound_sat} sat even if less is at stake"));
+    let wishes: Vec<String> = [feerate, deadline, budget, bound].into_iter().flatten().collect();
     format!("the operator wants more: {}", wishes.join(", "))
 }
 

@@ -1,6 +1,7 @@
 //! Events and conclusions, in words.
 
 mod events;
+mod reasons;
 
 use arb_core::sweep::Limit;
 use arb_core::{
@@ -11,6 +12,7 @@ use arb_harness::names::{close_name, contract_name, kind_name, outcome_name, res
 use bitcoin::{OutPoint, Txid};
 
 pub(crate) use events::{channel, event, height_after, opened};
+pub(crate) use reasons::{branch_name, declined, reason};
 
 /// A conclusion, without the channel that it is about.
 pub(crate) fn conclusion(conclusion: &Conclusion) -> String {
@@ -39,8 +41,8 @@ pub(crate) fn conclusion(conclusion: &Conclusion) -> String {
         Conclusion::Bumped { outpoint: claim, from_sat_per_kw, to_sat_per_kw } => {
             format!("the operator raises {} from {from_sat_per_kw} to {to_sat_per_kw} sat/kw", outpoint(claim))
         }
-        Conclusion::Uneconomic { outpoint: claim } => {
-            format!("{} costs more to claim than it is worth", outpoint(claim))
+        Conclusion::Uneconomic { outpoint: claim, why } => {
+            format!("{} costs more to claim than it may: {}", outpoint(claim), declined(why))
         }
         Conclusion::Noticed(told) => notice(told),
         Conclusion::Classified { kind: Some(kind) } => format!("the close is {}", close_name(*kind)),
@@ -158,7 +160,7 @@ fn planned(sweep: &Sweep) -> String {
     };
     let (id, group) = (txid(&sweep.tx.compute_txid()), plan.group);
     let offer = format!("fee {} sat, {} sat/kw{limit}", plan.fee_sat, plan.feerate_sat_per_kw);
-    format!("{id} (transaction {group}) is planned to claim {claims}: {offer}")
+    format!("{id} (transaction {group}) is planned to claim {claims}: {offer}; {}", reason(&plan.reason))
 }
 
 fn freeze(why: &FreezeReason) -> String {
@@ -200,6 +202,6 @@ fn txid(txid: &Txid) -> String {
 }
 
 /// An outpoint with a shortened txid.
-fn outpoint(outpoint: &OutPoint) -> String {
+pub(crate) fn outpoint(outpoint: &OutPoint) -> String {
     format!("{}:{}", txid(&outpoint.txid), outpoint.vout)
 }

@@ -54,6 +54,7 @@ fn what_is_asked_of_the_wallet_and_what_is_under_way() {
         "coins",
         "signed",
         "trouble",
+        "reason",
     ];
     names.sort_unstable();
     assert_eq!(keys(sweep), names);
@@ -61,6 +62,15 @@ fn what_is_asked_of_the_wallet_and_what_is_under_way() {
     assert!(sweep["offered_sat_per_kw"].as_u64() <= sweep["wanted_sat_per_kw"].as_u64(), "{sweep}");
     assert!(!sweep["claims"].as_array().unwrap().is_empty() && sweep["fee_sat"].as_u64() > Some(0), "{sweep}");
     assert!(text.contains("sat/kw wanted / offered") && text.contains("waits for the signer"), "{text}");
+    let reason = &sweep["reason"];
+    let names =
+        ["at_stake_sat", "branch", "budget_sat", "claim", "deadline", "estimate_age_blocks", "estimate_sat_per_kw"];
+    assert_eq!(keys(reason), names);
+    assert!(reason["budget_sat"].as_u64() <= reason["at_stake_sat"].as_u64(), "{reason}");
+    let told = format!("{} sat at stake, up to {} sat for fees", reason["at_stake_sat"], reason["budget_sat"]);
+    assert!(text.contains(&told), "{text}");
+    let history = arb(&["history", journal]).stdout;
+    assert!(history.contains(&told), "the frames say it, too");
 }
 
 #[test]

@@ -1,9 +1,10 @@
 //! Blocks that do not follow the tip, unknown channels, and other invalid events: each has its own refusal, and court and
 //! step stay as they were.
 
+use arb_core::bolt3::ChannelType;
 use arb_core::{
-    Acknowledged, Block, Bump, ChainArbitrator, ClosingSigned, Disconnected, Event, Fees, Freshness, HtlcRef, Policy,
-    Rejected, Scanned, Side,
+    Acknowledged, Block, Bump, ChainArbitrator, ClosingSigned, ContractKind, ContractStatus, Disconnected, Event, Fees,
+    Freshness, HtlcRef, Policy, Rejected, Scanned, Side,
 };
 use bitcoin::BlockHash;
 use bitcoin::hashes::Hash;
@@ -242,4 +243,66 @@ fn texts_are_bounded() {
     let id = arb_core::ActionId([0; 16]);
     let event = Event::Failed { channel: fixture.id(), id, why: long };
     assert_eq!(test.refuse(&event), too_long("reason"));
+}
+
+/// A41: whatever the close, a bump that can raise nothing of it is refused by name.
+#[test]
+fn a41_a_close_without_a_fee_that_can_be_raised_says_so() {
+    let bump = Bump { feerate_sat_per_kw: 20_000, ..Bump::default() };
+    let raise = |id, outpoint| Event::BumpRequested { channel: id, outpoint, bump };
+    for channel_type in [ChannelType::StaticRemotekey, ANCHORS] {
+        let opened = || {
+            let (mut test, mut fixture) = (TestCourt::new(), channel(1, channel_type));
+            test.open(&mut fixture, &[]);
+            (test, fixture)
+        };
+        // A mutual close: both sides signed its fee.
+        let (mut test, fixture) = opened();
+        let tx = spend(&[(fixture.setup().funding, Vec::new())], fixture.setup().fallback_script.clone(), 5_000);
+        let closing = ClosingSigned { channel: fixture.id(), tx: tx.clone(), local_output: Some(0) };
+        test.hear(Event::ClosingSigned(Box::new(closing)));
+        test.block(&[tx]);
+        assert_eq!(test.close_kind(&fixture), Some(arb_core::CloseKind::Mutual));
+        let refused = Rejected::NothingToRaise(fixture.id());
+        assert_eq!(test.refuse(&raise(fixture.id(), None)), refused, "{channel_type:?}: mutual");
+        // Theirs, and our main output is spent: at most the anchor is left.
+        let (mut test, fixture) = opened();
+        test.block(&[fixture.remote_commitment_tx(0).unwrap()]);
+        assert!(
+            test.court.clone().step().hear(&raise(fixture.id(), None)).is_ok(),
+            "{channel_type:?}: our main output"
+        );
+        test.mine_to(START + 8);
+        assert_eq!(test.refuse(&raise(fixture.id(), None)), refused, "{channel_type:?}: all is spent");
+    }
+    // A channel that the node forgot closes no more.
+    let (mut test, fixture) = (TestCourt::new(), channel(1, ANCHORS));
+    test.open_bare(&fixture);
+    test.hear(Event::ChannelForgotten { channel: fixture.id() });
+    assert_eq!(test.refuse(&raise(fixture.id(), None)), Rejected::NothingToRaise(fixture.id()));
+}
+
+#[test]
+fn a_bump_that_asks_for_nothing_more_is_no_news() {
+    let (mut test, fixture) = running();
+    let bump = |bump| Event::BumpRequested { channel: fixture.id(), outpoint: None, bump };
+    test.again(&bump(Bump::default()));
+    let bound = bump(Bump { bound_sat: Some(5_000), ..Bump::default() });
+    test.hear(bound.clone());
+    test.again(&bound);
+    test.again(&bump(Bump { bound_sat: Some(4_999), ..Bump::default() }));
+    test.hear(bump(Bump { bound_sat: Some(5_001), ..Bump::default() }));
+    // A bump of one claim is no error when it is told again after the claim is over.
+    test.block(&[fixture.remote_commitment_tx(0).unwrap()]);
+    let ours = |contract: &ContractStatus| contract.kind == ContractKind::ToRemote;
+    let output = test.docket(&fixture).contracts.into_iter().find(ours).unwrap().next_output;
+    let of_one = |feerate_sat_per_kw| Event::BumpRequested {
+        channel: fixture.id(),
+        outpoint: output,
+        bump: Bump { feerate_sat_per_kw, ..Bump::default() },
+    };
+    test.hear(of_one(9_000));
+    test.mine_to(START + 5);
+    test.again(&of_one(9_000));
+    assert_eq!(test.refuse(&of_one(9_001)), Rejected::NothingToBump(output.unwrap()));
 }

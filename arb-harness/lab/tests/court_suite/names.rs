@@ -131,7 +131,7 @@ impl Names {
             Conclusion::Bumped { outpoint, to_sat_per_kw, .. } => {
                 format!("{}: raised to {to_sat_per_kw} sat/kw", self.output(outpoint))
             }
-            Conclusion::Uneconomic { outpoint } => format!("{}: not worth its fee", self.output(outpoint)),
+            Conclusion::Uneconomic { outpoint, .. } => format!("{}: not worth its fee", self.output(outpoint)),
             Conclusion::HandedOff { contract, to } => format!("{} → {}", self.contract(contract), resolver_name(*to)),
             Conclusion::Staged { contract, stage } => {
                 let stage = match stage {

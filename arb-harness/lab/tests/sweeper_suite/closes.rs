@@ -158,7 +158,7 @@ fn a_bump_of_one_claim_raises_its_feerate_and_the_records_say_so() {
         inputs * 1_000 / tx.weight().to_wu()
     };
     let before = fee(&world);
-    let bump = Bump { feerate_sat_per_kw: 40_000, deadline: None, budget_sat: None };
+    let bump = Bump { feerate_sat_per_kw: 40_000, ..Bump::default() };
     world.bump(Some(output), bump);
     assert!(before < 20_000 && fee(&world) >= 40_000, "{before} {}", fee(&world));
     let bumped = |what: &&Conclusion| {
@@ -179,7 +179,7 @@ fn a_bump_of_a_close_changes_deadline_and_budget_of_its_child() {
     };
     assert!(fee(&world) <= 10_000);
     let deadline = Some(Height::new(BEGIN + 10));
-    world.bump(None, Bump { feerate_sat_per_kw: 0, deadline, budget_sat: Some(60_000) });
+    world.bump(None, Bump { deadline, budget_sat: Some(60_000), ..Bump::default() });
     world.mine_empty_to(9);
     assert!((55_000..=60_000).contains(&fee(&world)), "{}", fee(&world));
     world.assert_all_valid();

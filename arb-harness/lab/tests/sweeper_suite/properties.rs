@@ -185,7 +185,8 @@ impl Run {
             // Several claims may share one request, which names only one of them.
             let waits = terms.pays == Pays::FromWallet && !sweeper.asked().is_empty();
             let paused = self.ordered_now(|order| matches!(order, Order::Drop { pauses: true, .. }));
-            let given_up = self.ordered(|order| *order == Order::Uneconomic { outpoint: *outpoint });
+            let given_up =
+                self.ordered(|order| matches!(order, Order::Uneconomic { outpoint: of, .. } if of == outpoint));
             assert!(
                 waits || paused || given_up || terms.parent.is_some(),
                 "{n} is in no group, waits for nothing, and is not recorded: {terms:?}"

@@ -3,7 +3,7 @@
 use arb_core::BroadcastRejection::{
     ConflictInMempool, FeeTooLow, MissingInputs, NonFinal, ScriptFailure, TooLongChain, Unknown,
 };
-use arb_core::sweep::{Limit, Order};
+use arb_core::sweep::{Declined, Limit, Order};
 
 use crate::test_sweeper::{TestSweeper, claim, lazy, op, parts, plans, second};
 
@@ -154,7 +154,9 @@ fn what_cannot_pay_for_itself_is_recorded_once_and_looked_at_again_when_fees_fal
     test.put([claim(1, 100, 900), lazy(2, 900), claim(3, 100, 50_000)]);
     let orders = test.settle();
     let given_up: Vec<&Order> = orders.iter().filter(|order| matches!(order, Order::Uneconomic { .. })).collect();
-    assert_eq!(given_up, [&Order::Uneconomic { outpoint: op(1) }, &Order::Uneconomic { outpoint: op(2) }]);
+    let why = Declined { least_sat_per_kw: 1_000, cost_sat: 1_000, budget_sat: 900 };
+    let [first, second] = [op(1), op(2)].map(|outpoint| Order::Uneconomic { outpoint, why });
+    assert_eq!(given_up, [&first, &second]);
     assert_eq!(test.partition(), parts(&[&[3]]), "the other claim is not affected");
     assert_eq!(test.next(), []);
     test.floor(500);

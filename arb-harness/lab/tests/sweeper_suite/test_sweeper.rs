@@ -74,7 +74,7 @@ pub fn child(n: u32, stakes: &[(Option<u32>, u64)], parent_fee_sat: u64) -> Term
         input_weight: WALLET_PAID,
         output_weight: 0,
         stakes: stakes.iter().map(stake).collect(),
-        parent: Some(Parent { weight: 2_000, fee_sat: parent_fee_sat }),
+        parent: Some(Parent { weight: 2_000, fee_sat: parent_fee_sat, at_stake_sat: AMOUNT_SAT }),
         ..second(n, 0, 0)
     }
 }

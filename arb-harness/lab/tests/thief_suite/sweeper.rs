@@ -217,7 +217,7 @@ fn anchor(number: u8, stakes: Vec<Stake>) -> Terms {
         output_weight: 0,
         amount_sat: 330,
         stakes,
-        parent: Some(arb_core::sweep::Parent { weight: 3_000, fee_sat: 800 }),
+        parent: Some(arb_core::sweep::Parent { weight: 3_000, fee_sat: 800, at_stake_sat: 1_000_000 }),
         ..claim(number, 330, 0)
     }
 }

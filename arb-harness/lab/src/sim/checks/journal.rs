@@ -32,7 +32,7 @@ pub(crate) fn excused(frames: &[Frame]) -> BTreeSet<OutPoint> {
             paused.clear();
         }
         for record in &entry.concluded {
-            if let Conclusion::Uneconomic { outpoint } = &record.what {
+            if let Conclusion::Uneconomic { outpoint, .. } = &record.what {
                 uneconomic.insert(*outpoint);
             } else if let Conclusion::SweepPlanned(sweep) = &record.what {
                 groups.insert((record.channel, sweep.plan.group), &sweep.plan.members);

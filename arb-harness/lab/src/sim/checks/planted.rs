@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use arb_core::bolt3::Preimage;
-use arb_core::sweep::{FeeInputs, Plan};
+use arb_core::sweep::{Branch, Declined, FeeInputs, Plan, Reason};
 use arb_core::{
     Acknowledged, Block, ChainArbitrator, ChannelId, ChannelIndex, CloseKind, Conclusion, ContractId, ContractKind,
     ContractOutcome, ContractStatus, Disconnected, Docket, Entry, Event, FailReason, Frame, Height, Htlc, HtlcKey,
@@ -73,6 +73,8 @@ fn docket(stage: StageRecord) -> Docket {
         amount_sat: 1,
         resolvers: Vec::new(),
         stage,
+        next_output: None,
+        declined: None,
     };
     let stage = Stage::Resolving(CloseKind::Local);
     let (sweeps, coins_wanted) = (Vec::new(), Vec::new());
@@ -252,6 +254,15 @@ fn planned(members: &[OutPoint], wanted_sat_per_kw: u32, fee_sat: u64) -> Conclu
         feerate_sat_per_kw: wanted_sat_per_kw.min(u32::try_from(fee_sat * 2).unwrap()),
         fee_sat,
         limit: None,
+        reason: Reason {
+            outpoint: members.first().copied().unwrap_or_default(),
+            branch: Branch::Estimate,
+            deadline: None,
+            budget_sat: 10_000,
+            at_stake_sat: 10_000,
+            estimate_sat_per_kw: wanted_sat_per_kw,
+            estimate_age: None,
+        },
     };
     Conclusion::SweepPlanned(Box::new(Sweep { plan, tx }))
 }
@@ -289,7 +300,8 @@ fn i7_what_is_no_excuse() {
         excused(&all).contains(&outpoint)
     };
     let dropped = |pauses| Conclusion::SweepDropped { group: 0, pauses };
-    assert!(excuses(block_at(99), Conclusion::Uneconomic { outpoint }));
+    let why = Declined { least_sat_per_kw: 253, cost_sat: 300, budget_sat: 200 };
+    assert!(excuses(block_at(99), Conclusion::Uneconomic { outpoint, why }));
     assert!(excuses(nothing_heard(), dropped(true)), "other coins are asked for in the next block");
     assert!(!excuses(block_at(99), dropped(true)), "and this is the next block");
     assert!(!excuses(nothing_heard(), dropped(false)));
