@@ -1,7 +1,7 @@
 //! The coins that pay for a transaction.
 
 use crate::api::plan::FeeInputs;
-use crate::sweep::price::{WALLET_INPUT_WEIGHT, output_weight};
+use crate::sweep::price::{FRAME_WEIGHT, WALLET_INPUT_WEIGHT, WEIGHT_MAX, WIDEST_OUTPUT_WEIGHT, output_weight};
 use crate::sweep::terms::CHANGE_MIN_SAT;
 
 impl FeeInputs {
@@ -27,9 +27,22 @@ impl FeeInputs {
         }
     }
 
+    /// Keeps only as many coins as fit into a transaction with claims of this weight (A29): nodes relay no heavier one. Those
+    /// that came first stay.
+    pub(crate) fn fit(&mut self, claims_weight: u64) {
+        self.coins.truncate(coins_max(claims_weight));
+    }
+
     /// The weight of coins and change in a transaction, in weight units.
     pub(crate) fn weight(&self) -> u64 {
         let coins = u64::try_from(self.coins.len()).unwrap_or(u64::MAX);
         WALLET_INPUT_WEIGHT.saturating_mul(coins).saturating_add(output_weight(&self.change))
     }
+}
+
+/// How many coins a transaction has room for, with change and with claims of this weight.
+pub(crate) fn coins_max(claims_weight: u64) -> usize {
+    let taken = claims_weight.saturating_add(FRAME_WEIGHT).saturating_add(WIDEST_OUTPUT_WEIGHT);
+    let coins = WEIGHT_MAX.saturating_sub(taken).checked_div(WALLET_INPUT_WEIGHT).unwrap_or(0);
+    usize::try_from(coins).unwrap_or(usize::MAX)
 }

@@ -8,6 +8,7 @@ mod reuse;
 
 use crate::api::plan::{Ask, FeeInputs, Limit, Plan};
 use crate::sweep::curve::{Now, Wanted};
+use crate::sweep::fee_inputs::coins_max;
 use crate::sweep::price::{FEERATE_MIN, WALLET_INPUT_WEIGHT, fee_sat};
 use crate::sweep::sweeper::{Group, Order, Sweeper, Trouble};
 use crate::sweep::terms::{Bundle, CHANGE_MIN_SAT, Class, Pays, Terms};
@@ -205,6 +206,7 @@ impl<'a> Round<'a> {
         let more = self.sweeper.unused.get(&first.outpoint).filter(|_| room_sat(&stay, &fee_inputs) < needed);
         if let Some(more) = more {
             fee_inputs.add(more.clone());
+            fee_inputs.fit(bundle.claims_weight());
             bundle = self.bundle(bundle.members, &fee_inputs);
             (stay, wanted, leave) = self.settle(&bundle, least);
         }
@@ -304,6 +306,7 @@ impl<'a> Round<'a> {
             if number.is_none() {
                 fee_inputs.keep_needed(members.iter().fold(0, |sum, terms| sum.saturating_add(terms.budget_sat())));
             }
+            fee_inputs.fit(members.iter().fold(0, |sum, terms| sum.saturating_add(terms.own_weight())));
             let bundle = self.bundle(members, &fee_inputs);
             let (mut stay, wanted, leave) = self.settle(&bundle, 0);
             // A claim that leaves takes its coins with it, so no coin is in two transactions.
@@ -383,6 +386,9 @@ impl<'a> Round<'a> {
     /// refusal, for what is needed, or for what the wallet has if that buys anything.
     fn ask(&mut self, bundle: &Bundle<'_>, fee_inputs: &FeeInputs, feerate: u32, fee: u64) {
         let Some(first) = bundle.members.first() else { return };
+        if fee_inputs.coins.len() >= coins_max(bundle.claims_weight()) {
+            return;
+        }
         // The first claim of a live group owns its coins; another of its claims may be asking for coins of its own.
         let live = self.sweeper.groups.values().any(|group| group.members.first() == Some(&first.outpoint));
         let asking = bundle.members.iter().find(|terms| self.sweeper.asked.contains_key(&terms.outpoint));

@@ -165,7 +165,12 @@ impl<'a> Bundle<'a> {
 
     /// The weight of the transaction.
     pub(crate) fn weight(&self) -> u64 {
-        self.members.iter().fold(self.shared_weight, |sum, terms| sum.saturating_add(terms.own_weight()))
+        self.shared_weight.saturating_add(self.claims_weight())
+    }
+
+    /// The weight of its claims: all but frame, coins and the wallet's output.
+    pub(crate) fn claims_weight(&self) -> u64 {
+        self.members.iter().fold(0, |sum, terms| sum.saturating_add(terms.own_weight()))
     }
 
     /// The part of the weight that one member pays for: its own, and an equal part of the shared weight.

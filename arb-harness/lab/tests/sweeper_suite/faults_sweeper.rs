@@ -1,9 +1,10 @@
 //! What is offered and asked for: faults of this project by their ids (A…), on a sweeper alone.
 
 use arb_core::BroadcastRejection::{FeeTooLow, MissingInputs};
+use arb_core::sweep::{FeeInputs, WALLET_INPUT_WEIGHT};
 use arb_core::{Blocks, Height};
 
-use crate::test_sweeper::{START, TestSweeper, claim, height, lazy, op, parts, second};
+use crate::test_sweeper::{START, TestSweeper, Wallet, claim, fee_of, height, lazy, op, parts, second};
 
 #[test]
 fn a3_a_refused_batch_is_halved_and_suspicion_ends_with_an_acceptance() {
@@ -31,6 +32,30 @@ fn a11_a_coin_that_was_refused_for_a_claim_alone_is_not_asked_for_again() {
     sweeper.next();
     let coins = &sweeper.group_of(1).unwrap().1.fee_inputs.coins;
     assert!(coins.iter().all(|other| other.outpoint != coin), "another coin pays");
+}
+
+#[test]
+fn a29_a_wallet_of_many_small_coins_makes_no_transaction_that_nodes_refuse_for_its_weight() {
+    let mut sweeper = TestSweeper::new(300);
+    sweeper.wallet = Wallet::Silent;
+    sweeper.put([second(1, 400, 9_000_000)]);
+    sweeper.settle();
+    for round in 1..=40 {
+        // Every request is met with a hundred coins that are just enough together, and the market rises.
+        if let Some(ask) = sweeper.sweeper.asked().first().map(|ask| **ask) {
+            let own_sat = fee_of(WALLET_INPUT_WEIGHT, ask.feerate_sat_per_kw);
+            let coins = (0..100).map(|_| sweeper.coin(ask.amount_sat.div_ceil(100) + own_sat));
+            let coins: Vec<FeeInputs> = coins.collect();
+            coins.into_iter().for_each(|coin| sweeper.sweeper.offered(&ask.owner, coin));
+        }
+        sweeper.estimate(&[(1, 300 + 300 * round)]);
+        sweeper.next();
+        let weight = sweeper.group_of(1).map_or(0, |(_, group)| {
+            let coins = u64::try_from(group.fee_inputs.coins.len()).unwrap();
+            1_000 + coins.saturating_sub(1) * WALLET_INPUT_WEIGHT
+        });
+        assert!(weight <= 400_000, "after {round} answers: {weight} WU");
+    }
 }
 
 #[test]

@@ -93,9 +93,15 @@ fn a2_a_child_that_was_not_made_for_an_htlc_costs_it_nothing() {
         world.confirm_all(vec![commitment, child]);
         world.estimate(1_000);
         world.learn(HtlcRef::received(0));
-        world.mine_to(20);
         let output = world.output(side, HtlcRef::received(0));
-        assert!(world.chain.spender_of(&output).is_some(), "{side:?}: claimed, whatever its commitment cost");
+        assert!(world.has_sent(output), "{side:?}: claimed, whatever its commitment cost");
+        // At its deadline half of it is on offer, less what its second stage costs.
+        world.mine_empty_to(90);
+        let claim = world.last_spend(output).unwrap().compute_txid();
+        let offered_sat = world.chain.in_mempool(&claim).expect("nodes have it").1;
+        assert!(offered_sat >= 7_500, "{side:?}: {offered_sat}");
+        world.mine();
+        assert!(world.chain.spender_of(&output).is_some(), "{side:?}");
     }
 }
 
