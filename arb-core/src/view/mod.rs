@@ -152,7 +152,14 @@ impl<'a> ChannelView<'a> {
 
     /// The kit for the resolvers of this close.
     pub(crate) fn kit<'b>(&'b self, close: &'b Close) -> ResolverKit<'b> {
-        ResolverKit { channel: self.channel, close, spends: &self.spends, tip: self.tip, policy: self.policy }
+        ResolverKit {
+            channel: self.channel,
+            close,
+            spends: &self.spends,
+            tip: self.tip,
+            policy: self.policy,
+            insists: false,
+        }
     }
 
     /// The output that the confirmed commitment has for an HTLC; `None` if it has none or is not known to us.

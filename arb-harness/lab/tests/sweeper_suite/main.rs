@@ -4,7 +4,8 @@
 //! - `reasons`: why an offer is what it is, and why a claim is declined, as the records say it.
 //! - `incidents_desk`: incidents of other sweepers, by the ids of `arb_core::incidents`.
 //! - `faults_worth`, `faults_sweeper`: faults of this project by their ids (A…), on whole closes and on the sweeper alone.
-//! - `operator`: outputs that are given up, bounds for fees, outputs that wait.
+//! - `operator`: outputs that are given up, and bounds for fees.
+//! - `waiting`: what is told of outputs that wait (I12).
 //! - `properties`: I7 and I8 over drawn claims, estimates, wallets and reorgs.
 //! - `closes`, `valid`: whole closes on the embedded chain (I9), children, coins, bumps and reserves.
 #![allow(clippy::unwrap_used, reason = "clippy does not know the helpers of tests as test code")]
@@ -23,4 +24,5 @@ mod reasons;
 mod refusals;
 mod test_sweeper;
 mod valid;
+mod waiting;
 mod world;
