@@ -8,7 +8,6 @@ use crate::api::units::Blocks;
 use crate::bolt3::{ClaimPath, HTLC_OUTPUT_WEIGHT, INPUT_BASE_WEIGHT, claim_witness_weight, commitment_weight};
 use crate::channel::ChannelArbitrator;
 use crate::court::ChainArbitrator;
-use crate::sweep::curve::Now;
 use crate::sweep::price::{FRAME_WEIGHT, WALLET_INPUT_WEIGHT, WIDEST_OUTPUT_WEIGHT, fee_sat};
 use crate::sweep::terms::CHANGE_MIN_SAT;
 
@@ -19,17 +18,11 @@ impl ChainArbitrator {
     /// The confirmed coins that the wallet should keep for the channels that are open now, at the current estimate for six
     /// blocks. It looks at every channel, so ask for an operator or on a timer, not in every block.
     pub fn reserve_advice(&self) -> ReserveAdvice {
-        let now = Now {
-            tip: self.state.tip.height,
-            policy: &self.state.policy,
-            fees: self.state.fees.as_ref(),
-            wallet_output_weight: WIDEST_OUTPUT_WEIGHT,
-        };
-        let feerate = now.estimate(SOON);
         let mut advice = ReserveAdvice::default();
         for (_, channel) in self.channels().filter(|(_, channel)| channel.chain.kept.is_empty()) {
             let (coins, weight) = needs(channel);
             if coins > 0 {
+                let feerate = self.state.feerate(channel.policy_or(&self.state.policy), SOON);
                 let change = coins.saturating_mul(CHANGE_MIN_SAT);
                 advice.channels = advice.channels.saturating_add(1);
                 advice.coins = advice.coins.saturating_add(coins);

@@ -48,9 +48,9 @@ impl Snapshot {
         self.tip.height >= self.best_height
     }
 
-    /// The feerate for a confirmation target, in satoshi per kiloweight; see [`Now::estimate`].
-    pub(crate) fn feerate(&self, target: Blocks) -> u32 {
-        let now = Now { tip: self.tip.height, policy: &self.policy, fees: self.fees.as_ref(), wallet_output_weight: 0 };
+    /// The feerate for a confirmation target under a channel's policy, in satoshi per kiloweight; see [`Now::estimate`].
+    pub(crate) fn feerate(&self, policy: &Policy, target: Blocks) -> u32 {
+        let now = Now { tip: self.tip.height, policy, fees: self.fees.as_ref(), wallet_output_weight: 0 };
         now.estimate(target)
     }
 
