@@ -83,6 +83,7 @@ pub(crate) fn verify(court: CourtView<'_>, event: &Event, checked: Option<&Check
         | Event::ChannelForgotten { .. }
         | Event::BumpRequested { .. }
         | Event::ClaimAbandoned { .. }
+        | Event::ChannelPolicySet { .. }
         | Event::BlockConnected(_)
         | Event::BlockDisconnected(_)
         | Event::Scanned(_)

@@ -22,7 +22,7 @@ mod step;
 pub mod sweep;
 mod view;
 
-pub use api::action::{Action, InputToSign, SignRequest, SigningKey};
+pub use api::action::{Action, InputToSign, SignRequest};
 pub use api::event::{
     Acknowledged, Block, BroadcastAnswer, BroadcastRejection, Bump, ChannelOpened, CloseReason, ClosingSigned,
     CommitmentSignatures, CommitmentUpdate, Disconnected, Event, FeeInput, FeeInputsOffered, Fees, FoundSpend,
@@ -40,6 +40,7 @@ pub use api::record::{Conclusion, Entry, Frame, Record};
 pub use api::reject::{Mismatch, Rejected};
 pub use api::sheet::Sheet;
 pub use api::stage::{CloseKind, ContractKind, ResolverKind, Stage, StageRecord};
+pub use api::unclaimed::{SigningKey, UnclaimedOutput};
 pub use api::units::{Blocks, Height};
 pub use bolt3::ClaimPath;
 pub use channel::ChannelArbitrator;

@@ -112,7 +112,8 @@ pub(super) fn fee_inputs(court: CourtView<'_>, offered: &FeeInputsOffered) -> Re
     }
     let mut seen = BTreeSet::new();
     let state = court.state();
-    let refused = channel.requests.sweeper.refused_coins(state.tip.height, state.policy.lazy_target);
+    let pause = channel.policy_or(&state.policy).lazy_target;
+    let refused = channel.requests.sweeper.refused_coins(state.tip.height, pause);
     let unfit =
         |coin: &&FeeInput| refused.contains(&coin.outpoint) || !usable(court, coin) || !seen.insert(coin.outpoint);
     let bad = offered.inputs.iter().find(unfit);

@@ -26,6 +26,7 @@ pub(crate) fn admit(court: CourtView<'_>, event: &Event) -> Result<Admission, Re
     match event {
         Event::JournalOpened(identity) => opening::identity(court, identity),
         Event::PolicySet(policy) => opening::policy(court, policy),
+        Event::ChannelPolicySet { channel, policy } => opening::channel_policy(court, channel, policy.as_deref()),
         Event::Started(started) => opening::started(court, started),
         Event::ChannelOpened(opened) => opening::opened(court, opened),
         Event::ChannelRestored(facts) => opening::restored(court, facts),

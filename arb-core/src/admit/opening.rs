@@ -2,9 +2,10 @@
 //!
 //! Tests: `arb-harness/lab/tests/court_suite/bad_input.rs`, `arb-harness/lab/tests/court_suite/bad_commitments.rs`.
 
-use crate::admit::admission::{Admission, text};
+use crate::admit::admission::{Admission, channel, text};
 use crate::api::event::{ChannelOpened, Freshness, JournalIdentity, Started};
 use crate::api::facts::{ChannelFacts, SideFacts, Standing};
+use crate::api::ids::ChannelId;
 use crate::api::policy::Policy;
 use crate::api::reject::Rejected;
 use crate::bolt3::Point;
@@ -26,6 +27,18 @@ pub(super) fn policy(court: CourtView<'_>, policy: &Policy) -> Result<Admission,
     } else {
         Err(Rejected::UnsoundPolicy)
     }
+}
+
+pub(super) fn channel_policy(
+    court: CourtView<'_>,
+    id: &ChannelId,
+    policy: Option<&Policy>,
+) -> Result<Admission, Rejected> {
+    let channel = channel(court, id)?;
+    if policy.is_some_and(|policy| !policy.is_sound()) {
+        return Err(Rejected::UnsoundPolicy);
+    }
+    Ok(Admission::new_if(channel.own_policy() != policy))
 }
 
 pub(super) fn started(court: CourtView<'_>, started: &Started) -> Result<Admission, Rejected> {

@@ -6,8 +6,9 @@ use crate::api::ids::{ActionId, ChannelId, HtlcKey};
 use crate::api::notice::{Alert, ContractReport, FreezeReason};
 use crate::api::outcome::FailReason;
 use crate::api::sheet::Sheet;
+use crate::api::unclaimed::SigningKey;
 use crate::api::units::Height;
-use crate::bolt3::{Point, Preimage, Secret};
+use crate::bolt3::Preimage;
 use alloc::vec::Vec;
 use bitcoin::psbt::{self, Psbt};
 use bitcoin::sighash::EcdsaSighashType;
@@ -174,23 +175,6 @@ pub struct InputToSign {
     pub sighash: EcdsaSighashType,
 }
 
-/// A key by its role: basepoint and tweak (BOLT 3, Key Derivation).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SigningKey {
-    /// Our funding key of this funding output.
-    Funding(OutPoint),
-    /// Our payment basepoint, untweaked.
-    Payment,
-    /// Our HTLC basepoint, tweaked with this per-commitment point.
-    Htlc(Point),
-    /// Our delayed payment basepoint, tweaked with this per-commitment point.
-    DelayedPayment(Point),
-    /// Our revocation basepoint, blinded with the counterparty's per-commitment secret (BOLT 3 `revocationprivkey`).
-    Revocation(Secret),
-    /// The wallet's key of this coin.
-    Wallet(OutPoint),
-}
-
 impl SignRequest {
     /// The request as a PSBT (BIP 174) with outputs, witness scripts and sighash types, for signers that speak it.
     ///
@@ -217,6 +201,7 @@ impl SignRequest {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bolt3::Point;
     use alloc::vec;
     use bitcoin::hashes::Hash;
     use bitcoin::{Amount, Sequence, TxIn, Witness, absolute, transaction};

@@ -14,5 +14,6 @@ pub(crate) mod record;
 pub(crate) mod reject;
 pub(crate) mod sheet;
 pub(crate) mod stage;
+pub(crate) mod unclaimed;
 pub(crate) mod units;
 pub(crate) mod wire;

@@ -7,8 +7,10 @@ use crate::api::ids::{ActionId, ChannelId, ContractId, HtlcRef, htlc_bytes, outp
 use crate::api::outcome::{ContractOutcome, FailReason};
 use crate::api::sheet::Sheet;
 use crate::api::stage::{CloseKind, ContractKind, ResolverKind};
+use crate::api::unclaimed::UnclaimedOutput;
 use crate::api::units::Height;
 use crate::bolt3::PaymentHash;
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use bitcoin::hashes::Hash;
 use bitcoin::{OutPoint, Txid};
@@ -132,6 +134,14 @@ pub enum Alert {
         /// The coin.
         coin: OutPoint,
     },
+    /// An output of ours could be claimed for `irrevocable_depth` blocks and is unspent: its claim is declined, or does not
+    /// confirm. It waits on, until its claim confirms or [`Event::ClaimAbandoned`](crate::Event::ClaimAbandoned) ends that.
+    OutputWaits {
+        /// What its spend needs.
+        output: UnclaimedOutput,
+        /// The tip when it could first be claimed.
+        since: Height,
+    },
 }
 
 /// How one contract ended.
@@ -156,6 +166,8 @@ pub struct ContractReport {
     /// What our transactions among them paid in fees, in satoshi; of a transaction that several claims share, this
     /// contract's part.
     pub fee_sat: u64,
+    /// The unspent output of ours that it leaves if it was given up: whoever has our keys may still claim it.
+    pub unclaimed: Option<Box<UnclaimedOutput>>,
 }
 
 impl Notice {
@@ -196,6 +208,7 @@ impl Alert {
             Self::FeeTooLow { txid: id } => txid("alert fee", id),
             Self::Stuck => ActionId::of("alert stuck", channel, &[]),
             Self::CoinRefused { coin } => outpoint("alert coin", coin),
+            Self::OutputWaits { output, .. } => outpoint("alert waits", &output.outpoint),
         }
     }
 }

@@ -1,4 +1,5 @@
-//! The policy: every number that a decision depends on. It is heard as an event, so every value is in the log (R3).
+//! The policy: every number that a decision depends on. It is heard as an event, so every value is in the log (R3). A channel may
+//! have one of its own.
 //!
 //! Tests: in this file, arb-harness/lab/tests/court_suite/going_to_chain.rs, arb-harness/lab/tests/court_suite/outcomes.rs,
 //! arb-harness/lab/tests/sweeper_suite/curve.rs, arb-harness/lab/tests/sweeper_suite/groups.rs

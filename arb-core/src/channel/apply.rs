@@ -14,6 +14,7 @@ use crate::api::ids::{ActionId, Direction, HtlcRef};
 use crate::api::outcome::Upstream;
 use crate::api::past::{CommitmentRow, RevokedCommitment};
 use crate::api::plan::{FeeInputs, Sweep};
+use crate::api::policy::Policy;
 use crate::api::record::Conclusion;
 use crate::api::units::{Blocks, Height};
 use crate::bolt3::{CompactSig, Preimage};
@@ -22,6 +23,7 @@ use crate::channel::commitments::{Commitment, LocalCommitment};
 use crate::channel::requests::{ScriptsRequest, SignedTx, SweepState};
 use crate::channel::state::{ChannelArbitrator, HtlcState, OwnSignature, Released, Seen, Usable};
 use crate::sweep::Order;
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use bitcoin::{OutPoint, ScriptBuf, Transaction, Txid};
 
@@ -275,6 +277,10 @@ impl ChannelArbitrator {
         self.state.short_channel_id = Some(short_channel_id);
     }
 
+    pub(crate) fn hear_policy(&mut self, policy: Option<&Policy>) {
+        self.state.policy = policy.cloned().map(Box::new);
+    }
+
     pub(crate) fn hear_given_up(&mut self, htlc: HtlcRef) {
         self.state.ratchet.given_up.insert(htlc);
     }
@@ -418,7 +424,6 @@ mod tests {
     use crate::api::ids::ChannelId;
     use crate::api::plan::{Branch, Plan, Reason};
     use crate::bolt3::{Basepoints, ChannelType, Point};
-    use alloc::boxed::Box;
     use alloc::vec;
     use bitcoin::absolute::LockTime;
     use bitcoin::hashes::Hash;

@@ -37,6 +37,7 @@ use crate::api::facts::{ChannelFacts, Htlc};
 use crate::api::ids::{ActionId, ChannelId, HtlcRef};
 use crate::api::notice::{FreezeReason, Notice};
 use crate::api::outcome::Upstream;
+use crate::api::policy::Policy;
 use crate::api::units::Height;
 use crate::bolt3::Preimage;
 use alloc::vec::Vec;
@@ -56,6 +57,16 @@ impl ChannelArbitrator {
     /// The short channel id (BOLT 7); `None` until the node signals one.
     pub const fn short_channel_id(&self) -> Option<u64> {
         self.state.short_channel_id
+    }
+
+    /// The channel's own policy; `None` while it follows the court's.
+    pub fn own_policy(&self) -> Option<&Policy> {
+        self.state.policy.as_deref()
+    }
+
+    /// The policy that binds the channel where the court has this one.
+    pub(crate) fn policy_or<'a>(&'a self, court: &'a Policy) -> &'a Policy {
+        self.own_policy().unwrap_or(court)
     }
 
     /// Why the channel refuses new commitments for ever (R10); `None` while it accepts them.

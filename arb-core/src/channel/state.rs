@@ -8,12 +8,14 @@ use crate::api::ids::{ActionId, HtlcRef};
 use crate::api::notice::{FreezeReason, Notice};
 use crate::api::outcome::Upstream;
 use crate::api::past::RevokedCommitment;
+use crate::api::policy::Policy;
 use crate::api::units::Height;
 use crate::bolt3::{CompactSig, Preimage};
 use crate::channel::chain::ChainFacts;
 use crate::channel::close::Close;
 use crate::channel::commitments::CommitmentSet;
 use crate::channel::requests::{Requests, SignedTx};
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -43,6 +45,8 @@ impl Deref for ChannelArbitrator {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct State {
     pub(crate) facts: ChannelFacts,
+    /// The channel's own policy; `None`: the court's.
+    pub(crate) policy: Option<Box<Policy>>,
     pub(crate) short_channel_id: Option<u64>,
     pub(crate) set: CommitmentSet,
     /// The HTLCs on any commitment of the set, and those whose released outcome is not acknowledged. Once frozen, none leaves.
@@ -171,6 +175,7 @@ impl ChannelArbitrator {
         let state = State {
             set: CommitmentSet::new(standing),
             facts,
+            policy: None,
             short_channel_id: None,
             htlcs: BTreeMap::new(),
             next_htlc: (0, 0),

@@ -15,8 +15,8 @@
 //!
 //! Tests: `arb-harness/lab/tests/sweeper_suite/closes.rs`, `arb-harness/lab/tests/sweeper_suite/groups.rs`.
 
-use crate::api::action::SigningKey;
 use crate::api::facts::Side;
+use crate::api::unclaimed::{SigningKey, UnclaimedOutput};
 use crate::bolt3::{ChannelType, ClaimPath, CompactSig, Point, counterparty_sighash_type, derive_public_key, witness};
 use crate::channel::ChannelArbitrator;
 use crate::resolver::{Claim, ClaimWay, RevocationKey};
@@ -77,6 +77,17 @@ pub(crate) const fn signing_key(way: &ClaimWay) -> SigningKey {
         | ClaimWay::OfferedPenalty(RevocationKey { secret, .. })
         | ClaimWay::ReceivedPenalty(RevocationKey { secret, .. })
         | ClaimWay::SecondLevelPenalty(RevocationKey { secret, .. }) => SigningKey::Revocation(*secret),
+    }
+}
+
+/// What a spend of a claim's output needs, for somebody who makes it by hand.
+pub(crate) fn unclaimed(claim: &Claim) -> UnclaimedOutput {
+    UnclaimedOutput {
+        outpoint: claim.outpoint,
+        amount_sat: claim.amount_sat,
+        script_pubkey: claim.script_pubkey.clone(),
+        witness_script: claim.witness_script.clone(),
+        key: signing_key(&claim.way),
     }
 }
 

@@ -4,10 +4,11 @@
 //!
 //! Tests: `arb-harness/lab/tests/court_suite/bad_answers.rs`.
 
-use crate::api::action::{InputToSign, SignRequest, SigningKey};
+use crate::api::action::{InputToSign, SignRequest};
 use crate::api::event::{FeeInput, InputSignature};
 use crate::api::facts::Funding;
 use crate::api::plan::Sweep;
+use crate::api::unclaimed::SigningKey;
 use crate::bolt3::{CompactSig, Point, p2wpkh, verify_sig, witness};
 use crate::channel::{ChannelArbitrator, Rebuilt, SweepState, commitment_id, sweep_id};
 use crate::claims::Want;

@@ -78,6 +78,9 @@ impl Draft {
                     base.channels().map(|(index, _)| index).chain(self.channels.keys().copied()).collect();
                 self.touch_all(base, all);
             }
+            Event::ChannelPolicySet { channel, policy } => {
+                self.with(base, channel, |channel| channel.hear_policy(policy.as_deref()));
+            }
             Event::Started(started) => {
                 self.state.hear_started(started);
                 self.wake_deferred(base);
@@ -141,8 +144,11 @@ impl Draft {
                 self.with(base, channel, |channel| channel.hear_broadcast(txid, *answer, caught_up));
             }
             Event::SigningRefused { channel, request, .. } => {
-                let (tip, pause) = (self.state.tip.height, self.state.policy.lazy_target);
-                self.with(base, channel, |channel| channel.hear_signing_refused(*request, tip, pause));
+                let (tip, court) = (self.state.tip.height, self.state.policy.lazy_target);
+                self.with(base, channel, |channel| {
+                    let pause = channel.own_policy().map_or(court, |own| own.lazy_target);
+                    channel.hear_signing_refused(*request, tip, pause);
+                });
             }
             Event::ScriptsOffered { channel, script, .. } => {
                 self.with(base, channel, |channel| channel.hear_script(script));
@@ -267,10 +273,12 @@ impl Draft {
     }
 
     fn mempool(&mut self, base: &ChainArbitrator, tx: &Transaction) {
-        let (tip, estimate_sat_per_kw) = (self.state.tip.height, self.state.feerate(THEIRS_FIRST));
+        let tip = self.state.tip.height;
         let concerned: Vec<_> =
             tx.input.iter().flat_map(|i| CourtView::new(base, self).watchers(&i.previous_output)).collect();
         for index in concerned {
+            let Some(channel) = CourtView::new(base, self).channel(index) else { continue };
+            let estimate_sat_per_kw = self.state.feerate(channel.policy_or(&self.state.policy), THEIRS_FIRST);
             let Some(channel) = self.touch(base, index) else { continue };
             let closing = channel.is_closing(&tx.compute_txid(), tx);
             if channel.tier_of(tx) == Some(Tier::Funding) && !closing {
@@ -356,11 +364,12 @@ impl Draft {
     pub(crate) fn apply(&mut self, base: &ChainArbitrator, record: &Record) -> Result<(), Mismatch> {
         let sequence = self.state.sequence;
         let tip = self.state.tip.height;
-        let pause = self.state.policy.lazy_target;
+        let court_pause = self.state.policy.lazy_target;
         let ahead = base.channel(record.channel).is_some_and(|channel| channel.changed_at >= sequence);
         let Some(channel) = self.touch(base, record.channel) else {
             return if ahead { Ok(()) } else { Err(Mismatch::NoChannel { sequence }) };
         };
+        let pause = channel.own_policy().map_or(court_pause, |own| own.lazy_target);
         channel.conclude(&record.what, tip, pause).map_err(|what| Mismatch::Impossible { sequence, what })?;
         if matches!(record.what, Conclusion::SweepPlanned(_)) {
             self.note_watched(record.channel);

@@ -18,11 +18,11 @@ impl ChainArbitrator {
     /// The confirmed coins that the wallet should keep for the channels that are open now, at the current estimate for six
     /// blocks. It looks at every channel, so ask for an operator or on a timer, not in every block.
     pub fn reserve_advice(&self) -> ReserveAdvice {
-        let feerate = self.state.feerate(SOON);
         let mut advice = ReserveAdvice::default();
         for (_, channel) in self.channels().filter(|(_, channel)| channel.chain.kept.is_empty()) {
             let (coins, weight) = needs(channel);
             if coins > 0 {
+                let feerate = self.state.feerate(channel.policy_or(&self.state.policy), SOON);
                 let change = coins.saturating_mul(CHANGE_MIN_SAT);
                 advice.channels = advice.channels.saturating_add(1);
                 advice.coins = advice.coins.saturating_add(coins);

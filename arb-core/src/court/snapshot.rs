@@ -52,15 +52,15 @@ impl Snapshot {
         self.tip.height >= self.best_height
     }
 
-    /// The feerate for a confirmation target, in satoshi per kiloweight; see [`Now::estimate`].
-    pub(crate) fn feerate(&self, target: Blocks) -> u32 {
-        self.now(0).estimate(target)
+    /// The feerate for a confirmation target under a channel's policy, in satoshi per kiloweight; see [`Now::estimate`].
+    pub(crate) fn feerate(&self, policy: &Policy, target: Blocks) -> u32 {
+        self.now(policy, 0).estimate(target)
     }
 
     /// What a sweeper knows of the world.
-    pub(crate) fn now(&self, wallet_output_weight: u64) -> Now<'_> {
+    pub(crate) fn now<'a>(&'a self, policy: &'a Policy, wallet_output_weight: u64) -> Now<'a> {
         let (fees, fees_before) = (self.fees.as_ref(), &*self.fees_before);
-        Now { tip: self.tip.height, policy: &self.policy, fees, fees_before, wallet_output_weight }
+        Now { tip: self.tip.height, policy, fees, fees_before, wallet_output_weight }
     }
 
     /// A new estimate. Those that ended `fee_stale` blocks ago are forgotten.

@@ -117,6 +117,6 @@ const CLOSE_WEIGHT: u64 = commitment_weight(ChannelType::AnchorsZeroFeeHtlcTx) +
 
 /// The policy's `close_cost`: the commitment and one sweep at the current lazy estimate, in satoshi.
 pub(crate) fn close_cost_sat(bench: &Bench<'_>, view: &ChannelView<'_>) -> u64 {
-    let feerate = bench.court.state().feerate(view.policy.lazy_target);
+    let feerate = bench.court.state().feerate(view.policy, view.policy.lazy_target);
     u64::from(feerate).saturating_mul(CLOSE_WEIGHT).div_ceil(1000)
 }

@@ -61,6 +61,7 @@ pub(crate) fn consequences(court: CourtView<'_>, event: &Event) -> Vec<Record> {
         | Event::ChannelForgotten { .. }
         | Event::BumpRequested { .. }
         | Event::ClaimAbandoned { .. }
+        | Event::ChannelPolicySet { .. }
         | Event::BlockDisconnected(_)
         | Event::FeesEstimated(_)
         | Event::BroadcastAnswered { .. }

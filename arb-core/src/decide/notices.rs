@@ -10,12 +10,13 @@ use crate::api::record::Conclusion;
 use crate::api::sheet::Sheet;
 use crate::api::stage::ContractKind;
 use crate::channel::{Close, SweepState};
-use crate::claims::path::pays;
+use crate::claims::path::{pays, unclaimed};
 use crate::decide::bench::Bench;
 use crate::decide::sheet;
 use crate::resolver::ContractStage;
 use crate::sweep::Pays;
 use crate::view::{ChannelView, Contract, ContractState};
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 pub(super) fn notices(bench: &Bench<'_>, view: &ChannelView<'_>, out: &mut Vec<Conclusion>) {
@@ -107,6 +108,7 @@ fn of_contract(
                     outcome: *outcome,
                     fee_sat: sheet::fees_of(view, contract),
                     txids,
+                    unclaimed: view.given_up(contract).map(|claim| Box::new(unclaimed(&claim))),
                 }));
             }
         }
@@ -114,6 +116,11 @@ fn of_contract(
             if let Some(deadline) = claim.deadline.filter(|deadline| bench.caught_up && view.tip > *deadline) {
                 let (outpoint, amount_sat) = (claim.outpoint, claim.amount_sat);
                 notices.push(Notice::Alert(Alert::DeadlineMissed { outpoint, deadline, amount_sat }));
+            }
+            // That it is unspent is a conclusion from absence (R11).
+            if bench.caught_up && view.tip >= view.waits_too_long_at(claim) {
+                let since = view.claimable_since(claim);
+                notices.push(Notice::Alert(Alert::OutputWaits { output: unclaimed(claim), since }));
             }
         }
         ContractState::Live(

@@ -36,7 +36,7 @@ pub(crate) fn plans(bench: &Bench<'_>, view: &ChannelView<'_>, out: &mut Vec<Con
     let script = wants::sweep_script(view);
     let spent = view.child_spent();
     let wallet_output_weight = script.as_deref().map_or(price::WIDEST_OUTPUT_WEIGHT, price::output_weight);
-    let now = Now { tip: view.tip, policy: view.policy, ..bench.court.state().now(wallet_output_weight) };
+    let now = Now { tip: view.tip, ..bench.court.state().now(view.policy, wallet_output_weight) };
     let mut terms = BTreeMap::new();
     for (outpoint, want) in &wants {
         let terms_of = wants::terms(view, want, script.as_ref(), &spent, &now);

@@ -23,6 +23,8 @@ pub(crate) struct ResolverKit<'a> {
     pub(crate) spends: &'a BTreeMap<OutPoint, SpendOf>,
     pub(crate) tip: Height,
     pub(crate) policy: &'a Policy,
+    /// Whether claims that were given up are answered, too: a report names what they left.
+    pub(crate) insists: bool,
 }
 
 /// What a contract waits for; each `until` is a tip height.
@@ -159,14 +161,18 @@ impl<'a> ResolverKit<'a> {
     /// The stage of an unspent output: it waits for its maturity, then it is wanted. If its claim costs more than it is worth,
     /// it ends as uneconomic at [`Claim::worth_waiting_until`].
     pub(crate) fn claim(&self, claim: Claim) -> Next {
-        if self.channel.requests.sweeper.abandoned.contains(&claim.outpoint) {
+        if !self.insists && self.channel.requests.sweeper.abandoned.contains(&claim.outpoint) {
             return Next::Done(ContractOutcome::Uneconomic);
         }
         if self.tip < claim.since {
             return Next::Stay(ContractStage::Waiting { until: claim.since });
         }
         let uneconomic = self.channel.requests.sweeper.uneconomic.contains_key(&claim.outpoint);
-        if uneconomic && self.tip >= claim.worth_waiting_until(self.policy) && !self.can_pay_ever(&claim) {
+        if !self.insists
+            && uneconomic
+            && self.tip >= claim.worth_waiting_until(self.policy)
+            && !self.can_pay_ever(&claim)
+        {
             return Next::Done(ContractOutcome::Uneconomic);
         }
         Next::Stay(ContractStage::ClaimWanted(Arc::new(claim)))

@@ -143,12 +143,13 @@ impl Now<'_> {
         });
         let nothing = Wanted { sat_per_kw: 0, branch: Branch::Lazy, estimate_sat_per_kw: 0 };
         let mut wanted = of_stakes.max_by_key(|wanted| wanted.sat_per_kw).unwrap_or(nothing);
+        wanted.sat_per_kw = wanted.sat_per_kw.min(self.policy.max_feerate_sat_per_kw);
+        // A lower cap bounds what is offered from now on, not what was wanted (R10).
         if let Some(price) = price.filter(|price| price.wanted_sat_per_kw > wanted.sat_per_kw) {
             let is_bump = price.bumped_sat_per_kw == price.wanted_sat_per_kw;
             wanted.branch = if is_bump { Branch::Bumped } else { Branch::Kept };
             wanted.sat_per_kw = price.wanted_sat_per_kw;
         }
-        wanted.sat_per_kw = wanted.sat_per_kw.min(self.policy.max_feerate_sat_per_kw);
         wanted
     }
 

@@ -67,8 +67,9 @@ impl Deref for ChannelView<'_> {
 }
 
 impl<'a> ChannelView<'a> {
-    /// Derives what follows from a channel at a tip.
-    pub(crate) fn new(channel: &'a ChannelArbitrator, tip: Height, policy: &'a Policy) -> Self {
+    /// Derives what follows from a channel at a tip, under its own policy or the court's.
+    pub(crate) fn new(channel: &'a ChannelArbitrator, tip: Height, court: &'a Policy) -> Self {
+        let policy = channel.policy_or(court);
         let capacity = channel.facts.fundings.iter().map(|funding| funding.value_sat).max().unwrap_or(0);
         let close = channel.close.0.clone();
         let spends = if close.is_some() { spends(channel) } else { BTreeMap::new() };
@@ -82,9 +83,9 @@ impl<'a> ChannelView<'a> {
         view
     }
 
-    /// A channel with what was derived from it before. Channel and policy must be those of that time.
-    pub(crate) const fn kept(channel: &'a ChannelArbitrator, policy: &'a Policy, derived: Arc<Derived>) -> Self {
-        Self { channel, policy, derived }
+    /// A channel with what was derived from it before. Channel and policies must be those of that time.
+    pub(crate) fn kept(channel: &'a ChannelArbitrator, court: &'a Policy, derived: Arc<Derived>) -> Self {
+        Self { channel, policy: channel.policy_or(court), derived }
     }
 
     /// What to keep next to the channel; `None` while its funding is unspent, because deriving is cheap then.
@@ -152,7 +153,14 @@ impl<'a> ChannelView<'a> {
 
     /// The kit for the resolvers of this close.
     pub(crate) fn kit<'b>(&'b self, close: &'b Close) -> ResolverKit<'b> {
-        ResolverKit { channel: self.channel, close, spends: &self.spends, tip: self.tip, policy: self.policy }
+        ResolverKit {
+            channel: self.channel,
+            close,
+            spends: &self.spends,
+            tip: self.tip,
+            policy: self.policy,
+            insists: false,
+        }
     }
 
     /// The output that the confirmed commitment has for an HTLC; `None` if it has none or is not known to us.

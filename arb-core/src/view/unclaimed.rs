@@ -1,12 +1,16 @@
-//! Which output of a contract is to be claimed next, and which one an operator means who names the contract.
+//! Which output of a contract is to be claimed next, which one an operator means who names the contract, how long it has waited,
+//! and what a contract left that was given up.
 //!
-//! Tests: `arb-harness/lab/tests/sweeper_suite/operator.rs`.
+//! Tests: `arb-harness/lab/tests/sweeper_suite/operator.rs`, `arb-harness/lab/tests/sweeper_suite/waiting.rs`.
 
-use super::{ChannelView, Contract};
+use super::{ChannelView, Contract, ContractState, contract};
 use crate::api::ids::ContractId;
+use crate::api::outcome::ContractOutcome;
 use crate::api::stage::{CloseKind, ContractKind};
+use crate::api::units::Height;
 use crate::channel::{Close, SpendOf};
-use crate::resolver::{Taker, taker};
+use crate::resolver::{Claim, ContractStage, ResolverKit, Taker, taker};
+use alloc::sync::Arc;
 use bitcoin::OutPoint;
 
 impl ChannelView<'_> {
@@ -45,5 +49,33 @@ impl ChannelView<'_> {
     pub(crate) fn meant(&self, outpoint: &OutPoint) -> OutPoint {
         let contract = self.contracts.iter().find(|contract| contract.id == ContractId::Output(*outpoint));
         contract.and_then(|contract| self.next_output(contract)).unwrap_or(*outpoint)
+    }
+
+    /// The tip height since which a claim could be made: its output has matured, and its preimage is known.
+    pub(crate) fn claimable_since(&self, claim: &Claim) -> Height {
+        let received = claim.way.htlc().filter(|htlc| !htlc.is_offered());
+        let known = received.and_then(|htlc| self.channel.ratchet.usable.get(&htlc));
+        known.map_or(claim.since, |known| known.since.max(claim.since))
+    }
+
+    /// The height at which a claim that is still wanted has waited so long that a person should know.
+    pub(crate) fn waits_too_long_at(&self, claim: &Claim) -> Height {
+        self.claimable_since(claim).after(self.policy.irrevocable_depth)
+    }
+
+    /// The claim that a contract which was given up would still want; `None` for any other contract.
+    pub(crate) fn given_up(&self, over: &Contract) -> Option<Arc<Claim>> {
+        let (ContractId::Output(own), Some(close)) = (over.id, &self.close) else { return None };
+        if over.state != ContractState::Done(ContractOutcome::Uneconomic) {
+            return None;
+        }
+        let kit = ResolverKit { insists: true, ..self.kit(close) };
+        match contract(&kit, own, over.kind, over.htlc)?.state {
+            ContractState::Live(ContractStage::ClaimWanted(claim)) => Some(claim),
+            ContractState::Live(
+                ContractStage::Waiting { .. } | ContractStage::Contested { .. } | ContractStage::Spent { .. },
+            )
+            | ContractState::Done(_) => None,
+        }
     }
 }

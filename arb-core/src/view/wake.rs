@@ -98,6 +98,7 @@ impl ChannelView<'_> {
                 ) => heights.push(*until),
                 ContractState::Live(ContractStage::ClaimWanted(claim)) => {
                     heights.push(claim.worth_waiting_until(self.policy));
+                    heights.push(self.waits_too_long_at(claim));
                     heights.extend(claim.deadline.map(Height::next));
                     // The wanted feerate of a contested claim rises in every block.
                     heights.extend(claim.deadline.map(|_| self.tip.next()));

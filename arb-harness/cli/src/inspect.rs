@@ -52,6 +52,7 @@ struct ChannelRow {
     closed_by: Option<&'static str>,
     limbo_sat: u64,
     judged_at: Option<u32>,
+    has_own_policy: bool,
     contracts: Vec<ContractRow>,
     sweeps: Vec<SweepRow>,
     coins_wanted: Vec<CoinsRow>,
@@ -155,6 +156,7 @@ fn channels(court: &ChainArbitrator) -> Vec<ChannelRow> {
             },
             limbo_sat: docket.limbo_sat,
             judged_at: docket.alarm.map(|height| height.get()),
+            has_own_policy: channel.own_policy().is_some(),
             contracts: docket.contracts.iter().map(ContractRow::of).collect(),
             sweeps: docket.sweeps.iter().map(SweepRow::of).collect(),
             coins_wanted: docket.coins_wanted.iter().map(CoinsRow::of).collect(),
@@ -336,7 +338,10 @@ impl ChannelRow {
         let coins: String = coins.map(|line| format!("\n{line}")).collect();
         let alerts: String = self.alerts.iter().map(|alert| format!("\nalert: {alert}")).collect();
         let (id, stage, limbo) = (&self.id, self.stage, self.limbo_sat);
-        format!("channel {id}: {stage}{closed_by}, {limbo} sat in limbo{judged_at}{contracts}{sweeps}{coins}{alerts}")
+        let policy = if self.has_own_policy { ", with a policy of its own" } else { "" };
+        format!(
+            "channel {id}: {stage}{closed_by}, {limbo} sat in limbo{judged_at}{policy}{contracts}{sweeps}{coins}{alerts}"
+        )
     }
 
     /// A table of the sweeper's transactions that may still confirm; empty if there is none.

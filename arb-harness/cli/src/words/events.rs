@@ -45,6 +45,8 @@ pub(crate) fn event(event: &Event) -> String {
         Event::ChannelForgotten { .. } => "the node forgets the channel".to_owned(),
         Event::BumpRequested { bump, .. } => bumped(bump),
         Event::ClaimAbandoned { outpoint: claim, .. } => format!("{} is given up by the operator", outpoint(claim)),
+        Event::ChannelPolicySet { policy: Some(_), .. } => "the channel gets a policy of its own".to_owned(),
+        Event::ChannelPolicySet { policy: None, .. } => "the channel follows the court's policy".to_owned(),
         Event::BlockConnected(block) => format!("block {} with {} transactions", block.height, block.txs.len()),
         Event::BlockDisconnected(block) => format!("block {} left the chain", block.height),
         Event::Scanned(scan) => scanned(scan),
@@ -86,6 +88,7 @@ pub(crate) fn channel(event: &Event) -> Option<ChannelId> {
         | Event::ChannelForgotten { channel }
         | Event::BumpRequested { channel, .. }
         | Event::ClaimAbandoned { channel, .. }
+        | Event::ChannelPolicySet { channel, .. }
         | Event::BroadcastAnswered { channel, .. }
         | Event::SigningRefused { channel, .. }
         | Event::ScriptsOffered { channel, .. }

@@ -6,9 +6,10 @@ mod reasons;
 use arb_core::sweep::Limit;
 use arb_core::{
     Alert, BroadcastRejection, Conclusion, ContractId, ContractReport, FailReason, FreezeReason, Height, Notice,
-    StageRecord, Sweep, Upstream,
+    SigningKey, StageRecord, Sweep, UnclaimedOutput, Upstream,
 };
 use arb_harness::names::{close_name, contract_name, kind_name, outcome_name, resolver_name};
+use bitcoin::hex::DisplayHex;
 use bitcoin::{OutPoint, Txid};
 
 pub(crate) use events::{channel, event, height_after, opened};
@@ -109,6 +110,9 @@ pub(crate) fn alert(alert: &Alert) -> String {
         Alert::CoinRefused { coin } => {
             format!("the network or the signer refuses the wallet's coin {coin}: another one is asked for")
         }
+        Alert::OutputWaits { output, since } => {
+            format!("an output of ours can be claimed since height {since} and is unspent: {}", unclaimed(output))
+        }
     }
 }
 
@@ -144,7 +148,32 @@ fn notice(notice: &Notice) -> String {
 fn report(report: &ContractReport) -> String {
     let htlc = report.htlc.map(|htlc| format!(" {htlc}")).unwrap_or_default();
     let (kind, outcome) = (kind_name(report.kind), outcome_name(report.outcome));
-    format!("{kind}{htlc} is over: {outcome}, {} sat, {} sat in fees", report.amount_sat, report.fee_sat)
+    let left = report.unclaimed.as_ref().map(|output| format!("; it leaves {}", unclaimed(output))).unwrap_or_default();
+    format!("{kind}{htlc} is over: {outcome}, {} sat, {} sat in fees{left}", report.amount_sat, report.fee_sat)
+}
+
+/// What a person needs who claims an output by hand.
+fn unclaimed(output: &UnclaimedOutput) -> String {
+    let witness = output.witness_script.as_ref();
+    let witness = witness.map(|script| format!(", witness script {script:x}")).unwrap_or_default();
+    let (outpoint, sat, script, key) = (output.outpoint, output.amount_sat, &output.script_pubkey, key(&output.key));
+    format!("{outpoint}, {sat} sat, script {script:x}{witness}, key: {key}")
+}
+
+/// A key by its role. A secret in it is one that the peer revealed.
+fn key(key: &SigningKey) -> String {
+    match key {
+        SigningKey::Funding(outpoint) => format!("our funding key of {outpoint}"),
+        SigningKey::Payment => "our payment basepoint".to_owned(),
+        SigningKey::Htlc(point) => format!("our HTLC basepoint with per-commitment point {}", point.0.as_hex()),
+        SigningKey::DelayedPayment(point) => {
+            format!("our delayed payment basepoint with per-commitment point {}", point.0.as_hex())
+        }
+        SigningKey::Revocation(secret) => {
+            format!("our revocation basepoint with the secret that the peer revealed, {}", secret.0.as_hex())
+        }
+        SigningKey::Wallet(coin) => format!("the wallet's key of {coin}"),
+    }
 }
 
 fn planned(sweep: &Sweep) -> String {

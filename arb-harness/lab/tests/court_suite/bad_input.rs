@@ -139,6 +139,7 @@ fn unknown_channel() {
         Event::SigningRefused { channel: id, request, why: String::new() },
         Event::ScriptsOffered { channel: id, request, script: other.setup().fallback_script.clone() },
         Event::FeeInputsRefused { channel: id, request, missing_sat: 1 },
+        Event::ChannelPolicySet { channel: id, policy: None },
     ];
     for event in &events {
         assert_eq!(test.refuse(event), Rejected::UnknownChannel(id), "{event:?}");

@@ -4,6 +4,7 @@
 //! - `log_order`, `duplicates`: records precede actions (R2, R3); an event that is heard again writes nothing.
 //! - `going_to_chain`, `outcomes`, `ratchets`: the policy's heights (R11, R12), one outcome for each HTLC that we sent (R8),
 //!   what is public stays public (R10, I10), and what a reorg restores (I6).
+//! - `channel_policy`: a policy for one channel.
 //! - `breach`, `breach_state`, `breach_thief`: revoked commitments.
 //! - `incidents_contracts`, `incidents_outcomes`, `incidents_restart`: incidents of other implementations, by the ids of
 //!   `arb_core::incidents`.
@@ -19,6 +20,7 @@ mod breach;
 mod breach_state;
 mod breach_thief;
 mod builders;
+mod channel_policy;
 mod duplicates;
 mod going_to_chain;
 mod incidents_contracts;

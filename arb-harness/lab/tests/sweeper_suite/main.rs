@@ -6,7 +6,8 @@
 //! - `faults_worth`, `faults_prices`, `faults_coins`, `faults_bounds`: faults of this project by their ids (A…), on whole closes.
 //! - `faults_sweeper`: the same on the sweeper alone.
 //! - `faults_grid`: A1 and A31 over amounts and feerates, for both channel types, commitments and directions.
-//! - `operator`: outputs that are given up, bounds for fees, outputs that wait.
+//! - `operator`: outputs that are given up, bounds for fees.
+//! - `waiting`: what is told of outputs that wait (I12).
 //! - `properties`: I7 and I8 over drawn claims, estimates, wallets and reorgs.
 //! - `closes`, `valid`: whole closes on the embedded chain (I9), children, coins, bumps and reserves.
 #![allow(clippy::unwrap_used, reason = "clippy does not know the helpers of tests as test code")]
@@ -30,4 +31,5 @@ mod reasons;
 mod refusals;
 mod test_sweeper;
 mod valid;
+mod waiting;
 mod world;

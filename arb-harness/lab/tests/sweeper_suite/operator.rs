@@ -1,5 +1,4 @@
-//! What an operator says of a close, and what an operator is told: outputs that are given up, bounds for fees, outputs that
-//! wait.
+//! What an operator says of a close: outputs that are given up, and bounds for fees.
 
 use arb_core::bolt3::ChannelType;
 use arb_core::{Bump, Conclusion, ContractId, ContractStatus, Event, Heard, Height, HtlcRef, Link, Rejected, Side};
