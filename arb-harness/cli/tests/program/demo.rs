@@ -207,7 +207,13 @@ fn the_simulator_runs_from_its_seed() {
     ];
     assert_eq!(keys(&report), sorted(names));
     assert_eq!(json(&["sim", "--seed", "7", "--runs", "2"]).1["counts"], report["counts"], "the same again");
+    let threads = json(&["sim", "--seed", "7", "--runs", "2", "--jobs", "2", "--stop-at-first"]).1;
+    assert_eq!(threads["counts"], report["counts"], "on two threads, too");
+    let money = json(&["sim", "--seed", "7", "--runs", "2", "--focus", "money"]).1;
+    assert_ne!(money["counts"], report["counts"], "other worlds");
     assert_eq!(arb(&["sim", "--runs", "0"]).code, 2);
+    assert_eq!(arb(&["sim", "--jobs", "0"]).code, 2);
+    assert_eq!(arb(&["sim", "--focus", "love"]).code, 2);
 }
 
 #[test]

@@ -41,7 +41,7 @@ impl World {
                 let height = self.height();
                 self.conditions.calm_down(height);
                 self.adversary_leaves();
-                self.chain.set_mempool_min_feerate(0);
+                self.chain.set_mempool_min_feerate(self.conditions.minimum_sat_per_kvb(height));
             }
             if self.height() >= calm_from + BLOCKS_UNTIL_GIVEN_UP {
                 self.gives_small_outputs_up();

@@ -17,6 +17,7 @@ use crate::peer::{Peer, PeerPlan};
 use crate::process::tip;
 use crate::sim::counts::Counts;
 use crate::sim::plan::conditions::{ADVERSARY_COINS, Conditions};
+use crate::sim::plan::economy::{Economy, Focus};
 use crate::sim::plan::faults::Faults;
 use crate::sim::plan::rng::Rng;
 use crate::sim::plan::seeds::{OUR_KEYS, PEERS, bytes_of, setup};
@@ -31,11 +32,12 @@ const OUR_COINS: (u32, u64) = (24, 60_000);
 
 impl World {
     /// The world of a seed.
-    pub(crate) fn new(seed: u64, faults: Faults, traced: bool) -> Result<Self, Violation> {
+    pub(crate) fn new(seed: u64, focus: Option<Focus>, faults: Faults, traced: bool) -> Result<Self, Violation> {
         let mut rng = Rng::new(seed, 1);
         let plan = Plan::draw(&mut rng);
-        let conditions = Conditions::draw(seed, plan.channels.len());
-        Self::build(seed, rng, plan, conditions, faults, traced)
+        let economy = Economy::draw(seed, focus);
+        let conditions = Conditions::draw(seed, plan.channels.len(), &economy);
+        Self::build(seed, rng, plan, (conditions, economy), faults, traced)
     }
 
     /// The world of a seed with flat fees, without an adversary, and with channels that are new to the court.
@@ -44,20 +46,20 @@ impl World {
         let mut rng = Rng::new(seed, 1);
         let mut plan = Plan::draw(&mut rng);
         plan.channels.iter_mut().for_each(|channel| channel.adopted = (0, 0));
-        Self::build(seed, rng, plan, Conditions::fair(), Faults::none(), false).ok().unwrap()
+        Self::build(seed, rng, plan, (Conditions::fair(), Economy::fair()), Faults::none(), false).ok().unwrap()
     }
 
     fn build(
         seed: u64,
         rng: Rng,
         mut plan: Plan,
-        conditions: Conditions,
+        (conditions, economy): (Conditions, Economy),
         faults: Faults,
         traced: bool,
     ) -> Result<Self, Violation> {
         conditions.adjust(&mut plan);
-        let network = Network::Regtest;
-        let mut chain = Chain::new(ChainConfig { network, start_height: START, ..ChainConfig::default() });
+        economy.adjust(seed, &mut plan);
+        let mut chain = Chain::new(chain_config(&conditions));
         let mut signer = KeySigner::new(OUR_KEYS.clone());
         let mut channels = Vec::new();
         for (number, (channel, peer)) in (0_u64..).zip(plan.channels.iter().zip(PEERS.iter())) {
@@ -76,11 +78,12 @@ impl World {
             chain.mint(deposit.clone(), OUR_COINS.1);
         }
         let (policy, journal) = (plan.policy.clone(), bytes_of(seed, "journal", 0));
-        let identity = JournalIdentity { network, journal, tip: tip(&chain), policy };
+        let identity = JournalIdentity { network: NETWORK, journal, tip: tip(&chain), policy };
         Ok(Self {
             rng,
             plan,
             conditions,
+            economy,
             adversary,
             chain,
             channels,
@@ -94,6 +97,14 @@ impl World {
             steps: 0,
         })
     }
+}
+
+const NETWORK: Network = Network::Regtest;
+
+/// What the nodes of a world accept.
+fn chain_config(conditions: &Conditions) -> ChainConfig {
+    let relay_floor_sat_per_kvb = u64::from(conditions.floor_sat_per_kw()) * 4;
+    ChainConfig { network: NETWORK, start_height: START, relay_floor_sat_per_kvb, ..ChainConfig::default() }
 }
 
 /// Confirms the funding of a channel and gives our signer its keys; the counterparty follows the plan.

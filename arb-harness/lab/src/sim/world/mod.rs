@@ -17,6 +17,7 @@ use crate::notebook::Notebook;
 use crate::sim::counts::Counts;
 use crate::sim::plan::Plan;
 use crate::sim::plan::conditions::Conditions;
+use crate::sim::plan::economy::Economy;
 use crate::sim::plan::rng::Rng;
 use channel::SimChannel;
 use payment::{Payment, Preimages};
@@ -28,6 +29,7 @@ pub(crate) struct World {
     pub(crate) rng: Rng,
     pub(crate) plan: Plan,
     pub(crate) conditions: Conditions,
+    pub(crate) economy: Economy,
     /// The channel whose counterparty is the adversary, while it acts.
     pub(crate) adversary: Option<(usize, Adversary)>,
     pub(crate) chain: Chain,
