@@ -72,22 +72,26 @@ pub(crate) fn run(options: &Options, json: bool) -> Answer {
     } else {
         output::print(&text(&report, focus))?
     }
-    let good = report.invariant_violations == 0 && report.unresolved == 0 && report.lost_sat == 0;
+    let good = [report.invariant_violations, report.unresolved, report.lost_sat, report.given_up_sat];
+    let good = good.iter().all(|count| *count == 0);
     Ok(if good { Verdict::Good } else { Verdict::False })
 }
 
 fn text(report: &SimReport, focus: Option<Subject>) -> String {
     let counts: Vec<String> = report.counts.iter().map(|(name, count)| format!("{name} {count}")).collect();
     let head = format!(
-        "seed {}: {} runs, {} steps, {:.1} runs a second\n{}\n{}, {}, {}",
+        "seed {}: {} runs, {} steps, {:.1} runs a second\n{}\n{}\n{}\n{}, {}, {}, {}",
         report.seed,
         report.runs,
         report.steps,
         report.runs_per_s,
         counts.join(", "),
+        unclaimed(report),
+        costs(report),
         verdict(report.invariant_violations, "violations of invariants"),
         verdict(report.unresolved, "unresolved"),
         verdict(report.lost_sat, "sat lost"),
+        verdict(report.given_up_sat, "sat given up"),
     );
     let again = focus.map_or("", |Subject::Money| " --focus money");
     report.failures.iter().fold(head, |text, failure| {
@@ -95,6 +99,21 @@ fn text(report: &SimReport, focus: Option<Subject>) -> String {
         let trace: String = failure.trace.iter().map(|line| format!("\n    {line}")).collect();
         format!("{text}\n\n{invariant}: {what}\n  play it again: arb sim --seed {seed} --runs 1{again}{trace}")
     })
+}
+
+/// What did not come back, and is no loss.
+fn unclaimed(report: &SimReport) -> String {
+    let SimReport { uneconomic_sat, anchors_sat, priced_out_sat, out_of_reach_sat, .. } = report;
+    format!(
+        "not claimed: {uneconomic_sat} sat worth nothing, {anchors_sat} sat of anchors, {priced_out_sat} sat priced out, \
+         {out_of_reach_sat} sat out of the wallet's reach"
+    )
+}
+
+/// What claims cost.
+fn costs(report: &SimReport) -> String {
+    let SimReport { paid_sat, gained_sat, overpaid_sat, .. } = report;
+    format!("{paid_sat} sat paid for claims of {gained_sat} sat, {overpaid_sat} sat of it more than a claim brought")
 }
 
 fn verdict(count: u64, of: &str) -> String {

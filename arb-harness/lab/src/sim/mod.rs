@@ -29,6 +29,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use checks::ending::Ended;
 use checks::recovery;
+use checks::unclaimed::Sums;
 use counts::Counts;
 use plan::act::{Act, ReorgKind};
 use plan::faults::Faults;
@@ -42,6 +43,7 @@ pub use runs::{SimFailure, SimOptions, SimReport, run};
 struct Run {
     steps: u64,
     counts: Counts,
+    sums: Sums,
     trace: Vec<String>,
     end: Result<Ended, Violation>,
 }
@@ -71,7 +73,10 @@ fn one(seed: u64, focus: Option<Focus>, traced: bool) -> Run {
 fn play(seed: u64, focus: Option<Focus>, faults: Faults, traced: bool) -> Run {
     let mut world = match World::new(seed, focus, faults, traced) {
         Ok(world) => world,
-        Err(violation) => return Run { steps: 0, counts: Counts::new(), trace: Vec::new(), end: Err(violation) },
+        Err(violation) => {
+            let (counts, sums) = (Counts::new(), Sums::default());
+            return Run { steps: 0, counts, sums, trace: Vec::new(), end: Err(violation) };
+        }
     };
     let end = catch_unwind(AssertUnwindSafe(|| to_the_end(&mut world, seed)));
     let end = end.unwrap_or_else(|panic| {
@@ -79,7 +84,7 @@ fn play(seed: u64, focus: Option<Focus>, faults: Faults, traced: bool) -> Run {
         let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
         Err(Violation::new("I1", text.unwrap_or_else(|| "a panic without a text".to_owned())))
     });
-    Run { steps: world.steps, counts: world.counts, trace: world.trace.unwrap_or_default(), end }
+    Run { steps: world.steps, counts: world.counts, sums: world.sums, trace: world.trace.unwrap_or_default(), end }
 }
 
 fn to_the_end(world: &mut World, seed: u64) -> Result<Ended, Violation> {

@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use serde::Serialize;
 
+use super::checks::unclaimed::Sums;
 use super::counts::Counts;
 use super::plan::economy::Focus;
 use super::{Run, one};
@@ -70,6 +71,22 @@ pub struct SimReport {
     pub unresolved: u64,
     /// Satoshis lost although I14 promises them, measured on the chain.
     pub lost_sat: u64,
+    /// Satoshis of outputs that could never leave anything, all stages of their claims counted (I16).
+    pub uneconomic_sat: u64,
+    /// Satoshis of anchors that no child spent.
+    pub anchors_sat: u64,
+    /// Satoshis of HTLCs that the counterparty took while prices were above every sane budget.
+    pub priced_out_sat: u64,
+    /// Satoshis of HTLCs that the counterparty took and that no policy could have claimed with our wallet and signer.
+    pub out_of_reach_sat: u64,
+    /// Satoshis that were given up although they could have been claimed (I16).
+    pub given_up_sat: u64,
+    /// What our claims paid in fees, in satoshi.
+    pub paid_sat: u64,
+    /// What they brought, in satoshi, before fees.
+    pub gained_sat: u64,
+    /// What single claims paid above what they brought, in satoshi: known only afterwards (I18).
+    pub overpaid_sat: u64,
     /// What was seen, by name; names that were never seen are there with zero.
     pub counts: BTreeMap<&'static str, u64>,
     /// The runs that failed, by their seeds.
@@ -134,6 +151,7 @@ pub fn run(options: &SimOptions, progress: &mut dyn FnMut(u64)) -> SimReport {
 struct Total {
     report: SimReport,
     counts: Counts,
+    sums: Sums,
     stop_at_first: bool,
     /// Runs that ended before one with a lower number.
     early: BTreeMap<u64, Played>,
@@ -150,10 +168,19 @@ impl Total {
             invariant_violations: 0,
             unresolved: 0,
             lost_sat: 0,
+            uneconomic_sat: 0,
+            anchors_sat: 0,
+            priced_out_sat: 0,
+            out_of_reach_sat: 0,
+            given_up_sat: 0,
+            paid_sat: 0,
+            gained_sat: 0,
+            overpaid_sat: 0,
             counts: BTreeMap::new(),
             failures: Vec::new(),
         };
-        Self { report, counts: Counts::new(), stop_at_first: options.stop_at_first, early: BTreeMap::new() }
+        let (counts, sums, stop_at_first) = (Counts::new(), Sums::default(), options.stop_at_first);
+        Self { report, counts, sums, stop_at_first, early: BTreeMap::new() }
     }
 
     /// Adds a run, and those that waited for it.
@@ -173,9 +200,10 @@ impl Total {
         let report = &mut self.report;
         report.runs += 1;
         report.steps += run.steps;
+        self.sums.add(&run.sums);
         self.counts.add(&run.counts);
         match run.end {
-            Ok(ended) => report.lost_sat += ended.lost_sat,
+            Ok(_) => {}
             Err(violation) => {
                 report.invariant_violations += 1;
                 report.unresolved += u64::from(violation.invariant == "I12");
@@ -184,10 +212,22 @@ impl Total {
         report.failures.extend(failure);
     }
 
-    fn report(mut self, begun: Instant) -> SimReport {
-        self.report.counts = self.counts.into_map();
-        self.report.runs_per_s = rate(self.report.runs, begun);
-        self.report
+    fn report(self, begun: Instant) -> SimReport {
+        let Sums { lost, uneconomic, anchors, priced_out, out_of_reach, given_up, paid, gained, overpaid } = self.sums;
+        SimReport {
+            runs_per_s: rate(self.report.runs, begun),
+            lost_sat: lost,
+            uneconomic_sat: uneconomic,
+            anchors_sat: anchors,
+            priced_out_sat: priced_out,
+            out_of_reach_sat: out_of_reach,
+            given_up_sat: given_up,
+            paid_sat: paid,
+            gained_sat: gained,
+            overpaid_sat: overpaid,
+            counts: self.counts.into_map(),
+            ..self.report
+        }
     }
 }
 
@@ -205,7 +245,8 @@ mod tests {
 
     fn ended(seed: u64, good: bool) -> Played {
         let end = if good { Ok(Ended::default()) } else { Err(Violation::new("I12", "planted")) };
-        let run = Run { steps: 1, counts: Counts::new(), trace: Vec::new(), end };
+        let sums = Sums { given_up: u64::from(!good), ..Sums::default() };
+        let run = Run { steps: 1, counts: Counts::new(), sums, trace: Vec::new(), end };
         let (invariant, what, trace) = ("I12".into(), "planted".into(), Vec::new());
         Played { run, failure: (!good).then_some(SimFailure { seed, invariant, what, step: 1, trace }) }
     }

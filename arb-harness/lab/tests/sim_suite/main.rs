@@ -19,7 +19,7 @@ fn sixty_runs_break_nothing() {
         failure.trace.iter().for_each(|line| println!("    {line}"));
     }
     println!("{} steps, {:?}", report.steps, report.counts);
-    assert_eq!((report.invariant_violations, report.unresolved, report.lost_sat), (0, 0, 0));
+    assert_eq!((report.invariant_violations, report.unresolved, report.lost_sat, report.given_up_sat), (0, 0, 0, 0));
     assert_eq!(done, 60);
     // Sixty runs must at least see these kinds of closes, faults and claims.
     let closes = ["close/ours", "close/theirs", "close/pending", "close/mutual", "close/revoked"];

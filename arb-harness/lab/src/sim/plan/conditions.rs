@@ -24,6 +24,12 @@ const BLOCKS_UNTIL_CHEAP: u32 = 100;
 /// The lowest feerate that the simulated nodes relay without a focus on money (sat per kw).
 pub(crate) const RELAY_FLOOR: u32 = 250;
 
+/// The confirmation target of what nobody contests, in blocks.
+const LAZY_TARGET: u16 = 144;
+
+/// The highest flat estimate without a market (sat per kw).
+pub(crate) const FLAT_MOST: u32 = 1_500;
+
 /// The fee market and the adversary of a run.
 #[derive(Clone, Debug)]
 pub(crate) struct Conditions {
@@ -172,6 +178,24 @@ impl Conditions {
     /// The least feerate (sat per kw) in the block of this height; `None` if every transaction gets in.
     pub(crate) fn clearing(&self, height: u32) -> Option<u32> {
         self.market_at(height).map(|market| market.clearing(self.block(height)))
+    }
+
+    /// The lowest feerate that lasts (sat per kw): that of the calm at the end.
+    pub(crate) fn lasting_sat_per_kw(&self) -> u32 {
+        self.least_sat_per_kw(u32::MAX)
+    }
+
+    /// The most that was estimated at this height for what can wait a day (sat per kw).
+    pub(crate) fn lazy_sat_per_kw(&self, height: u32) -> u32 {
+        let estimated = match self.market_at(height) {
+            Some(market) => {
+                let fees = market.estimates(self.block(height));
+                let fits = fees.by_target.iter().rev().find(|(target, _)| *target <= LAZY_TARGET);
+                fits.map_or(u32::MAX, |(_, feerate)| *feerate)
+            }
+            None => FLAT_MOST,
+        };
+        estimated.max(self.least_sat_per_kw(height))
     }
 
     /// What counterparties pay in the block of this height (sat per kw); `None` if they pay what they always pay.

@@ -1,8 +1,8 @@
-//! The money of a run: what HTLCs are worth and what block space costs, if the worlds are drawn for the sweeper's economy. It
-//! has a stream of numbers of its own, so the worlds without it stay as they are.
+//! The money of a run: our wallet, if it is poor, and in worlds that are drawn for the sweeper's economy what HTLCs are worth
+//! and what block space costs. It has a stream of numbers of its own, so the rest of a world does not depend on it.
 
 use arb_core::bolt3::ChannelType;
-use arb_core::CloseKind;
+use arb_core::{BroadcastRejection, CloseKind};
 
 use super::act::ActWeights;
 use super::conditions::RELAY_FLOOR;
@@ -20,11 +20,29 @@ pub enum Focus {
 /// The smallest HTLC of a world with a focus on money, in satoshi.
 const SMALLEST_SAT: u64 = 1_000;
 
+/// Of a hundred worlds of all kinds, so many have a poor wallet.
+const POOR_PERCENT: u64 = 30;
+
 /// The money of a run.
 #[derive(Clone, Debug)]
 pub(crate) struct Economy {
+    /// Our wallet, if it is poor; `None`: it has more coins than it needs.
+    pub(crate) poor: Option<PoorWallet>,
     /// Prices and amounts; `None` without a focus on money.
     pub(crate) money: Option<Money>,
+}
+
+/// A wallet with few coins, and what is wrong with it and with its node. Change is the next coin.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct PoorWallet {
+    /// Its coins in satoshi: one to three.
+    pub(crate) coins_sat: Vec<u64>,
+    /// A coin that the wallet believes in and that is gone, in satoshi (A11).
+    pub(crate) gone_sat: Option<u64>,
+    /// Whether the signer refuses whatever spends the first coin (A36).
+    pub(crate) is_refused: bool,
+    /// Why the node refuses batches without an explanation, each reason once (A3).
+    pub(crate) whims: Vec<BroadcastRejection>,
 }
 
 /// Prices and amounts of a world with a focus on money.
@@ -50,13 +68,15 @@ impl Economy {
     pub(crate) fn draw(seed: u64, focus: Option<Focus>) -> Self {
         let mut rng = Rng::new(seed, 4);
         let money = Money::draw(&mut rng);
-        Self { money: focus.map(|Focus::Money| money) }
+        let is_poor = rng.percent(POOR_PERCENT) || focus == Some(Focus::Money);
+        let wallet = PoorWallet::draw(&mut rng);
+        Self { poor: is_poor.then_some(wallet), money: focus.map(|Focus::Money| money) }
     }
 
     /// An economy without anything special.
     #[cfg(test)]
     pub(crate) fn fair() -> Self {
-        Self { money: None }
+        Self { poor: None, money: None }
     }
 
     /// How often each act is drawn; `closing` once the first close has begun.
@@ -81,6 +101,10 @@ impl Economy {
             if channel.close == CloseKind::Revoked && !plan.one_peer && rng.percent(70) {
                 channel.close = if rng.percent(70) { CloseKind::Local } else { CloseKind::Remote };
             }
+            if rng.percent(50) {
+                // Our main output, the wallet's largest coin to come, comes late.
+                channel.delays.0 = u16::try_from(rng.between(60, 144)).unwrap_or(60);
+            }
             let least = if channel.channel_type.has_anchors() {
                 // Its child lifts a commitment over a mempool's minimum, and never over the relay floor.
                 money.floor_sat_per_kw
@@ -103,6 +127,20 @@ impl Economy {
     /// The expiry of an HTLC: at a multiple of the world's step, not before the height that was drawn.
     pub(crate) fn expiry(&self, drawn: u32) -> u32 {
         self.money.map_or(drawn, |money| drawn.next_multiple_of(money.expiry_step))
+    }
+}
+
+impl PoorWallet {
+    fn draw(rng: &mut Rng) -> Self {
+        let sizes = [800, 1_500, 3_000, 6_000, 15_000, 100_000];
+        let size = |rng: &mut Rng| rng.pick(&sizes).unwrap_or(5_000) + rng.between(0, 999);
+        let count = [1, 2, 3][rng.weighted(&[3, 2, 1])];
+        let coins_sat: Vec<u64> = (0..count).map(|_| size(rng)).collect();
+        let gone_sat = Some(size(rng)).filter(|_| rng.percent(40));
+        let is_refused = rng.percent(40);
+        let all = [BroadcastRejection::MissingInputs, BroadcastRejection::ConflictInMempool];
+        let whims = all.into_iter().filter(|_| rng.percent(30)).collect();
+        Self { coins_sat, gone_sat, is_refused, whims }
     }
 }
 
@@ -146,7 +184,7 @@ mod tests {
     fn amounts_are_of_all_sizes_and_within_bounds() {
         let mut rng = Rng::new(1, 0);
         let money = Money { largest_sat: 400_000, ..Money::draw(&mut rng) };
-        let economy = Economy { money: Some(money) };
+        let economy = Economy { poor: None, money: Some(money) };
         let drawn: Vec<u64> = (0..2_000).filter_map(|_| economy.amount_sat(&mut rng)).collect();
         assert!(drawn.iter().all(|sat| (1_000..=400_000).contains(sat)));
         let count = |from: u64, to: u64| drawn.iter().filter(|sat| (from..to).contains(*sat)).count();

@@ -16,6 +16,7 @@ use arb_core::bolt3::ChannelType;
 use arb_core::{Blocks, CloseKind, Policy, Side};
 
 use cheater::CheaterPlan;
+use conditions::FLAT_MOST;
 use rng::Rng;
 
 /// The tip height at which every run begins.
@@ -131,7 +132,7 @@ impl Plan {
             channels,
             policy,
             acts: (rng.between(8, 36), rng.between(8, 30)),
-            feerate_sat_per_kw: rng.blocks(253, 1500),
+            feerate_sat_per_kw: rng.blocks(253, FLAT_MOST),
             reorgs: rng.blocks(u32::from(swap), 2),
             swap,
             one_peer,

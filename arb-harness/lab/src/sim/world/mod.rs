@@ -7,6 +7,7 @@ mod facts;
 pub(crate) mod payment;
 pub(crate) mod process;
 pub(crate) mod seen;
+pub(crate) mod signer;
 
 use arb_core::bolt3::Preimage;
 use arb_core::{ChainArbitrator, Event};
@@ -14,6 +15,7 @@ use arb_core::{ChainArbitrator, Event};
 use crate::adversary::Adversary;
 use crate::chain::Chain;
 use crate::notebook::Notebook;
+use crate::sim::checks::unclaimed::Sums;
 use crate::sim::counts::Counts;
 use crate::sim::plan::Plan;
 use crate::sim::plan::conditions::Conditions;
@@ -40,6 +42,8 @@ pub(crate) struct World {
     pub(crate) process: Process,
     pub(crate) seen: Seen,
     pub(crate) counts: Counts,
+    /// What did not come back, and what claims cost.
+    pub(crate) sums: Sums,
     pub(crate) trace: Option<Vec<String>>,
     /// How often the process was run until it was idle.
     pub(crate) steps: u64,
