@@ -31,7 +31,8 @@ pub struct Sweeper {
     pub(crate) uneconomic: BTreeMap<OutPoint, Declined>,
     /// Members of groups that were refused for one of their inputs. The refusal does not say which (B19, L29), so a refused
     /// group is halved, and each half is sent. The number says which half of which half a claim is in: claims of one number may
-    /// share a transaction (A3). What a conflict keeps out alone is one, too.
+    /// share a transaction (A3). What a conflict keeps out alone is one, too. A coin is in it with 0 if it was refused together
+    /// with others.
     pub(crate) suspects: BTreeMap<OutPoint, u32>,
     /// Outputs that the operator gave up for good.
     pub(crate) abandoned: BTreeSet<OutPoint>,
@@ -142,7 +143,7 @@ impl Sweeper {
             }
             Order::Drop { group, pauses } => {
                 if let (Some(group), true) = (self.groups.remove(group), *pauses) {
-                    self.bad_coins.extend(group.fee_inputs.coins.iter().map(|coin| (coin.outpoint, tip)));
+                    self.blame(&group.fee_inputs.coins, tip);
                     self.paused.extend(group.members.iter().map(|member| (*member, tip)));
                 }
             }
@@ -206,6 +207,24 @@ impl Sweeper {
     pub fn offered(&mut self, owner: &OutPoint, fee_inputs: FeeInputs) {
         self.asked.remove(owner);
         self.unused.entry(*owner).or_default().add(fee_inputs);
+    }
+
+    /// One of these coins is why a transaction was refused. If there are several, the refusal does not say which: the largest is
+    /// left out, and the others are tried without it. Once one is refused alone, those that were only suspected are free (A36).
+    fn blame(&mut self, coins: &[FeeInput], tip: Height) {
+        let is_alone = coins.len() == 1;
+        if is_alone {
+            let suspects = &self.suspects;
+            self.bad_coins.retain(|coin, _| !suspects.contains_key(coin));
+        }
+        if let Some(blamed) = coins.iter().max_by_key(|coin| (coin.value_sat, coin.outpoint)) {
+            self.bad_coins.insert(blamed.outpoint, tip);
+            if is_alone {
+                self.suspects.remove(&blamed.outpoint);
+            } else {
+                self.suspects.insert(blamed.outpoint, 0);
+            }
+        }
     }
 
     /// Coins that are not to be offered for now: refused within the last `pause` blocks.
@@ -305,4 +324,55 @@ impl Sweeper {
 /// The order in which requests for coins are served: by deadline, then by value.
 pub(super) fn by_urgency(ask: &Ask) -> (Height, Reverse<u64>, OutPoint) {
     (ask.deadline.unwrap_or(Height::MAX), Reverse(ask.value_sat), ask.owner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::plan::{Branch, Reason};
+    use bitcoin::hashes::Hash;
+    use bitcoin::{ScriptBuf, Txid};
+
+    const PAUSE: Blocks = Blocks::new(144);
+
+    fn coin(number: u8, value_sat: u64) -> FeeInput {
+        let outpoint = OutPoint::new(Txid::from_byte_array([number; 32]), 0);
+        FeeInput { outpoint, value_sat, script: ScriptBuf::new() }
+    }
+
+    /// A transaction with these coins is refused at this tip for a reason that only a coin can have.
+    fn refused(sweeper: &mut Sweeper, coins: &[&FeeInput], tip: u32) -> Vec<OutPoint> {
+        let tip = Height::new(tip);
+        let fee_inputs =
+            FeeInputs { coins: coins.iter().map(|coin| (*coin).clone()).collect(), change: ScriptBuf::new() };
+        let (group, members) = (sweeper.next_group, [OutPoint::null()].into());
+        let (wanted_sat_per_kw, feerate_sat_per_kw) = (500, 500);
+        let reason = Reason {
+            outpoint: OutPoint::null(),
+            branch: Branch::Lazy,
+            deadline: None,
+            budget_sat: 500,
+            at_stake_sat: 1_000,
+            estimate_sat_per_kw: 500,
+            estimate_age: None,
+        };
+        let (fee_sat, limit) = (500, None);
+        let plan = Plan { group, members, fee_inputs, wanted_sat_per_kw, feerate_sat_per_kw, fee_sat, limit, reason };
+        sweeper.apply(&Order::Plan(plan), tip);
+        sweeper.apply(&Order::Drop { group, pauses: true }, tip);
+        sweeper.refused_coins(tip, PAUSE)
+    }
+
+    /// A36: the simulator's wallet of two coins, one of which the signer refuses. Both were left out for a day.
+    #[test]
+    fn of_several_coins_one_is_blamed_and_the_culprit_clears_the_others() {
+        let (small, middle, large) = (coin(1, 3_000), coin(2, 9_000), coin(3, 20_000));
+        let mut sweeper = Sweeper::default();
+        assert_eq!(refused(&mut sweeper, &[&small, &middle, &large], 100), [large.outpoint]);
+        assert_eq!(refused(&mut sweeper, &[&small, &middle], 101), [middle.outpoint, large.outpoint]);
+        assert_eq!(refused(&mut sweeper, &[&small], 102), [small.outpoint], "it was the small one");
+        assert_eq!(refused(&mut sweeper, &[&large], 103), [small.outpoint, large.outpoint], "two are bad");
+        assert_eq!(sweeper.refused_coins(Height::new(102 + 144), PAUSE), [large.outpoint]);
+        assert!(sweeper.suspects.values().all(|half| *half == 0));
+    }
 }

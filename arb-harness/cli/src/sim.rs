@@ -2,7 +2,7 @@
 
 use std::io::{self, IsTerminal};
 
-use arb_lab::sim::{SimOptions, SimReport, run as simulate};
+use arb_lab::sim::{Focus, SimOptions, SimReport, run as simulate};
 use indicatif::ProgressBar;
 
 use super::failure::{Answer, Verdict};
@@ -16,6 +16,38 @@ pub(crate) struct Options {
     /// The number of runs.
     #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(1..))]
     runs: u64,
+    /// The number of threads. The report is the same for any number, but for the time it took.
+    #[arg(long, default_value_t = 1, value_parser = parse_jobs)]
+    jobs: usize,
+    /// Ends at the lowest seed that fails.
+    #[arg(long)]
+    stop_at_first: bool,
+    /// Draws worlds for one subject only; these seeds are other worlds than without it.
+    #[arg(long)]
+    focus: Option<Subject>,
+}
+
+/// What worlds can be drawn for.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Subject {
+    /// The sweeper's economy: many HTLCs of all sizes, dear and cheap times, poor wallets.
+    Money,
+}
+
+impl From<Subject> for Focus {
+    fn from(subject: Subject) -> Self {
+        match subject {
+            Subject::Money => Self::Money,
+        }
+    }
+}
+
+/// The most threads that one simulation may have.
+const JOBS_MAX: usize = 1_024;
+
+fn parse_jobs(text: &str) -> Result<usize, String> {
+    let jobs = text.parse().ok().filter(|jobs| (1..=JOBS_MAX).contains(jobs));
+    jobs.ok_or_else(|| format!("a number from 1 to {JOBS_MAX} is expected"))
 }
 
 /// Runs the simulator.
@@ -29,37 +61,59 @@ pub(crate) fn run(options: &Options, json: bool) -> Answer {
         }
         None => {}
     };
-    let report = simulate(&SimOptions { seed: options.seed, runs: options.runs }, &mut progress);
+    let Options { seed, runs, jobs, stop_at_first, focus } = *options;
+    let asked = SimOptions { seed, runs, jobs, stop_at_first, focus: focus.map(Focus::from) };
+    let report = simulate(&asked, &mut progress);
     if let Some(bar) = bar {
         bar.finish_and_clear();
     }
     if json {
         output::object(&report)?
     } else {
-        output::print(&text(&report))?
+        output::print(&text(&report, focus))?
     }
-    let good = report.invariant_violations == 0 && report.unresolved == 0 && report.lost_sat == 0;
+    let good = [report.invariant_violations, report.unresolved, report.lost_sat, report.given_up_sat];
+    let good = good.iter().all(|count| *count == 0);
     Ok(if good { Verdict::Good } else { Verdict::False })
 }
 
-fn text(report: &SimReport) -> String {
+fn text(report: &SimReport, focus: Option<Subject>) -> String {
     let counts: Vec<String> = report.counts.iter().map(|(name, count)| format!("{name} {count}")).collect();
     let head = format!(
-        "seed {}: {} runs, {} steps, {:.1} runs a second\n{}\n{}, {}, {}",
+        "seed {}: {} runs, {} steps, {:.1} runs a second\n{}\n{}\n{}\n{}, {}, {}, {}",
         report.seed,
         report.runs,
         report.steps,
         report.runs_per_s,
         counts.join(", "),
+        unclaimed(report),
+        costs(report),
         verdict(report.invariant_violations, "violations of invariants"),
         verdict(report.unresolved, "unresolved"),
         verdict(report.lost_sat, "sat lost"),
+        verdict(report.given_up_sat, "sat given up"),
     );
+    let again = focus.map_or("", |Subject::Money| " --focus money");
     report.failures.iter().fold(head, |text, failure| {
         let (seed, invariant, what) = (failure.seed, &failure.invariant, &failure.what);
         let trace: String = failure.trace.iter().map(|line| format!("\n    {line}")).collect();
-        format!("{text}\n\n{invariant}: {what}\n  play it again: arb sim --seed {seed} --runs 1{trace}")
+        format!("{text}\n\n{invariant}: {what}\n  play it again: arb sim --seed {seed} --runs 1{again}{trace}")
     })
+}
+
+/// What did not come back, and is no loss.
+fn unclaimed(report: &SimReport) -> String {
+    let SimReport { uneconomic_sat, anchors_sat, priced_out_sat, out_of_reach_sat, .. } = report;
+    format!(
+        "not claimed: {uneconomic_sat} sat worth nothing, {anchors_sat} sat of anchors, {priced_out_sat} sat priced out, \
+         {out_of_reach_sat} sat out of the wallet's reach"
+    )
+}
+
+/// What claims cost.
+fn costs(report: &SimReport) -> String {
+    let SimReport { paid_sat, gained_sat, overpaid_sat, .. } = report;
+    format!("{paid_sat} sat paid for claims of {gained_sat} sat, {overpaid_sat} sat of it more than a claim brought")
 }
 
 fn verdict(count: u64, of: &str) -> String {

@@ -47,12 +47,64 @@ pub struct Missed {
     pub since: u32,
 }
 
+/// An output of ours that nobody has spent. All of them together are the sheet's `uneconomic_sat`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unspent {
+    /// The output: of the commitment, or of an HTLC transaction.
+    pub outpoint: OutPoint,
+    /// Its value in satoshi.
+    pub value_sat: u64,
+    /// What it is.
+    pub what: UnspentKind,
+}
+
+/// What an unspent output of ours is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UnspentKind {
+    /// Our anchor.
+    Anchor,
+    /// An output that only we have a right to.
+    Own,
+    /// An HTLC output that we could claim.
+    Htlc(HtlcRef),
+}
+
+/// An HTLC output that we could claim and that the counterparty took.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Taken {
+    /// The output of the commitment.
+    pub outpoint: OutPoint,
+    /// Its HTLC.
+    pub htlc: HtlcRef,
+    /// Its value in satoshi.
+    pub value_sat: u64,
+    /// The height at which the counterparty took it.
+    pub height: u32,
+}
+
+/// The outputs of ours that did not come back, one by one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Unclaimed {
+    /// Those that nobody has spent.
+    pub unspent: Vec<Unspent>,
+    /// HTLCs that the counterparty took, of a commitment that is not revoked.
+    pub taken: Vec<Taken>,
+}
+
+/// The outputs of ours that did not come back; none while the funding is unspent.
+///
+/// # Errors
+/// If the fixture cannot rebuild its own commitment.
+pub fn unclaimed(chain: &Chain, known: &Known<'_>) -> Result<Unclaimed, FixtureError> {
+    Ok(judge(chain, known)?.map(|judged| judged.unclaimed).unwrap_or_default())
+}
+
 /// The balance sheet of a channel; `None` while its funding is unspent.
 ///
 /// # Errors
 /// If the fixture cannot rebuild its own commitment.
 pub fn sheet(chain: &Chain, known: &Known<'_>) -> Result<Option<Sheet>, FixtureError> {
-    Ok(judge(chain, known)?.map(|(sheet, _)| sheet))
+    Ok(judge(chain, known)?.map(|judged| judged.sheet))
 }
 
 /// The outputs that only we had a right to and that we did not get. HTLCs are among them only on a revoked commitment,
@@ -61,11 +113,18 @@ pub fn sheet(chain: &Chain, known: &Known<'_>) -> Result<Option<Sheet>, FixtureE
 /// # Errors
 /// If the fixture cannot rebuild its own commitment.
 pub fn missed(chain: &Chain, known: &Known<'_>) -> Result<Vec<Missed>, FixtureError> {
-    Ok(judge(chain, known)?.map_or_else(Vec::new, |(_, missed)| missed))
+    Ok(judge(chain, known)?.map_or_else(Vec::new, |judged| judged.missed))
 }
 
-fn judge(chain: &Chain, known: &Known<'_>) -> Result<Option<(Sheet, Vec<Missed>)>, FixtureError> {
-    let mut missed = Vec::new();
+/// What became of a closed channel.
+struct Judged {
+    sheet: Sheet,
+    missed: Vec<Missed>,
+    unclaimed: Unclaimed,
+}
+
+fn judge(chain: &Chain, known: &Known<'_>) -> Result<Option<Judged>, FixtureError> {
+    let (mut missed, mut unclaimed) = (Vec::new(), Unclaimed::default());
     let setup = known.fixture.setup();
     let Some((_, txid, _)) = chain.spender_of(&setup.funding) else { return Ok(None) };
     let Some((_, close)) = chain.confirmed(&txid) else { return Ok(None) };
@@ -82,17 +141,17 @@ fn judge(chain: &Chain, known: &Known<'_>) -> Result<Option<(Sheet, Vec<Missed>)
         Some(commitment) => {
             let counted = BTreeSet::new();
             let (own_fees_sat, commitment) = (0, &commitment);
-            let mut tally = Tally { chain, known, commitment, counted, own_fees_sat, sheet, missed };
+            let mut tally = Tally { chain, known, commitment, counted, own_fees_sat, sheet, missed, unclaimed };
             for (vout, kind) in (0..).zip(&commitment.built.outputs) {
                 tally.output(commitment.outpoint(vout), *kind);
             }
             sheet = tally.sheet;
-            missed = tally.missed;
+            (missed, unclaimed) = (tally.missed, tally.unclaimed);
             // Subtracted at the end, since one of several outputs may be worth less than the fee that all of them paid.
             sheet.swept_sat -= tally.own_fees_sat;
         }
     }
-    Ok(Some((sheet, missed)))
+    Ok(Some(Judged { sheet, missed, unclaimed }))
 }
 
 /// The sums so far, over the outputs of one commitment.
@@ -106,6 +165,7 @@ struct Tally<'a> {
     own_fees_sat: u64,
     sheet: Sheet,
     missed: Vec<Missed>,
+    unclaimed: Unclaimed,
 }
 
 impl Tally<'_> {
@@ -136,10 +196,15 @@ impl Tally<'_> {
         self.counted.insert(txid).then_some(fee_sat)
     }
 
+    fn unspent(&mut self, outpoint: OutPoint, value_sat: u64, what: UnspentKind) {
+        self.sheet.uneconomic_sat += value_sat;
+        self.unclaimed.unspent.push(Unspent { outpoint, value_sat, what });
+    }
+
     /// Our anchor: spent by a child of ours with the wallet's coins, by another transaction, or not at all.
     fn anchor(&mut self, outpoint: OutPoint, value_sat: u64) {
         match spender(self.chain, outpoint) {
-            None => self.sheet.uneconomic_sat += value_sat,
+            None => self.unspent(outpoint, value_sat, UnspentKind::Anchor),
             Some((_, tx, _)) if pays_us(self.known, tx) => {
                 let (txid, change_sat) = (tx.compute_txid(), total(tx));
                 let fee_sat = self.fee_once(txid).unwrap_or(0);
@@ -154,7 +219,7 @@ impl Tally<'_> {
     /// An output that only we have a right to.
     fn own(&mut self, outpoint: OutPoint, value_sat: u64) {
         match spender(self.chain, outpoint) {
-            None => self.sheet.uneconomic_sat += value_sat,
+            None => self.unspent(outpoint, value_sat, UnspentKind::Own),
             Some((_, tx, _)) if pays_us(self.known, tx) => return self.swept(tx.compute_txid(), value_sat),
             Some(_) => self.sheet.lost_sat += value_sat,
         }
@@ -192,8 +257,11 @@ impl Tally<'_> {
         let usable = known.usable_since.get(&htlc).copied();
         let Some((height, tx, input)) = spender(self.chain, outpoint) else {
             let claimable = known.commitment != Knowledge::Nothing && (htlc.is_offered() || usable.is_some());
-            let sheet = &mut self.sheet;
-            *(if claimable { &mut sheet.uneconomic_sat } else { &mut sheet.contested_unclaimed_sat }) += value_sat;
+            if claimable {
+                self.unspent(outpoint, value_sat, UnspentKind::Htlc(htlc));
+            } else {
+                self.sheet.contested_unclaimed_sat += value_sat;
+            }
             return;
         };
         let witness = &tx.input[input].witness;
@@ -211,6 +279,9 @@ impl Tally<'_> {
             let shows_preimage = witness.iter().any(|item| item.len() == 32);
             let theirs = if htlc.is_offered() { shows_preimage } else { usable.is_none_or(|since| since >= height) };
             *(if theirs { &mut self.sheet.peer_sat } else { &mut self.sheet.lost_sat }) += paired_sat;
+            if !theirs {
+                self.unclaimed.taken.push(Taken { outpoint, htlc, value_sat, height });
+            }
             self.sheet.fees_sat += value_sat - paired_sat;
         }
     }

@@ -24,6 +24,8 @@ const MAX_COINS: usize = 20;
 pub struct SmallWallet {
     keys: WalletKeys,
     coins: BTreeMap<OutPoint, TxOut>,
+    /// Coins that it has whatever the chain says: it is wrong about them.
+    believed: BTreeMap<OutPoint, TxOut>,
     /// Coins that a connected block spent: a disconnected block restores them.
     spent: BTreeMap<OutPoint, TxOut>,
     /// Reserved coins, each with the claim that it is reserved for.
@@ -45,6 +47,7 @@ impl SmallWallet {
         Self {
             keys,
             coins: BTreeMap::new(),
+            believed: BTreeMap::new(),
             spent: BTreeMap::new(),
             reserved: BTreeMap::new(),
             held: BTreeSet::new(),
@@ -81,6 +84,12 @@ impl SmallWallet {
     pub(crate) fn refresh(&mut self, chain: &Chain) {
         let ours = chain.utxos().iter().filter(|(_, coin)| self.is_ours(&coin.txout));
         self.coins = ours.map(|(outpoint, coin)| (*outpoint, coin.txout.clone())).collect();
+        self.coins.extend(self.believed.clone());
+    }
+
+    /// Makes the wallet believe in coins that the chain does not have: they are gone, and it did not notice (A11).
+    pub(crate) fn believe(&mut self, gone: &BTreeMap<OutPoint, TxOut>) {
+        self.believed.clone_from(gone);
     }
 
     /// Frees the coins that are reserved for claims that `keep` does not accept.

@@ -191,7 +191,9 @@ fn the_simulator_runs_from_its_seed() {
     let (code, report) = json(&["sim", "--seed", "7", "--runs", "2"]);
     assert_eq!((number(&report["seed"]), number(&report["runs"])), (7, 2), "{report}");
     // The simulator's own tests check that a run is good; this one checks the exit code.
-    let bad = ["invariant_violations", "unresolved", "lost_sat"].iter().any(|count| number(&report[*count]) > 0);
+    let bad = ["invariant_violations", "unresolved", "lost_sat", "given_up_sat"]
+        .iter()
+        .any(|count| number(&report[*count]) > 0);
     assert_eq!(code, i32::from(bad), "{report}");
     let names = [
         "schema",
@@ -202,12 +204,26 @@ fn the_simulator_runs_from_its_seed() {
         "invariant_violations",
         "unresolved",
         "lost_sat",
+        "uneconomic_sat",
+        "anchors_sat",
+        "priced_out_sat",
+        "out_of_reach_sat",
+        "given_up_sat",
+        "paid_sat",
+        "gained_sat",
+        "overpaid_sat",
         "counts",
         "failures",
     ];
     assert_eq!(keys(&report), sorted(names));
     assert_eq!(json(&["sim", "--seed", "7", "--runs", "2"]).1["counts"], report["counts"], "the same again");
+    let threads = json(&["sim", "--seed", "7", "--runs", "2", "--jobs", "2", "--stop-at-first"]).1;
+    assert_eq!(threads["counts"], report["counts"], "on two threads, too");
+    let money = json(&["sim", "--seed", "7", "--runs", "2", "--focus", "money"]).1;
+    assert_ne!(money["counts"], report["counts"], "other worlds");
     assert_eq!(arb(&["sim", "--runs", "0"]).code, 2);
+    assert_eq!(arb(&["sim", "--jobs", "0"]).code, 2);
+    assert_eq!(arb(&["sim", "--focus", "love"]).code, 2);
 }
 
 #[test]

@@ -34,7 +34,8 @@ impl Chain {
         self.pays_the_floor(&tx, paid)?;
         self.pays_the_minimum(paid)?;
         let conflicts = replace::direct_conflicts(&self.mempool, &tx);
-        let lenience = if in_package { Lenience::None } else { Lenience::Alone { conflicts: &conflicts } };
+        let carve_out = self.config.carve_out;
+        let lenience = if in_package { Lenience::None } else { Lenience::Alone { conflicts: &conflicts, carve_out } };
         limits::check_one(&self.mempool, &tx, lenience)?;
         replace::spends_no_conflict(&self.mempool, &tx, &conflicts)?;
         let evicted = replace::by_one(&self.mempool, &tx, paid, self.config.incremental_relay_sat_per_kvb)?;

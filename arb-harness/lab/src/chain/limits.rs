@@ -30,6 +30,8 @@ pub(super) enum Lenience<'a> {
     Alone {
         /// The direct conflicts of the transaction.
         conflicts: &'a BTreeSet<Txid>,
+        /// Whether there is a carve-out.
+        carve_out: bool,
     },
 }
 
@@ -46,7 +48,7 @@ pub(super) fn check_one(mempool: &Mempool, tx: &Transaction, lenience: Lenience<
     let vsize = check::vsize(tx.weight().to_wu());
     let mut limits =
         Limits { ancestors: MAX_ANCESTORS, descendants: MAX_DESCENDANTS, descendants_vsize: MAX_CHAIN_VSIZE };
-    let Lenience::Alone { conflicts } = lenience else { return fits(mempool, &ancestors, 1, vsize, limits) };
+    let Lenience::Alone { conflicts, carve_out } = lenience else { return fits(mempool, &ancestors, 1, vsize, limits) };
     if let (Some(conflict), 1) = (conflicts.first(), conflicts.len()) {
         limits.descendants += 1;
         limits.descendants_vsize += mempool.total(mempool.descendants(conflict)).1;
@@ -57,7 +59,7 @@ pub(super) fn check_one(mempool: &Mempool, tx: &Transaction, lenience: Lenience<
     };
     // The carve-out: if the counterparty has filled the descendants of a shared transaction, one more child is accepted,
     // small and directly below. Not for version 3, which has its own rules.
-    if vsize > CARVE_OUT_VSIZE || tx.version.0 == 3 {
+    if !carve_out || vsize > CARVE_OUT_VSIZE || tx.version.0 == 3 {
         return Err(refused);
     }
     let carved = Limits {

@@ -51,6 +51,8 @@ pub struct ChainConfig {
     /// What a replacement pays for its own relay, in addition to all that it evicts (`incrementalrelayfee`), in satoshi per
     /// thousand virtual bytes.
     pub incremental_relay_sat_per_kvb: u64,
+    /// Whether a small child of a transaction whose descendants are full is accepted (the carve-out, gone from Core 31).
+    pub carve_out: bool,
     /// The heaviest block, in weight units.
     pub max_block_weight: u64,
     /// How far below the highest tip ever reached a block may still be disconnected.
@@ -64,6 +66,7 @@ impl Default for ChainConfig {
             start_height: 100,
             relay_floor_sat_per_kvb: 1000,
             incremental_relay_sat_per_kvb: 1000,
+            carve_out: true,
             max_block_weight: 4_000_000,
             reorg_limit: 1000,
         }

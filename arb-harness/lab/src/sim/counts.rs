@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 /// Every name that is counted, so that names that were never seen are shown with zero.
-pub(crate) const NAMES: [&str; 109] = [
+pub(crate) const NAMES: [&str; 117] = [
     "channel/one",
     "channel/linked",
     "channel/adopted",
@@ -21,6 +21,7 @@ pub(crate) const NAMES: [&str; 109] = [
     "fault/crash_after_actions",
     "fault/lost_write",
     "fault/unreported_write",
+    "fault/refused_batch",
     "reorg/1-2",
     "reorg/3-4",
     "reorg/5-6",
@@ -92,6 +93,11 @@ pub(crate) const NAMES: [&str; 109] = [
     "market/spike",
     "market/flood",
     "world/adversary",
+    "world/poor",
+    "world/money",
+    "wallet/gone_coin",
+    "wallet/refused_coin",
+    "wallet/deposit",
     "adversary/replace",
     "adversary/cycle",
     "adversary/stall",
@@ -110,6 +116,8 @@ pub(crate) const NAMES: [&str; 109] = [
     "not_promised/market_sat",
     "not_promised/adversary_sat",
     "not_promised/kept_out_sat",
+    "not_promised/late_sat",
+    "out_of_reach/runs",
     "check/prices",
     "check/replayed",
     "check/without_faults",

@@ -1,6 +1,6 @@
 //! Limits on ancestors and descendants of unconfirmed transactions, in number and size, and the carve-out.
 
-use arb_lab::chain::{Chain, PackageReject, Reject, Submitted};
+use arb_lab::chain::{Chain, ChainConfig, PackageReject, Reject, Submitted};
 use bitcoin::Transaction;
 
 use crate::support::*;
@@ -42,6 +42,19 @@ fn a_transaction_has_24_descendants_and_one_small_child_more() {
     assert_eq!(chain.submit(child(&parent, 25, 200)), Err(refused(27)), "only one more child");
     chain.mine();
     assert_eq!(chain.submit(child(&parent, 25, 200)), Ok(Submitted::Accepted));
+}
+
+/// Bitcoin Core 31 has no carve-out any more.
+#[test]
+fn without_the_carve_out_a_full_family_takes_no_child_more() {
+    let mut chain = Chain::new(ChainConfig { carve_out: false, ..ChainConfig::default() });
+    let parent = parent(&mut chain, 27);
+    for vout in 0..24 {
+        assert_eq!(chain.submit(child(&parent, vout, 200)), Ok(Submitted::Accepted), "{vout}");
+    }
+    let refused = Reject::TooManyDescendants { of: parent.compute_txid(), count: 26, limit: 25 };
+    assert_eq!(chain.submit(child(&parent, 24, 200)), Err(refused));
+    assert_eq!(chain.submit(child(&parent, 3, 2000)), Ok(Submitted::Accepted), "it takes the place of another");
 }
 
 #[test]

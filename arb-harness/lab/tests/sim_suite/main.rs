@@ -4,22 +4,22 @@
 
 mod regressions;
 
-use arb_lab::sim::{SimOptions, SimReport, run};
+use arb_lab::sim::{Focus, SimOptions, SimReport, run};
 
 fn simulate(seed: u64, runs: u64) -> SimReport {
-    run(&SimOptions { seed, runs }, &mut |_| {})
+    run(&SimOptions::new(seed, runs), &mut |_| {})
 }
 
 #[test]
 fn sixty_runs_break_nothing() {
     let mut done = 0;
-    let report = run(&SimOptions { seed: 1, runs: 60 }, &mut |runs| done = runs);
+    let report = run(&SimOptions::new(1, 60), &mut |runs| done = runs);
     for failure in &report.failures {
         println!("seed {}: {} in step {}: {}", failure.seed, failure.invariant, failure.step, failure.what);
         failure.trace.iter().for_each(|line| println!("    {line}"));
     }
     println!("{} steps, {:?}", report.steps, report.counts);
-    assert_eq!((report.invariant_violations, report.unresolved, report.lost_sat), (0, 0, 0));
+    assert_eq!((report.invariant_violations, report.unresolved, report.lost_sat, report.given_up_sat), (0, 0, 0, 0));
     assert_eq!(done, 60);
     // Sixty runs must at least see these kinds of closes, faults and claims.
     let closes = ["close/ours", "close/theirs", "close/pending", "close/mutual", "close/revoked"];
@@ -41,5 +41,18 @@ fn a_seed_is_a_run_and_a_later_run_stands_alone() {
     assert_eq!(both.steps, first.steps + second.steps);
     for (name, count) in &both.counts {
         assert_eq!(*count, first.counts[name] + second.counts[name], "{name}");
+    }
+}
+
+#[test]
+fn threads_change_nothing_in_the_report() {
+    for focus in [None, Some(Focus::Money)] {
+        let on = |jobs| {
+            let mut done = Vec::new();
+            let options = SimOptions { jobs, focus, ..SimOptions::new(4, 5) };
+            let report = run(&options, &mut |runs| done.push(runs));
+            (SimReport { runs_per_s: 0.0, ..report }, done)
+        };
+        assert_eq!(on(1), on(3));
     }
 }

@@ -1,8 +1,6 @@
 //! I7 and I10, over actions that are due: nothing spends a spent output, every claimable output has a claim or a recorded
 //! reason, and only our newest commitment is signed or sent.
 
-use std::collections::BTreeSet;
-
 use arb_core::{Action, ContractId, Docket, Side, StageRecord};
 use bitcoin::{OutPoint, Transaction};
 
@@ -22,26 +20,21 @@ pub(crate) fn invariant_i7_no_sweep_spends_the_spent(chain: &Chain, tip: u32, tx
     Ok(())
 }
 
-/// I7: every output that can be claimed has an action that is due, or a recorded reason (`excused`). `below` names the
+/// I7: every output that can be claimed has an action that is due, or a recorded reason (`is_excused`). `below` names the
 /// second-level output after an output's confirmed spend, which is claimed then.
 pub(crate) fn invariant_i7_claims_are_live(
     docket: &Docket,
     due: &[Action],
     below: impl Fn(&OutPoint) -> Option<OutPoint>,
-    excused: impl FnOnce() -> BTreeSet<OutPoint>,
+    is_excused: impl Fn(&OutPoint) -> bool,
 ) -> Verdict {
     let wanted = docket.contracts.iter().filter(|contract| contract.stage == StageRecord::ClaimWanted);
     let outpoints = wanted.filter_map(|contract| match contract.id {
         ContractId::Output(outpoint) => Some(below(&outpoint).unwrap_or(outpoint)),
         ContractId::NoOutput(_) => None,
     });
-    let idle: Vec<OutPoint> =
-        outpoints.filter(|outpoint| !due.iter().any(|action| concerns(action, outpoint))).collect();
-    if idle.is_empty() {
-        return Ok(());
-    }
-    let excused = excused();
-    match idle.iter().find(|outpoint| !excused.contains(outpoint)) {
+    let mut idle = outpoints.filter(|outpoint| !due.iter().any(|action| concerns(action, outpoint)));
+    match idle.find(|outpoint| !is_excused(outpoint)) {
         Some(outpoint) => {
             violated("I7", format!("{outpoint} can be claimed; nothing is due, and no reason is recorded"))
         }
@@ -55,7 +48,8 @@ fn concerns(action: &Action, outpoint: &OutPoint) -> bool {
     match action {
         Action::Broadcast { txs, .. } => txs.iter().any(spends),
         Action::Sign(request) => spends(&request.tx),
-        Action::RequestFeeInputs { owner, .. } => owner == outpoint,
+        // Claims of one commitment may share the coins that were asked for in the name of one of them.
+        Action::RequestFeeInputs { owner, .. } => owner.txid == outpoint.txid,
         Action::RequestScripts { .. } => true,
         Action::SearchSpends { .. }
         | Action::HoldFeeInputs { .. }

@@ -19,6 +19,13 @@ impl World {
         if self.conditions.adversary.is_some() {
             self.counts.one("world/adversary");
         }
+        if let Some(poor) = &self.economy.poor {
+            self.counts.one("world/poor");
+            self.counts.many("wallet/gone_coin", u64::from(poor.gone_sat.is_some()));
+            self.counts.many("wallet/refused_coin", u64::from(poor.is_refused));
+        }
+        self.counts.many("world/money", u64::from(self.economy.money.is_some()));
+        self.counts.many("fault/refused_batch", self.seen.actions.refused_batches);
         self.counts.one(if self.channels.len() == 1 { "channel/one" } else { "channel/linked" });
         for channel in &self.channels {
             self.counts.one(match channel.plan.channel_type {
@@ -31,6 +38,10 @@ impl World {
             if let Some(name) = outcome_name(report.outcome) {
                 self.counts.one(name);
             }
+            let gained = if report.outcome == ContractOutcome::Claimed { report.amount_sat } else { 0 };
+            self.sums.paid += report.fee_sat;
+            self.sums.gained += gained;
+            self.sums.overpaid += report.fee_sat.saturating_sub(gained);
         }
         let records = frames.iter().flat_map(|frame| &frame.entries).flat_map(|entry| &entry.concluded);
         for record in records {

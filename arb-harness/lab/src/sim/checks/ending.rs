@@ -1,12 +1,12 @@
-//! Judges a run at its end, from its journal and from the chain (I2, I4, I5, I8, I11, I14).
+//! Judges a run at its end, from its journal and from the chain (I2, I4, I5, I8, I11, I14, I16, I18).
 
 use std::collections::BTreeMap;
 
-use arb_core::{Acknowledged, Alert, ChannelIndex, CloseKind, HtlcKey, HtlcRef};
+use arb_core::{Acknowledged, Alert, ChannelIndex, CloseKind, Conclusion, Event, Frame, HtlcKey, HtlcRef};
 
 use super::counted::close_name;
 use super::recovery::Outcomes;
-use super::{journal, outcomes, prices, recovery, sheet};
+use super::{journal, outcomes, prices, recovery, sheet, unclaimed, worth};
 use crate::sim::violation::Violation;
 use crate::sim::world::World;
 
@@ -14,7 +14,6 @@ use crate::sim::world::World;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Ended {
     pub(crate) outcomes: Outcomes,
-    pub(crate) lost_sat: u64,
 }
 
 impl World {
@@ -22,6 +21,7 @@ impl World {
     pub(crate) fn judge(&mut self, replay: bool) -> Result<Ended, Violation> {
         let frames = journal::frames(&self.process.memory);
         let mut ended = Ended::default();
+        self.note_plans(&frames);
         if let Some(court) = self.court().filter(|_| replay) {
             recovery::invariant_i2_replay_concludes_the_same(court, &frames)?;
             self.counts.one("check/replayed");
@@ -33,6 +33,7 @@ impl World {
             outcomes::invariant_i5_every_give_up_has_a_risk_on_record(&frames, index)?;
             let (at_stake, policy) = (self.at_stake(channel, &frames)?, &self.plan.policy);
             prices::invariant_i8_prices_rise_and_budgets_hold(&frames, index, &at_stake, policy)?;
+            worth::invariant_i18_no_fee_exceeds_what_is_still_to_be_gained(&frames, index, &at_stake, policy)?;
             self.counts.one("check/prices");
             self.count_sweeps(channel, index, &frames, &at_stake);
             self.count_revoked(channel);
@@ -51,8 +52,33 @@ impl World {
         }
         self.links()?;
         self.count(&frames);
+        self.counts.many("out_of_reach/runs", u64::from(self.sums.out_of_reach > 0));
+        unclaimed::invariant_i14_nothing_promised_is_lost(self.sums.lost)?;
         ended.outcomes.upstream = self.node.origins.iter().map(|(key, (done, _))| (*key, *done)).collect();
         Ok(ended)
+    }
+
+    /// Notes what the sweeper planned, dropped and asked for.
+    fn note_plans(&mut self, frames: &[Frame]) {
+        if self.trace.is_none() {
+            return;
+        }
+        let mut tip = 0;
+        for entry in frames.iter().flat_map(|frame| &frame.entries) {
+            if let Event::BlockConnected(block) = &entry.heard {
+                tip = block.height.get();
+            }
+            for record in &entry.concluded {
+                let what = if let Conclusion::SweepPlanned(sweep) = &record.what {
+                    format!("planned {:?}", sweep.plan)
+                } else if let Conclusion::Staged { .. } | Conclusion::HandedOff { .. } = &record.what {
+                    continue;
+                } else {
+                    format!("{:?}", record.what)
+                };
+                self.note(|| format!("channel {} at {tip}: {what}", record.channel.get()));
+            }
+        }
     }
 
     fn balance(&mut self, channel: usize, ended: &mut Ended) -> Result<(), Violation> {
@@ -63,7 +89,7 @@ impl World {
         };
         sheet::invariant_i11_every_satoshi_is_accounted_for(court, measured.sheet.as_ref(), measured.kind)?;
         match (self.conditions.is_fair(), self.conditions.adversary) {
-            (true, _) => ended.lost_sat += measured.lost_sat,
+            (true, _) => self.sums.lost += measured.lost_sat,
             (false, None) => self.counts.many("not_promised/market_sat", measured.lost_sat),
             (false, Some(_)) => self.counts.many("not_promised/adversary_sat", measured.lost_sat),
         }
@@ -72,7 +98,7 @@ impl World {
             ended.outcomes.contracts.insert((channel, report.id), report.outcome);
         }
         self.counts.one(close_name(measured.kind));
-        Ok(())
+        self.count_unclaimed(channel)
     }
 
     /// I14: for every HTLC that we sent, whether it was paid, whether its upstream HTLC was settled, and whether a loss is

@@ -1,6 +1,6 @@
 //! The host of a simulated process. It carries actions out like any host, and checks each of them first (I5, I7, I10).
 
-use arb_core::{Action, ChannelId, Event, Policy, Rejected};
+use arb_core::{Action, BroadcastAnswer, ChannelId, Event, Policy, Rejected};
 use arb_harness::driver::Outside;
 use arb_harness::host::Host;
 
@@ -73,6 +73,20 @@ impl CheckedHost<'_> {
     }
 }
 
+impl CheckedHost<'_> {
+    /// The answer of a node that refuses a batch of claims for a reason that nothing explains (A3).
+    fn whim(&mut self, action: &Action) -> Option<Event> {
+        let Action::Broadcast { channel, txs, .. } = action else { return None };
+        let [tx] = txs.as_slice() else { return None };
+        // A claim shows a script; a coin of the wallet does not.
+        let claims = tx.input.iter().filter(|input| input.witness.len() > 2).count();
+        let why = if claims > 1 { self.actions.whims.pop()? } else { return None };
+        self.actions.refused_batches += 1;
+        let (txid, answer) = (tx.compute_txid(), BroadcastAnswer::Rejected(why));
+        Some(Event::BroadcastAnswered { channel: *channel, txid, answer })
+    }
+}
+
 impl Outside for CheckedHost<'_> {
     fn perform(&mut self, action: Action, answers: &mut Vec<Event>) {
         if let Some(trace) = &mut self.trace {
@@ -84,7 +98,10 @@ impl Outside for CheckedHost<'_> {
         if let Err(violation) = self.inspect(&action) {
             self.actions.violation.get_or_insert(violation);
         }
-        self.host.perform(action, answers);
+        match self.whim(&action) {
+            Some(answer) => answers.push(answer),
+            None => self.host.perform(action, answers),
+        }
     }
 
     fn refused(&mut self, event: &Event, why: &Rejected) {

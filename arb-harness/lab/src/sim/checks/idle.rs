@@ -2,24 +2,28 @@
 //! court is done with.
 
 use arb_core::Height;
-use arb_harness::driver::Driver;
 use bitcoin::OutPoint;
 
-use super::{actions, journal, recovery};
+use super::{actions, recovery};
 use crate::sim::violation::Violation;
 use crate::sim::world::World;
 
 impl World {
     /// Checks the court, if it has appended anything since the last time.
     pub(crate) fn check_idle(&mut self) -> Result<(), Violation> {
+        self.note_purse();
         let heard_again = core::mem::take(&mut self.process.heard_again);
         for (_, why) in &self.process.refusals {
             recovery::refusals_are_expected(why, heard_again)?;
         }
-        let Some(court) = self.process.driver.as_ref().map(Driver::court) else { return Ok(()) };
-        if court.sequence() == self.process.checked {
+        let Some(driver) = self.process.driver.as_mut() else { return Ok(()) };
+        if driver.court().sequence() == self.process.checked {
             return Ok(());
         }
+        if let Some(journal) = driver.journal() {
+            self.seen.excuses.read(journal);
+        }
+        let court = driver.court();
         self.process.checked = court.sequence();
         self.process.alarm = None;
         let height = court.tip().height.get();
@@ -37,13 +41,13 @@ impl World {
                 continue;
             }
             at.frozen = true;
+            at.frozen_at.get_or_insert(height);
             at.owed.extend(at.on_unrevoked().iter().map(|htlc| htlc.key).filter(|htlc| htlc.is_offered()));
             let below = |outpoint: &OutPoint| {
                 let spender = self.chain.spender_of(outpoint);
                 spender.map(|(_, txid, input)| OutPoint::new(txid, u32::try_from(input).unwrap_or(u32::MAX)))
             };
-            let memory = &self.process.memory;
-            actions::invariant_i7_claims_are_live(&docket, &due, below, || journal::excused(&journal::frames(memory)))?;
+            actions::invariant_i7_claims_are_live(&docket, &due, below, |outpoint| self.seen.excuses.has(outpoint))?;
         }
         self.measure_finished()
     }

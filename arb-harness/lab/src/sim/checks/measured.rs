@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use arb_core::{CloseKind, Htlc, HtlcRef};
+use arb_core::{CloseKind, HtlcRef};
 
 use crate::balance_oracle::{self, Knowledge, Known, Missed};
 use crate::sim::plan::seeds::our_scripts;
@@ -19,13 +19,7 @@ impl World {
         let Some(kind) = self.close_kind(channel) else {
             return Err(Violation::new("I12", format!("channel {channel} is gone, and its funding is unspent")));
         };
-        let all = self.usable(channel, |_, _| true);
-        // I14 does not promise an HTLC whose preimage came late or which is small; and of a commitment without a record
-        // only our main output.
-        let promised = self.usable(channel, |htlc, since| {
-            let in_time = since + self.plan.policy.incoming_margin.get() <= htlc.cltv_expiry.get();
-            in_time && htlc.amount_sat() > self.conditions.small_sat()
-        });
+        let (all, no_htlc) = (self.usable(channel), BTreeMap::new());
         let ours = our_scripts();
         let known = |usable_since| Known {
             fixture: &self.channels[channel].fixture,
@@ -40,20 +34,21 @@ impl World {
                 self.split_missed(channel, &missed)
             }
             CloseKind::Local | CloseKind::Remote | CloseKind::RemotePending | CloseKind::Mutual => {
-                let sheet = balance_oracle::sheet(&self.chain, &known(&promised)).map_err(Violation::world)?;
+                // HTLCs are counted one by one (I16).
+                let sheet = balance_oracle::sheet(&self.chain, &known(&no_htlc)).map_err(Violation::world)?;
                 (sheet.map_or(0, |sheet| sheet.lost_sat), 0)
             }
         };
         let sheet = balance_oracle::sheet(&self.chain, &known(&all)).map_err(Violation::world)?;
-        Ok(Measured { kind, height: self.height(), sheet, lost_sat, kept_out_sat })
+        let unclaimed = balance_oracle::unclaimed(&self.chain, &known(&all)).map_err(Violation::world)?;
+        Ok(Measured { kind, height: self.height(), sheet, lost_sat, kept_out_sat, unclaimed })
     }
 
-    /// The tip from which on each received HTLC could be claimed, for the HTLCs that `counts` accepts.
-    fn usable(&self, channel: usize, counts: impl Fn(&Htlc, u32) -> bool) -> BTreeMap<HtlcRef, u32> {
+    /// The tip from which on each received HTLC could be claimed.
+    fn usable(&self, channel: usize) -> BTreeMap<HtlcRef, u32> {
         let at = &self.channels[channel];
         let received = at.htlcs().filter(|htlc| !htlc.key.is_offered());
-        let known = received.filter_map(|htlc| Some((htlc, *self.seen.usable_since.get(&at.key(htlc.key))?)));
-        known.filter(|(htlc, since)| counts(htlc, *since)).map(|(htlc, since)| (htlc.key, since)).collect()
+        received.filter_map(|htlc| Some((htlc.key, *self.seen.usable_since.get(&at.key(htlc.key))?))).collect()
     }
 
     /// What the court may know of the confirmed commitment.

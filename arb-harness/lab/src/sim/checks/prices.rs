@@ -4,10 +4,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use arb_core::sweep::{Limit, Plan};
-use arb_core::{ChannelIndex, Conclusion, Event, Fees, Frame, Policy, Sweep};
+use arb_core::{ChannelIndex, Conclusion, Event, Frame, Policy, Sweep};
 use bitcoin::{OutPoint, Transaction, Txid};
 
 use super::Verdict;
+use super::estimates::Estimates;
 use super::stakes::AtStake;
 use crate::sim::violation::Violation;
 
@@ -44,9 +45,7 @@ struct OfferHistory<'a> {
     penalties: BTreeMap<OutPoint, (u64, u32)>,
     /// The height at which an output was planned for the first time.
     first: BTreeMap<OutPoint, u32>,
-    /// The last estimate, and the tip then.
-    fees: Option<(&'a Fees, u32)>,
-    tip: u32,
+    estimates: Estimates<'a>,
 }
 
 /// Blocks in which a claim that was first wanted after its deadline reaches its whole budget (A40).
@@ -60,9 +59,6 @@ const UNKNOWN_WEIGHT: u64 = 52;
 
 /// The smallest dust limit of a wallet's script (P2WPKH), in satoshi.
 const LEAST_DUST_SAT: u64 = 294;
-
-/// The lowest feerate that nodes relay: 0.1 sat/vB.
-const LEAST_SAT_PER_KW: u32 = 25;
 
 /// I8: wanted feerates never fall, budgets hold, and one block before a deadline everything is on offer that budget, cap,
 /// BIP 125 and the wallet's coins allow.
@@ -82,14 +78,15 @@ pub(crate) fn invariant_i8_prices_rise_and_budgets_hold(
         spent: Vec::new(),
         penalties: BTreeMap::new(),
         first: BTreeMap::new(),
-        fees: None,
-        tip: 0,
+        estimates: Estimates::new(policy),
     };
     for entry in frames.iter().flat_map(|frame| &frame.entries) {
-        if let Event::BlockConnected(block) = &entry.heard {
+        if matches!(entry.heard, Event::BlockConnected(_)) {
             history.all_is_on_offer()?;
+        }
+        history.estimates.hear(&entry.heard);
+        if let Event::BlockConnected(block) = &entry.heard {
             let tip = block.height.get();
-            history.tip = tip;
             history.confirmed.extend(block.txs.iter().map(|tx| (tip, tx.compute_txid())));
             let inputs = block.txs.iter().flat_map(|tx| &tx.input);
             history.spent.extend(inputs.map(|input| (tip, input.previous_output)));
@@ -97,9 +94,6 @@ pub(crate) fn invariant_i8_prices_rise_and_budgets_hold(
         } else if let Event::BlockDisconnected(block) = &entry.heard {
             history.confirmed.retain(|(height, _)| *height < block.height.get());
             history.spent.retain(|(height, _)| *height < block.height.get());
-            history.tip = block.height.get().saturating_sub(1);
-        } else if let Event::FeesEstimated(fees) = &entry.heard {
-            history.fees = Some((fees, history.tip));
         }
         for record in entry.concluded.iter().filter(|record| record.channel == index) {
             if let Conclusion::SweepPlanned(sweep) = &record.what {
@@ -126,7 +120,7 @@ impl<'a> OfferHistory<'a> {
                 return violated(format!("{before} sat/kw was wanted for {member}, then {wanted_sat_per_kw}"));
             }
             self.last.insert(*member, sweep);
-            self.first.entry(*member).or_insert(self.tip);
+            self.first.entry(*member).or_insert(self.estimates.tip);
         }
         if members.iter().any(|member| self.at_stake.signed.contains(member)) {
             return Ok(());
@@ -142,7 +136,7 @@ impl<'a> OfferHistory<'a> {
             self.value_sat(sweep)
         };
         if *fee_sat > budget_sat {
-            let next = self.estimate(1);
+            let next = self.estimates.estimate(1);
             return violated(format!(
                 "{fee_sat} sat of fee for {members:?} at {feerate_sat_per_kw} sat/kw; the budget is {budget_sat} sat, and the \
                  next block's estimate {next} sat/kw"
@@ -156,9 +150,8 @@ impl<'a> OfferHistory<'a> {
     fn value_sat(&self, sweep: &Sweep) -> u64 {
         let claimed_sat = claimed_sat(sweep);
         let contested = sweep.plan.members.iter().any(|member| self.at_stake.htlcs.contains_key(member));
-        let lazy = self.estimate(self.policy.lazy_target.get());
-        let floor = self.fees.map_or(0, |(fees, _)| fees.relay_floor_sat_per_kw).max(LEAST_SAT_PER_KW);
-        let next = u64::from(self.estimate(1)) * u64::from(self.policy.pressing_permille);
+        let (lazy, floor) = (self.estimates.lazy(), self.estimates.floor());
+        let next = u64::from(self.estimates.estimate(1)) * u64::from(self.policy.pressing_permille);
         let Plan { fee_sat, feerate_sat_per_kw, .. } = sweep.plan;
         let weight = fee_sat * 1000 / u64::from(feerate_sat_per_kw).max(1);
         let may_pay_all = if contested {
@@ -173,27 +166,16 @@ impl<'a> OfferHistory<'a> {
         }
     }
 
-    /// The feerate (sat per kw) that is estimated for a target now.
-    fn estimate(&self, target: u32) -> u32 {
-        let fallback = self.policy.fallback_feerate_sat_per_kw;
-        let Some((fees, at)) = self.fees else { return fallback };
-        let fits = fees.by_target.iter().rev().find(|(blocks, _)| u32::from(*blocks) <= target);
-        let known = fits.or(fees.by_target.first()).map_or(fallback, |(_, feerate)| *feerate);
-        let known = known.max(fees.relay_floor_sat_per_kw);
-        let is_fresh = self.tip <= at.saturating_add(self.policy.fee_stale.get());
-        if is_fresh { known } else { known.max(fallback) }
-    }
-
     /// The most that a penalty may pay: half of its value, and all of it near the deadline.
     fn penalty_sat(&self, amount_sat: u64, deadline: u32) -> u64 {
-        let is_near = self.tip.saturating_add(self.policy.penalty_split.get()) >= deadline;
+        let is_near = self.estimates.tip.saturating_add(self.policy.penalty_split.get()) >= deadline;
         if is_near { amount_sat } else { amount_sat / u64::from(self.policy.budget_divisor) }
     }
 
     /// Adds the penalty outputs of a transaction: of a revoked commitment, or of an HTLC transaction that spends one, at
     /// the input's own index.
     fn add_penalties(&mut self, tx: &Transaction) {
-        let (txid, tip, delay) = (tx.compute_txid(), self.tip, self.at_stake.delay_blocks);
+        let (txid, tip, delay) = (tx.compute_txid(), self.estimates.tip, self.at_stake.delay_blocks);
         for (outpoint, output) in self.at_stake.penalties.iter().filter(|(outpoint, _)| outpoint.txid == txid) {
             let deadline = match output.htlc {
                 Some(expiry) => expiry.max(tip).saturating_add(delay),
@@ -218,7 +200,7 @@ impl<'a> OfferHistory<'a> {
 
     /// Asked before each block: every claim that is due in it offers all that it may cost, or its plan records why not.
     fn all_is_on_offer(&self) -> Verdict {
-        let tip = self.tip;
+        let tip = self.estimates.tip;
         for (outpoint, sweep) in &self.last {
             let Some(deadline) = self.deadline(outpoint) else { continue };
             let is_there = self.confirmed.iter().any(|(_, txid)| *txid == outpoint.txid);
@@ -257,7 +239,7 @@ impl<'a> OfferHistory<'a> {
         let child =
             if self.children.contains(&outpoint.txid) { whole / u64::from(self.policy.child_divisor) } else { 0 };
         let is_first_stage = self.at_stake.first_stages.contains(outpoint);
-        let lazy = if is_first_stage { u64::from(self.estimate(self.policy.lazy_target.get())) } else { 0 };
+        let lazy = if is_first_stage { u64::from(self.estimates.lazy()) } else { 0 };
         let second = (SECOND_STAGE_WEIGHT * lazy).div_ceil(1000);
         Some((whole - child).min(amount_sat.saturating_sub(330)).saturating_sub(second))
     }

@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use arb_core::bolt3::{ChannelType, OutputKind};
 use arb_core::{Event, Frame, HtlcKey, Link, Side};
-use bitcoin::{OutPoint, Transaction};
+use bitcoin::{OutPoint, Transaction, Txid};
 
+use super::costs;
 use crate::fixture::{Commitment, FixtureError};
 use crate::sim::violation::Violation;
 use crate::sim::world::World;
@@ -21,6 +22,10 @@ pub(crate) struct AtStake {
     pub(crate) signed: BTreeSet<OutPoint>,
     /// HTLC outputs of our own commitments: a claim has a second stage.
     pub(crate) first_stages: BTreeSet<OutPoint>,
+    /// The weight of a second stage alone, with the narrowest output of a wallet.
+    pub(crate) second_weight: u64,
+    /// What each commitment has for us, in satoshi: our main output and all HTLCs with an output.
+    pub(crate) commitments: BTreeMap<Txid, u64>,
     /// The most that a child of a commitment may cost (sat).
     pub(crate) child_sat: u64,
     /// The penalty outputs of revoked commitments, each of which was confirmed at some time.
@@ -71,6 +76,20 @@ pub(crate) fn penalty_outputs(commitment: &Commitment) -> Vec<(OutPoint, Option<
     outputs.collect()
 }
 
+/// What a commitment has for us in satoshi: our main output, and all HTLCs with an output.
+fn for_us_sat(commitment: &Commitment) -> u64 {
+    let outputs = commitment.built.outputs.iter().zip(&commitment.built.tx.output);
+    let ours = outputs.filter(|(kind, _)| match (kind, commitment.owner) {
+        (OutputKind::ToOwner, Side::Local)
+        | (OutputKind::ToOther, Side::Remote)
+        | (OutputKind::Htlc(_), Side::Local | Side::Remote) => true,
+        (OutputKind::ToOwner, Side::Remote)
+        | (OutputKind::ToOther, Side::Local)
+        | (OutputKind::OwnerAnchor | OutputKind::OtherAnchor, Side::Local | Side::Remote) => false,
+    });
+    ours.map(|(_, output)| output.value.to_sat()).sum()
+}
+
 impl World {
     /// What a channel has at stake, with the revoked commitments that were in a block of the journal.
     pub(crate) fn at_stake(&self, channel: usize, frames: &[Frame]) -> Result<AtStake, Violation> {
@@ -80,7 +99,8 @@ impl World {
             at.htlcs().map(|htlc| htlc.amount_sat() / u64::from(policy.budget_divisor * policy.child_divisor));
         let child_sat = children.sum::<u64>() + policy.idle_child_sat;
         let delay_blocks = u32::from(at.plan.delays.1);
-        let mut at_stake = AtStake { child_sat, delay_blocks, ..AtStake::default() };
+        let second_weight = costs::second_weight(at.plan.channel_type);
+        let mut at_stake = AtStake { child_sat, delay_blocks, second_weight, ..AtStake::default() };
         for entry in frames.iter().flat_map(|frame| &frame.entries) {
             let Event::BlockConnected(block) = &entry.heard else { continue };
             for tx in &block.txs {
@@ -91,6 +111,12 @@ impl World {
             let at = self.channels.iter().find(|at| at.fixture.id() == key.channel)?;
             at.htlcs().find(|htlc| htlc.key == key.htlc).map(|htlc| htlc.cltv_expiry.get())
         };
+        for side in [Side::Local, Side::Remote] {
+            for number in at.fixture.states(side).keys() {
+                let commitment = at.fixture.commitment(side, *number).map_err(Violation::world)?;
+                at_stake.commitments.insert(commitment.built.txid, for_us_sat(&commitment));
+            }
+        }
         for (side, number) in at.unrevoked() {
             let commitment = at.fixture.commitment(side, number).map_err(Violation::world)?;
             for (position, htlc) in commitment.htlcs.iter().enumerate() {

@@ -49,6 +49,6 @@ impl World {
             self.counts.many(act_name(*kind), u64::from(*count));
         }
         self.counts.many("adversary/spend_sat", adversary.spend_sat());
-        self.chain.set_mempool_min_feerate(0);
+        self.chain.set_mempool_min_feerate(self.conditions.minimum_sat_per_kvb(self.height()));
     }
 }

@@ -18,12 +18,17 @@
 //! - An *adversary*, in some worlds, acts on our transactions before every block: it outbids, cycles, stalls, pins, fills
 //!   the mempool, or mines.
 //!
-//! Left out: transactions that are never relayed, mempools that differ, a signer or a wallet that refuses, a node that lies
+//! - Our *wallet*, in some worlds, has one to three coins and no more. One that it believes in may be gone, and the signer
+//!   may refuse whatever spends another one. There the *node* refuses some batches of claims for a reason that nothing explains,
+//!   and has no carve-out.
+//!
+//! Left out: transactions that are never relayed, mempools that differ, a signer that refuses a claim, a node that lies
 //! about its own commitments, a storage that loses what it acknowledged. A reorg as deep as the depth at which rights are
 //! given up only brings the same blocks back: no court could answer another close that late.
 //!
 //! Process and storage are in [`process`], the chain in [`reorgs`], counterparties that submit and mine in
-//! [`counterparty`], the adversary in [`adversary`]. The faults of process and storage are drawn in
+//! [`counterparty`], the adversary in [`adversary`]. Wallet, signer and node are drawn in
+//! [`economy`](super::plan::economy), the faults of process and storage are drawn in
 //! [`faults`](super::plan::faults).
 
 mod adversary;

@@ -14,11 +14,9 @@ use crate::process::BUILD;
 use crate::sim::checks::host::CheckedHost;
 use crate::sim::checks::recovery;
 use crate::sim::plan::faults::Fault;
-use crate::sim::plan::seeds::OUR_KEYS;
 use crate::sim::violation::Violation;
 use crate::sim::world::World;
-use crate::sim::world::process::BLOCKS_A_STEP;
-use crate::wallet::SmallWallet;
+use crate::sim::world::process::{BLOCKS_A_STEP, new_wallet};
 
 /// Turns after which the process must be idle.
 const TURNS: usize = 400;
@@ -130,7 +128,7 @@ impl World {
         if let Some(dead) = self.process.dead.take() {
             recovery::invariant_i2_recovery_equals_live(&dead, driver.court())?;
         }
-        self.process.wallet = SmallWallet::new(OUR_KEYS.clone());
+        self.process.wallet = new_wallet(&self.process.gone);
         self.process.wallet.refresh(&self.chain);
         Ok(driver)
     }

@@ -40,12 +40,18 @@ pub(crate) enum ReorgKind {
     Swap,
 }
 
+/// How often each act is drawn, in the order of [`Act`], and the most blocks that are mined at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ActWeights {
+    pub(crate) of: [u64; 11],
+    pub(crate) most_blocks: u32,
+}
+
 impl Act {
-    /// Draws the next act; `closing` once the first close has begun.
-    pub(crate) fn draw(rng: &mut Rng, closing: bool) -> Self {
-        let weights = if closing { [9, 2, 2, 3, 5, 2, 1, 3, 1, 3, 3] } else { [3, 5, 3, 5, 9, 2, 1, 2, 1, 0, 0] };
-        match rng.weighted(&weights) {
-            0 => Self::Mine(rng.blocks(1, if closing { 12 } else { 3 })),
+    /// Draws the next act.
+    pub(crate) fn draw(rng: &mut Rng, weights: ActWeights) -> Self {
+        match rng.weighted(&weights.of) {
+            0 => Self::Mine(rng.blocks(1, weights.most_blocks)),
             1 => Self::Receive,
             2 => Self::Pay,
             3 => Self::Forward,

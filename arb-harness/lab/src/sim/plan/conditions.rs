@@ -4,6 +4,7 @@
 use arb_core::bolt3::ChannelType;
 use arb_core::{Event, Fees};
 
+use super::economy::{Economy, Money};
 use super::rng::Rng;
 use super::{ChannelPlan, Plan, START};
 use crate::adversary::{ActKind, Tactic};
@@ -20,8 +21,14 @@ pub(crate) const BLOCKS_UNTIL_CALM: u32 = 200;
 /// Blocks of calm after which estimates are as low as nodes relay.
 const BLOCKS_UNTIL_CHEAP: u32 = 100;
 
-/// The lowest feerate that the simulated nodes relay (sat per kw).
-const RELAY_FLOOR: u32 = 250;
+/// The lowest feerate that the simulated nodes relay without a focus on money (sat per kw).
+pub(crate) const RELAY_FLOOR: u32 = 250;
+
+/// The confirmation target of what nobody contests, in blocks.
+const LAZY_TARGET: u16 = 144;
+
+/// The highest flat estimate without a market (sat per kw).
+pub(crate) const FLAT_MOST: u32 = 1_500;
 
 /// The fee market and the adversary of a run.
 #[derive(Clone, Debug)]
@@ -31,13 +38,15 @@ pub(crate) struct Conditions {
     offset: u32,
     /// From this height on every block takes what pays the floor.
     calm_from: Option<u32>,
+    /// Prices of a world with a focus on money.
+    money: Option<Money>,
     /// Which channel has the adversary as its counterparty, and its tactic.
     pub(crate) adversary: Option<(usize, Tactic)>,
 }
 
 impl Conditions {
-    /// Draws the conditions of a seed, for a world with this many channels.
-    pub(crate) fn draw(seed: u64, channels: usize) -> Self {
+    /// Draws the conditions of a seed, for a world with this many channels and this money.
+    pub(crate) fn draw(seed: u64, channels: usize, economy: &Economy) -> Self {
         let mut rng = Rng::new(seed, 3);
         let kind = match rng.weighted(&[52, 16, 16, 12, 4]) {
             0 => None,
@@ -46,6 +55,7 @@ impl Conditions {
             3 => Some(MarketKind::Spike),
             _ => Some(MarketKind::Flood),
         };
+        let kind = economy.money.map_or(kind, |money| money.market);
         let market = kind.map(|kind| (kind, Market::new(kind, seed)));
         let offset = rng.blocks(0, 2_880);
         let channel = usize::from(channels > 1 && rng.percent(50));
@@ -58,13 +68,15 @@ impl Conditions {
             Tactic::Mine { percent: rng.blocks(10, 50) },
         ];
         let tactic = rng.pick(&tactics).filter(|_| rng.percent(30));
-        Self { market, offset, calm_from: None, adversary: tactic.map(|tactic| (channel, tactic)) }
+        let tactic = tactic.filter(|_| economy.money.is_none_or(|money| money.may_be_fought));
+        let (money, adversary) = (economy.money, tactic.map(|tactic| (channel, tactic)));
+        Self { market, offset, calm_from: None, money, adversary }
     }
 
     /// Flat fees and no adversary.
     #[cfg(test)]
     pub(crate) fn fair() -> Self {
-        Self { market: None, offset: 0, calm_from: None, adversary: None }
+        Self { market: None, offset: 0, calm_from: None, money: None, adversary: None }
     }
 
     /// The name under which the market is counted.
@@ -93,15 +105,16 @@ impl Conditions {
     /// Outputs up to this many satoshi may cost more than their budget to claim, or to close for.
     pub(crate) fn small_sat(&self) -> u64 {
         match self.market.map(|(kind, _)| kind) {
-            None => 4_000,
-            Some(MarketKind::Calm) => 12_000,
+            None if self.money.is_none() => 4_000,
+            None | Some(MarketKind::Calm) => 12_000,
             Some(MarketKind::DayNight | MarketKind::Spike | MarketKind::Flood) => 60_000,
         }
     }
 
     /// Blocks that a run may take longer than one with flat fees and without an adversary.
     pub(crate) fn patience_blocks(&self) -> u32 {
-        if self.market.is_some() || self.adversary.is_some() { BLOCKS_UNTIL_CALM + 200 } else { 0 }
+        let is_slow = self.market.is_some() || self.adversary.is_some() || self.money.is_some();
+        if is_slow { BLOCKS_UNTIL_CALM + 200 } else { 0 }
     }
 
     /// Adapts the commitment feerates of a plan to the market, since a commitment keeps the feerate that it was signed
@@ -124,7 +137,28 @@ impl Conditions {
 
     /// The fee of a mutual close in satoshi.
     pub(crate) fn mutual_fee_sat(&self) -> u64 {
-        if self.market.is_some() { 9_000 } else { 1_000 }
+        let usual = if self.market.is_some() { 9_000 } else { 1_000 };
+        // A mutual close weighs less than 1,000.
+        usual.max(u64::from(self.least_sat_per_kw(u32::MAX)) * 2)
+    }
+
+    /// The least feerate (sat per kw) that nodes relay at this height, but for what a market asks.
+    pub(crate) fn least_sat_per_kw(&self, height: u32) -> u32 {
+        let Some(money) = self.money else { return RELAY_FLOOR };
+        let minimum = if height >= money.rises_at { money.minimum_sat_per_kw } else { 0 };
+        money.floor_sat_per_kw.max(minimum)
+    }
+
+    /// What nodes relay at all (sat per kw).
+    pub(crate) fn floor_sat_per_kw(&self) -> u32 {
+        self.money.map_or(RELAY_FLOOR, |money| money.floor_sat_per_kw)
+    }
+
+    /// The minimum of the mempool in satoshi per thousand virtual bytes when no market and no adversary fills it; zero if it
+    /// is not full.
+    pub(crate) fn minimum_sat_per_kvb(&self, height: u32) -> u64 {
+        let least = self.least_sat_per_kw(height);
+        if least > self.floor_sat_per_kw() { u64::from(least) * 4 } else { 0 }
     }
 
     fn block(&self, height: u32) -> u32 {
@@ -146,39 +180,78 @@ impl Conditions {
         self.market_at(height).map(|market| market.clearing(self.block(height)))
     }
 
+    /// The lowest feerate that lasts (sat per kw): that of the calm at the end.
+    pub(crate) fn lasting_sat_per_kw(&self) -> u32 {
+        self.least_sat_per_kw(u32::MAX)
+    }
+
+    /// The most that was estimated at this height for what can wait a day (sat per kw).
+    pub(crate) fn lazy_sat_per_kw(&self, height: u32) -> u32 {
+        let estimated = match self.market_at(height) {
+            Some(market) => {
+                let fees = market.estimates(self.block(height));
+                let fits = fees.by_target.iter().rev().find(|(target, _)| *target <= LAZY_TARGET);
+                fits.map_or(u32::MAX, |(_, feerate)| *feerate)
+            }
+            None => FLAT_MOST,
+        };
+        estimated.max(self.least_sat_per_kw(height))
+    }
+
+    /// What counterparties pay in the block of this height (sat per kw); `None` if they pay what they always pay.
+    pub(crate) fn price_of_peers(&self, height: u32) -> Option<u32> {
+        let price = self.clearing(height);
+        let least = self.money.map(|_| self.least_sat_per_kw(height).max(500) + 10);
+        price.max(least)
+    }
+
     /// The estimate at the present tip; without a market `flat` for every target (sat per kw).
     pub(crate) fn estimate(&self, chain: &Chain, flat: u32) -> Event {
         let is_cheap = self.calm_from.is_some_and(|from| from + BLOCKS_UNTIL_CHEAP <= chain.tip().0);
-        let flat = if is_cheap { RELAY_FLOOR } else { flat };
+        let floor = self.floor_sat_per_kw();
+        let flat = if is_cheap { floor } else { flat.max(floor) };
         let event = match self.market_at(chain.tip().0) {
-            Some(market) => Event::FeesEstimated(market.estimates(self.block(chain.tip().0))),
-            None => flat_fees(flat, RELAY_FLOOR),
+            Some(market) => Event::FeesEstimated(self.floored(market.estimates(self.block(chain.tip().0)))),
+            None => flat_fees(flat, floor),
         };
         match (event, u32::try_from(chain.mempool_min_feerate().div_ceil(4))) {
             // A node with a full mempool never estimates below its minimum.
-            (Event::FeesEstimated(fees), Ok(floor)) if floor > 0 => {
-                let by_target = fees.by_target.iter().map(|(target, rate)| (*target, (*rate).max(floor))).collect();
-                let relay_floor_sat_per_kw = fees.relay_floor_sat_per_kw.max(floor);
-                Event::FeesEstimated(Fees { by_target, relay_floor_sat_per_kw })
-            }
+            (Event::FeesEstimated(fees), Ok(floor)) if floor > 0 => Event::FeesEstimated(at_least(fees, floor)),
             (event, _) => event,
         }
+    }
+
+    /// A market's estimates for nodes with another relay floor than the market's.
+    fn floored(&self, fees: Fees) -> Fees {
+        let Some(money) = self.money else { return fees };
+        let is_full = fees.relay_floor_sat_per_kw > RELAY_FLOOR_SAT_PER_KW;
+        let relay_floor_sat_per_kw = if is_full { fees.relay_floor_sat_per_kw } else { money.floor_sat_per_kw };
+        at_least(Fees { relay_floor_sat_per_kw, ..fees }, money.floor_sat_per_kw)
     }
 
     /// Sets the mempool minimum after a block: a full mempool asks for more than the relay floor. Not if the adversary
     /// fills the mempool, which then sets the minimum.
     pub(crate) fn fill(&self, chain: &mut Chain) {
-        let Some(market) = self.market_at(chain.tip().0) else { return };
-        if matches!(self.adversary, Some((_, Tactic::Evict { .. }))) {
+        let height = chain.tip().0;
+        let market = self.market_at(height);
+        let is_filled = matches!(self.adversary, Some((_, Tactic::Evict { .. })));
+        if is_filled || (market.is_none() && self.money.is_none()) {
             return;
         }
-        let floor = market.mempool_floor(self.block(chain.tip().0));
-        let minimum = if floor > RELAY_FLOOR_SAT_PER_KW { u64::from(floor) * 4 } else { 0 };
+        let of_market = market.map_or(0, |market| market.mempool_floor(self.block(height)));
+        let of_market = if of_market > RELAY_FLOOR_SAT_PER_KW { u64::from(of_market) * 4 } else { 0 };
+        let minimum = of_market.max(self.minimum_sat_per_kvb(height));
         if minimum != chain.mempool_min_feerate() {
             chain.set_mempool_min_feerate(minimum);
             chain.trim();
         }
     }
+}
+
+/// These estimates, none of them below a feerate (sat per kw).
+fn at_least(fees: Fees, least: u32) -> Fees {
+    let by_target = fees.by_target.iter().map(|(target, rate)| (*target, (*rate).max(least))).collect();
+    Fees { by_target, relay_floor_sat_per_kw: fees.relay_floor_sat_per_kw.max(least) }
 }
 
 /// The name under which an adversary's act is counted.

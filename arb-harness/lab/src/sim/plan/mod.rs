@@ -1,12 +1,13 @@
 //! What a seed draws before a run begins: the channels and how each closes, the policy, and how many acts there are.
 //!
 //! The rest of what is drawn is in this folder, too: keys ([`seeds`]), acts ([`act`]), how a peer cheats ([`cheater`]), fee
-//! market and adversary ([`conditions`]), faults of process and storage ([`faults`]). Every stream of numbers comes from
-//! [`rng`].
+//! market and adversary ([`conditions`]), money ([`economy`]), faults of process and storage ([`faults`]). Every stream of
+//! numbers comes from [`rng`].
 
 pub(crate) mod act;
 pub(crate) mod cheater;
 pub(crate) mod conditions;
+pub(crate) mod economy;
 pub(crate) mod faults;
 pub(crate) mod rng;
 pub(crate) mod seeds;
@@ -15,6 +16,7 @@ use arb_core::bolt3::ChannelType;
 use arb_core::{Blocks, CloseKind, Policy, Side};
 
 use cheater::CheaterPlan;
+use conditions::FLAT_MOST;
 use rng::Rng;
 
 /// The tip height at which every run begins.
@@ -130,7 +132,7 @@ impl Plan {
             channels,
             policy,
             acts: (rng.between(8, 36), rng.between(8, 30)),
-            feerate_sat_per_kw: rng.blocks(253, 1500),
+            feerate_sat_per_kw: rng.blocks(253, FLAT_MOST),
             reorgs: rng.blocks(u32::from(swap), 2),
             swap,
             one_peer,

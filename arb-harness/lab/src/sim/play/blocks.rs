@@ -35,7 +35,7 @@ impl World {
     fn peers_act(&mut self) -> Result<(), Violation> {
         let mut seen = Vec::new();
         let fighter = self.adversary.as_ref().map(|(channel, _)| *channel);
-        let price = self.conditions.clearing(self.height() + 1);
+        let price = self.conditions.price_of_peers(self.height() + 1);
         for channel in 0..self.channels.len() {
             if let Some(price) = price {
                 self.channels[channel].peer.plan_mut().feerate_sat_per_kw = price;

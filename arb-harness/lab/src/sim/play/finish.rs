@@ -1,8 +1,9 @@
 //! The last phase of a run: no more faults, every channel is closed, and blocks follow until the court is done (I12).
 
-use arb_core::{ChannelId, CloseReason, ContractId, Event, StageRecord};
+use arb_core::{CloseReason, ContractId, Event, StageRecord};
 use bitcoin::OutPoint;
 
+use crate::balance_oracle::UnspentKind;
 use crate::sim::checks::outcomes;
 use crate::sim::plan::START;
 use crate::sim::plan::conditions::BLOCKS_UNTIL_CALM;
@@ -15,9 +16,8 @@ const LONGEST: u32 = 1_600;
 /// Blocks of calm after which the operator gives small outputs up: fees were at their lowest for a while (I12, A14).
 const BLOCKS_UNTIL_GIVEN_UP: u32 = 300;
 
-/// The most that the operator gives up, in satoshi: less than both stages of an HTLC cost at the lowest feerate, with the dust
-/// limit.
-const GIVEN_UP_SAT: u64 = 1_000;
+/// What the operator gives a wallet that has next to nothing, in satoshi.
+const DEPOSIT_SAT: u64 = 100_000;
 
 /// Blocks between two turns of the node in this phase.
 const BLOCKS_A_TURN: u32 = 6;
@@ -41,10 +41,11 @@ impl World {
                 let height = self.height();
                 self.conditions.calm_down(height);
                 self.adversary_leaves();
-                self.chain.set_mempool_min_feerate(0);
+                self.chain.set_mempool_min_feerate(self.conditions.minimum_sat_per_kvb(height));
             }
             if self.height() >= calm_from + BLOCKS_UNTIL_GIVEN_UP {
                 self.gives_small_outputs_up();
+                self.fills_the_wallet();
             }
             self.node_speaks();
             self.mine(BLOCKS_A_TURN)?;
@@ -62,27 +63,35 @@ impl World {
         outcomes::invariant_i12_everything_ends(&unresolved)
     }
 
-    /// The operator gives up what waits for a lower feerate and is hardly worth any.
+    /// The operator gives up what will never leave anything, at prices as they are now.
     fn gives_small_outputs_up(&mut self) {
-        let Some(court) = self.court() else { return };
-        let ids = self.channels.iter().map(|channel| channel.fixture.id());
-        let next_claim = &|output: &OutPoint| self.to_be_claimed(output);
-        let waiting = |id: ChannelId| {
-            let docket = court.index_of(&id).and_then(|index| court.docket(index));
-            let contracts = docket.map(|docket| docket.contracts).unwrap_or_default();
-            let small = contracts
-                .into_iter()
-                .filter(|contract| contract.amount_sat <= GIVEN_UP_SAT && contract.stage == StageRecord::ClaimWanted);
-            small.filter_map(move |contract| match contract.id {
-                ContractId::Output(output) => {
-                    Some(Event::ClaimAbandoned { channel: id, outpoint: next_claim(&output) })
+        let mut events = Vec::new();
+        for channel in 0..self.channels.len() {
+            let id = self.channels[channel].fixture.id();
+            let docket = self.court().and_then(|court| court.docket(court.index_of(&id)?));
+            let Some(docket) = docket else { continue };
+            let waiting = docket.contracts.into_iter().filter(|contract| contract.stage == StageRecord::ClaimWanted);
+            for contract in waiting {
+                let ContractId::Output(output) = contract.id else { continue };
+                let outpoint = self.to_be_claimed(&output);
+                let htlc = contract.htlc.filter(|_| outpoint == output);
+                let least_sat = self.least_value_sat(channel, htlc.map_or(UnspentKind::Own, UnspentKind::Htlc));
+                if least_sat.is_some_and(|least_sat| contract.amount_sat < least_sat) {
+                    events.push(Event::ClaimAbandoned { channel: id, outpoint });
                 }
-                ContractId::NoOutput(_) => None,
-            })
-        };
-        let events: Vec<Event> = ids.flat_map(waiting).collect();
+            }
+        }
         for event in events {
             self.tell(event);
+        }
+    }
+
+    /// The operator gives a wallet that has next to nothing one more coin, so that a commitment which waits for a child, or an
+    /// HTLC that nobody else takes, does not wait for ever.
+    fn fills_the_wallet(&mut self) {
+        if self.economy.poor.is_some() && self.usable_sat() < DEPOSIT_SAT / 2 {
+            self.chain.mint(self.process.wallet.deposit_script(), DEPOSIT_SAT);
+            self.counts.one("wallet/deposit");
         }
     }
 

@@ -13,6 +13,7 @@ mod stories;
 mod updates;
 
 use crate::sim::plan::act::Act;
+use crate::sim::plan::conditions::FLAT_MOST;
 use crate::sim::violation::Violation;
 use crate::sim::world::World;
 
@@ -34,7 +35,7 @@ impl World {
             Act::PeerFails => self.peer_ends(false),
             Act::NodeSpeaks => self.node_speaks(),
             Act::Fees => {
-                self.plan.feerate_sat_per_kw = self.rng.blocks(253, 1500);
+                self.plan.feerate_sat_per_kw = self.rng.blocks(253, FLAT_MOST);
                 self.tell_fees();
             }
             Act::Close => self.close_next()?,

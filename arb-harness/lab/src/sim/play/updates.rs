@@ -14,6 +14,9 @@ impl World {
     }
 
     fn amount_msat(&mut self, channel: usize, spendable_sat: u64) -> Option<u64> {
+        if let Some(amount_sat) = self.economy.amount_sat(&mut self.rng) {
+            return (amount_sat <= spendable_sat).then_some(amount_sat * 1000);
+        }
         let plan = &self.channels[channel].plan;
         let (dust_sat, feerate) = (plan.dust_limit_sat, u64::from(plan.feerate_sat_per_kw));
         let amount_sat = match self.rng.weighted(&[2, 2, 4, 3, 1]) {
@@ -89,7 +92,7 @@ impl World {
         let (intent, expiry) = if linked {
             (Intent::Forward, height + self.rng.blocks(75, 150))
         } else {
-            let expiry = height + self.rng.blocks(40, 110);
+            let expiry = self.economy.expiry(height + self.rng.blocks(40, 110));
             let known = self.rng.blocks(height, expiry + 4);
             let intent = [Intent::Known(known), Intent::GivenUp(known), Intent::Never];
             (intent[self.rng.weighted(&[6, 1, 2])], expiry)
@@ -108,7 +111,7 @@ impl World {
     /// Adds an HTLC of ours on this channel.
     pub(crate) fn pay_on(&mut self, channel: usize) {
         let Some(terms) = self.terms(channel, Side::Local) else { return };
-        let expiry = self.height() + self.rng.blocks(34, 100);
+        let expiry = self.economy.expiry(self.height() + self.rng.blocks(34, 100));
         let link = if self.rng.percent(35) {
             self.counts.one("htlc/relayed");
             Link::Relay { deadline: Height::new(expiry + self.rng.blocks(34, 60)) }

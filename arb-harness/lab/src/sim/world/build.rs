@@ -2,21 +2,25 @@
 
 use arb_core::JournalIdentity;
 use arb_harness::signer::KeySigner;
-use bitcoin::Network;
+use bitcoin::hashes::Hash;
+use bitcoin::{Amount, Network, OutPoint, TxOut, Txid};
 
 use super::World;
 use super::channel::SimChannel;
 use super::payment::Preimages;
 use super::process::Process;
-use super::seen::Seen;
+use super::seen::{Seen, SeenActions};
+use super::signer::SimSigner;
 use crate::adversary::Adversary;
 use crate::chain::{Chain, ChainConfig};
 use crate::fixture::ChannelFixture;
 use crate::notebook::Notebook;
 use crate::peer::{Peer, PeerPlan};
 use crate::process::tip;
+use crate::sim::checks::unclaimed::Sums;
 use crate::sim::counts::Counts;
 use crate::sim::plan::conditions::{ADVERSARY_COINS, Conditions};
+use crate::sim::plan::economy::{Economy, Focus};
 use crate::sim::plan::faults::Faults;
 use crate::sim::plan::rng::Rng;
 use crate::sim::plan::seeds::{OUR_KEYS, PEERS, bytes_of, setup};
@@ -27,15 +31,16 @@ use crate::wallet::SmallWallet;
 /// The coins of each counterparty: how many, and of how many satoshi.
 const PEER_COINS: (u32, u64) = (12, 40_000);
 /// Our coins: how many, and of how many satoshi.
-const OUR_COINS: (u32, u64) = (24, 60_000);
+const OUR_COINS: (usize, u64) = (24, 60_000);
 
 impl World {
     /// The world of a seed.
-    pub(crate) fn new(seed: u64, faults: Faults, traced: bool) -> Result<Self, Violation> {
+    pub(crate) fn new(seed: u64, focus: Option<Focus>, faults: Faults, traced: bool) -> Result<Self, Violation> {
         let mut rng = Rng::new(seed, 1);
         let plan = Plan::draw(&mut rng);
-        let conditions = Conditions::draw(seed, plan.channels.len());
-        Self::build(seed, rng, plan, conditions, faults, traced)
+        let economy = Economy::draw(seed, focus);
+        let conditions = Conditions::draw(seed, plan.channels.len(), &economy);
+        Self::build(seed, rng, plan, (conditions, economy), faults, traced)
     }
 
     /// The world of a seed with flat fees, without an adversary, and with channels that are new to the court.
@@ -44,20 +49,20 @@ impl World {
         let mut rng = Rng::new(seed, 1);
         let mut plan = Plan::draw(&mut rng);
         plan.channels.iter_mut().for_each(|channel| channel.adopted = (0, 0));
-        Self::build(seed, rng, plan, Conditions::fair(), Faults::none(), false).ok().unwrap()
+        Self::build(seed, rng, plan, (Conditions::fair(), Economy::fair()), Faults::none(), false).ok().unwrap()
     }
 
     fn build(
         seed: u64,
         rng: Rng,
         mut plan: Plan,
-        conditions: Conditions,
+        (conditions, economy): (Conditions, Economy),
         faults: Faults,
         traced: bool,
     ) -> Result<Self, Violation> {
         conditions.adjust(&mut plan);
-        let network = Network::Regtest;
-        let mut chain = Chain::new(ChainConfig { network, start_height: START, ..ChainConfig::default() });
+        economy.adjust(seed, &mut plan);
+        let mut chain = Chain::new(chain_config(&conditions, &economy));
         let mut signer = KeySigner::new(OUR_KEYS.clone());
         let mut channels = Vec::new();
         for (number, (channel, peer)) in (0_u64..).zip(plan.channels.iter().zip(PEERS.iter())) {
@@ -71,29 +76,48 @@ impl World {
             }
             (channel, adversary)
         });
-        let deposit = SmallWallet::new(OUR_KEYS.clone()).deposit_script();
-        for _ in 0..OUR_COINS.0 {
-            chain.mint(deposit.clone(), OUR_COINS.1);
-        }
+        let rich = vec![OUR_COINS.1; OUR_COINS.0];
+        let script_pubkey = SmallWallet::new(OUR_KEYS.clone()).deposit_script();
+        let coins_sat = economy.poor.as_ref().map_or(&rich, |poor| &poor.coins_sat);
+        let coins: Vec<OutPoint> = coins_sat.iter().map(|sat| chain.mint(script_pubkey.clone(), *sat)).collect();
+        let refuses = coins.first().copied().filter(|_| economy.poor.as_ref().is_some_and(|poor| poor.is_refused));
+        let gone_sat = economy.poor.as_ref().and_then(|poor| poor.gone_sat);
+        let gone = gone_sat.map(|sat| {
+            let txid = Txid::from_byte_array(bytes_of(seed, "gone", 0));
+            (OutPoint::new(txid, 0), TxOut { value: Amount::from_sat(sat), script_pubkey })
+        });
+        let signer = SimSigner { keys: signer, refuses };
+        let whims = economy.poor.as_ref().map(|poor| poor.whims.clone()).unwrap_or_default();
         let (policy, journal) = (plan.policy.clone(), bytes_of(seed, "journal", 0));
-        let identity = JournalIdentity { network, journal, tip: tip(&chain), policy };
+        let identity = JournalIdentity { network: NETWORK, journal, tip: tip(&chain), policy };
         Ok(Self {
             rng,
             plan,
             conditions,
+            economy,
             adversary,
             chain,
             channels,
             node: Notebook::default(),
             payments: Vec::new(),
             preimages: Preimages::new(seed),
-            process: Process::new(identity, signer, faults),
-            seen: Seen::default(),
+            process: Process::new(identity, signer, gone.into_iter().collect(), faults),
+            seen: Seen { actions: SeenActions { whims, ..SeenActions::default() }, ..Seen::default() },
             counts: Counts::new(),
+            sums: Sums::default(),
             trace: traced.then(Vec::new),
             steps: 0,
         })
     }
+}
+
+const NETWORK: Network = Network::Regtest;
+
+/// What the nodes of a world accept.
+fn chain_config(conditions: &Conditions, economy: &Economy) -> ChainConfig {
+    let relay_floor_sat_per_kvb = u64::from(conditions.floor_sat_per_kw()) * 4;
+    let carve_out = economy.poor.is_none();
+    ChainConfig { network: NETWORK, start_height: START, relay_floor_sat_per_kvb, carve_out, ..ChainConfig::default() }
 }
 
 /// Confirms the funding of a channel and gives our signer its keys; the counterparty follows the plan.

@@ -15,6 +15,7 @@ use std::collections::BTreeSet;
 use arb_core::{CloseKind, Event, Htlc, HtlcKey, HtlcRef, Sheet, Side};
 use bitcoin::Transaction;
 
+use crate::balance_oracle::Unclaimed;
 use crate::fixture::{ChannelFixture, CommitmentState, FixtureError};
 use crate::peer::Peer;
 use crate::sim::plan::ChannelPlan;
@@ -60,6 +61,8 @@ pub(crate) struct SimChannel {
     pub(crate) pending: bool,
     /// Whether the court has frozen the channel: no more updates.
     pub(crate) frozen: bool,
+    /// The height at which that was seen.
+    pub(crate) frozen_at: Option<u32>,
     /// Whether a close was begun.
     pub(crate) closing: bool,
     /// HTLCs that we sent and that an unrevoked commitment had when the court froze the channel, or later. Each needs an
@@ -85,8 +88,10 @@ pub(crate) struct Measured {
     pub(crate) height: u32,
     /// The balance sheet by the balance oracle.
     pub(crate) sheet: Option<Sheet>,
-    /// Satoshis lost although I14 promises them.
+    /// Satoshis of a revoked commitment lost although I14 promises them.
     pub(crate) lost_sat: u64,
+    /// The outputs that did not come back.
+    pub(crate) unclaimed: Unclaimed,
     /// Satoshis that a cheating peer took because our claims had no chance to confirm.
     pub(crate) kept_out_sat: u64,
 }
@@ -102,6 +107,7 @@ impl SimChannel {
             remote: 0,
             pending: false,
             frozen: false,
+            frozen_at: None,
             closing: false,
             owed: BTreeSet::new(),
             arriving: false,

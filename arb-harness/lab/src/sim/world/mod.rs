@@ -7,6 +7,7 @@ mod facts;
 pub(crate) mod payment;
 pub(crate) mod process;
 pub(crate) mod seen;
+pub(crate) mod signer;
 
 use arb_core::bolt3::Preimage;
 use arb_core::{ChainArbitrator, Event};
@@ -14,9 +15,11 @@ use arb_core::{ChainArbitrator, Event};
 use crate::adversary::Adversary;
 use crate::chain::Chain;
 use crate::notebook::Notebook;
+use crate::sim::checks::unclaimed::Sums;
 use crate::sim::counts::Counts;
 use crate::sim::plan::Plan;
 use crate::sim::plan::conditions::Conditions;
+use crate::sim::plan::economy::Economy;
 use crate::sim::plan::rng::Rng;
 use channel::SimChannel;
 use payment::{Payment, Preimages};
@@ -28,6 +31,7 @@ pub(crate) struct World {
     pub(crate) rng: Rng,
     pub(crate) plan: Plan,
     pub(crate) conditions: Conditions,
+    pub(crate) economy: Economy,
     /// The channel whose counterparty is the adversary, while it acts.
     pub(crate) adversary: Option<(usize, Adversary)>,
     pub(crate) chain: Chain,
@@ -38,6 +42,8 @@ pub(crate) struct World {
     pub(crate) process: Process,
     pub(crate) seen: Seen,
     pub(crate) counts: Counts,
+    /// What did not come back, and what claims cost.
+    pub(crate) sums: Sums,
     pub(crate) trace: Option<Vec<String>>,
     /// How often the process was run until it was idle.
     pub(crate) steps: u64,

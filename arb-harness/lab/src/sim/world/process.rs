@@ -1,13 +1,16 @@
 //! The state of the simulated process, and what outlives it: the journal and the node's inbox. It runs in
 //! [`faults::process`](crate::sim::faults).
 
+use std::collections::BTreeMap;
+
 use arb_core::{ChainArbitrator, Event, JournalIdentity, Rejected};
 use arb_harness::driver::Driver;
-use arb_harness::signer::KeySigner;
 use arb_log::memory::Memory;
+use bitcoin::{OutPoint, TxOut};
 
 use crate::sim::plan::faults::Faults;
 use crate::sim::plan::seeds::OUR_KEYS;
+use crate::sim::world::signer::SimSigner;
 use crate::wallet::SmallWallet;
 
 /// The most blocks that the process hears in one step: after more, the estimate would be stale.
@@ -21,7 +24,9 @@ pub(crate) struct Process {
     pub(crate) memory: Memory,
     pub(crate) identity: JournalIdentity,
     pub(crate) wallet: SmallWallet,
-    pub(crate) signer: KeySigner,
+    /// Coins that every new wallet believes in and that are gone.
+    pub(crate) gone: BTreeMap<OutPoint, TxOut>,
+    pub(crate) signer: SimSigner,
     /// The running court; `None` after a crash, until the next turn.
     pub(crate) driver: Option<Driver<Memory>>,
     /// The court of the process that died: recovery must give the same (I2).
@@ -44,12 +49,18 @@ pub(crate) struct Process {
 
 impl Process {
     /// A process that has not run yet.
-    pub(crate) fn new(identity: JournalIdentity, signer: KeySigner, faults: Faults) -> Self {
+    pub(crate) fn new(
+        identity: JournalIdentity,
+        signer: SimSigner,
+        gone: BTreeMap<OutPoint, TxOut>,
+        faults: Faults,
+    ) -> Self {
         Self {
             faults,
             memory: Memory::new(),
             identity,
-            wallet: SmallWallet::new(OUR_KEYS.clone()),
+            wallet: new_wallet(&gone),
+            gone,
             signer,
             driver: None,
             dead: None,
@@ -67,4 +78,11 @@ impl Process {
     pub(crate) fn court(&self) -> Option<&ChainArbitrator> {
         self.driver.as_ref().map(Driver::court).or(self.dead.as_ref())
     }
+}
+
+/// Our wallet after a start: without reservations, and wrong about these coins.
+pub(crate) fn new_wallet(gone: &BTreeMap<OutPoint, TxOut>) -> SmallWallet {
+    let mut wallet = SmallWallet::new(OUR_KEYS.clone());
+    wallet.believe(gone);
+    wallet
 }

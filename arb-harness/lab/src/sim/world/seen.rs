@@ -2,10 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use arb_core::HtlcKey;
-use bitcoin::Txid;
+use arb_core::{BroadcastRejection, HtlcKey};
+use bitcoin::{OutPoint, Txid};
 
+use crate::sim::checks::journal::Excuses;
 use crate::sim::violation::Violation;
+
+/// The usable coins of our wallet: each one's value in satoshi, and the claim that it is reserved for.
+pub(crate) type Purse = Vec<(u64, Option<OutPoint>)>;
 
 /// What was noted during a run.
 #[derive(Debug, Default)]
@@ -16,6 +20,10 @@ pub(crate) struct Seen {
     pub(crate) fulfilled: BTreeSet<HtlcKey>,
     /// The blocks that took every transaction of ours that waited and paid enough.
     pub(crate) fair_blocks: BTreeSet<u32>,
+    /// What a poor wallet had before the block after each height.
+    pub(crate) purses: BTreeMap<u32, Purse>,
+    /// Why nothing is due for some outputs.
+    pub(crate) excuses: Excuses,
     pub(crate) actions: SeenActions,
 }
 
@@ -26,6 +34,10 @@ pub(crate) struct SeenActions {
     pub(crate) violation: Option<Violation>,
     /// Commitments of ours that were broadcast: a miner may have kept any of them.
     pub(crate) public: BTreeSet<Txid>,
+    /// Why the node will refuse batches without an explanation, each reason once (A3).
+    pub(crate) whims: Vec<BroadcastRejection>,
+    /// How many batches it has refused so.
+    pub(crate) refused_batches: u64,
 }
 
 impl SeenActions {
