@@ -2,7 +2,7 @@
 //! satoshi short is refused for ever.
 
 use arb_core::bolt3::ChannelType;
-use arb_core::{ContractKind, ContractOutcome};
+use arb_core::{BroadcastAnswer, BroadcastRejection, ContractKind, ContractOutcome, Event};
 use arb_lab::chain::ChainConfig;
 use arb_lab::demo::stage::chain_config;
 use arb_lab::demo::{ClosedBy, Scenario};
@@ -29,6 +29,14 @@ fn ends(scenario: Scenario) {
     let config = ChainConfig { relay_floor_sat_per_kvb: FLOOR_SAT_PER_KVB, ..chain_config() };
     let played = play(scenario, config);
     judge(scenario, &played, true);
+    // No fee is a satoshi short. Only our commitment, which races a mutual close for the funding, is refused for its fee.
+    let short = |event: &Event| {
+        let answer = BroadcastAnswer::Rejected(BroadcastRejection::FeeTooLow);
+        matches!(event, Event::BroadcastAnswered { answer: heard, .. } if *heard == answer)
+    };
+    let refused = played.frames.iter().flat_map(|frame| &frame.entries).find(|entry| short(&entry.heard));
+    let races = scenario.closed_by == ClosedBy::Mutual;
+    assert!(refused.is_none() || races, "{}: {refused:?}", scenario.name());
     // A miner that withholds claims, and an unknown commitment, cost us what they cost at any floor.
     if scenario.withheld || scenario.closed_by == ClosedBy::Unknown {
         return;
