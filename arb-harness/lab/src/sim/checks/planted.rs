@@ -240,7 +240,7 @@ fn i7_a_sweep_of_what_is_spent_and_a_claim_that_nobody_makes() {
 }
 
 /// A sweep of these outputs, 10,000 sat each, with this feerate wanted (sat per kw) and this fee.
-fn planned(members: &[OutPoint], wanted_sat_per_kw: u32, fee_sat: u64) -> Conclusion {
+pub(super) fn planned(members: &[OutPoint], wanted_sat_per_kw: u32, fee_sat: u64) -> Conclusion {
     let count = u64::try_from(members.len()).unwrap();
     let value = Amount::from_sat(count * 10_000 - fee_sat);
     let output = vec![TxOut { value, script_pubkey: ScriptBuf::new() }];

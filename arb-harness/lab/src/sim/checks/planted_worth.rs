@@ -2,12 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use arb_core::sweep::{FeeInputs, Plan};
-use arb_core::{ChannelIndex, Conclusion, Entry, Event, Fees, Frame, HtlcRef, Policy, Record, Sweep};
-use bitcoin::absolute::LockTime;
+use arb_core::{ChannelIndex, Conclusion, Entry, Event, Fees, Frame, HtlcRef, Policy, Record};
 use bitcoin::hashes::Hash;
-use bitcoin::transaction::Version;
-use bitcoin::{Amount, OutPoint, ScriptBuf, Transaction, TxOut, Txid};
+use bitcoin::{OutPoint, Txid};
 
 use super::costs;
 use super::stakes::AtStake;
@@ -55,12 +52,7 @@ fn i16_a_coin_that_was_there_is_no_excuse() {
 
 /// A sweep of one output of 10,000 sat for this fee.
 fn planned(member: OutPoint, fee_sat: u64) -> Conclusion {
-    let output = vec![TxOut { value: Amount::from_sat(10_000 - fee_sat), script_pubkey: ScriptBuf::new() }];
-    let tx = Transaction { version: Version::TWO, lock_time: LockTime::ZERO, input: Vec::new(), output };
-    let (wanted_sat_per_kw, feerate_sat_per_kw) = (500, 500);
-    let (members, fee_inputs) = (vec![member], FeeInputs::default());
-    let plan = Plan { group: 0, members, fee_inputs, wanted_sat_per_kw, feerate_sat_per_kw, fee_sat, limit: None };
-    Conclusion::SweepPlanned(Box::new(Sweep { plan, tx }))
+    super::planted::planned(&[member], 500, fee_sat)
 }
 
 #[test]
