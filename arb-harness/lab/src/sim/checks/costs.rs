@@ -73,6 +73,11 @@ impl Stages {
         Self { first: single(path, channel_type), second, fixed_sat, from_wallet: false, contested: true }
     }
 
+    /// What a claim adds to the first transaction of another one, which has coin and change already.
+    pub(crate) fn marginal(&self) -> u64 {
+        self.first.saturating_sub(FRAME_WEIGHT + WALLET_INPUT_WEIGHT + HTLC_OUTPUT_WEIGHT)
+    }
+
     /// The least value of an output of which something is left, with all stages paid at a feerate that lasts (sat per kw):
     /// for a claim with a deadline a fifth more, and never the lowest feerates (A43).
     pub(crate) fn least_value_sat(&self, lasting_sat_per_kw: u32) -> u64 {

@@ -6,10 +6,10 @@ use arb_core::{ChannelIndex, Conclusion, Entry, Event, Fees, Frame, HtlcRef, Pol
 use bitcoin::hashes::Hash;
 use bitcoin::{OutPoint, Txid};
 
-use super::costs;
+use super::costs::{self, Stages};
 use super::stakes::AtStake;
 use super::unclaimed::{
-    invariant_i14_nothing_promised_is_lost, invariant_i16_nothing_is_left_behind, is_given_up, is_out_of_reach,
+    Use, invariant_i14_nothing_promised_is_lost, invariant_i16_nothing_is_left_behind, is_given_up, is_out_of_reach,
 };
 use super::worth::invariant_i18_no_fee_exceeds_what_is_still_to_be_gained;
 use crate::balance_oracle::{Unspent, UnspentKind};
@@ -39,8 +39,14 @@ fn i16_an_output_that_could_have_left_something() {
 fn i16_a_coin_that_was_there_is_no_excuse() {
     let other = OutPoint::new(Txid::all_zeros(), 7);
     let price_at = |height| if height == 11 { 500 } else { 5_000 };
-    let is_free = |owner: Option<OutPoint>| owner.is_none();
-    let reach = |purses: &[(u32, &Purse)]| is_out_of_reach(purses, 1_000, price_at, is_free);
+    let sharer = OutPoint::new(Txid::all_zeros(), 8);
+    let use_of = |owner: Option<OutPoint>| match owner {
+        None => Use::Free,
+        Some(owner) if owner == sharer => Use::Shared,
+        Some(_) => Use::Held,
+    };
+    let stages = Stages { first: 1_000, second: 0, fixed_sat: None, from_wallet: true, contested: true };
+    let reach = |purses: &[(u32, &Purse)]| is_out_of_reach(purses, &stages, price_at, use_of);
     let (none, small, enough, held) = (vec![], vec![(800, None)], vec![(830, None)], vec![(50_000, Some(other))]);
     assert!(reach(&[(10, &none), (11, &none)]));
     assert!(reach(&[(10, &small)]), "500 sat and change of 330 are needed in block 11");
@@ -48,6 +54,9 @@ fn i16_a_coin_that_was_there_is_no_excuse() {
     assert!(reach(&[(11, &enough)]), "block 12 is ten times as dear");
     assert!(reach(&[(10, &held)]), "another claim has it");
     assert!(!reach(&[]), "nothing is known");
+    let both_sat = costs::fee_sat(stages.first + stages.marginal(), 500) + costs::DUST_SAT;
+    let shared = |value_sat| vec![(value_sat, Some(sharer))];
+    assert!(reach(&[(10, &shared(both_sat - 1))]) && !reach(&[(10, &shared(both_sat))]), "it pays for both");
 }
 
 /// A sweep of one output of 10,000 sat for this fee.

@@ -88,18 +88,34 @@ pub(crate) fn invariant_i14_nothing_promised_is_lost(lost_sat: u64) -> Verdict {
     }
 }
 
-/// Whether no coins that the wallet had could have paid `weight` in any of these blocks. `price_at` is the least feerate (sat
-/// per kw) that confirmed in a block; `is_free` says of a coin's owner whether the coin could have paid for this claim, too.
+/// What a coin could do for a claim.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Use {
+    /// Pay for it.
+    Free,
+    /// Pay for it together with a claim that has the coin.
+    Shared,
+    /// Nothing: a claim that can share no transaction with this one has it.
+    Held,
+}
+
+/// Whether no coins that the wallet had could have paid for a claim in any of these blocks. `price_at` is the least feerate
+/// (sat per kw) that confirmed in a block; `use_of` says what a coin with this owner could do.
 pub(crate) fn is_out_of_reach(
     purses: &[(u32, &Purse)],
-    weight: u64,
+    stages: &Stages,
     price_at: impl Fn(u32) -> u32,
-    is_free: impl Fn(Option<OutPoint>) -> bool,
+    use_of: impl Fn(Option<OutPoint>) -> Use,
 ) -> bool {
     let affordable = |(height, purse): &(u32, &Purse)| {
         let price = price_at(height + 1);
-        let free: Vec<u64> = purse.iter().filter(|(_, owner)| is_free(*owner)).map(|(value, _)| *value).collect();
-        costs::room_sat(&free, price) >= costs::fee_sat(weight, price)
+        let coins = |uses: &[Use]| -> Vec<u64> {
+            let coins = purse.iter().filter(|(_, owner)| uses.contains(&use_of(*owner)));
+            coins.map(|(value, _)| *value).collect()
+        };
+        let alone = costs::room_sat(&coins(&[Use::Free]), price) >= costs::fee_sat(stages.first, price);
+        let both = stages.first + stages.marginal();
+        alone || costs::room_sat(&coins(&[Use::Free, Use::Shared]), price) >= costs::fee_sat(both, price)
     };
     !purses.is_empty() && !purses.iter().any(affordable)
 }
@@ -185,10 +201,13 @@ impl World {
             .range(begun.max(since)..taken.height.max(begun + 1))
             .map(|(height, purse)| (*height, purse))
             .collect();
-        let is_free = |owner: Option<OutPoint>| {
-            owner.is_none_or(|owner| owner == taken.outpoint || self.shares(commitment, &owner, htlc))
+        let use_of = |owner: Option<OutPoint>| match owner {
+            None => Use::Free,
+            Some(owner) if owner == taken.outpoint => Use::Free,
+            Some(owner) if self.shares(commitment, &owner, htlc) => Use::Shared,
+            Some(_) => Use::Held,
         };
-        if stages.from_wallet && is_out_of_reach(&purses, stages.first, |height| self.price(height), is_free) {
+        if stages.from_wallet && is_out_of_reach(&purses, &stages, |height| self.price(height), use_of) {
             return Why::OutOfReach;
         }
         if is_late && !self.conditions.is_fair() {

@@ -89,21 +89,24 @@ impl Economy {
         ActWeights { of, most_blocks: if closing { 12 } else { 3 } }
     }
 
-    /// Adapts a plan: more HTLCs on channels with anchors, fewer revoked closes, and commitments that nodes relay.
+    /// Adapts a plan. With a poor wallet: more channels with anchors, whose HTLCs need coins, and a main output of ours that
+    /// comes late, for it is the wallet's largest coin. With a focus on money: more HTLCs, fewer revoked closes, and commitments
+    /// that nodes relay.
     pub(crate) fn adjust(&self, seed: u64, plan: &mut Plan) {
-        let Some(money) = &self.money else { return };
         let mut rng = Rng::new(seed, 5);
-        plan.acts.0 += 20;
-        for channel in &mut plan.channels {
+        for channel in plan.channels.iter_mut().filter(|_| self.poor.is_some()) {
             if rng.percent(70) {
                 channel.channel_type = ChannelType::AnchorsZeroFeeHtlcTx;
             }
+            if rng.percent(70) {
+                channel.delays.0 = u16::try_from(rng.between(60, 144)).unwrap_or(60);
+            }
+        }
+        let Some(money) = &self.money else { return };
+        plan.acts.0 += 20;
+        for channel in &mut plan.channels {
             if channel.close == CloseKind::Revoked && !plan.one_peer && rng.percent(70) {
                 channel.close = if rng.percent(70) { CloseKind::Local } else { CloseKind::Remote };
-            }
-            if rng.percent(50) {
-                // Our main output, the wallet's largest coin to come, comes late.
-                channel.delays.0 = u16::try_from(rng.between(60, 144)).unwrap_or(60);
             }
             let least = if channel.channel_type.has_anchors() {
                 // Its child lifts a commitment over a mempool's minimum, and never over the relay floor.
@@ -137,9 +140,9 @@ impl PoorWallet {
         let count = [1, 2, 3][rng.weighted(&[3, 2, 1])];
         let coins_sat: Vec<u64> = (0..count).map(|_| size(rng)).collect();
         let gone_sat = Some(size(rng)).filter(|_| rng.percent(40));
-        let is_refused = rng.percent(40);
+        let is_refused = rng.percent(50);
         let all = [BroadcastRejection::MissingInputs, BroadcastRejection::ConflictInMempool];
-        let whims = all.into_iter().filter(|_| rng.percent(30)).collect();
+        let whims = all.into_iter().filter(|_| rng.percent(60)).collect();
         Self { coins_sat, gone_sat, is_refused, whims }
     }
 }

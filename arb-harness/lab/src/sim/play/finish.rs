@@ -76,7 +76,8 @@ impl World {
                 let outpoint = self.to_be_claimed(&output);
                 let htlc = contract.htlc.filter(|_| outpoint == output);
                 let least_sat = self.least_value_sat(channel, htlc.map_or(UnspentKind::Own, UnspentKind::Htlc));
-                if least_sat.is_some_and(|least_sat| contract.amount_sat < least_sat) {
+                let value_sat = self.chain.utxo(&outpoint).map_or(0, |coin| coin.txout.value.to_sat());
+                if least_sat.is_some_and(|least_sat| value_sat < least_sat) {
                     events.push(Event::ClaimAbandoned { channel: id, outpoint });
                 }
             }
