@@ -129,7 +129,7 @@ pub enum Alert {
     /// A bug of the court: conclusions about the channel did not come to an end within the bound, or one could not be
     /// applied.
     Stuck,
-    /// Network or signer refused a transaction for this coin of the wallet: others are asked for.
+    /// Network or signer refused a transaction with this coin of the wallet, which may be why: others are asked for.
     CoinRefused {
         /// The coin.
         coin: OutPoint,

@@ -87,7 +87,7 @@ pub enum Branch {
     Signed,
 }
 
-/// Why a claim is not made: the least that would be of use costs more than it may cost.
+/// Why a claim is not made: at the least feerate that is of use it costs more than its budget.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Declined {
     /// The least feerate that is of use, in satoshi per kiloweight: the least that nodes relay; without a deadline, the

@@ -95,10 +95,11 @@ pub enum Conclusion {
         /// The feerate wanted now, in satoshi per kiloweight.
         to_sat_per_kw: u32,
     },
-    /// A claim costs more than it is worth; it is looked at again when feerates fall.
+    /// A claim costs more than it may cost; it is looked at again when feerates fall.
     Uneconomic {
         /// The output that is not claimed.
         outpoint: OutPoint,
+        /// What it would cost, and what it may cost, when it was declined.
         why: Declined,
     },
     /// An entry for the outbox.

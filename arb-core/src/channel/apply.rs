@@ -21,7 +21,7 @@ use crate::bolt3::{CompactSig, Preimage};
 use crate::channel::chain::Tier;
 use crate::channel::commitments::{Commitment, LocalCommitment};
 use crate::channel::requests::{ScriptsRequest, SignedTx, SweepState};
-use crate::channel::state::{ChannelArbitrator, HtlcState, OwnSignature, Released, Seen, Usable};
+use crate::channel::state::{ChannelArbitrator, HtlcState, Released, Seen, Usable};
 use crate::sweep::Order;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -193,9 +193,8 @@ impl ChannelArbitrator {
         }
     }
 
-    pub(crate) fn hear_commitment_signature(&mut self, funding: OutPoint, signature: CompactSig, tip: Height) {
-        let signed = OwnSignature { signature, since: tip };
-        self.state.ratchet.commitment_signed.entry(funding).or_insert(signed);
+    pub(crate) fn hear_commitment_signature(&mut self, funding: OutPoint, signature: CompactSig) {
+        self.state.ratchet.commitment_signed.entry(funding).or_insert(signature);
     }
 
     pub(crate) fn hear_sweep_signed(&mut self, group: u32, tx: Transaction) {

@@ -118,13 +118,6 @@ pub(crate) struct Released {
     pub(crate) acknowledged: Option<Acknowledged>,
 }
 
-/// Our signature for a commitment of ours, and the tip when it came.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct OwnSignature {
-    pub(crate) signature: CompactSig,
-    pub(crate) since: Height,
-}
-
 /// A commitment of the counterparty that was seen unconfirmed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Seen {
@@ -152,7 +145,7 @@ pub(crate) struct Ratchet {
     pub(crate) given_up: BTreeSet<HtlcRef>,
     pub(crate) released: BTreeMap<HtlcRef, Released>,
     /// Our signatures for our current commitment, by funding.
-    pub(crate) commitment_signed: BTreeMap<OutPoint, OwnSignature>,
+    pub(crate) commitment_signed: BTreeMap<OutPoint, CompactSig>,
     /// Why a close was asked for: by the operator, or by the counterparty's error. The first reason stays.
     pub(crate) close_requested: Option<CloseReason>,
     /// A spend of a funding that is no closing transaction was seen unconfirmed.

@@ -53,19 +53,23 @@ pub(crate) fn children(view: &ChannelView<'_>) -> Vec<Want> {
     ours.into_iter().chain(theirs).collect()
 }
 
-/// Whether our commitment stays back, in the block in which we signed it, for coins of a child that were asked for: once it is
-/// in mempools alone, others can hang transactions below it until a child has no place there (A61).
-pub(crate) fn waits_for_child(view: &ChannelView<'_>, funding: &Funding, rebuilt: &Rebuilt) -> bool {
-    let (requests, signed) = (&view.channel.requests, &view.channel.ratchet.commitment_signed);
+/// Whether our commitment stays back for coins of a child: in the block in which they are first asked for, and while blocks are
+/// missing (`behind`), for then nothing is asked. Once it is in mempools alone, others can hang transactions below it until a
+/// child has no place there (A61).
+pub(crate) fn waits_for_child(view: &ChannelView<'_>, rebuilt: &Rebuilt, behind: bool) -> bool {
     let Some(anchor) = rebuilt.anchor(Side::Local) else { return false };
+    let requests = &view.channel.requests;
     let sweeper = &requests.sweeper;
-    let is_asked = sweeper.asked.contains_key(&anchor) && !sweeper.missing.contains_key(&anchor);
-    let is_planned = requests.sweeps.values().any(|state| {
+    let is_new = |since: Option<Height>| since.is_some_and(|since| view.tip <= since);
+    let is_asked = sweeper.asked.contains_key(&anchor)
+        && !sweeper.missing.contains_key(&anchor)
+        && is_new(sweeper.first_asked.get(&anchor).copied());
+    let is_unsigned = requests.sweeps.values().any(|state| {
         let unsigned = state.signed.is_none() && state.before.is_none() && state.rejected.is_none();
         unsigned && state.sweep.plan.members.contains(&anchor)
     });
-    let is_new = signed.get(&funding.outpoint).is_some_and(|signed| view.tip <= signed.since);
-    is_new && (is_asked || is_planned)
+    let is_planned = is_unsigned && is_new(sweeper.price(&anchor).map(|price| price.since));
+    behind || is_asked || is_planned
 }
 
 /// Our commitment that spends the newest confirmed funding, with its witness; `None` until we have signed it.
@@ -75,7 +79,7 @@ pub(crate) fn local_commitment<'a>(
 ) -> Option<(&'a Funding, Rebuilt, Transaction)> {
     let local = channel.set.local.as_ref()?;
     let (index, funding) = newest_funding(channel)?;
-    let ours = &channel.ratchet.commitment_signed.get(&funding.outpoint)?.signature;
+    let ours = channel.ratchet.commitment_signed.get(&funding.outpoint)?;
     let theirs = local.signatures.get(index)?;
     let rebuilt = channel.rebuild(secp, Side::Local, &local.commitment, funding, &[])?;
     let mut tx = rebuilt.built.tx.clone();

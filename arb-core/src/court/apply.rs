@@ -292,13 +292,10 @@ impl Draft {
             Proof::Nothing => self.completed(base, heard),
             proof @ (Proof::Sweep { .. } | Proof::Commitment { .. }) => Some(proof),
         };
-        let tip = self.state.tip.height;
         self.with(base, &heard.channel, |channel| {
             match proof {
                 Some(Proof::Sweep { group, tx }) => channel.hear_sweep_signed(group, tx),
-                Some(Proof::Commitment { funding, signature }) => {
-                    channel.hear_commitment_signature(funding, signature, tip);
-                }
+                Some(Proof::Commitment { funding, signature }) => channel.hear_commitment_signature(funding, signature),
                 Some(Proof::Nothing) | None => {}
             }
             channel.hear_signer_answered(&heard.request);

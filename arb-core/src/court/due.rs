@@ -186,7 +186,8 @@ fn outcomes(view: &ChannelView<'_>, hold: Hold, out: &mut Vec<Action>) {
 }
 
 /// What is due for commitments while the funding is unspent. Ours is signed, then sent in every block (BOLT 5 F6), with its
-/// child once there is one, unless it waits for coins or for one of theirs. Theirs is sent only with our child, once it was seen unconfirmed.
+/// child once there is one. It waits for the child's coins (A61), for one of theirs that serves as well (A38), and for a revoked
+/// one (A62). Theirs is sent only with our child, once it was seen unconfirmed.
 fn commitment(view: &ChannelView<'_>, hold: Hold, out: &mut Vec<Action>) {
     let channel = view.channel;
     let ratchet = &channel.ratchet;
@@ -197,9 +198,9 @@ fn commitment(view: &ChannelView<'_>, hold: Hold, out: &mut Vec<Action>) {
     }
     let (Some(local), Some((_, funding))) = (&channel.set.local, newest_funding(channel)) else { return };
     match local_commitment(channel, &secp) {
-        Some((funding, rebuilt, tx)) => {
+        Some((_, rebuilt, tx)) => {
             let waits =
-                waits_for_child(view, funding, &rebuilt) || waits_for_cheat(view) || waits_for_theirs(view, &secp);
+                waits_for_child(view, &rebuilt, hold.behind) || waits_for_cheat(view) || waits_for_theirs(view, &secp);
             if !waits && !with_child.contains(&rebuilt.built.txid) {
                 out.push(broadcast(view, [tx].into(), &[rebuilt.built.fee_sat]));
             }

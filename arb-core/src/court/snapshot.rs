@@ -22,7 +22,7 @@ pub struct Snapshot {
     pub(crate) tip: Tip,
     pub(crate) best_height: Height,
     pub(crate) fees: Option<(Fees, Height)>,
-    /// The estimates before that, oldest first, as far back as claims that nobody contests look (A47).
+    /// The estimates before that, oldest first, as far back as the court's `fee_stale`: what nobody contests looks at them (A47).
     pub(crate) fees_before: Vec<(Fees, Height)>,
     pub(crate) started: Option<Started>,
     /// How many starts said that the journal may be old. Until its counterparty has cleared the last one, a channel signs no

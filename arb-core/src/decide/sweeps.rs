@@ -2,9 +2,11 @@
 //!
 //! Tests: `arb-harness/lab/tests/sweeper_suite/closes.rs`, `arb-harness/lab/tests/sweeper_suite/valid.rs`.
 
+use crate::api::ids::ContractId;
 use crate::api::notice::{Alert, Notice};
 use crate::api::plan::{FeeInputs, Sweep};
 use crate::api::record::Conclusion;
+use crate::api::stage::ContractKind;
 use crate::api::units::Blocks;
 use crate::channel::{ScriptsRequest, SpendOf};
 use crate::claims::{Want, build, wants};
@@ -23,7 +25,12 @@ pub(crate) fn plans(bench: &Bench<'_>, view: &ChannelView<'_>, out: &mut Vec<Con
     if wants.is_empty() && sweeper.groups.is_empty() && sweeper.unused.is_empty() {
         return;
     }
+    let before = out.len();
     retire(view, &wants, out);
+    if out.len() > before {
+        // What is planned reads what was dropped: in the next round.
+        return;
+    }
     if !bench.caught_up {
         // Nothing is sent while blocks are missing. A claim that was due in them is first wanted at the best known block, so
         // that a deadline which is over by then is urgent and not priceless (A40).
@@ -124,11 +131,11 @@ fn release(view: &ChannelView<'_>, owner: OutPoint, fee_inputs: Option<&FeeInput
     out.extend(view.channel.raise(Notice::Release { owner, coins, at: view.tip }));
 }
 
-/// Drops groups none of whose claims can come back: each was irrevocably spent by others, or was on a commitment that another
-/// one has irrevocably replaced. Before that, a reorg may make the claims wanted again, and with them their coins (B15, B56).
+/// Drops groups whose claims have lost for `fail_depth` blocks: others spent each, or another commitment confirmed. Before that,
+/// a reorg may make the claims wanted again, and with them their coins (B15, B56).
 fn retire(view: &ChannelView<'_>, wants: &BTreeMap<OutPoint, Want>, out: &mut Vec<Conclusion>) {
     let Some(close) = &view.close else { return };
-    // At this depth rights are given up, and coins are free (A11b).
+    // At this depth rights are given up, and coins are free (A11).
     let depth = view.fail_depth;
     if !view.tip.buries(close.height, depth) {
         return;
@@ -205,10 +212,20 @@ fn broken(view: &ChannelView<'_>, wants: &BTreeMap<OutPoint, Want>) -> BTreeSet<
     groups.map(|(number, _)| *number).collect()
 }
 
-/// Whether a group's transaction, none of whose claims is wanted, has lost (A11b): something else spent one of its inputs in a
-/// block, or the commitment that it spends is not in the chain. None of its coins is spent, so it was not a version of its own.
+/// Whether a group's transaction, none of whose claims is wanted, has lost (A11): something else spent one of its inputs in a
+/// block, another commitment confirmed than the one that it spends, or that one confirmed without it, its child (A37). Its coins
+/// are unspent: a version of its own would have spent one. While no commitment is confirmed, every child may be wanted again.
 fn is_lost(view: &ChannelView<'_>, group: &Group, spenders: &BTreeMap<OutPoint, &Transaction>) -> bool {
-    let gone = |member: &OutPoint| spenders.contains_key(member) || view.channel.chain.output(member).is_none();
+    if view.close.is_none() {
+        return false;
+    }
+    let is_anchor = |member: &OutPoint| {
+        let anchors = view.contracts.iter().filter(|contract| contract.kind == ContractKind::Anchor);
+        anchors.into_iter().any(|contract| contract.id == ContractId::Output(*member))
+    };
+    let gone = |member: &OutPoint| {
+        spenders.contains_key(member) || view.channel.chain.output(member).is_none() || is_anchor(member)
+    };
     group.members.iter().any(gone) && group.fee_inputs.coins.iter().all(|coin| !spenders.contains_key(&coin.outpoint))
 }
 

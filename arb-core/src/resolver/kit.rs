@@ -23,8 +23,8 @@ pub(crate) struct ResolverKit<'a> {
     pub(crate) spends: &'a BTreeMap<OutPoint, SpendOf>,
     pub(crate) tip: Height,
     pub(crate) policy: &'a Policy,
-    /// Whether claims that were given up are answered, too: a report names what they left.
-    pub(crate) insists: bool,
+    /// Whether an output that was given up counts as wanted still: its report names what is left.
+    pub(crate) ignores_give_ups: bool,
 }
 
 /// What a contract waits for; each `until` is a tip height.
@@ -161,14 +161,14 @@ impl<'a> ResolverKit<'a> {
     /// The stage of an unspent output: it waits for its maturity, then it is wanted. If its claim costs more than it is worth,
     /// it ends as uneconomic at [`Claim::worth_waiting_until`].
     pub(crate) fn claim(&self, claim: Claim) -> Next {
-        if !self.insists && self.channel.requests.sweeper.abandoned.contains(&claim.outpoint) {
+        if !self.ignores_give_ups && self.channel.requests.sweeper.abandoned.contains(&claim.outpoint) {
             return Next::Done(ContractOutcome::Uneconomic);
         }
         if self.tip < claim.since {
             return Next::Stay(ContractStage::Waiting { until: claim.since });
         }
         let uneconomic = self.channel.requests.sweeper.uneconomic.contains_key(&claim.outpoint);
-        if !self.insists
+        if !self.ignores_give_ups
             && uneconomic
             && self.tip >= claim.worth_waiting_until(self.policy)
             && !self.can_pay_ever(&claim)

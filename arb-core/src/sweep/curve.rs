@@ -125,11 +125,11 @@ impl Now<'_> {
     /// The feerate that a claim wants, in satoshi per kiloweight. It may be more than the claim's budget bears alone: what is
     /// offered is decided for the whole transaction.
     pub fn wanted(&self, terms: &Terms, price: Option<&Price>) -> u32 {
-        self.wants(terms, price).sat_per_kw
+        self.wanted_with_reason(terms, price).sat_per_kw
     }
 
-    /// The same with the reason. Of equal stakes the nearest decides.
-    pub(crate) fn wants(&self, terms: &Terms, price: Option<&Price>) -> Wanted {
+    /// [`wanted`](Self::wanted) with its reason. If several stakes want the same, the nearest deadline decides.
+    pub(crate) fn wanted_with_reason(&self, terms: &Terms, price: Option<&Price>) -> Wanted {
         // Counted with the narrowest output that a wallet may have; what is offered is cut to the true weight.
         let output_weight = self.wallet_output_weight.min(NARROWEST_OUTPUT_WEIGHT);
         let single = Bundle::new([terms].into(), None, output_weight);

@@ -46,7 +46,7 @@ struct Round<'a> {
 impl Sweeper {
     /// The orders that follow for these claims, to be applied with [`apply`](Self::apply). `broken` are the numbers of groups
     /// whose transaction cannot confirm: somebody else has spent one of its coins, or it waits for an expiry that its claims do
-    /// not need. If none of its claims is wanted, and all its coins are there, other claims may take them over (A11b).
+    /// not need. If none of its claims is wanted, and all its coins are there, other claims may take them over (A11).
     ///
     /// Once its orders are applied, it returns none until the chain, the claims or an answer change.
     pub fn decide(&self, terms: &BTreeMap<OutPoint, Terms>, broken: &BTreeSet<u32>, now: &Now<'_>) -> Vec<Order> {
@@ -62,7 +62,7 @@ impl Sweeper {
             now,
             wanted: terms
                 .values()
-                .map(|terms| (terms.outpoint, now.wants(terms, self.price(&terms.outpoint))))
+                .map(|terms| (terms.outpoint, now.wanted_with_reason(terms, self.price(&terms.outpoint))))
                 .collect(),
             loose: terms.keys().copied().collect(),
             opened: Vec::new(),
@@ -99,7 +99,7 @@ impl<'a> Round<'a> {
     fn look_at(&mut self, number: u32, group: &'a Group, broken: bool) {
         let members: Vec<&Terms> = group.members.iter().filter_map(|member| self.terms.get(member)).collect();
         if members.is_empty() {
-            // Its claims are over, or its commitment did not confirm: its coins are held until that is irrevocable (B56).
+            // Its claims are over, or its commitment did not confirm: its coins are held until that is buried (B56).
             return;
         }
         if broken || group.trouble == Some(Trouble::BadCoins) {
@@ -250,7 +250,7 @@ impl<'a> Round<'a> {
     fn conflicts_with_own_child(&self, number: u32, first: &Terms) -> bool {
         let is_anchor =
             |outpoint: &OutPoint| self.terms.get(outpoint).is_some_and(|terms| terms.class == Class::Anchor);
-        let in_mempool = |group: &Group| group.trouble.is_none() && group.members.first().is_some_and(is_anchor);
+        let in_mempool = |group: &Group| group.is_in_mempool && group.members.first().is_some_and(is_anchor);
         first.class == Class::Anchor
             && self.sweeper.groups.iter().any(|(other, group)| *other != number && in_mempool(group))
     }

@@ -25,20 +25,25 @@ pub struct Sweeper {
     pub(crate) unused: BTreeMap<OutPoint, FeeInputs>,
     /// Coins that were asked for, by the claim that owns the answer.
     pub(crate) asked: BTreeMap<OutPoint, Ask>,
+    /// The tip when coins were first asked for in the name of each claim.
+    pub(crate) first_asked: BTreeMap<OutPoint, Height>,
     /// Claims for which the wallet has too little, and its last answer.
     pub(crate) missing: BTreeMap<OutPoint, Shortage>,
-    /// Claims that cost more than they were worth when they were declined.
+    /// Claims that are declined, and why: what they would have cost then, and what they might.
     pub(crate) uneconomic: BTreeMap<OutPoint, Declined>,
     /// Members of groups that were refused for one of their inputs. The refusal does not say which (B19, L29), so a refused
     /// group is halved, and each half is sent. The number says which half of which half a claim is in: claims of one number may
-    /// share a transaction (A3). What a conflict keeps out alone is one, too. A coin is in it with 0 if it was refused together
-    /// with others.
+    /// share a transaction (A3).
     pub(crate) suspects: BTreeMap<OutPoint, u32>,
+    /// Claims whose transaction was refused for a conflict that is theirs alone.
+    pub(crate) kept_out: BTreeSet<OutPoint>,
     /// Outputs that the operator gave up for good.
     pub(crate) abandoned: BTreeSet<OutPoint>,
     /// Coins that the network, or the signer, refused for a claim alone, and the tip then: not taken again for a while (A11,
     /// A36).
     pub(crate) bad_coins: BTreeMap<OutPoint, Height>,
+    /// Those of them that were refused together with others: the refusal may be about another one.
+    pub(crate) suspected_coins: BTreeSet<OutPoint>,
     /// The tip when a claim's transaction was dropped because a coin was missing. It is planned again only in a later block, so
     /// that sweeper, wallet and network cannot loop.
     pub(crate) paused: BTreeMap<OutPoint, Height>,
@@ -60,6 +65,8 @@ pub struct Group {
     pub fee_sat: u64,
     /// The tip when it was planned.
     pub planned: Height,
+    /// The network took the last version that it answered.
+    pub is_in_mempool: bool,
     /// What the last refusal means for the next plan; `None` if there was none, or if it changes nothing.
     pub trouble: Option<Trouble>,
 }
@@ -101,7 +108,7 @@ pub enum Order {
         /// The claim that the coins were given for.
         owner: OutPoint,
     },
-    /// Record that a claim costs more than it is worth.
+    /// Record that a claim costs more than it may cost.
     Uneconomic {
         /// The output that it would spend.
         outpoint: OutPoint,
@@ -140,6 +147,7 @@ impl Sweeper {
             Order::Ask(ask) => {
                 // No feerate is remembered: until something is on offer, what is wanted may fall with the estimate.
                 self.asked.insert(ask.owner, *ask);
+                self.first_asked.entry(ask.owner).or_insert(ask.at);
             }
             Order::Drop { group, pauses } => {
                 if let (Some(group), true) = (self.groups.remove(group), *pauses) {
@@ -175,6 +183,8 @@ impl Sweeper {
             feerate_sat_per_kw: plan.feerate_sat_per_kw,
             fee_sat: plan.fee_sat,
             planned: tip,
+            // The version before stays there until this one is answered.
+            is_in_mempool: self.groups.get(&plan.group).is_some_and(|group| group.is_in_mempool),
             trouble: None,
         };
         self.groups.insert(plan.group, group);
@@ -214,15 +224,13 @@ impl Sweeper {
     fn blame(&mut self, coins: &[FeeInput], tip: Height) {
         let is_alone = coins.len() == 1;
         if is_alone {
-            let suspects = &self.suspects;
-            self.bad_coins.retain(|coin, _| !suspects.contains_key(coin));
+            let suspected = core::mem::take(&mut self.suspected_coins);
+            self.bad_coins.retain(|coin, _| !suspected.contains(coin));
         }
         if let Some(blamed) = coins.iter().max_by_key(|coin| (coin.value_sat, coin.outpoint)) {
             self.bad_coins.insert(blamed.outpoint, tip);
-            if is_alone {
-                self.suspects.remove(&blamed.outpoint);
-            } else {
-                self.suspects.insert(blamed.outpoint, 0);
+            if !is_alone {
+                self.suspected_coins.insert(blamed.outpoint);
             }
         }
     }
@@ -236,6 +244,8 @@ impl Sweeper {
     /// Forgets coins that were refused `pause` blocks ago or earlier: they may be offered again.
     pub(crate) fn forget_coins(&mut self, tip: Height, pause: Blocks) {
         self.bad_coins.retain(|_, at| tip < at.after(pause));
+        let bad = &self.bad_coins;
+        self.suspected_coins.retain(|coin| bad.contains_key(coin));
     }
 
     /// The signer refused a transaction with coins. One of them may be why: others are tried (A36), but not again and again,
@@ -254,6 +264,7 @@ impl Sweeper {
         if self.suspects.contains_key(outpoint) {
             self.suspects.clear();
         }
+        self.kept_out.remove(outpoint);
     }
 
     /// The wallet has too little for a claim: of what was asked for, it lacks `missing_sat`.
@@ -266,8 +277,10 @@ impl Sweeper {
     pub fn accepted(&mut self, group: u32) {
         if let Some(group) = self.groups.get_mut(&group) {
             group.trouble = None;
+            group.is_in_mempool = true;
             for member in &group.members {
                 self.suspects.remove(member);
+                self.kept_out.remove(member);
             }
         }
     }
@@ -277,12 +290,13 @@ impl Sweeper {
     /// | reason | policy |
     /// |---|---|
     /// | fee too low | offer more in the next block, a quarter at least while a deadline runs (L34) |
-    /// | conflict in the mempool | several claims: each alone (L10); one: outbid it, as above (B21) |
-    /// | missing inputs | several claims: each alone (L29); one with coins: other coins in a later block; one without: again |
-    /// | script failure | several claims: each alone; one: again, and an alert |
+    /// | conflict in the mempool | several claims: halves (A3, L10); one: outbid it, as above (B21) |
+    /// | missing inputs | several claims: halves (A3, L29); one with coins: other coins in a later block; one without: again |
+    /// | script failure | several claims: halves; one: again, and an alert |
     /// | too long a chain, non-final, unknown | again in every block |
     pub fn rejected(&mut self, number: u32, why: BroadcastRejection) {
         let Some(group) = self.groups.get_mut(&number) else { return };
+        group.is_in_mempool = false;
         let several = group.members.len() > 1;
         let one_input = match why {
             BroadcastRejection::ConflictInMempool
@@ -305,9 +319,7 @@ impl Sweeper {
         }
         if why == BroadcastRejection::ConflictInMempool {
             // Alone, it is the culprit. Its coins may go to others meanwhile.
-            for member in &group.members {
-                self.suspects.entry(*member).or_insert(1);
-            }
+            self.kept_out.extend(&group.members);
         }
         group.trouble = match why {
             BroadcastRejection::FeeTooLow | BroadcastRejection::ConflictInMempool => Some(Trouble::TooCheap),
@@ -373,6 +385,6 @@ mod tests {
         assert_eq!(refused(&mut sweeper, &[&small], 102), [small.outpoint], "it was the small one");
         assert_eq!(refused(&mut sweeper, &[&large], 103), [small.outpoint, large.outpoint], "two are bad");
         assert_eq!(sweeper.refused_coins(Height::new(102 + 144), PAUSE), [large.outpoint]);
-        assert!(sweeper.suspects.values().all(|half| *half == 0));
+        assert!(sweeper.suspected_coins.is_empty(), "both are known to be bad");
     }
 }

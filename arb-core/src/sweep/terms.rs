@@ -66,12 +66,12 @@ pub struct Parent {
     pub weight: u64,
     /// The fee that it pays itself, in satoshi.
     pub fee_sat: u64,
-    /// What is at stake, in satoshi: what it has for us, and for which it is in time.
+    /// What it has for us, in satoshi: our main output, and the HTLCs that it is in time for.
     pub at_stake_sat: u64,
 }
 
 impl Parent {
-    /// Of a claim that is no child.
+    /// The parent of a claim that is no child: it weighs nothing and pays nothing.
     const NONE: Self = Self { weight: 0, fee_sat: 0, at_stake_sat: 0 };
 }
 
@@ -113,7 +113,7 @@ impl Terms {
         self.stakes.last().map_or(0, |stake| stake.budget_sat)
     }
 
-    /// What is at stake, in satoshi: its value, or what the commitment is for that it pays for.
+    /// What is at stake, in satoshi: the claim's value; for a child, what its commitment has for us.
     pub(crate) fn at_stake_sat(&self) -> u64 {
         self.parent.map_or(self.amount_sat, |parent| parent.at_stake_sat)
     }

@@ -159,7 +159,7 @@ impl<'a> ChannelView<'a> {
             spends: &self.spends,
             tip: self.tip,
             policy: self.policy,
-            insists: false,
+            ignores_give_ups: false,
         }
     }
 

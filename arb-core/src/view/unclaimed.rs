@@ -69,7 +69,7 @@ impl ChannelView<'_> {
         if over.state != ContractState::Done(ContractOutcome::Uneconomic) {
             return None;
         }
-        let kit = ResolverKit { insists: true, ..self.kit(close) };
+        let kit = ResolverKit { ignores_give_ups: true, ..self.kit(close) };
         match contract(&kit, own, over.kind, over.htlc)?.state {
             ContractState::Live(ContractStage::ClaimWanted(claim)) => Some(claim),
             ContractState::Live(

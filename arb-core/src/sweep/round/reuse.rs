@@ -1,7 +1,7 @@
 //! Coins of one transaction for another of the same channel, where the wallet has too few.
 //!
 //! A claim takes over the coins of a transaction that cannot confirm any more, at once; to the wallet they go back later,
-//! because a reorg may bring the transaction back (A11b). It also takes those of a transaction that somebody's unconfirmed spend
+//! because a reorg may bring the transaction back (A11). It also takes those of a transaction that somebody's unconfirmed spend
 //! keeps out of the mempools, so that a pin of one claim binds no coin that another one needs (A3).
 //!
 //! Tests: `arb-harness/lab/tests/sweeper_suite/faults_coins.rs`.
@@ -38,7 +38,10 @@ impl Sweeper {
         groups.peek()?;
         let asks = self.urgent_asks(orders, terms);
         groups.find_map(|(number, group)| {
-            let lends = |ask: &Ask| self.has_none(&ask.owner) && comes_first(ask, group, terms, now);
+            // Two that are kept out would take the coins from each other in every block, and neither would outbid.
+            let is_stuck = |ask: &Ask| self.kept_out.contains(&ask.owner);
+            let lends =
+                |ask: &Ask| !is_stuck(ask) && self.is_unplanned(&ask.owner) && comes_first(ask, group, terms, now);
             let may = |ask: &&Ask| is_over(number, group) || lends(ask);
             asks.iter().filter(may).find_map(|ask| {
                 let mut without = self.clone();
@@ -52,8 +55,8 @@ impl Sweeper {
         })
     }
 
-    /// Whether a claim is in no transaction.
-    fn has_none(&self, owner: &OutPoint) -> bool {
+    /// Whether no transaction claims this output.
+    fn is_unplanned(&self, owner: &OutPoint) -> bool {
         self.groups.values().all(|group| !group.members.contains(owner))
     }
 
@@ -79,7 +82,7 @@ impl Sweeper {
     fn is_kept_out(&self, group: &Group, terms: &BTreeMap<OutPoint, Terms>, now: &Now<'_>) -> bool {
         let pinned = |member: &OutPoint| {
             let is_child = terms.get(member).is_none_or(|terms| terms.class == Class::Anchor);
-            self.suspects.contains_key(member) && !is_child
+            self.kept_out.contains(member) && !is_child
         };
         group.trouble == Some(Trouble::TooCheap) && group.planned < now.tip && group.members.iter().all(pinned)
     }
@@ -106,7 +109,8 @@ impl Sweeper {
     }
 }
 
-/// Whether a claim may have the coins of this group, which is kept out: near its own deadline that goes on outbidding.
+/// Whether a claim may have the coins of a group that is kept out. Near its own deadline the group keeps them and outbids, unless
+/// the claim's deadline is no later.
 fn comes_first(ask: &Ask, group: &Group, terms: &BTreeMap<OutPoint, Terms>, now: &Now<'_>) -> bool {
     let members = || group.members.iter().filter_map(|member| terms.get(member));
     let Some(nearest) = members().filter_map(Terms::deadline).min() else { return true };

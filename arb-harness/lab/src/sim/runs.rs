@@ -202,12 +202,9 @@ impl Total {
         report.steps += run.steps;
         self.sums.add(&run.sums);
         self.counts.add(&run.counts);
-        match run.end {
-            Ok(_) => {}
-            Err(violation) => {
-                report.invariant_violations += 1;
-                report.unresolved += u64::from(violation.invariant == "I12");
-            }
+        if let Err(violation) = run.end {
+            report.invariant_violations += 1;
+            report.unresolved += u64::from(violation.invariant == "I12");
         }
         report.failures.extend(failure);
     }

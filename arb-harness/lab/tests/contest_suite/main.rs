@@ -29,7 +29,7 @@ fn is_within_reach(contest: &Contest) -> bool {
 }
 
 #[test]
-fn stalling_takes_nothing_from_us_at_any_price_with_many_coins_or_few() {
+fn stalling_takes_nothing_from_us_if_the_wallet_can_pay_for_the_commitment() {
     let played = played(|_, contest| contest.tactic == Tactic::Stall && is_within_reach(contest));
     // All but the poor wallet at 100 sat/vB.
     assert_eq!(played.len(), 17);

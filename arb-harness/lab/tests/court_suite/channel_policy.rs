@@ -82,7 +82,7 @@ fn none_is_the_courts_policy_again() {
 }
 
 #[test]
-fn what_is_refused() {
+fn an_unsound_policy_and_an_unknown_channel_are_refused() {
     let (mut test, [one, _]) = two();
     let unsound = Policy { budget_divisor: 0, ..Policy::default() };
     assert_eq!(test.refuse(&own(&one, Some(unsound))), Rejected::UnsoundPolicy);

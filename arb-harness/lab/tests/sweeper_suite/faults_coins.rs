@@ -219,7 +219,7 @@ fn a3_the_nine_that_nobody_pins_are_claimed_in_time_with_one_coin() {
     }
 }
 
-/// A11b with an HTLC that loses: the wallet has one coin. HTLC 0 has it, HTLC 1 needs one, and the counterparty takes HTLC 0.
+/// A11 with an HTLC that loses: the wallet has one coin. HTLC 0 has it, HTLC 1 needs one, and the counterparty takes HTLC 0.
 fn one_coin(is_offered: bool) -> (World, OutPoint, [OutPoint; 2]) {
     let htlcs = match is_offered {
         true => [offered(0, 400_000, 20, relay(60)), offered(1, 300_000, 24, relay(64))],
@@ -243,7 +243,7 @@ fn one_coin(is_offered: bool) -> (World, OutPoint, [OutPoint; 2]) {
 }
 
 #[test]
-fn a11b_the_coin_of_an_htlc_that_lost_pays_for_the_next_one_at_once() {
+fn a11_the_coin_of_an_htlc_that_lost_pays_for_the_next_one_at_once() {
     for is_offered in [true, false] {
         let (mut world, coin, outputs) = one_coin(is_offered);
         world.confirm(world.theirs(key(is_offered, 0)));
@@ -263,7 +263,7 @@ fn a11b_the_coin_of_an_htlc_that_lost_pays_for_the_next_one_at_once() {
 }
 
 #[test]
-fn a11b_after_a_reorg_the_revived_claim_is_planned_anew_without_the_coin() {
+fn a11_after_a_reorg_the_revived_claim_is_planned_anew_without_the_coin() {
     for is_offered in [true, false] {
         let (mut world, coin, outputs) = one_coin(is_offered);
         world.confirm(world.theirs(key(is_offered, 0)));
@@ -283,7 +283,7 @@ fn a11b_after_a_reorg_the_revived_claim_is_planned_anew_without_the_coin() {
 }
 
 #[test]
-fn a11b_the_coin_of_a_child_whose_commitment_lost_pays_for_an_htlc_at_once() {
+fn a11_the_coin_of_a_child_whose_commitment_lost_pays_for_an_htlc_at_once() {
     for is_offered in [true, false] {
         let htlc = if is_offered { offered(0, 400_000, 1, Link::Own) } else { received(0, 400_000, 60) };
         let mut world = World::new(ANCHORS, &[htlc], &[150_000], 2_000);
@@ -321,7 +321,7 @@ fn lost(payer: Payer) -> (World, OutPoint) {
 }
 
 #[test]
-fn a11b_the_coin_of_what_lost_is_free_at_fail_depth_and_not_before() {
+fn a11_the_coin_of_what_lost_is_free_at_fail_depth_and_not_before() {
     for payer in PAYERS {
         let (mut world, coin) = lost(payer);
         for _ in 1..FAIL_DEPTH {
@@ -335,7 +335,7 @@ fn a11b_the_coin_of_what_lost_is_free_at_fail_depth_and_not_before() {
 }
 
 #[test]
-fn a11b_no_version_with_a_released_coin_is_ever_sent_whatever_a_reorg_does() {
+fn a11_no_version_with_a_released_coin_is_ever_sent_whatever_a_reorg_does() {
     for payer in PAYERS {
         let (mut world, coin) = lost(payer);
         for _ in 0..FAIL_DEPTH {

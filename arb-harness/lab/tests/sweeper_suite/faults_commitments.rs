@@ -3,6 +3,7 @@
 
 use arb_core::bolt3::ChannelType;
 use arb_core::{Action, Event, Height, Htlc, Link, Side};
+use arb_harness::source;
 use bitcoin::{Transaction, Txid};
 
 use crate::world::{BEGIN, CAPACITY_SAT, World, offered, received};
@@ -98,10 +99,13 @@ fn a38_near_a_deadline_ours_waits_less_and_at_last_not_at_all() {
 
 #[test]
 fn a38_theirs_is_not_preferred_where_it_serves_less() {
-    // It lacks an HTLC that we need: the counterparty's dust limit is above it. It pays too little and cannot be hurried: there
-    // is no anchor, or the wallet has no coin.
+    // It pays too little and cannot be hurried: there is no anchor, or the wallet has no coin. Or it lacks an HTLC that we need:
+    // without anchors an HTLC-success costs more than an HTLC-timeout, so theirs trims what ours has.
     let small = [offered(1, 400, 200, Link::Own), htlcs(200)[0].clone()];
-    let cases: [(&str, World, bool); 3] = [
+    let relayed = Link::Relay { deadline: Height::new(BEGIN + 246) };
+    let between = [offered(1, 6_000, 200, relayed), htlcs(200)[0].clone()];
+    let cases: [(&str, World, bool); 4] = [
+        ("theirs trims an HTLC", World::paying(8_000, STATIC, &between, &COINS, 5_000), true),
         ("cheap and without anchors", World::paying(1_000, STATIC, &htlcs(200), &COINS, 5_000), true),
         ("cheap, and no coin", World::new(ANCHORS, &htlcs(200), &[], 5_000), true),
         ("both trim an HTLC", World::new(ANCHORS, &small, &COINS, 5_000), false),
@@ -136,6 +140,40 @@ fn a61_a_commitment_that_needs_a_child_is_not_sent_alone_while_coins_may_come_at
         world.close();
         assert_eq!(world.first_sent(world.ours()), Some((0, 1)), "{channel_type:?}");
     }
+}
+
+#[test]
+fn a61_ours_has_its_child_from_the_first_also_after_a_wait() {
+    // It waited for a revoked one, and for one of theirs.
+    for revokes in [true, false] {
+        let mut world = World::new(ANCHORS, &htlcs(200), &COINS, 5_000);
+        let theirs = world.commitment(Side::Remote);
+        let number = if revokes {
+            world.revoke();
+            1
+        } else {
+            0
+        };
+        world.sees(&theirs);
+        world.mine_empty_to(7);
+        let ours = world.fixture.commitment_tx(Side::Local, number).unwrap().compute_txid();
+        assert_eq!(world.first_sent(ours), Some((6, 2)), "revoked: {revokes}");
+    }
+}
+
+#[test]
+fn a61_ours_is_not_sent_alone_while_blocks_are_missing() {
+    let mut world = World::new(ANCHORS, &htlcs(200), &COINS, 5_000);
+    world.chain.mine();
+    world.chain.mine();
+    let Ok(blocks) = source::next_blocks(&world.chain, world.court.tip(), 10);
+    let [first, second] = blocks.as_slice() else { panic!("two blocks") };
+    world.hear(first);
+    world.close();
+    assert_eq!(world.first_sent(world.ours()), None);
+    world.hear(second);
+    world.settle();
+    assert_eq!(world.first_sent(world.ours()), Some((2, 2)));
 }
 
 #[test]

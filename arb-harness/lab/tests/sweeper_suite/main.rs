@@ -3,7 +3,8 @@
 //! - `curve`, `groups`, `coins`, `refusals`: the rules of the sweeper with figures.
 //! - `reasons`: why an offer is what it is, and why a claim is declined, as the records say it.
 //! - `incidents_desk`: incidents of other sweepers, by the ids of `arb_core::incidents`.
-//! - `faults_worth`, `faults_prices`, `faults_coins`, `faults_bounds`: faults of this project by their ids (A…), on whole closes.
+//! - `faults_worth`, `faults_prices`, `faults_coins`, `faults_commitments`, `faults_bounds`: faults of this project by their ids
+//!   (A…), on whole closes.
 //! - `faults_sweeper`: the same on the sweeper alone.
 //! - `faults_grid`: A1 and A31 over amounts and feerates, for both channel types, commitments and directions.
 //! - `operator`: outputs that are given up, bounds for fees.

@@ -237,15 +237,28 @@ fn two_children_of_one_channel_do_not_outbid_each_other() {
     }
     turn(&mut sweeper, &terms, &policy, 100);
     let first = sweeper.groups().map(|(_, group)| group.fee_sat).max().unwrap();
+    let loser = |sweeper: &Sweeper| sweeper.groups().min_by_key(|(_, group)| group.fee_sat).unwrap().0;
     for tip in 101..130 {
         // The child that pays less is refused for a conflict with the other.
-        let loser = sweeper.groups().min_by_key(|(_, group)| group.fee_sat).map(|(number, _)| number).unwrap();
+        let loser = loser(&sweeper);
+        let winner = sweeper.groups().map(|(number, _)| number).find(|number| *number != loser).unwrap();
+        sweeper.accepted(winner);
         sweeper.rejected(loser, arb_core::BroadcastRejection::ConflictInMempool);
+        turn(&mut sweeper, &terms, &policy, tip);
         turn(&mut sweeper, &terms, &policy, tip);
     }
     let last = sweeper.groups().map(|(_, group)| group.fee_sat).max().unwrap();
     // The curve alone raises the fee to about 3.5 times; when the children outbid each other it was 30 times.
     assert!(last < first * 5, "from {first} to {last} with 170 blocks left");
+    // A child that has no place below its commitment is in no mempool: then the other one is pressed (A61).
+    let loser = loser(&sweeper);
+    let winner = sweeper.groups().map(|(number, _)| number).find(|number| *number != loser).unwrap();
+    let fee = |sweeper: &Sweeper| sweeper.groups().find(|(number, _)| *number == loser).unwrap().1.fee_sat;
+    let before = fee(&sweeper);
+    sweeper.rejected(winner, arb_core::BroadcastRejection::TooLongChain);
+    sweeper.rejected(loser, arb_core::BroadcastRejection::ConflictInMempool);
+    turn(&mut sweeper, &terms, &policy, 130);
+    assert!(fee(&sweeper) * 4 >= before * 5, "from {before} to {}", fee(&sweeper));
 }
 
 /// A claim that cannot share a transaction keeps its own coins, so no coin is in two transactions.

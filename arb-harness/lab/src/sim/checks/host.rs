@@ -71,9 +71,7 @@ impl CheckedHost<'_> {
         }
         Ok(())
     }
-}
 
-impl CheckedHost<'_> {
     /// The answer of a node that refuses a batch of claims for a reason that nothing explains (A3).
     fn whim(&mut self, action: &Action) -> Option<Event> {
         let Action::Broadcast { channel, txs, .. } = action else { return None };
