@@ -79,7 +79,9 @@ pub enum ArbError {
         good_offset: usize,
     },
     /// So much looks like frames after a bad one that the search for a good one stopped.
-    #[error("the frame after {after}, at byte {offset}, is bad ({why}), and too much after it looks like a frame")]
+    #[error(
+        "the frame after {after}, at byte {offset}, is bad ({why}); so much after it looks like a frame that it cannot be told what is whole"
+    )]
     Unclear {
         /// The last good frame before it; 0 if there is none.
         after: u64,

@@ -82,7 +82,7 @@ pub enum FrameError {
         got: u16,
     },
     /// The payload is not a value of its version, although its checksum fits.
-    #[error("the payload is not a value of version {version}")]
+    #[error("the payload cannot be decoded as frame format version {version}")]
     Malformed {
         /// Its version.
         version: u16,

@@ -140,7 +140,7 @@ pub enum Event {
         /// contract's own output on the commitment stands for either.
         outpoint: OutPoint,
     },
-    /// One channel gets a policy of its own. It binds what is not yet offered; what is wanted never falls (R10).
+    /// One channel gets a policy of its own. It applies from now on; the feerate that a claim wants already never falls (R10).
     ChannelPolicySet {
         channel: ChannelId,
         /// The new policy, whole; `None`: the channel follows [`PolicySet`](Self::PolicySet) again.

@@ -166,7 +166,7 @@ pub struct ContractReport {
     /// What our transactions among them paid in fees, in satoshi; of a transaction that several claims share, this
     /// contract's part.
     pub fee_sat: u64,
-    /// The unspent output of ours that it leaves if it was given up: whoever has our keys may still claim it.
+    /// The output that was given up and is unspent: whoever has our keys may still claim it.
     pub unclaimed: Option<Box<UnclaimedOutput>>,
 }
 

@@ -9,7 +9,7 @@ use arb_lab::demo::stage::StageError;
 
 use super::failure::Failure;
 
-/// Why a command of the simulated world has no verdict.
+/// Why a command of the simulated world ended without pass or fail.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum LabFailure {
     /// The name is not a scenario's.
@@ -28,7 +28,7 @@ pub(crate) enum LabFailure {
         /// The chain's height.
         height: u32,
     },
-    /// The journal heard of blocks after the start, but its chain is gone.
+    /// The journal has blocks after its start, but the file of its simulated chain is missing.
     #[error("{} is missing, and its journal is at height {height}: this cannot be resumed", path.display())]
     ChainGone {
         path: PathBuf,
@@ -41,7 +41,7 @@ pub(crate) enum LabFailure {
     /// A chain's file failed.
     #[error(transparent)]
     Chain(#[from] ChainFileError),
-    /// An option that is 0 leaves nothing to do.
+    /// A count is 0, so there is nothing to do.
     #[error("{0} must be at least 1")]
     Nothing(&'static str),
 }

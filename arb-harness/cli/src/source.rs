@@ -1,4 +1,4 @@
-//! A journal to read, from a redb file or an `.arb` file. It is not claimed.
+//! A journal to read, from a redb file or an `.arb` file. Reading does not take it over from its writer.
 
 use std::fs::{self, File};
 use std::io::Read;

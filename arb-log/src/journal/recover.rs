@@ -15,7 +15,7 @@ use std::vec::IntoIter;
 const PAGE: usize = 1024;
 
 impl<S: Storage> Journal<S> {
-    /// The court as of the last frame. An empty storage becomes a journal: its court hears the identity as first frame.
+    /// The court as of the last frame. An empty storage becomes a journal: its first frame is the journal's identity.
     ///
     /// Of the identity only network and journal id are compared: its tip and policy were those of the first start.
     ///

@@ -44,7 +44,7 @@ pub use source::flat_fees;
 pub struct ChainConfig {
     /// The network; it is part of the block hashes and of a file's identity.
     pub network: Network,
-    /// The height of the first block, which is there from the start; it is part of a file's identity.
+    /// The height of the first block, which always exists. A chain file opens only with the height that it began with.
     pub start_height: u32,
     /// The relay floor (`minrelaytxfee`), in satoshi per thousand virtual bytes.
     pub relay_floor_sat_per_kvb: u64,

@@ -77,7 +77,7 @@ pub enum Reject {
         outpoint: OutPoint,
     },
     /// Policy: a package is one child, last, with some of its direct parents.
-    #[error("a package must be a child, last, with its parents before it")]
+    #[error("a package must be one child and its parents, with the child last")]
     NotChildWithParents,
     /// Policy: only a package of one parent and one child may replace.
     #[error("a package of {count} transactions may not replace; only a package of 2 may")]

@@ -99,8 +99,8 @@ fn a38_near_a_deadline_ours_waits_less_and_at_last_not_at_all() {
 
 #[test]
 fn a38_theirs_is_not_preferred_where_it_serves_less() {
-    // It pays too little and cannot be hurried: there is no anchor, or the wallet has no coin. Or it lacks an HTLC that we need:
-    // without anchors an HTLC-success costs more than an HTLC-timeout, so theirs trims what ours has.
+    // Theirs may pay too little, and cannot be hurried without an anchor or a coin. Theirs may trim an HTLC that ours has: without
+    // anchors an HTLC-success costs more than an HTLC-timeout.
     let small = [offered(1, 400, 200, Link::Own), htlcs(200)[0].clone()];
     let relayed = Link::Relay { deadline: Height::new(BEGIN + 246) };
     let between = [offered(1, 6_000, 200, relayed), htlcs(200)[0].clone()];

@@ -103,8 +103,8 @@ fn pressing(feerate: u32) -> u32 {
     feerate.saturating_mul(6).div_ceil(5)
 }
 
-/// The most that coins buy in fees beside one claim at a price: their sum, less the price of the inputs after the first one,
-/// and less change that nodes relay (sat).
+/// The most that coins can pay in fees for one claim at a price, in sat. The inputs after the first one and the least change
+/// that nodes relay are taken out of their sum.
 pub(crate) fn room_sat(coins: &[u64], price: u32) -> u64 {
     let mut sorted = coins.to_vec();
     sorted.sort_unstable_by(|a, b| b.cmp(a));
