@@ -34,7 +34,7 @@ pub(crate) fn forget_height(state: &HtlcState, policy: &Policy) -> Height {
 /// The fewest blocks that are kept for the second stage.
 pub(crate) const SECOND_STAGE_MIN: Blocks = Blocks::new(6);
 
-/// How many blocks ours waits for a commitment of the counterparty to confirm.
+/// How many blocks our commitment waits for one of the counterparty's to confirm.
 pub(crate) const THEIRS_FIRST: Blocks = Blocks::new(6);
 
 /// The tip height until which ours waits for a commitment of theirs that was first seen at `since`: [`THEIRS_FIRST`] blocks,

@@ -9,7 +9,7 @@ use arb_lab::demo::stage::StageError;
 
 use super::failure::Failure;
 
-/// Why a command of the simulated world ended without pass or fail.
+/// Why a subcommand that plays a simulated world ended without pass or fail.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum LabFailure {
     /// The name is not a scenario's.

@@ -12,7 +12,7 @@ use noise::Noise;
 
 /// The least feerate that is relayed: one sat/vB, rounded up as all implementations do.
 pub const RELAY_FLOOR_SAT_PER_KW: u32 = 253;
-/// How many blocks the market has before block 0: the first estimate needs their feerates.
+/// How many blocks the fee market has before block 0: the first estimate needs their feerates.
 const EARLIER: u64 = 4_032;
 /// One sat/vB in sat per kw.
 const SAT_PER_VB: u64 = 250;
