@@ -78,9 +78,9 @@ pub enum ArbError {
         /// Where that one begins.
         good_offset: usize,
     },
-    /// So much looks like frames after a bad one that the search for a good one stopped.
+    /// Behind a bad frame too many bytes look like the start of one, and the search for a good frame was given up.
     #[error(
-        "the frame after {after}, at byte {offset}, is bad ({why}); so much after it looks like a frame that it cannot be told what is whole"
+        "the frame after {after}, at byte {offset}, is bad ({why}); the search for a good frame behind it took too long and was given up"
     )]
     Unclear {
         /// The last good frame before it; 0 if there is none.

@@ -48,7 +48,7 @@ pub(crate) fn journal_bytes(files: &Files, frames: &[Frame]) -> Result<u64, Fail
     })
 }
 
-/// The number of connected blocks and of reorgs in a journal.
+/// How many blocks were connected in a journal, and how many reorgs there were.
 pub(crate) fn blocks_and_reorgs(frames: &[Frame]) -> (u64, u64) {
     let (mut blocks, mut reorgs, mut leaving) = (0, 0, false);
     for entry in frames.iter().flat_map(|frame| &frame.entries) {

@@ -9,7 +9,7 @@ use arb_lab::demo::stage::StageError;
 
 use super::failure::Failure;
 
-/// Why a subcommand that plays a simulated world ended without pass or fail.
+/// Why `arb demo`, `arb sim` or `arb bench` could not run to its end.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum LabFailure {
     /// The name is not a scenario's.

@@ -1,4 +1,4 @@
-//! A journal to read, from a redb file or an `.arb` file. Reading does not take it over from its writer.
+//! Opens a journal for reading, from a redb file or an `.arb` file. A process that writes the journal is not disturbed.
 
 use std::fs::{self, File};
 use std::io::Read;
@@ -19,7 +19,7 @@ use super::output;
 pub(crate) struct JournalArguments {
     /// The journal: a redb file, or an .arb file.
     journal: PathBuf,
-    /// Refuse a journal of another network than this: bitcoin, testnet, testnet4, signet or regtest.
+    /// Refuse a journal that is not of this network: bitcoin, testnet, testnet4, signet or regtest.
     #[arg(long)]
     network: Option<Network>,
 }

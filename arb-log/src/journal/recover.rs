@@ -15,7 +15,8 @@ use std::vec::IntoIter;
 const PAGE: usize = 1024;
 
 impl<S: Storage> Journal<S> {
-    /// The court as of the last frame. An empty storage becomes a journal: its first frame is the journal's identity.
+    /// Rebuilds the court as it was after the last frame. In an empty storage a new journal is begun, with the identity as its
+    /// first frame.
     ///
     /// Of the identity only network and journal id are compared: its tip and policy were those of the first start.
     ///

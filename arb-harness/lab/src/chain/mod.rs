@@ -44,7 +44,8 @@ pub use source::flat_fees;
 pub struct ChainConfig {
     /// The network; it is part of the block hashes and of a file's identity.
     pub network: Network,
-    /// The height of the first block, which always exists. A chain file opens only with the height that it began with.
+    /// The height of the chain's first block, which is there before anything is mined. A chain file cannot be opened with
+    /// another start height than its own.
     pub start_height: u32,
     /// The relay floor (`minrelaytxfee`), in satoshi per thousand virtual bytes.
     pub relay_floor_sat_per_kvb: u64,
@@ -101,7 +102,7 @@ pub struct Chain {
     config: ChainConfig,
     ledger: Ledger,
     mempool: Mempool,
-    /// The minimum feerate of a full mempool, in satoshi per thousand virtual bytes; zero if it is not full.
+    /// The least feerate that the mempool accepts while it is full, in satoshi per thousand virtual bytes; zero otherwise.
     mempool_min_sat_per_kvb: u64,
     scripts: ScriptCache,
     file: Option<ChainFile>,
@@ -244,7 +245,7 @@ impl Chain {
         self.mempool.evict(txid)
     }
 
-    /// Empties the mempool, as a restart does.
+    /// Empties the mempool, as a restart of the node does.
     pub fn clear_mempool(&mut self) {
         self.mempool = Mempool::default();
     }
