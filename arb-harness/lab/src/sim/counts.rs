@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 /// Every name that is counted, so that names that were never seen are shown with zero.
-pub(crate) const NAMES: [&str; 117] = [
+pub(crate) const NAMES: [&str; 118] = [
     "channel/one",
     "channel/linked",
     "channel/adopted",
@@ -121,6 +121,7 @@ pub(crate) const NAMES: [&str; 117] = [
     "check/prices",
     "check/replayed",
     "check/without_faults",
+    "check/race_of_commitments",
 ];
 
 /// How often each name was seen.

@@ -61,8 +61,10 @@ fn one(seed: u64, focus: Option<Focus>, traced: bool) -> Run {
     with.steps += without.steps;
     with.counts.one("check/without_faults");
     with.end = match (with.end, without.end) {
-        (Ok(with), Ok(without)) => {
-            recovery::invariant_i3_faults_change_no_outcome(&with.outcomes, &without.outcomes).map(|()| with)
+        (Ok(ended), Ok(without)) => {
+            let compared = recovery::invariant_i3_faults_change_no_outcome(&ended.outcomes, &without.outcomes);
+            with.counts.many("check/race_of_commitments", u64::from(compared == Ok(false)));
+            compared.map(|_| ended)
         }
         (Err(violation), _) | (_, Err(violation)) => Err(violation),
     };

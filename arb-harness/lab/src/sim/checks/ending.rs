@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use arb_core::{Acknowledged, Alert, ChannelIndex, CloseKind, Conclusion, Event, Frame, HtlcKey, HtlcRef};
+use arb_core::{Acknowledged, Alert, ChannelIndex, CloseKind, Conclusion, Event, Frame, HtlcKey, HtlcRef, Side};
 
 use super::counted::close_name;
-use super::recovery::Outcomes;
+use super::recovery::{Close, Outcomes};
 use super::{journal, outcomes, prices, recovery, sheet, unclaimed, worth};
 use crate::sim::violation::Violation;
 use crate::sim::world::World;
@@ -97,8 +97,20 @@ impl World {
         for (_, report) in self.node.reports.iter().filter(|(channel, _)| *channel == id) {
             ended.outcomes.contracts.insert((channel, report.id), report.outcome);
         }
+        let close = self.close_of(channel, measured.kind);
+        ended.outcomes.closes.extend(close.map(|close| (channel, close)));
         self.counts.one(close_name(measured.kind));
         self.count_unclaimed(channel)
+    }
+
+    fn close_of(&self, channel: usize, kind: CloseKind) -> Option<Close> {
+        let at = &self.channels[channel];
+        let (height, txid, _) = self.chain.spender_of(&at.fixture.setup().funding)?;
+        let is_current = matches!(kind, CloseKind::Local | CloseKind::Remote | CloseKind::RemotePending);
+        let ours = at.fixture.commitment_tx(Side::Local, at.local).ok()?.compute_txid();
+        let is_ours_sent = self.seen.actions.public.contains(&ours);
+        let was_a_race = is_current && is_ours_sent && at.peer.plan().publishes.is_some();
+        Some(Close { height, txid, was_a_race })
     }
 
     /// I14: for every HTLC that we sent, whether it was paid, whether its upstream HTLC was settled, and whether a loss is

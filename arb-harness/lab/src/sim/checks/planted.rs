@@ -101,12 +101,34 @@ fn i2_a_court_that_forgot_or_dreamt() {
 fn i3_another_outcome_with_faults() {
     let without = Outcomes::default();
     let mut with = without.clone();
-    assert_eq!(name(invariant_i3_faults_change_no_outcome(&with, &without)), None);
+    assert_eq!(invariant_i3_faults_change_no_outcome(&with, &without), Ok(true));
     with.contracts.insert((0, ContractId::NoOutput(HTLC)), ContractOutcome::Lost);
     assert_eq!(name(invariant_i3_faults_change_no_outcome(&with, &without)), Some("I3"));
     with.contracts.clear();
     with.upstream.insert(HtlcKey { channel: CHANNEL, htlc: HTLC }, Acknowledged::Failed);
     assert_eq!(name(invariant_i3_faults_change_no_outcome(&with, &without)), Some("I3"));
+}
+
+#[test]
+fn i3_another_close_unless_both_sides_had_sent_theirs() {
+    let close = |height, tx: u8, was_a_race| Close { height, txid: Txid::from_byte_array([tx; 32]), was_a_race };
+    let run = |closes: &[(usize, Close)]| Outcomes { closes: closes.iter().cloned().collect(), ..Outcomes::default() };
+    let judge = |with: &Outcomes, without: &Outcomes| invariant_i3_faults_change_no_outcome(with, without);
+    let is_i3 = |verdict: Result<bool, Violation>| verdict.is_err_and(|why| why.invariant == "I3");
+    assert_eq!(judge(&run(&[(0, close(5, 1, true))]), &run(&[(0, close(9, 1, true))])), Ok(true));
+    assert_eq!(judge(&run(&[(0, close(5, 1, true))]), &run(&[(0, close(5, 2, true))])), Ok(false));
+    assert!(is_i3(judge(&run(&[(0, close(5, 1, true))]), &run(&[(0, close(5, 2, false))]))));
+    assert!(is_i3(judge(&run(&[(0, close(5, 1, true))]), &run(&[]))));
+    // What differs after a race is excused by it, and not what differs before.
+    let race = |height| [(1, close(height, 1, true)), (0, close(5, 1, false))];
+    let other = |height| [(1, close(height, 2, true)), (0, close(5, 2, false))];
+    assert_eq!(judge(&run(&race(4)), &run(&other(6))), Ok(false));
+    assert!(is_i3(judge(&run(&race(6)), &run(&other(7)))));
+    // Without a race equal closes excuse nothing.
+    let mut with = run(&[(0, close(5, 1, true))]);
+    let without = with.clone();
+    with.contracts.insert((0, ContractId::NoOutput(HTLC)), ContractOutcome::Lost);
+    assert!(is_i3(judge(&with, &without)));
 }
 
 #[test]

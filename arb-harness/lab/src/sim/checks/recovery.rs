@@ -6,8 +6,11 @@ use arb_core::{
     Acknowledged, ChainArbitrator, ContractId, ContractOutcome, ContractStatus, Docket, Frame, HtlcKey, Rejected,
 };
 
+use bitcoin::Txid;
+
 use super::{Verdict, violated};
 use crate::check::check;
+use crate::sim::violation::Violation;
 
 /// I2: the recovered court equals the court that died, and no frame is lost.
 pub(crate) fn invariant_i2_recovery_equals_live(live: &ChainArbitrator, recovered: &ChainArbitrator) -> Verdict {
@@ -35,11 +38,44 @@ pub(crate) struct Outcomes {
     pub(crate) contracts: BTreeMap<(usize, ContractId), ContractOutcome>,
     /// What the node did with the upstream of each HTLC that we sent.
     pub(crate) upstream: BTreeMap<HtlcKey, Acknowledged>,
+    /// How each channel closed, by channel number.
+    pub(crate) closes: BTreeMap<usize, Close>,
 }
 
-/// I3: crashes and failed writes change no outcome.
-pub(crate) fn invariant_i3_faults_change_no_outcome(with: &Outcomes, without: &Outcomes) -> Verdict {
-    if with == without { Ok(()) } else { violated("I3", format!("with faults {with:?}; without {without:?}")) }
+/// The transaction that closed a channel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Close {
+    /// The height of its block.
+    pub(crate) height: u32,
+    pub(crate) txid: Txid,
+    /// Whether it is a current commitment of one side while both sides had sent theirs.
+    pub(crate) was_a_race: bool,
+}
+
+/// I3: crashes and failed writes change no outcome. Returns whether the runs could be compared.
+///
+/// Once both sides have sent current commitments, the one that pays more at the moment of a block confirms, and a crash may
+/// delay a bid by that moment. Such a race may end either way, and what follows it is another world. Nothing else may make the
+/// closes differ: a run in which ours was not sent at all is no race.
+pub(crate) fn invariant_i3_faults_change_no_outcome(with: &Outcomes, without: &Outcomes) -> Result<bool, Violation> {
+    let differs = |channel: &&usize| match (with.closes.get(channel), without.closes.get(channel)) {
+        (Some(one), Some(other)) => one.txid != other.txid,
+        (one, other) => one.is_some() || other.is_some(),
+    };
+    let height = |channel: &usize| {
+        let closes = [with, without].map(|outcomes| outcomes.closes.get(channel));
+        closes.into_iter().flatten().map(|close| close.height).min()
+    };
+    let first = with.closes.keys().chain(without.closes.keys()).filter(differs).min_by_key(|channel| height(channel));
+    let race = |channel| {
+        let closes = [with, without].map(|outcomes| outcomes.closes.get(channel));
+        closes.iter().all(|close| close.is_some_and(|close| close.was_a_race))
+    };
+    match first {
+        Some(channel) if race(channel) => Ok(false),
+        None if (&with.contracts, &with.upstream) == (&without.contracts, &without.upstream) => Ok(true),
+        Some(_) | None => violated("I3", format!("with faults {with:?}; without {without:?}")).map(|()| true),
+    }
 }
 
 /// I6: disconnecting blocks and connecting them again changes nothing in the docket.
