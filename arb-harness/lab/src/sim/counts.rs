@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 /// Every name that is counted, so that names that were never seen are shown with zero.
-pub(crate) const NAMES: [&str; 118] = [
+pub(crate) const NAMES: [&str; 119] = [
     "channel/one",
     "channel/linked",
     "channel/adopted",
@@ -95,6 +95,7 @@ pub(crate) const NAMES: [&str; 118] = [
     "world/adversary",
     "world/poor",
     "world/money",
+    "world/queue",
     "wallet/gone_coin",
     "wallet/refused_coin",
     "wallet/deposit",

@@ -31,6 +31,7 @@ mod planted;
 #[cfg(test)]
 mod planted_worth;
 mod prices;
+mod queue;
 pub(crate) mod recovery;
 mod revoked;
 mod sheet;

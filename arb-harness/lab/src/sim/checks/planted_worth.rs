@@ -7,6 +7,7 @@ use bitcoin::hashes::Hash;
 use bitcoin::{OutPoint, Txid};
 
 use super::costs::{self, Stages};
+use super::queue::{missed, payable};
 use super::stakes::AtStake;
 use super::unclaimed::{
     Use, invariant_i14_nothing_promised_is_lost, invariant_i16_nothing_is_left_behind, is_given_up, is_out_of_reach,
@@ -57,6 +58,24 @@ fn i16_a_coin_that_was_there_is_no_excuse() {
     let both_sat = costs::fee_sat(stages.first + stages.marginal(), 500) + costs::DUST_SAT;
     let shared = |value_sat| vec![(value_sat, Some(sharer))];
     assert!(reach(&[(10, &shared(both_sat - 1))]) && !reach(&[(10, &shared(both_sat))]), "it pays for both");
+}
+
+#[test]
+fn i16_of_claims_that_queue_for_a_coin_those_it_pays_for_are_missed() {
+    let stages = Stages { first: 1_000, second: 0, fixed_sat: None, from_wallet: true, contested: true };
+    let (first_sat, more_sat) = (costs::fee_sat(1_000, 1_000), costs::fee_sat(stages.marginal(), 1_000));
+    let coin_sat = |claims: u64| costs::DUST_SAT + first_sat + more_sat * (claims - 1);
+    assert_eq!(payable(&[], &stages, 1_000), 0);
+    assert_eq!(payable(&[coin_sat(1) - 1], &stages, 1_000), 0);
+    assert_eq!(payable(&[coin_sat(5)], &stages, 1_000), 5);
+    assert_eq!(payable(&[coin_sat(5) - 1], &stages, 1_000), 4);
+    let price_at = |_| 1_000;
+    let missed = |coins: &[(u32, Vec<u64>)], paid: &[u32]| missed(coins, &stages, price_at, paid);
+    assert_eq!(missed(&[(10, vec![coin_sat(5)])], &[]), 5);
+    assert_eq!(missed(&[(10, vec![coin_sat(5)])], &[11; 3]), 2);
+    assert_eq!(missed(&[(10, vec![coin_sat(5)]), (11, vec![])], &[11; 5]), 0, "the wallet could not pay for more");
+    assert_eq!(missed(&[(10, vec![coin_sat(5)]), (12, vec![coin_sat(4)])], &[11; 5]), 4, "a coin came later");
+    assert_eq!(missed(&[], &[]), u64::MAX, "nothing is known");
 }
 
 /// A sweep of one output of 10,000 sat for this fee.

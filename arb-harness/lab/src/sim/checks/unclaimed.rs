@@ -141,11 +141,16 @@ impl World {
         }
         // Of an unknown commitment only our main output can be claimed.
         let is_known = measured.kind != CloseKind::Unknown;
-        for taken in measured.unclaimed.taken.iter().filter(|_| is_known) {
-            let why = self.why_taken(channel, (closed, &commitment), taken);
+        let taken = measured.unclaimed.taken.iter().filter(|_| is_known);
+        let taken: Vec<(Taken, Why)> =
+            taken.map(|taken| (*taken, self.why_taken(channel, (closed, &commitment), taken))).collect();
+        let lost = taken.iter().filter(|(_, why)| *why == Why::Lost).map(|(taken, _)| *taken).collect();
+        let behind = self.behind_in_the_queue(channel, (closed, &commitment), lost);
+        for (taken, why) in taken {
+            let why = if behind.contains(&taken) { Why::OutOfReach } else { why };
             self.note(|| format!("channel {channel}: {taken:?} was taken: {why:?}"));
             if self.trace.is_some() {
-                self.note_prices(taken);
+                self.note_prices(&taken);
             }
             match why {
                 Why::Late => self.counts.many("not_promised/late_sat", taken.value_sat),
@@ -165,7 +170,7 @@ impl World {
         Some(self.stages(channel, &commitment, what).least_value_sat(self.conditions.lasting_sat_per_kw()))
     }
 
-    fn stages(&self, channel: usize, commitment: &Commitment, what: UnspentKind) -> Stages {
+    pub(super) fn stages(&self, channel: usize, commitment: &Commitment, what: UnspentKind) -> Stages {
         let plan = &self.channels[channel].plan;
         Stages::of(commitment.owner, what, plan.channel_type, plan.feerate_sat_per_kw)
     }
@@ -194,19 +199,8 @@ impl World {
             return Why::Adversary;
         }
         let is_late = closed + IN_TIME_BLOCKS > deadline;
-        let begun = if is_late { at.frozen_at.unwrap_or(closed) } else { closed };
-        let purses: Vec<(u32, &Purse)> = self
-            .seen
-            .purses
-            .range(begun.max(since)..taken.height.max(begun + 1))
-            .map(|(height, purse)| (*height, purse))
-            .collect();
-        let use_of = |owner: Option<OutPoint>| match owner {
-            None => Use::Free,
-            Some(owner) if owner == taken.outpoint => Use::Free,
-            Some(owner) if self.shares(commitment, &owner, htlc) => Use::Shared,
-            Some(_) => Use::Held,
-        };
+        let purses = self.window(channel, closed, taken, htlc);
+        let use_of = |owner| self.use_of(commitment, owner, taken, htlc);
         if stages.from_wallet && is_out_of_reach(&purses, &stages, |height| self.price(height), use_of) {
             return Why::OutOfReach;
         }
@@ -220,6 +214,28 @@ impl World {
         };
         let last = deadline.saturating_sub(LAST_BLOCKS - 1)..=deadline;
         if last.into_iter().all(affordable) { Why::Lost } else { Why::PricedOut }
+    }
+
+    /// The wallet's usable coins after each block in which the claim of an HTLC could be sent.
+    pub(super) fn window(&self, channel: usize, closed: u32, taken: &Taken, htlc: &Htlc) -> Vec<(u32, &Purse)> {
+        let at = &self.channels[channel];
+        let since = self.seen.usable_since.get(&at.key(taken.htlc)).copied().unwrap_or(u32::MAX);
+        let is_late = closed + IN_TIME_BLOCKS > htlc.cltv_expiry.get();
+        let begun = if is_late { at.frozen_at.unwrap_or(closed) } else { closed };
+        let blocks = begun.max(since)..taken.height.max(begun + 1);
+        // A preimage that was learnt after the output was taken has no block.
+        let purses = Some(blocks).filter(|blocks| !blocks.is_empty()).map(|blocks| self.seen.purses.range(blocks));
+        purses.into_iter().flatten().map(|(height, purse)| (*height, purse)).collect()
+    }
+
+    /// What a coin with this owner could do for the claim of an HTLC.
+    pub(super) fn use_of(&self, commitment: &Commitment, owner: Option<OutPoint>, taken: &Taken, htlc: &Htlc) -> Use {
+        match owner {
+            None => Use::Free,
+            Some(owner) if owner == taken.outpoint => Use::Free,
+            Some(owner) if self.shares(commitment, &owner, htlc) => Use::Shared,
+            Some(_) => Use::Held,
+        }
     }
 
     /// Notes what a poor wallet has now.
@@ -260,7 +276,7 @@ impl World {
     }
 
     /// The least feerate (sat per kw) that confirms in the block of this height.
-    fn price(&self, height: u32) -> u32 {
+    pub(super) fn price(&self, height: u32) -> u32 {
         self.conditions.clearing(height).unwrap_or(0).max(self.conditions.least_sat_per_kw(height))
     }
 }

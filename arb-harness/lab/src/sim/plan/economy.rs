@@ -30,7 +30,29 @@ pub(crate) struct Economy {
     pub(crate) poor: Option<PoorWallet>,
     /// Prices and amounts; `None` without a focus on money.
     pub(crate) money: Option<Money>,
+    /// Claims that queue for the coins of a poor wallet.
+    pub(crate) queue: Option<Queue>,
 }
+
+/// Many received HTLCs with one expiry on [`QUEUE_CHANNEL`], which closes with our commitment. The node learns their preimages
+/// when that is on chain, so that all their claims ask a poor wallet for coins at once (A3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Queue {
+    /// How many HTLCs there are.
+    pub(crate) htlcs: u64,
+    /// What each of them is worth, in satoshi.
+    pub(crate) amount_sat: u64,
+    /// The blocks from the HTLCs' beginning until the node learns the preimages.
+    pub(crate) learnt_after: u32,
+    /// The blocks from then on until the expiry: fewer than there are HTLCs.
+    pub(crate) left: u32,
+}
+
+/// The channel of a [`Queue`].
+pub(crate) const QUEUE_CHANNEL: usize = 0;
+
+/// Of a hundred worlds with a poor wallet, so many have a queue.
+const QUEUE_PERCENT: u64 = 30;
 
 /// A wallet with few coins, and what is wrong with it and with its node. Change is the next coin.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,13 +92,14 @@ impl Economy {
         let money = Money::draw(&mut rng);
         let is_poor = rng.percent(POOR_PERCENT) || focus == Some(Focus::Money);
         let wallet = PoorWallet::draw(&mut rng);
-        Self { poor: is_poor.then_some(wallet), money: focus.map(|Focus::Money| money) }
+        let queue = Some(Queue::draw(&mut rng)).filter(|_| rng.percent(QUEUE_PERCENT) && is_poor);
+        Self { poor: is_poor.then_some(wallet), money: focus.map(|Focus::Money| money), queue }
     }
 
     /// An economy without anything special.
     #[cfg(test)]
     pub(crate) fn fair() -> Self {
-        Self { poor: None, money: None }
+        Self { poor: None, money: None, queue: None }
     }
 
     /// How often each act is drawn; `closing` once the first close has begun.
@@ -90,7 +113,7 @@ impl Economy {
     }
 
     /// Adapts a plan. With a poor wallet: more channels with anchors, whose HTLCs need coins, and a main output of ours that
-    /// comes late, for it is the wallet's largest coin. With a focus on money: more HTLCs, fewer revoked closes, and commitments
+    /// comes late, for it is the wallet's largest coin. With a queue: a channel for it. With a focus on money: more HTLCs, fewer revoked closes, and commitments
     /// that nodes relay.
     pub(crate) fn adjust(&self, seed: u64, plan: &mut Plan) {
         let mut rng = Rng::new(seed, 5);
@@ -101,6 +124,11 @@ impl Economy {
             if rng.percent(70) {
                 channel.delays.0 = u16::try_from(rng.between(60, 144)).unwrap_or(60);
             }
+        }
+        if let Some(channel) = plan.channels.get_mut(QUEUE_CHANNEL).filter(|_| self.queue.is_some() && !plan.one_peer) {
+            channel.channel_type = ChannelType::AnchorsZeroFeeHtlcTx;
+            channel.close = CloseKind::Local;
+            channel.idle = false;
         }
         let Some(money) = &self.money else { return };
         plan.acts.0 += 20;
@@ -130,6 +158,17 @@ impl Economy {
     /// The expiry of an HTLC: at a multiple of the world's step, not before the height that was drawn.
     pub(crate) fn expiry(&self, drawn: u32) -> u32 {
         self.money.map_or(drawn, |money| drawn.next_multiple_of(money.expiry_step))
+    }
+}
+
+impl Queue {
+    fn draw(rng: &mut Rng) -> Self {
+        Self {
+            htlcs: rng.between(30, 44),
+            amount_sat: rng.between(3_000, 6_000),
+            learnt_after: rng.blocks(8, 20),
+            left: rng.blocks(19, 22),
+        }
     }
 }
 
@@ -187,7 +226,7 @@ mod tests {
     fn amounts_are_of_all_sizes_and_within_bounds() {
         let mut rng = Rng::new(1, 0);
         let money = Money { largest_sat: 400_000, ..Money::draw(&mut rng) };
-        let economy = Economy { poor: None, money: Some(money) };
+        let economy = Economy { money: Some(money), ..Economy::fair() };
         let drawn: Vec<u64> = (0..2_000).filter_map(|_| economy.amount_sat(&mut rng)).collect();
         assert!(drawn.iter().all(|sat| (1_000..=400_000).contains(sat)));
         let count = |from: u64, to: u64| drawn.iter().filter(|sat| (from..to).contains(*sat)).count();

@@ -15,7 +15,12 @@ impl World {
             self.settle()?;
             self.revoke_late()?;
             self.peers_act()?;
-            let idle = self.idle_blocks().min(target - self.height());
+            if self.blocks_until_the_node_speaks() == Some(0) {
+                self.node_speaks();
+                self.settle()?;
+            }
+            let most = self.blocks_until_the_node_speaks().filter(|blocks| *blocks > 0).unwrap_or(u32::MAX);
+            let idle = self.idle_blocks().min(target - self.height()).min(most);
             let is_fair = self.mining_cheater().is_none();
             for _ in 0..idle {
                 self.next_block()?;

@@ -24,7 +24,10 @@ impl World {
         let kind = self.channels[channel].plan.close;
         self.note(|| format!("channel {channel} closes: {kind:?}"));
         match kind {
-            CloseKind::Local => self.request_close(channel),
+            CloseKind::Local => {
+                self.queue_up(channel)?;
+                self.request_close(channel);
+            }
             CloseKind::Remote => self.publish(channel, self.channels[channel].remote),
             CloseKind::RemotePending => {
                 if !self.channels[channel].pending {

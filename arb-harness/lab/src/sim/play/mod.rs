@@ -7,6 +7,7 @@ mod finish;
 mod node;
 mod opening;
 mod publish;
+mod queue;
 mod revoked;
 #[cfg(test)]
 mod stories;

@@ -38,9 +38,9 @@ impl World {
                 continue;
             }
             match payment.intent {
-                Intent::Known(at) if at <= height => self.settle_back(index),
+                Intent::Known(at) | Intent::KnownAtOnce(at) if at <= height => self.settle_back(index),
                 Intent::GivenUp(at) if at <= height => self.fail_back(index),
-                Intent::Known(_) | Intent::GivenUp(_) | Intent::Never | Intent::Forward => {}
+                Intent::Known(_) | Intent::KnownAtOnce(_) | Intent::GivenUp(_) | Intent::Never | Intent::Forward => {}
             }
         }
     }
@@ -76,7 +76,7 @@ impl World {
         let waits = |payment: &Payment| payment.received == received && !payment.told && payment.forwarded.is_none();
         let Some(index) = self.payments.iter().position(waits) else { return };
         match self.payments[index].intent {
-            Intent::Known(_) => self.settle_back(index),
+            Intent::Known(_) | Intent::KnownAtOnce(_) => self.settle_back(index),
             Intent::Forward | Intent::GivenUp(_) | Intent::Never => self.fail_back(index),
         }
     }

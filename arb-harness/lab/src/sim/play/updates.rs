@@ -54,7 +54,7 @@ impl World {
         Some((preimage, amount_msat))
     }
 
-    fn add(&mut self, channel: usize, by: Side, terms: (Preimage, u64), expiry: u32, link: Link) -> HtlcKey {
+    pub(crate) fn add(&mut self, channel: usize, by: Side, terms: (Preimage, u64), expiry: u32, link: Link) -> HtlcKey {
         let (preimage, amount_msat) = terms;
         let at = &mut self.channels[channel];
         let key = at.next_id(by);

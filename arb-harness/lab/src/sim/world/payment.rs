@@ -26,6 +26,8 @@ pub(crate) enum Intent {
     Forward,
     /// Settles it: the node has the preimage from this height on.
     Known(u32),
+    /// The same, and the node tells the court in that very block.
+    KnownAtOnce(u32),
     /// Fails it at this height.
     GivenUp(u32),
     /// Never tells the court anything about it.
