@@ -2,6 +2,7 @@
 //!
 //! Tests: `arb-harness/lab/tests/sweeper_suite/groups.rs`, `arb-harness/lab/tests/sweeper_suite/coins.rs`.
 
+mod few_coins;
 mod partition;
 mod reasons;
 mod reuse;
@@ -323,11 +324,17 @@ impl<'a> Round<'a> {
             members = leave;
             // The first member owns the coins. It has the largest budget, so it can pay for a later split.
             stay.members.sort_by_key(|terms| (Reverse(terms.budget_sat()), terms.outpoint));
+            if replaced.is_none() {
+                let (paid, rest) = self.paid_for(stay, &fee_inputs, wanted);
+                stay = paid;
+                members.extend(rest);
+            }
             if self.is_worth_it(&stay, wanted) {
                 let number = number.unwrap_or_else(|| self.number());
                 let least = replaced.map_or(0, |group| self.replacement_sat(group, stay.weight()));
-                let fee = stay.fee_sat(wanted).max(least);
-                self.plan(number, &stay, fee_inputs, wanted, fee, least);
+                let offer = if self.is_short(&stay) { wanted.min(self.next_block()) } else { wanted };
+                let fee = stay.fee_sat(offer).max(least);
+                self.plan(number, &stay, fee_inputs, offer, fee, least);
             } else {
                 self.uneconomic(&stay);
                 if let Some(number) = number {
@@ -354,7 +361,7 @@ impl<'a> Round<'a> {
             wanted_sat_per_kw: wanted,
             feerate_sat_per_kw: feerate,
             fee_sat: fee,
-            limit: (feerate < wanted).then_some(Limit::Budget),
+            limit: (feerate < wanted).then_some(if self.is_short(bundle) { Limit::Coins } else { Limit::Budget }),
             reason: self.reason(bundle, first, feerate, fee),
         };
         match first.pays {
@@ -395,12 +402,13 @@ impl<'a> Round<'a> {
         let owner = asking.filter(|_| !live).unwrap_or(first);
         let coins = u64::try_from(fee_inputs.coins.len()).unwrap_or(u64::MAX);
         let assumed = WALLET_INPUT_WEIGHT.saturating_mul(coins.max(1));
-        let weight = bundle.weight().saturating_sub(assumed);
-        let need = |feerate: u32| {
+        let need_of = |bundle: &Bundle<'_>, feerate: u32| {
+            let weight = bundle.weight().saturating_sub(assumed);
             let inputs = fee_sat(WALLET_INPUT_WEIGHT.saturating_mul(coins), feerate);
             let held = fee_inputs.value_sat().saturating_sub(inputs).saturating_add(anchor_sat(bundle));
             first.fee_of(feerate, weight).saturating_add(CHANGE_MIN_SAT).saturating_sub(held).max(1)
         };
+        let need = |feerate: u32| need_of(bundle, feerate);
         let cap = bundle.lowest_cap(self.now.policy).max(feerate);
         // A replacement may have to pay more than its feerate says (BIP 125).
         let short = match coins {
@@ -421,8 +429,11 @@ impl<'a> Round<'a> {
                 } else if coins > 0 {
                     (exact, feerate)
                 } else {
-                    // A coin whose own input costs more than it brings at this feerate buys a place at a lower one (A39).
-                    (need(floor), floor.min(feerate))
+                    // What the wallet has may pay for some of the claims (A3). A coin whose own input costs more than it
+                    // brings at this feerate buys a place at a lower one (A39).
+                    let one = bundle.of([*first].into());
+                    let one_sat = need_of(&one, feerate.min(self.next_block()));
+                    if there >= one_sat { (there, feerate) } else { (need_of(&one, floor), floor.min(feerate)) }
                 }
             }
             (_, None) | (None, Some(_)) => (ample, feerate),

@@ -219,6 +219,33 @@ fn a3_the_nine_that_nobody_pins_are_claimed_in_time_with_one_coin() {
     }
 }
 
+#[test]
+fn a3_a_coin_that_pays_for_a_few_of_many_claims_pays_for_them() {
+    for is_offered in [true, false] {
+        for coin_sat in [1_600_u64, 3_000, 12_000, 30_000] {
+            let htlc = |id| match is_offered {
+                true => offered(id, 10_000, 20, relay(60)),
+                false => received(id, 10_000, 60),
+            };
+            let htlcs: Vec<Htlc> = (0..24).map(htlc).collect();
+            let mut world = World::new(ANCHORS, &htlcs, &[coin_sat], 1_000);
+            world.confirm(world.commitment(Side::Local));
+            if !is_offered {
+                world.mine_empty_to(41);
+                (0..24).for_each(|id| world.learn(HtlcRef::received(id)));
+            }
+            world.mine_to(59);
+            let is_claimed =
+                |id: &u64| world.chain.spender_of(&world.output(Side::Local, key(is_offered, *id))).is_some();
+            let claimed = (0..24).filter(is_claimed).count();
+            // At 4,000 sat per kw, the estimate for the next block: 4,400 sat for the first one with coin and change, and 2,800
+            // for each further one; 330 of change are left. A coin that buys no place in the next block buys a cheaper one.
+            let least = usize::try_from((coin_sat.max(4_730) - 4_730) / 2_800 + 1).unwrap();
+            assert!(claimed >= least, "{claimed} of {least}, offered {is_offered}, {coin_sat} sat");
+        }
+    }
+}
+
 /// A11 with an HTLC that loses: the wallet has one coin. HTLC 0 has it, HTLC 1 needs one, and the counterparty takes HTLC 0.
 fn one_coin(is_offered: bool) -> (World, OutPoint, [OutPoint; 2]) {
     let htlcs = match is_offered {

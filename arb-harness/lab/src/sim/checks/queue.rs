@@ -1,7 +1,7 @@
 //! Claims that queue for the same coins (I16): how many of them the wallet could pay for at all.
 //!
-//! One claim alone could always have had the coin. So the claims are counted together, at the price that an estimate named: no
-//! policy knows before the block that less would have done.
+//! One claim alone could always have had the coin. So the claims are counted together, at the price that was estimated for
+//! the next block: no policy knows before that block that less would have done.
 
 use std::collections::BTreeMap;
 
@@ -86,7 +86,7 @@ impl World {
                 (height, usable.map(|(value, _)| *value).collect())
             })
             .collect();
-        let price_at = |height: u32| self.price(height + 1).max(self.conditions.lazy_sat_per_kw(height));
+        let price_at = |height: u32| self.price(height + 1).max(self.conditions.next_sat_per_kw(height));
         missed(&coins, &stages, price_at, &paid)
     }
 }

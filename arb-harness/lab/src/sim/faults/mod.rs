@@ -20,7 +20,7 @@
 //!
 //! - Our *wallet*, in some worlds, has one to three coins and no more. One that it believes in may be gone, and the signer
 //!   may refuse whatever spends another one. There the *node* refuses some batches of claims for a reason that nothing explains,
-//!   and has no carve-out.
+//!   and has no carve-out. In some of these worlds many claims with one deadline queue for the coins.
 //!
 //! Left out: transactions that are never relayed, mempools that differ, a signer that refuses a claim, a node that lies
 //! about its own commitments, a storage that loses what it acknowledged. A reorg as deep as the depth at which rights are

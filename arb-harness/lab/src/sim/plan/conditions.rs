@@ -198,6 +198,17 @@ impl Conditions {
         estimated.max(self.least_sat_per_kw(height))
     }
 
+    /// The most that was estimated at this height for the next block (sat per kw).
+    pub(crate) fn next_sat_per_kw(&self, height: u32) -> u32 {
+        let estimated = match self.market_at(height) {
+            Some(market) => {
+                market.estimates(self.block(height)).by_target.first().map_or(u32::MAX, |(_, feerate)| *feerate)
+            }
+            None => FLAT_MOST,
+        };
+        estimated.max(self.least_sat_per_kw(height))
+    }
+
     /// What counterparties pay in the block of this height (sat per kw); `None` if they pay what they always pay.
     pub(crate) fn price_of_peers(&self, height: u32) -> Option<u32> {
         let price = self.clearing(height);
