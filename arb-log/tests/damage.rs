@@ -44,7 +44,7 @@ fn file() -> (Vec<u8>, Vec<Frame>, Vec<usize>) {
 fn a_frame_has_these_bytes() {
     // Checked by hand; the checksum was computed outside this crate. The format is frozen at release 0.1; until then a
     // change of these bytes raises `frame::VERSION`.
-    let fees = arb_core::Fees { by_target: vec![(6, 700)], relay_floor_sat_per_kw: 253 };
+    let fees = arb_core::Fees::new(vec![(6, 700)], 253);
     let entry = arb_core::Entry { heard: Event::FeesEstimated(fees), concluded: vec![] };
     let frame = Frame { sequence: 3, entries: vec![entry] };
     const GOLDEN: &[u8] = &[

@@ -58,7 +58,7 @@ fn events() -> Vec<Event> {
         Event::JournalOpened(identity),
         Event::Started(Started { build: "b".into(), freshness: Freshness::Suspect, best_height: Height::new(20) }),
         block(11),
-        Event::FeesEstimated(Fees { by_target: vec![(1, 500), (6, 300)], relay_floor_sat_per_kw: 250 }),
+        Event::FeesEstimated(Fees::new(vec![(1, 500), (6, 300)], 250)),
         block(12),
         Event::BlockDisconnected(Disconnected {
             height: Height::new(12),

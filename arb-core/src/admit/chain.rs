@@ -112,5 +112,7 @@ fn bucketed(fees: &Fees) -> Fees {
     Fees {
         by_target: fees.by_target.iter().map(|(target, feerate)| (*target, bucket(*feerate))).collect(),
         relay_floor_sat_per_kw: bucket(fees.relay_floor_sat_per_kw),
+        mempool_min_sat_per_kw: bucket(fees.mempool_min_sat_per_kw),
+        incremental_sat_per_kw: bucket(fees.incremental_sat_per_kw),
     }
 }

@@ -73,20 +73,27 @@ impl Now<'_> {
         let Some((fees, at)) = self.fees else {
             return self.policy.fallback_feerate_sat_per_kw.min(self.policy.max_feerate_sat_per_kw);
         };
-        let known = self.of_target(fees, target).max(fees.relay_floor_sat_per_kw);
+        let known = self.of_target(fees, target).max(fees.least_sat_per_kw());
         let fresh = self.tip <= at.after(self.policy.fee_stale);
         let trusted = if fresh { known } else { known.max(self.policy.fallback_feerate_sat_per_kw) };
         trusted.max(least).min(self.policy.max_feerate_sat_per_kw)
     }
 
-    /// The lowest feerate that nodes relay, for a claim with a deadline, in satoshi per kiloweight.
+    /// The lowest feerate that nodes take now, for a claim with a deadline, in satoshi per kiloweight.
     pub fn floor(&self) -> u32 {
         self.lazy_floor().max(FEERATE_MIN)
     }
 
     /// The same for what nobody contests: the node's own floor, however low. Before any estimate, the usual floor.
     pub(crate) fn lazy_floor(&self) -> u32 {
-        self.fees.map_or(FEERATE_MIN, |(fees, _)| fees.relay_floor_sat_per_kw).max(FEERATE_LEAST)
+        self.fees.map_or(FEERATE_MIN, |(fees, _)| fees.least_sat_per_kw()).max(FEERATE_LEAST)
+    }
+
+    /// What a replacement pays for its own weight on top of what it replaces, in satoshi per kiloweight: the policy's, or more
+    /// if the node asks for more.
+    pub(crate) fn incremental(&self) -> u32 {
+        let of_node = self.fees.map_or(0, |(fees, _)| fees.incremental_sat_per_kw);
+        of_node.max(self.policy.incremental_sat_per_kw)
     }
 
     /// One estimate's feerate for a target: that of the greatest target that is not above it.
@@ -107,9 +114,10 @@ impl Now<'_> {
         lowest.map_or(now, |lowest| lowest.max(self.lazy_floor()).min(now))
     }
 
-    /// Whether the lazy estimate is as low as nodes relay: it will not get cheaper.
+    /// Whether the lazy estimate is as low as nodes relay at all: it will not get cheaper. A full mempool's minimum will.
     pub(crate) fn is_cheapest(&self) -> bool {
-        self.lazy() <= self.lazy_floor()
+        let floor = self.fees.map_or(FEERATE_MIN, |(fees, _)| fees.relay_floor_sat_per_kw);
+        self.lazy() <= floor.max(FEERATE_LEAST)
     }
 
     /// Blocks until a deadline; 0 once it is missed.

@@ -186,7 +186,7 @@ impl<'a> Round<'a> {
 
     /// The least fee of a replacement of a group's transaction, in satoshi (BIP 125 rules 3 and 4).
     fn replacement_sat(&self, group: &Group, weight: u64) -> u64 {
-        group.fee_sat.saturating_add(fee_sat(weight, self.now.policy.incremental_sat_per_kw))
+        group.fee_sat.saturating_add(fee_sat(weight, self.now.incremental()))
     }
 
     /// Raises a live group's offer to the highest feerate that a member wants and bears. Members that bear less leave with the

@@ -96,7 +96,7 @@ impl Move {
             })],
             Self::Policy(max_inputs) => vec![Event::PolicySet(Policy { max_inputs, ..Policy::default() })],
             Self::Fees(rate) => {
-                vec![Event::FeesEstimated(Fees { by_target: vec![(6, rate)], relay_floor_sat_per_kw: 253 })]
+                vec![Event::FeesEstimated(Fees::new(vec![(6, rate)], 253))]
             }
             Self::Open(channel) => vec![Event::ChannelOpened(Box::new(ChannelOpened {
                 facts: facts(channel),

@@ -146,7 +146,7 @@ fn scanned(scan: &Scanned) -> String {
 }
 
 fn fees(fees: &Fees) -> String {
-    let next = fees.by_target.first().map_or(fees.relay_floor_sat_per_kw, |(_, feerate)| *feerate);
+    let next = fees.by_target.first().map_or(fees.least_sat_per_kw(), |(_, feerate)| *feerate);
     format!("the estimate is {next} sat/kw")
 }
 

@@ -109,5 +109,5 @@ fn broadcast_answer(answer: Result<Submitted, Reject>) -> BroadcastAnswer {
 /// A flat estimate: one feerate for every target, with the chain's own floor.
 pub fn flat_fees(feerate_sat_per_kw: u32, relay_floor_sat_per_kw: u32) -> Event {
     let by_target = [1, 6, 144].map(|target| (target, feerate_sat_per_kw)).to_vec();
-    Event::FeesEstimated(Fees { by_target, relay_floor_sat_per_kw })
+    Event::FeesEstimated(Fees::new(by_target, relay_floor_sat_per_kw))
 }

@@ -242,7 +242,8 @@ fn estimate(newest_first: &[u32], floor: u32) -> Fees {
         shorter = price.max(floor).min(shorter);
         by_target.push((target, shorter));
     }
-    Fees { by_target, relay_floor_sat_per_kw: floor }
+    let mempool_min_sat_per_kw = if floor > RELAY_FLOOR_SAT_PER_KW { floor } else { 0 };
+    Fees { mempool_min_sat_per_kw, ..Fees::new(by_target, RELAY_FLOOR_SAT_PER_KW) }
 }
 
 /// A mempool that was not emptied for half a day is full. It then refuses what pays less than a third of the lowest price

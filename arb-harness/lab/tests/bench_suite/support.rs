@@ -10,7 +10,7 @@ use arb_lab::market::Tape;
 
 /// A market with these clearing feerates (sat/kw), one for each block, and a constant estimate of 253 sat/kw.
 pub fn tape(clearing: &[u32]) -> Tape {
-    let fees = Fees { by_target: vec![(1, 253)], relay_floor_sat_per_kw: 253 };
+    let fees = Fees::new(vec![(1, 253)], 253);
     Tape::by_hand(clearing.to_vec(), clearing.iter().map(|_| fees.clone()).collect())
 }
 

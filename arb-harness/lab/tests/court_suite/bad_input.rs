@@ -112,7 +112,7 @@ fn a_scan_of_the_future() {
 fn fees_that_do_not_rise_or_are_nothing() {
     let mut test = TestCourt::new();
     for by_target in [vec![], vec![(6, 300), (6, 200)], vec![(6, 300), (2, 400)], vec![(6, 0)]] {
-        let event = Event::FeesEstimated(Fees { by_target, relay_floor_sat_per_kw: 250 });
+        let event = Event::FeesEstimated(Fees::new(by_target, 250));
         assert_eq!(test.refuse(&event), Rejected::BadFees);
     }
 }

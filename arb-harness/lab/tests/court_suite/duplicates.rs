@@ -43,7 +43,7 @@ fn before_a_close() {
         Event::ChannelSignals { channel: id, short_channel_id: 7 },
         learned(&fixture, HtlcRef::received(1), 2),
         Event::HtlcGivenUp { htlc: key(&fixture, HtlcRef::received(1)) },
-        Event::FeesEstimated(Fees { by_target: vec![(1, 500)], relay_floor_sat_per_kw: 250 }),
+        Event::FeesEstimated(Fees::new(vec![(1, 500)], 250)),
         fixture.mutual_close(close).unwrap().event,
         Event::MempoolSeen { tx: fixture.remote_commitment_tx(2).unwrap() },
         Event::CloseRequested { channel: id, why: CloseReason::Operator },

@@ -123,7 +123,7 @@ fn l6_between_resolved_and_removed_there_is_no_orphan() {
     // The notice stays due, under the same id, in a court that gets no answer.
     let mut court = every_prefix(&test)[at].clone();
     let id = court.actions_due().into_iter().find(resolved);
-    let fees = Event::FeesEstimated(arb_core::Fees { by_target: vec![(1, 900)], relay_floor_sat_per_kw: 250 });
+    let fees = Event::FeesEstimated(arb_core::Fees::new(vec![(1, 900)], 250));
     let mut step = court.step();
     step.hear(&fees).unwrap();
     step.commit(&mut crate::test_court::Frames::default()).unwrap();

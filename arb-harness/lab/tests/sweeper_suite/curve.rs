@@ -121,7 +121,7 @@ fn an_estimate_that_is_not_fresh_is_trusted_only_upwards() {
 #[test]
 fn an_estimate_without_targets_is_none_and_one_below_the_floor_is_the_floor() {
     let mut test = TestSweeper::new(0);
-    test.fees = Some((Fees { by_target: Vec::new(), relay_floor_sat_per_kw: 0 }, height(test.tip)));
+    test.fees = Some((Fees::new(Vec::new(), 0), height(test.tip)));
     assert_eq!(test.now().estimate(Blocks::new(1)), 2_500);
     test.estimate(&[(1, 5)]);
     assert_eq!(test.now().estimate(Blocks::new(1)), 253);

@@ -58,7 +58,7 @@ fn a43_a59_our_main_output_follows_the_nodes_floor_below_one_and_above() {
             for side in [Side::Local, Side::Remote] {
                 let case = format!("{channel_type:?} {side:?} at {floor_sat_per_kvb} sat/kvB");
                 let mut world = World::at_floor(floor_sat_per_kvb, channel_type, &COINS);
-                let fees = Fees { by_target: vec![(1, 2 * estimate), (144, estimate)], relay_floor_sat_per_kw: floor };
+                let fees = Fees::new(vec![(1, 2 * estimate), (144, estimate)], floor);
                 world.hear(&Event::FeesEstimated(fees.clone()));
                 let commitment = world.commitment(side);
                 world.confirm(commitment.clone());
@@ -82,6 +82,36 @@ fn a43_a59_our_main_output_follows_the_nodes_floor_below_one_and_above() {
                 let most_sat = (vsize + 2) * 4 * u64::from(estimate) / 1_000 + 1;
                 assert!(fee_sat <= most_sat, "{case}: {fee_sat} sat where {most_sat} do");
             }
+        }
+    }
+}
+
+#[test]
+fn a43_a_full_mempool_is_not_the_floor() {
+    for channel_type in [STATIC, ANCHORS] {
+        for is_full in [true, false] {
+            // Our main output of about 4,000 sat would pay 2,700 to 2,900 for its sweep: more than half, and something is left.
+            let mut world = World::holding(5_000, channel_type, &COINS, 6_000);
+            let fees = match is_full {
+                true => Fees { mempool_min_sat_per_kw: 6_000, ..Fees::new(vec![(1, 6_000)], 253) },
+                false => Fees::new(vec![(1, 6_000)], 6_000),
+            };
+            world.hear(&Event::FeesEstimated(fees.clone()));
+            let commitment = world.commitment(Side::Remote);
+            world.confirm(commitment.clone());
+            for _ in 0..20 {
+                world.mine_empty();
+                world.hear(&Event::FeesEstimated(fees.clone()));
+                world.settle();
+            }
+            let is_swept = |world: &World| {
+                let sent = world.sent.iter().flat_map(|(_, txs, _)| txs).flat_map(|tx| &tx.input);
+                sent.into_iter().any(|input| input.previous_output.txid == commitment.compute_txid())
+            };
+            assert_eq!(is_swept(&world), !is_full, "{channel_type:?}: a minimum falls again, a floor does not");
+            world.hear(&Event::FeesEstimated(Fees::new(vec![(1, 253)], 253)));
+            world.settle();
+            assert!(is_swept(&world), "{channel_type:?}: now it is cheap");
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use arb_core::BroadcastRejection::{FeeTooLow, MissingInputs};
 use arb_core::sweep::{FeeInputs, WALLET_INPUT_WEIGHT};
-use arb_core::{Blocks, Height};
+use arb_core::{Blocks, Fees, Height};
 
 use crate::test_sweeper::{START, TestSweeper, Wallet, claim, fee_of, height, lazy, op, parts, second};
 
@@ -97,6 +97,21 @@ fn a59_fees_are_for_whole_virtual_bytes_and_a_refused_lazy_claim_rises() {
         before = sweeper.fee(1);
     }
     assert!(sweeper.terms.contains_key(&op(1)));
+}
+
+#[test]
+fn a59_a_replacement_pays_what_our_node_asks_for_its_own_weight() {
+    for (of_node, step) in [(0, 250), (100, 250), (2_000, 2_000)] {
+        let mut sweeper = TestSweeper::with(1_000, [claim(1, 400, 1_000_000)]);
+        let fees = Fees { incremental_sat_per_kw: of_node, ..Fees::new(vec![(1, 1_300)], 253) };
+        let fee = sweeper.fee(1);
+        sweeper.hear(fees);
+        sweeper.next();
+        // A transaction of 1,000 weight units.
+        let least = fee + step;
+        assert!(sweeper.fee(1) == fee || sweeper.fee(1) >= least, "{} after {fee}, not {least}", sweeper.fee(1));
+        assert_eq!(sweeper.fee(1) == fee, of_node == 2_000, "a rise of a third does not pay for a step of 2,000");
+    }
 }
 
 #[test]

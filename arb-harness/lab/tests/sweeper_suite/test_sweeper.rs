@@ -135,12 +135,12 @@ impl TestSweeper {
     }
 
     pub fn estimate(&mut self, by_target: &[(u16, u32)]) {
-        let fees = Fees { by_target: by_target.to_vec(), relay_floor_sat_per_kw: 253 };
+        let fees = Fees::new(by_target.to_vec(), 253);
         self.hear(fees);
     }
 
     /// An estimate that is replaced in its own block was never in force.
-    fn hear(&mut self, fees: Fees) {
+    pub fn hear(&mut self, fees: Fees) {
         let tip = height(self.tip);
         self.fees_before.extend(self.fees.replace((fees, tip)).filter(|(_, at)| *at < tip));
     }

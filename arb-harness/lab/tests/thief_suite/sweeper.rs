@@ -273,7 +273,7 @@ fn a_coin_of_a_claim_that_stays_out_is_used_once() {
         let coins = vec![coin(100 + number, value_sat)];
         sweeper.offered(&point(number), FeeInputs { coins, change: change.clone() });
     }
-    let fees = arb_core::Fees { by_target: vec![(1, 20_000)], relay_floor_sat_per_kw: 253 };
+    let fees = arb_core::Fees::new(vec![(1, 20_000)], 253);
     let fees = (fees, Height::new(100));
     let now =
         Now { tip: Height::new(100), policy: &policy, fees: Some(&fees), fees_before: &[], wallet_output_weight: 124 };

@@ -70,7 +70,7 @@ pub fn play(close: &Close, verdicts: &[Verdict], tape: &Tape, policy: &mut dyn F
         let now = Now { tip: block, fees };
         let offers = policy.block(&now, &play.open_claims());
         for offered in offers {
-            play.offer(offered, fees.relay_floor_sat_per_kw);
+            play.offer(offered, fees.least_sat_per_kw());
         }
         block += 1;
     }

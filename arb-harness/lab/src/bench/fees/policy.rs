@@ -19,7 +19,7 @@ impl Now<'_> {
     pub fn feerate(&self, blocks: u32) -> u32 {
         let known = &self.fees.by_target;
         let fits = known.iter().rev().find(|(target, _)| u32::from(*target) <= blocks).or(known.first());
-        fits.map_or(0, |(_, feerate)| *feerate).max(self.fees.relay_floor_sat_per_kw)
+        fits.map_or(0, |(_, feerate)| *feerate).max(self.fees.least_sat_per_kw())
     }
 }
 

@@ -24,7 +24,7 @@ pub(super) fn fees(feerate: u32) -> Fees {
 
 /// These feerates by target.
 pub(super) fn fees_by(by_target: &[(u16, u32)]) -> Fees {
-    Fees { by_target: by_target.to_vec(), relay_floor_sat_per_kw: 253 }
+    Fees::new(by_target.to_vec(), 253)
 }
 
 /// The offers of a policy while the mempool is empty.

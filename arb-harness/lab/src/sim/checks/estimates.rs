@@ -35,7 +35,7 @@ impl<'a> Estimates<'a> {
         let Some((fees, at)) = self.fees else { return fallback };
         let fits = fees.by_target.iter().rev().find(|(blocks, _)| u32::from(*blocks) <= target);
         let known = fits.or(fees.by_target.first()).map_or(fallback, |(_, feerate)| *feerate);
-        let known = known.max(fees.relay_floor_sat_per_kw);
+        let known = known.max(fees.least_sat_per_kw());
         let is_fresh = self.tip <= at.saturating_add(self.policy.fee_stale.get());
         if is_fresh { known } else { known.max(fallback) }
     }
@@ -45,8 +45,8 @@ impl<'a> Estimates<'a> {
         self.estimate(self.policy.lazy_target.get())
     }
 
-    /// The lowest feerate that the node relays (sat per kw).
+    /// The lowest feerate that the node takes now (sat per kw).
     pub(super) fn floor(&self) -> u32 {
-        self.fees.map_or(0, |(fees, _)| fees.relay_floor_sat_per_kw).max(LEAST_SAT_PER_KW)
+        self.fees.map_or(0, |(fees, _)| fees.least_sat_per_kw()).max(LEAST_SAT_PER_KW)
     }
 }

@@ -89,7 +89,7 @@ fn i18_a_fee_that_leaves_nothing_for_the_second_stage() {
     let first_stages = BTreeSet::from([first]);
     let at_stake = AtStake { first_stages, second_weight: 400, commitments: BTreeMap::new(), ..AtStake::default() };
     let verdict = |lazy: u32, concluded: Vec<Conclusion>| {
-        let fees = Fees { by_target: vec![(1, 4 * lazy), (144, lazy)], relay_floor_sat_per_kw: 25 };
+        let fees = Fees::new(vec![(1, 4 * lazy), (144, lazy)], 25);
         let concluded = concluded.into_iter().map(|what| Record { channel: INDEX, what }).collect();
         let heard = Entry { heard: Event::FeesEstimated(fees), concluded: Vec::new() };
         let decided = Entry { heard: Event::ChannelForgotten { channel: arb_core::ChannelId([1; 32]) }, concluded };

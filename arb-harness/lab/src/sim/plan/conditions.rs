@@ -145,7 +145,9 @@ impl Conditions {
     /// The least feerate (sat per kw) that nodes relay at this height, but for what a market asks.
     pub(crate) fn least_sat_per_kw(&self, height: u32) -> u32 {
         let Some(money) = self.money else { return RELAY_FLOOR };
-        let minimum = if height >= money.rises_at { money.minimum_sat_per_kw } else { 0 };
+        // The mempool is no longer full once the calm has lasted for a while.
+        let is_empty = self.calm_from.is_some_and(|from| from.saturating_add(BLOCKS_UNTIL_CHEAP) <= height);
+        let minimum = if height >= money.rises_at && !is_empty { money.minimum_sat_per_kw } else { 0 };
         money.floor_sat_per_kw.max(minimum)
     }
 
@@ -182,7 +184,7 @@ impl Conditions {
 
     /// The lowest feerate that lasts (sat per kw): that of the calm at the end.
     pub(crate) fn lasting_sat_per_kw(&self) -> u32 {
-        self.least_sat_per_kw(u32::MAX)
+        self.floor_sat_per_kw()
     }
 
     /// The most that was estimated at this height for what can wait a day (sat per kw).
@@ -227,7 +229,11 @@ impl Conditions {
         };
         match (event, u32::try_from(chain.mempool_min_feerate().div_ceil(4))) {
             // A node with a full mempool never estimates below its minimum.
-            (Event::FeesEstimated(fees), Ok(floor)) if floor > 0 => Event::FeesEstimated(at_least(fees, floor)),
+            (Event::FeesEstimated(fees), Ok(minimum)) if minimum > 0 => {
+                let fees = at_least(fees, minimum);
+                let mempool_min_sat_per_kw = fees.mempool_min_sat_per_kw.max(minimum);
+                Event::FeesEstimated(Fees { mempool_min_sat_per_kw, ..fees })
+            }
             (event, _) => event,
         }
     }
@@ -235,9 +241,7 @@ impl Conditions {
     /// A market's estimates for nodes with another relay floor than the market's.
     fn floored(&self, fees: Fees) -> Fees {
         let Some(money) = self.money else { return fees };
-        let is_full = fees.relay_floor_sat_per_kw > RELAY_FLOOR_SAT_PER_KW;
-        let relay_floor_sat_per_kw = if is_full { fees.relay_floor_sat_per_kw } else { money.floor_sat_per_kw };
-        at_least(Fees { relay_floor_sat_per_kw, ..fees }, money.floor_sat_per_kw)
+        at_least(Fees { relay_floor_sat_per_kw: money.floor_sat_per_kw, ..fees }, money.floor_sat_per_kw)
     }
 
     /// Sets the mempool minimum after a block: a full mempool asks for more than the relay floor. Not if the adversary
@@ -262,7 +266,7 @@ impl Conditions {
 /// These estimates, none of them below a feerate (sat per kw).
 fn at_least(fees: Fees, least: u32) -> Fees {
     let by_target = fees.by_target.iter().map(|(target, rate)| (*target, (*rate).max(least))).collect();
-    Fees { by_target, relay_floor_sat_per_kw: fees.relay_floor_sat_per_kw.max(least) }
+    Fees { by_target, ..fees }
 }
 
 /// The name under which an adversary's act is counted.
