@@ -84,6 +84,7 @@ pub(crate) fn verify(court: CourtView<'_>, event: &Event, checked: Option<&Check
         | Event::BumpRequested { .. }
         | Event::ClaimAbandoned { .. }
         | Event::ChannelPolicySet { .. }
+        | Event::AdoptionComplete { .. }
         | Event::BlockConnected(_)
         | Event::BlockDisconnected(_)
         | Event::Scanned(_)

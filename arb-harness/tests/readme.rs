@@ -97,6 +97,7 @@ fn readmes_loop_closes_a_channel_through_failed_writes_to_the_last_satoshi() {
         fixture.opened(fixture.standing(0, 0).unwrap()),
         fixture.local_signed(0, state.clone()).unwrap(),
         fixture.remote_signed(0, state).unwrap(),
+        Event::AdoptionComplete { channel: None, committed: Vec::new() },
         Event::CloseRequested { channel: setup.id, why: CloseReason::Operator },
     ];
     let memory = Memory::new();

@@ -99,11 +99,13 @@ pub(super) fn revoked(court: CourtView<'_>, heard: &RemoteRevoked) -> Result<Adm
     Ok(Admission::New)
 }
 
+/// While a channel joins, its commitments are told, whatever was searched, seen or asked meanwhile (A6). No signature of ours
+/// is out then.
 fn may_change(channel: &ChannelArbitrator) -> Result<(), Rejected> {
     if channel.ratchet.outdated {
         return Err(Rejected::Outdated(channel.facts.id));
     }
-    if channel.ratchet.frozen.is_some() {
+    if channel.ratchet.frozen.is_some() && channel.adopted.is_some() {
         return Err(Rejected::Frozen(channel.facts.id));
     }
     Ok(())
@@ -158,7 +160,9 @@ fn one_htlc(court: CourtView<'_>, channel: &ChannelArbitrator, htlc: &Htlc) -> R
         return if known.htlc == *htlc { Ok(()) } else { Err(Rejected::HtlcTwice(htlc.key)) };
     }
     let next = if htlc.key.is_offered() { channel.next_htlc.0 } else { channel.next_htlc.1 };
-    if htlc.key.id < next {
+    // While a channel joins, one side may tell lower ids than the other has: an HTLC that is being removed leaves one side
+    // before the other (A17).
+    if htlc.key.id < next && channel.adopted.is_some() {
         return Err(Rejected::HtlcTwice(htlc.key));
     }
     let bad = |why| Err(Rejected::BadHtlc { htlc: htlc.key, why });

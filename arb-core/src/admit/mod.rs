@@ -27,7 +27,7 @@ pub(crate) fn admit(court: CourtView<'_>, event: &Event) -> Result<Admission, Re
         Event::JournalOpened(identity) => opening::identity(court, identity),
         Event::PolicySet(policy) => opening::policy(court, policy),
         Event::ChannelPolicySet { channel, policy } => opening::channel_policy(court, channel, policy.as_deref()),
-        Event::Started(started) => opening::started(court, started),
+        Event::Started(started) => opening::started(started),
         Event::ChannelOpened(opened) => opening::opened(court, opened),
         Event::ChannelRestored(facts) => opening::restored(court, facts),
         Event::ChannelSignals { channel, short_channel_id } => node::signals(court, channel, *short_channel_id),
@@ -61,6 +61,7 @@ pub(crate) fn admit(court: CourtView<'_>, event: &Event) -> Result<Admission, Re
         Event::ClaimAbandoned { channel, outpoint } => answers::abandoned(court, channel, outpoint),
         Event::RevokedLoaded { channel, number, candidates } => revoked::loaded(court, channel, *number, candidates),
         Event::Performed { channel, id } => Ok(answers::performed(court, channel, id)),
+        Event::AdoptionComplete { channel, committed } => opening::adopted(court, channel.as_ref(), committed),
         // The action stays due, so there is nothing to keep.
         Event::Failed { why, .. } => text("reason", why).map(|()| Admission::Duplicate),
     }

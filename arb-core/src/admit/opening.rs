@@ -2,10 +2,10 @@
 //!
 //! Tests: `arb-harness/lab/tests/court_suite/bad_input.rs`, `arb-harness/lab/tests/court_suite/bad_commitments.rs`.
 
-use crate::admit::admission::{Admission, channel, text};
-use crate::api::event::{ChannelOpened, Freshness, JournalIdentity, Started};
+use crate::admit::admission::{Admission, channel, htlc, text};
+use crate::api::event::{ChannelOpened, JournalIdentity, Started};
 use crate::api::facts::{ChannelFacts, SideFacts, Standing};
-use crate::api::ids::ChannelId;
+use crate::api::ids::{ChannelId, HtlcKey};
 use crate::api::policy::Policy;
 use crate::api::reject::Rejected;
 use crate::bolt3::Point;
@@ -41,15 +41,27 @@ pub(super) fn channel_policy(
     Ok(Admission::new_if(channel.own_policy() != policy))
 }
 
-pub(super) fn started(court: CourtView<'_>, started: &Started) -> Result<Admission, Rejected> {
-    text("build", &started.build)?;
-    // A best height that blocks have reported by now is not new.
-    let court = court.state();
-    let same = court.started.as_ref().is_some_and(|known| {
-        // A suspicion is new every time: what cleared the last one may be among what was lost.
-        known.build == started.build && started.freshness == Freshness::Trusted && known.freshness == started.freshness
-    });
-    Ok(Admission::new_if(!same || started.best_height > court.best_height))
+/// Every start is new: the node tells everything again, and what cleared the last suspicion may be among what was lost.
+pub(super) fn started(started: &Started) -> Result<Admission, Rejected> {
+    text("build", &started.build).map(|()| Admission::New)
+}
+
+pub(super) fn adopted(
+    court: CourtView<'_>,
+    id: Option<&ChannelId>,
+    committed: &[HtlcKey],
+) -> Result<Admission, Rejected> {
+    let mut new = match id {
+        Some(id) => !court.state().is_told(channel(court, id)?),
+        None => court.state().retold < court.state().starts || court.any_untold(),
+    };
+    for key in committed {
+        new |= !htlc(court, key)?.1.irrevocable;
+        if id.is_some_and(|id| key.channel != *id) {
+            return Err(Rejected::UnknownHtlc(key.htlc));
+        }
+    }
+    Ok(Admission::new_if(new))
 }
 
 pub(super) fn opened(court: CourtView<'_>, opened: &ChannelOpened) -> Result<Admission, Rejected> {

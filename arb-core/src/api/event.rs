@@ -146,6 +146,15 @@ pub enum Event {
         /// The new policy, whole; `None`: the channel follows [`PolicySet`](Self::PolicySet) again.
         policy: Option<Box<Policy>>,
     },
+    /// The node has told all that it knows: of a channel that joined, or of every channel after a start. Until then nothing
+    /// rests on absence (R11): nothing is failed or given up, no deadline leads to chain, and our commitment is not signed.
+    AdoptionComplete {
+        /// The channel; `None`: every channel of the court, as after a start.
+        channel: Option<ChannelId>,
+        /// HTLCs that are irrevocably committed on both sides, although one side's commitment has them no more: they are
+        /// being removed. Those that both sides' commitments have need not be named.
+        committed: Vec<HtlcKey>,
+    },
 }
 
 impl Event {

@@ -142,6 +142,12 @@ pub enum Alert {
         /// The tip when it could first be claimed.
         since: Height,
     },
+    /// An HTLC calls for going to chain, which waits for [`Event::AdoptionComplete`](crate::Event::AdoptionComplete): the
+    /// node must say that it has told everything.
+    AdoptionIncomplete {
+        /// The tip when that was noticed first.
+        since: Height,
+    },
 }
 
 /// How one contract ended.
@@ -208,6 +214,7 @@ impl Alert {
             Self::FeeTooLow { txid: id } => txid("alert fee", id),
             Self::Stuck => ActionId::of("alert stuck", channel, &[]),
             Self::CoinRefused { coin } => outpoint("alert coin", coin),
+            Self::AdoptionIncomplete { .. } => ActionId::of("alert adoption", channel, &[]),
             Self::OutputWaits { output, .. } => outpoint("alert waits", &output.outpoint),
         }
     }

@@ -97,8 +97,12 @@ impl ChannelArbitrator {
         let in_local = |key: &HtlcRef| {
             self.state.set.local.as_ref().is_some_and(|local| local.commitment.position(*key).is_some())
         };
-        let in_oldest_remote =
-            |key: &HtlcRef| self.state.set.remotes.first().is_some_and(|remote| remote.position(*key).is_some());
+        // The oldest number may have several candidates, each of which the counterparty may hold (A8).
+        let oldest = self.state.set.remotes.first().map(|remote| remote.number);
+        let in_oldest_remote = |key: &HtlcRef| {
+            let mut candidates = self.state.set.remotes.iter().filter(|remote| Some(remote.number) == oldest);
+            candidates.any(|remote| remote.position(*key).is_some())
+        };
         let in_both: Vec<HtlcRef> =
             self.state.htlcs.keys().filter(|key| in_local(key) && in_oldest_remote(key)).copied().collect();
         for key in in_both {
@@ -260,11 +264,24 @@ impl ChannelArbitrator {
         self.state.ratchet.outdated = true;
     }
 
-    /// An entry touches the channel. If blocks are missing, it is judged again after catching up (R11), whatever touched it: an
-    /// alarm, a preimage whose deadline has passed, or a close.
-    pub(crate) fn touched(&mut self, tip: Height, caught_up: bool) {
+    /// An entry touches the channel. If blocks are missing, or if the node has not told everything, it is judged again after
+    /// that (R11), whatever touched it: an alarm, a preimage whose deadline has passed, or a close.
+    pub(crate) fn touched(&mut self, tip: Height, caught_up: bool, told: bool) {
         self.state.seen = tip;
         self.state.deferred = !caught_up;
+        self.state.untold = !told;
+    }
+
+    /// The node has told everything of this channel; `starts` is the court's count.
+    pub(crate) fn hear_adopted(&mut self, starts: u64) {
+        self.state.adopted = Some(starts);
+    }
+
+    /// An HTLC is irrevocably committed, although one side's commitment has it no more (A7).
+    pub(crate) fn hear_committed(&mut self, htlc: HtlcRef) {
+        if let Some(state) = self.state.htlcs.get_mut(&htlc) {
+            state.irrevocable = true;
+        }
     }
 
     /// The frame of this sequence changed the channel and is durable.

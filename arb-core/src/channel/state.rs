@@ -63,10 +63,14 @@ pub struct State {
     pub(crate) outbox: BTreeMap<ActionId, Notice>,
     /// The ids of all notices that were ever raised: none is raised twice.
     pub(crate) raised: BTreeSet<ActionId>,
+    /// The court's count of starts when the node had told everything of this channel; `None` while it joins.
+    pub(crate) adopted: Option<u64>,
     /// The tip when the channel was last judged.
     pub(crate) seen: Height,
     /// Whether it was last touched while blocks were missing: then it is judged again after catching up (R11).
     pub(crate) deferred: bool,
+    /// Whether it was last touched before the node had told everything: then it is judged again after that (R11).
+    pub(crate) untold: bool,
     /// The sequence of the last frame that changed it.
     pub(crate) changed_at: u64,
     /// The classified spend of the funding. It follows from the other fields and is kept in memory because it costs elliptic
@@ -99,8 +103,8 @@ pub(crate) struct HtlcState {
     pub(crate) htlc: Htlc,
     /// The expiry of its upstream HTLC; `None` if the court does not know it, or if there is none.
     pub(crate) upstream_expiry: Option<Height>,
-    /// Whether it was ever on our commitment and on their oldest unrevoked one at once: only then may it be claimed on chain
-    /// (LR4).
+    /// Whether it was ever on our commitment and on their oldest unrevoked one at once, any candidate of that number: only then
+    /// may it be claimed on chain (LR4).
     pub(crate) irrevocable: bool,
 }
 
@@ -178,8 +182,10 @@ impl ChannelArbitrator {
             requests: Requests::default(),
             outbox: BTreeMap::new(),
             raised: BTreeSet::new(),
+            adopted: None,
             seen,
             deferred: false,
+            untold: true,
             changed_at: 0,
             close: Memo::default(),
         };

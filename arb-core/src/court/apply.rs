@@ -4,7 +4,7 @@
 
 use crate::api::event::{Block, ChannelOpened, Disconnected, Event, RemoteCommitmentSigned, Signed, Tip};
 use crate::api::facts::{ChannelFacts, Standing};
-use crate::api::ids::{ActionId, ChannelId, ChannelIndex};
+use crate::api::ids::{ActionId, ChannelId, ChannelIndex, HtlcKey};
 use crate::api::notice::Notice;
 use crate::api::past::StoredCommitment;
 use crate::api::record::{Conclusion, Record};
@@ -55,7 +55,8 @@ impl Draft {
         // The caller may change the channel, so what was derived from it is dropped.
         slot.derived = None;
         let channel = &mut slot.channel;
-        channel.touched(self.state.tip.height, caught_up);
+        let told = self.state.is_told(channel);
+        channel.touched(self.state.tip.height, caught_up, told);
         Some(channel)
     }
 
@@ -174,6 +175,7 @@ impl Draft {
             }
             // Nothing to keep.
             Event::Failed { .. } => {}
+            Event::AdoptionComplete { channel, committed } => self.adopted(base, channel.as_ref(), committed),
         }
         event.clone()
     }
@@ -199,6 +201,29 @@ impl Draft {
             self.touched.insert(index, Explained::default());
         }
         index
+    }
+
+    /// The node has told everything of one channel, or of all: those that waited for it are judged again.
+    fn adopted(&mut self, base: &ChainArbitrator, channel: Option<&ChannelId>, committed: &[HtlcKey]) {
+        for key in committed {
+            self.with(base, &key.channel, |channel| channel.hear_committed(key.htlc));
+        }
+        let starts = self.state.starts;
+        let untold: Vec<ChannelIndex> = match channel {
+            Some(id) => CourtView::new(base, self).index_of(id).into_iter().collect(),
+            None => {
+                self.state.retold = starts;
+                let drafted = self.drafted(|slot| slot.channel.untold);
+                self.undrafted(base.indexes.untold()).into_iter().chain(drafted).collect()
+            }
+        };
+        for index in untold {
+            if let Some(channel) = self.touch(base, index) {
+                channel.hear_adopted(starts);
+            }
+            // Touched again, it waits for the node no more.
+            let _touched = self.touch(base, index);
+        }
     }
 
     fn remote_signed(&mut self, base: &ChainArbitrator, heard: &RemoteCommitmentSigned) {

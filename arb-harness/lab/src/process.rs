@@ -1,4 +1,4 @@
-//! A process that can die after every append. The court, the wallet's reservations, the signer's requests and queued
+//! A process that can die after every append but that of its start. The court, the wallet's reservations, the signer's requests and queued
 //! answers die with it; the journal and the world outside stay.
 
 use arb_core::{ChainArbitrator, ChannelId, Event, Freshness, Height, JournalIdentity, Started, Tip};
@@ -45,7 +45,7 @@ pub struct Process {
     pub appends: u64,
     /// How often the process died and recovered.
     pub restarts: u64,
-    /// Whether the process dies after every append.
+    /// Whether the process dies after every append, except that of the start itself: nothing would ever follow it.
     pub dies: bool,
 }
 
@@ -84,6 +84,9 @@ impl Process {
             let (chain, mut signer, mut wallet, node) = world.parts();
             wallet.rescan(chain);
             let mut host = Host::new(chain, &mut *signer, &mut wallet, node, driver.court().tip());
+            // The node keeps what no frame has, so there is nothing to tell again.
+            driver.tell(all_told());
+            self.appends += u64::from(driver.commit(&mut host)?);
             let lives = self.live(&mut driver, &mut host)?;
             refusals.append(&mut host.refusals);
             if !lives {
@@ -128,6 +131,11 @@ impl Process {
             }
         }
     }
+}
+
+/// The node has told everything of every channel.
+pub fn all_told() -> Event {
+    Event::AdoptionComplete { channel: None, committed: Vec::new() }
 }
 
 /// The tip of a chain, as the court names it.

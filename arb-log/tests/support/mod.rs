@@ -89,19 +89,19 @@ impl Move {
             txs,
         };
         match self {
-            Self::Start(best) => vec![Event::Started(Started {
-                build: "test".into(),
-                freshness: Freshness::Trusted,
-                best_height: Height::new(best),
-            })],
+            Self::Start(best) => {
+                let best_height = Height::new(best);
+                let started = Started { build: "test".into(), freshness: Freshness::Trusted, best_height };
+                vec![Event::Started(started), everything(None)]
+            }
             Self::Policy(max_inputs) => vec![Event::PolicySet(Policy { max_inputs, ..Policy::default() })],
             Self::Fees(rate) => {
                 vec![Event::FeesEstimated(Fees { by_target: vec![(6, rate)], relay_floor_sat_per_kw: 253 })]
             }
-            Self::Open(channel) => vec![Event::ChannelOpened(Box::new(ChannelOpened {
-                facts: facts(channel),
-                standing: Standing::default(),
-            }))],
+            Self::Open(channel) => {
+                let opened = ChannelOpened { facts: facts(channel), standing: Standing::default() };
+                vec![Event::ChannelOpened(Box::new(opened)), everything(Some(id(channel)))]
+            }
             Self::Update(channel) => update(court, channel),
             Self::Connect => vec![Event::BlockConnected(Box::new(block(vec![])))],
             Self::Spend(channel) => vec![Event::BlockConnected(Box::new(block(vec![spend(channel)])))],
@@ -122,6 +122,11 @@ impl Move {
             }
         }
     }
+}
+
+/// The node has told everything of a channel, or of all.
+fn everything(channel: Option<ChannelId>) -> Event {
+    Event::AdoptionComplete { channel, committed: vec![] }
 }
 
 pub(crate) fn point(secret: Secret) -> Point {

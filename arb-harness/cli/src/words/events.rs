@@ -47,6 +47,8 @@ pub(crate) fn event(event: &Event) -> String {
         Event::ClaimAbandoned { outpoint: claim, .. } => format!("{} is given up by the operator", outpoint(claim)),
         Event::ChannelPolicySet { policy: Some(_), .. } => "the channel gets a policy of its own".to_owned(),
         Event::ChannelPolicySet { policy: None, .. } => "the channel follows the court's policy".to_owned(),
+        Event::AdoptionComplete { channel: None, .. } => "the node has told everything of every channel".to_owned(),
+        Event::AdoptionComplete { channel: Some(_), .. } => "the node has told everything of the channel".to_owned(),
         Event::BlockConnected(block) => format!("block {} with {} transactions", block.height, block.txs.len()),
         Event::BlockDisconnected(block) => format!("block {} left the chain", block.height),
         Event::Scanned(scan) => scanned(scan),
@@ -82,6 +84,7 @@ pub(crate) fn channel(event: &Event) -> Option<ChannelId> {
         Event::Scanned(scan) => Some(scan.channel),
         Event::Signed(heard) => Some(heard.channel),
         Event::FeeInputsOffered(offer) => Some(offer.channel),
+        Event::AdoptionComplete { channel, .. } => *channel,
         Event::ChannelSignals { channel, .. }
         | Event::PeerStateSeen { channel, .. }
         | Event::CloseRequested { channel, .. }

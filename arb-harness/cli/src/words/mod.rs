@@ -113,6 +113,9 @@ pub(crate) fn alert(alert: &Alert) -> String {
         Alert::OutputWaits { output, since } => {
             format!("an output of ours can be claimed since height {since} and is unspent: {}", unclaimed(output))
         }
+        Alert::AdoptionIncomplete { since } => {
+            format!("an HTLC calls for going to chain since height {since}, but the node has not told everything yet")
+        }
     }
 }
 

@@ -173,6 +173,8 @@ fn opened(memory: &Memory, channel_type: ChannelType, count: u32) -> (Driver<Mem
     let mut driver = Driver::start(memory.clone(), &identity(), started).unwrap();
     driver.tell(flat_fees(500, 250));
     driver.tell(fixture.opened(fixture.standing(0, 0).unwrap()));
+    driver.tell(fixture.adopted());
+    driver.tell(arb_lab::process::all_told());
     for number in 0..2 {
         driver.tell(fixture.remote_signed(number, state(count, number)).unwrap());
         if number > 0 {

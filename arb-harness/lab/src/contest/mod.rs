@@ -24,7 +24,7 @@ use crate::chain::{Chain, ChainConfig, flat_fees};
 use crate::fixture::{ChannelFixture, ChannelSetup, CommitmentState};
 use crate::notebook::Notebook;
 use crate::peer::{Peer, PeerPlan, Publish};
-use crate::process::{BUILD, tip};
+use crate::process::{BUILD, all_told, tip};
 use crate::wallet::SmallWallet;
 
 /// The height at which every contest begins.
@@ -225,6 +225,7 @@ impl RunningContest {
         let opened = fixture.opened(fixture.standing(0, 0).map_err(text)?);
         let events = [
             opened,
+            all_told(),
             fixture.local_signed(0, state(Vec::new())).map_err(text)?,
             fixture.remote_signed(0, state(Vec::new())).map_err(text)?,
             fixture.remote_signed(1, full.clone()).map_err(text)?,

@@ -32,7 +32,7 @@ fn nothing_is_heard_before_genesis() {
     }
     assert_eq!(court, ChainArbitrator::new());
     let test = TestCourt::new();
-    assert_eq!(test.frames.0.len(), 2);
+    assert_eq!(test.frames.0.len(), 3);
 }
 
 #[test]

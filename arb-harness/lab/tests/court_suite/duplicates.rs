@@ -4,10 +4,9 @@ use arb_core::{
     Action, BroadcastAnswer, BroadcastRejection, CloseReason, Event, Fees, Freshness, HtlcRef, Link, PeerState, Policy,
 };
 use arb_lab::fixture::Close;
+use arb_lab::process::all_told;
 
-use crate::test_court::{
-    ANCHORS, START, TestCourt, channel, identity, key, learned, offered, received, started, state,
-};
+use crate::test_court::{ANCHORS, START, TestCourt, channel, identity, key, learned, offered, received, state};
 
 /// Hears an event, and then the same event again.
 fn once(test: &mut TestCourt, event: &Event) {
@@ -19,10 +18,11 @@ fn once(test: &mut TestCourt, event: &Event) {
 fn before_a_close() {
     let (mut test, mut fixture) = (TestCourt::new(), channel(1, ANCHORS));
     test.again(&Event::JournalOpened(identity()));
-    test.again(&started("test", Freshness::Trusted, START));
+    test.again(&all_told());
     let id = fixture.id();
     let htlcs = [offered(0, 50_000, 1, 500, Link::Own), received(0, 60_000, 2, 500)];
     once(&mut test, &fixture.opened(fixture.standing(0, 0).unwrap()));
+    once(&mut test, &fixture.adopted());
     test.settle();
     for event in [fixture.remote_signed(0, state(&htlcs)), fixture.local_signed(0, state(&htlcs))] {
         once(&mut test, &event.unwrap());
@@ -65,9 +65,9 @@ fn a_cleared_suspicion() {
     test.open(&mut fixture, &[]);
     let current = Event::PeerStateSeen { channel: fixture.id(), peer: PeerState::Current };
     test.again(&current);
-    test.hear(started("test", Freshness::Suspect, START));
+    test.start("test", Freshness::Suspect, START);
     // A suspect start is never a duplicate: what cleared the last one may be among the frames that were lost.
-    test.hear(started("test", Freshness::Suspect, START));
+    test.start("test", Freshness::Suspect, START);
     once(&mut test, &current);
 }
 

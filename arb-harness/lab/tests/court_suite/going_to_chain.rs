@@ -7,7 +7,7 @@ use arb_core::{
 };
 use arb_lab::fixture::ChannelFixture;
 
-use crate::test_court::{ANCHORS, START, TestCourt, channel, key, learned, offered, received, started, state};
+use crate::test_court::{ANCHORS, START, TestCourt, channel, key, learned, offered, received, state};
 
 fn frozen(test: &TestCourt, fixture: &ChannelFixture) -> Option<FreezeReason> {
     test.court.channel(test.index(fixture)).unwrap().frozen()
@@ -178,7 +178,7 @@ fn f5_outdated_signs_nothing_for_ever() {
     test.hear(Event::PeerStateSeen { channel: fixture.id(), peer: PeerState::WeAreBehind });
     test.hear(Event::CloseRequested { channel: fixture.id(), why: CloseReason::Operator });
     test.settle();
-    test.hear(started("later", Freshness::Suspect, START));
+    test.start("later", Freshness::Suspect, START);
     test.hear(Event::PeerStateSeen { channel: fixture.id(), peer: PeerState::Current });
     test.blocks_to(START + 100);
     assert_eq!((test.asked.len(), test.sent.len()), (0, 0));
@@ -213,7 +213,7 @@ fn commitments(test: &TestCourt, fixture: &ChannelFixture) -> usize {
 fn f5_suspect_signs_nothing_until_the_peer_cleared_it() {
     let (mut test, mut fixture) = (TestCourt::new(), channel(1, ANCHORS));
     test.open(&mut fixture, &[]);
-    test.hear(started("restored", Freshness::Suspect, START));
+    test.start("restored", Freshness::Suspect, START);
     test.hear(Event::CloseRequested { channel: fixture.id(), why: CloseReason::Operator });
     test.block(&[]);
     assert_eq!((test.asked.len(), test.sent.len()), (0, 0));
@@ -223,12 +223,12 @@ fn f5_suspect_signs_nothing_until_the_peer_cleared_it() {
     // The commitment, and the child that pays for it.
     assert_eq!((test.asked.len(), commitments(&test, &fixture)), (2, 1));
     // A later suspect start counts again, also for what was signed before.
-    test.hear(started("restored again", Freshness::Suspect, START));
+    test.start("restored again", Freshness::Suspect, START);
     let before = test.sent.len();
     test.block(&[]);
     assert_eq!(test.sent.len(), before);
     // A trusted start does not clear the suspicion.
-    test.hear(started("trusted", Freshness::Trusted, START));
+    test.start("trusted", Freshness::Trusted, START);
     test.block(&[]);
     assert_eq!(test.sent.len(), before);
     test.hear(current);
@@ -240,7 +240,7 @@ fn f5_suspect_signs_nothing_until_the_peer_cleared_it() {
 fn f5_a_channel_that_joins_after_a_suspicious_start_is_as_the_node_says() {
     // Only what the journal held at that start is suspect. A new channel must be able to close without its counterparty.
     let mut test = TestCourt::new();
-    test.hear(started("restored", Freshness::Suspect, START));
+    test.start("restored", Freshness::Suspect, START);
     let mut fixture = channel(1, ANCHORS);
     test.open(&mut fixture, &[]);
     test.hear(Event::CloseRequested { channel: fixture.id(), why: CloseReason::Operator });

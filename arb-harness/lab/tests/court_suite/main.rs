@@ -1,5 +1,6 @@
 //! The court alone, fed with events by hand.
 //!
+//! - `adoption`: running channels that join, in any order.
 //! - `bad_answers`, `bad_commitments`, `bad_input`: what is refused (R14), and that a refusal changes nothing (R1, I1).
 //! - `log_order`, `duplicates`: records precede actions (R2, R3); an event that is heard again writes nothing.
 //! - `going_to_chain`, `outcomes`, `ratchets`: the policy's heights (R11, R12), one outcome for each HTLC that we sent (R8),
@@ -13,6 +14,7 @@
 #![allow(clippy::unwrap_used, reason = "clippy does not know the helpers of tests as test code")]
 #![allow(clippy::wildcard_enum_match_arm, reason = "a test looks for one variant and panics at the others")]
 
+mod adoption;
 mod bad_answers;
 mod bad_commitments;
 mod bad_input;

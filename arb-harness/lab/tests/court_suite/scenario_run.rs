@@ -16,6 +16,7 @@ use arb_lab::chain::{Chain, ChainConfig};
 use arb_lab::fixture::{ChannelFixture, Close};
 use arb_lab::notebook::Notebook;
 use arb_lab::peer::{Peer, PeerPlan, Publish};
+use arb_lab::process::all_told;
 use arb_lab::wallet::SmallWallet;
 use arb_log::memory::Memory;
 
@@ -169,6 +170,7 @@ impl ScenarioRun {
                 let events = [
                     flat_fees(500, 250),
                     fixture.opened(fixture.standing(0, 0).unwrap()),
+                    all_told(),
                     fixture.remote_signed(0, state(&self.htlcs)).unwrap(),
                     fixture.local_signed(0, state(&self.htlcs)).unwrap(),
                 ];

@@ -143,6 +143,7 @@ impl World {
         events.push(fixture.opened(fixture.standing(0, 0).unwrap()));
         events.push(fixture.remote_signed(0, state.clone()).unwrap());
         events.push(fixture.local_signed(0, state).unwrap());
+        events.push(arb_lab::process::all_told());
         let mut world = Self {
             court: ChainArbitrator::new(),
             chain,

@@ -2,6 +2,7 @@
 
 use arb_core::{Action, ChannelId, CloseReason, Event, Freshness, Height, PeerState, Rejected, Standing, Started};
 use arb_harness::driver::{Driver, Outside};
+use arb_lab::process::all_told;
 use arb_log::memory::{Fault, Memory};
 
 use crate::support::{court, fixture, hear, identity, open, received, scanned, started, state, to_sign};
@@ -41,6 +42,7 @@ fn going_to_chain(driver: &mut Driver<Memory>, outside: &mut CountingOutside) {
         scanned(&fixture, fixture.setup().funding.txid, 100),
         fixture.local_signed(0, state.clone()).unwrap(),
         fixture.remote_signed(0, state).unwrap(),
+        all_told(),
         Event::CloseRequested { channel: fixture.id(), why: CloseReason::Operator },
     ]);
     driver.commit(outside).unwrap();
@@ -83,6 +85,7 @@ fn a_channel_opened_after_a_suspect_start_is_not_suspect() {
     let (mut court, mut old, mut new) = (court(), fixture(1), fixture(2));
     open(&mut court, &mut old, Vec::new());
     hear(&mut court, &started(Freshness::Suspect, 100));
+    hear(&mut court, &all_told());
     open(&mut court, &mut new, Vec::new());
     for fixture in [&old, &new] {
         hear(&mut court, &Event::CloseRequested { channel: fixture.id(), why: CloseReason::Operator });
