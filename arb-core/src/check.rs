@@ -45,7 +45,7 @@ impl ChainArbitrator {
         let Event::LocalCommitmentSigned(heard) = event else { return Ok(None) };
         let draft = Draft::new(self, false);
         let court = CourtView::new(self, &draft);
-        if admit(court, event)? == Admission::Duplicate {
+        if admit(court, event)? != Admission::New {
             return Ok(None);
         }
         let Some(channel) = court.channel_of(&heard.update.channel) else { return Ok(None) };

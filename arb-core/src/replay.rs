@@ -61,7 +61,7 @@ impl ChainArbitrator {
                 Ok(Heard::Accepted) => {
                     Ok(step.entries().last().map(|entry| entry.concluded.clone()).unwrap_or_default())
                 }
-                Ok(Heard::Duplicate) => Ok(Vec::new()),
+                Ok(Heard::Duplicate | Heard::Past) => Ok(Vec::new()),
                 Err(rejected) => Err(rejected),
             };
             if decided.as_ref() != Ok(&entry.concluded) {

@@ -56,7 +56,12 @@ fn events() -> Vec<Event> {
     };
     vec![
         Event::JournalOpened(identity),
-        Event::Started(Started { build: "b".into(), freshness: Freshness::Suspect, best_height: Height::new(20) }),
+        Event::Started(Started {
+            build: "b".into(),
+            freshness: Freshness::Suspect,
+            best_height: Height::new(20),
+            run: 0,
+        }),
         block(11),
         Event::FeesEstimated(Fees { by_target: vec![(1, 500), (6, 300)], relay_floor_sat_per_kw: 250 }),
         block(12),

@@ -26,6 +26,9 @@ pub(super) fn local(court: CourtView<'_>, heard: &LocalCommitmentSigned) -> Resu
         if is_again(channel, update, &current.commitment) && current.signatures == heard.signatures {
             return Ok(Admission::Duplicate);
         }
+        if update.number < current.commitment.number {
+            return Ok(Admission::Past);
+        }
     }
     may_change(channel)?;
     if update.number != channel.set.next_local {
@@ -52,10 +55,14 @@ pub(super) fn remote(court: CourtView<'_>, heard: &RemoteCommitmentSigned) -> Re
     if set.remotes.iter().any(|known| is_again(channel, update, known) && complete(known)) {
         return Ok(Admission::Duplicate);
     }
+    if update.number < set.next_revoked {
+        return Ok(Admission::Past);
+    }
     may_change(channel)?;
     let newest = set.newest_remote();
     let next = newest.map_or(set.first_remote, |newest| newest.saturating_add(1));
-    let candidate = newest == Some(update.number) && update.number > set.next_revoked;
+    // While a channel joins, the oldest number may have several candidates, too (A8).
+    let candidate = newest == Some(update.number) && (update.number > set.next_revoked || channel.adopted.is_none());
     if update.number != next && !candidate {
         return Err(Rejected::WrongNumber { expected: next, got: update.number });
     }
@@ -121,6 +128,7 @@ fn is_again(channel: &ChannelArbitrator, update: &CommitmentUpdate, known: &Comm
         && known.remote_msat == update.remote_msat
         && update.added.iter().all(|htlc| known.position(htlc.key).is_some() && same(htlc))
         && update.removed.iter().all(|htlc| known.position(*htlc).is_none())
+        && (!update.whole || update.added.len() == known.htlcs.len())
 }
 
 fn content(
@@ -133,7 +141,7 @@ fn content(
         return Err(Rejected::BadKey);
     }
     let base = channel.set.base(side, update.number);
-    let in_base = |htlc: &HtlcRef| base.is_some_and(|base| base.position(*htlc).is_some());
+    let in_base = |htlc: &HtlcRef| !update.whole && base.is_some_and(|base| base.position(*htlc).is_some());
     if let Some(unknown) = update.removed.iter().find(|htlc| !in_base(htlc)) {
         return Err(Rejected::UnknownHtlc(*unknown));
     }

@@ -27,7 +27,7 @@ pub(crate) fn admit(court: CourtView<'_>, event: &Event) -> Result<Admission, Re
         Event::JournalOpened(identity) => opening::identity(court, identity),
         Event::PolicySet(policy) => opening::policy(court, policy),
         Event::ChannelPolicySet { channel, policy } => opening::channel_policy(court, channel, policy.as_deref()),
-        Event::Started(started) => opening::started(started),
+        Event::Started(started) => opening::started(court, started),
         Event::ChannelOpened(opened) => opening::opened(court, opened),
         Event::ChannelRestored(facts) => opening::restored(court, facts),
         Event::ChannelSignals { channel, short_channel_id } => node::signals(court, channel, *short_channel_id),

@@ -2,7 +2,7 @@
 //!
 //! Tests: `arb-harness/lab/tests/court_suite/bad_input.rs`.
 
-use crate::admit::admission::{Admission, channel, htlc};
+use crate::admit::admission::{Admission, channel, htlc, is_over};
 use crate::api::event::{Acknowledged, ClosingSigned, PeerState};
 use crate::api::ids::{ChannelId, HtlcKey};
 use crate::api::outcome::Upstream;
@@ -18,6 +18,9 @@ pub(super) fn signals(court: CourtView<'_>, id: &ChannelId, short_channel_id: u6
 }
 
 pub(super) fn given_up(court: CourtView<'_>, key: &HtlcKey) -> Result<Admission, Rejected> {
+    if is_over(court, key) {
+        return Ok(Admission::Past);
+    }
     let (channel, _) = htlc(court, key)?;
     if key.htlc.is_offered() {
         return Err(Rejected::BadHtlc { htlc: key.htlc, why: "only a received HTLC can be given up" });
@@ -72,7 +75,7 @@ pub(super) fn preimage_learned(
     preimage: &Preimage,
     usable_for: &[HtlcKey],
 ) -> Result<Admission, Rejected> {
-    let (mut new, mut known, mut unknown) = (false, false, None);
+    let (mut new, mut known, mut over, mut unknown) = (false, false, false, None);
     for key in usable_for {
         match htlc(court, key) {
             Ok((channel, state)) if state.htlc.payment_hash == preimage.hash() => {
@@ -80,16 +83,21 @@ pub(super) fn preimage_learned(
                 new |= channel.usable(key.htlc).is_none();
             }
             Ok(_) => return Err(Rejected::WrongPreimage(*key)),
+            Err(_) if is_over(court, key) => over = true,
             Err(why) => unknown = Some(why),
         }
     }
     match unknown {
         Some(why) if !known => Err(why),
+        None if over && !known => Ok(Admission::Past),
         Some(_) | None => Ok(Admission::new_if(new)),
     }
 }
 
 pub(super) fn acknowledged(court: CourtView<'_>, key: &HtlcKey, outcome: Acknowledged) -> Result<Admission, Rejected> {
+    if is_over(court, key) {
+        return Ok(Admission::Past);
+    }
     let (channel, _) = htlc(court, key)?;
     let released = channel.ratchet.released.get(&key.htlc).ok_or(Rejected::NoSuchOutcome(*key))?;
     match (released.outcome, released.acknowledged, outcome) {

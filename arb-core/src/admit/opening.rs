@@ -3,7 +3,7 @@
 //! Tests: `arb-harness/lab/tests/court_suite/bad_input.rs`, `arb-harness/lab/tests/court_suite/bad_commitments.rs`.
 
 use crate::admit::admission::{Admission, channel, htlc, text};
-use crate::api::event::{ChannelOpened, JournalIdentity, Started};
+use crate::api::event::{ChannelOpened, Freshness, JournalIdentity, Started};
 use crate::api::facts::{ChannelFacts, SideFacts, Standing};
 use crate::api::ids::{ChannelId, HtlcKey};
 use crate::api::policy::Policy;
@@ -41,9 +41,16 @@ pub(super) fn channel_policy(
     Ok(Admission::new_if(channel.own_policy() != policy))
 }
 
-/// Every start is new: the node tells everything again, and what cleared the last suspicion may be among what was lost.
-pub(super) fn started(started: &Started) -> Result<Admission, Rejected> {
-    text("build", &started.build).map(|()| Admission::New)
+pub(super) fn started(court: CourtView<'_>, started: &Started) -> Result<Admission, Rejected> {
+    text("build", &started.build)?;
+    // A best height that blocks have reported by now is not new.
+    let court = court.state();
+    let same = court.started.as_ref().is_some_and(|known| {
+        // A suspicion is new every time: what cleared the last one may be among what was lost.
+        let known = (&known.build, known.freshness, known.run);
+        known == (&started.build, Freshness::Trusted, started.run) && started.freshness == Freshness::Trusted
+    });
+    Ok(Admission::new_if(!same || started.best_height > court.best_height))
 }
 
 pub(super) fn adopted(

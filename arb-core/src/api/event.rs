@@ -1,7 +1,8 @@
 //! What the outside tells the court: plain data, serialisable. Events and actions are exhaustive on purpose: a new one must
 //! break an embedder's build.
 //!
-//! Delivery is at-least-once: an event that was heard before is a [`Duplicate`](crate::Heard::Duplicate), never an error.
+//! Delivery is at-least-once: an event that was heard before is a [`Duplicate`](crate::Heard::Duplicate), never an error. One
+//! about what is over is [`Past`](crate::Heard::Past).
 //!
 //! Tests: arb-harness/lab/tests/court_suite/duplicates.rs, arb-harness/lab/tests/court_suite/bad_input.rs
 
@@ -203,6 +204,8 @@ pub struct Started {
     pub freshness: Freshness,
     /// The greatest height that the chain source has validated and can deliver.
     pub best_height: Height,
+    /// A number that no other start of this journal has, such as the journal's epoch: told again, a start is a duplicate.
+    pub run: u64,
 }
 
 /// A channel joins the court.
@@ -214,7 +217,7 @@ pub struct ChannelOpened {
     pub standing: Standing,
 }
 
-/// One commitment, as the change from the one before on the same side.
+/// One commitment: as the change from the one before on the same side, or whole.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "name and type say it")]
 pub struct CommitmentUpdate {
@@ -228,10 +231,12 @@ pub struct CommitmentUpdate {
     pub local_msat: u64,
     /// The counterparty's balance in millisatoshi, before fees and without HTLCs.
     pub remote_msat: u64,
-    /// HTLCs that this commitment has and the one before does not.
+    /// HTLCs that this commitment has and the one before does not; all that it has, if it is told `whole`.
     pub added: Vec<Htlc>,
-    /// HTLCs that the one before has and this one does not.
+    /// HTLCs that the one before has and this one does not; none, if it is told `whole`.
     pub removed: Vec<HtlcRef>,
+    /// Whether `added` has every HTLC, so that nothing else need be known. The log keeps the change.
+    pub whole: bool,
 }
 
 /// The counterparty's signatures for one funding's version of our commitment.

@@ -235,6 +235,75 @@ pub enum Rejected {
     },
 }
 
+/// What a refusal means for whoever told the event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RejectedClass {
+    /// Something else must be heard first; told again after it, the event may be accepted.
+    NotYet,
+    /// The embedder, or its source, is wrong: told again, it is refused again.
+    Mistake,
+    /// The counterparty, or somebody else outside, made what cannot be right: its message must be refused.
+    Hostile,
+}
+
+impl Rejected {
+    /// What the refusal means.
+    pub const fn class(&self) -> RejectedClass {
+        match self {
+            Self::JournalNotOpened
+            | Self::UnknownChannel(_)
+            | Self::UnknownUpstream(_)
+            | Self::HeightGap { .. }
+            | Self::UnknownParent { .. }
+            | Self::ScanTooShort { .. }
+            | Self::NotRevoked { .. }
+            | Self::NothingToBump(_)
+            | Self::NothingToAbandon(_)
+            | Self::NothingToRaise(_)
+            | Self::FeeInputsTooSmall { .. } => RejectedClass::NotYet,
+            Self::WrongPoint { .. }
+            | Self::SecretNotOfPoint { .. }
+            | Self::SecretContradicts { .. }
+            | Self::SignatureCount { .. }
+            | Self::WrongCommitmentSignature { .. }
+            | Self::WrongHtlcSignature { .. } => RejectedClass::Hostile,
+            Self::OtherIdentity
+            | Self::UnsoundPolicy
+            | Self::OtherFacts(_)
+            | Self::FundingTaken { .. }
+            | Self::BadFundings
+            | Self::BadDelay(_)
+            | Self::BadKey
+            | Self::BadScript
+            | Self::BadStanding { .. }
+            | Self::Frozen(_)
+            | Self::Outdated(_)
+            | Self::WrongNumber { .. }
+            | Self::RevocationMissing { .. }
+            | Self::RevokedContradicts { .. }
+            | Self::TooManyCandidates { .. }
+            | Self::HtlcTwice(_)
+            | Self::UnknownHtlc(_)
+            | Self::BadHtlc { .. }
+            | Self::TooManyHtlcs { .. }
+            | Self::AboveCapacity { .. }
+            | Self::CannotBuild
+            | Self::WrongPreimage(_)
+            | Self::NoSuchOutcome(_)
+            | Self::NotTheTip { .. }
+            | Self::BadBestHeight { .. }
+            | Self::BadFees
+            | Self::UnknownRequest(_)
+            | Self::WrongSignature { .. }
+            | Self::BadFeeInput(_)
+            | Self::CannotForget(_)
+            | Self::NotAClosing
+            | Self::TooMany { .. }
+            | Self::TooLong { .. } => RejectedClass::Mistake,
+        }
+    }
+}
+
 /// A frame of the log does not fit the state.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]

@@ -2,8 +2,10 @@
 //!
 //! Tests: `arb-harness/lab/tests/court_suite/log_order.rs`, `arb-harness/lab/tests/court_suite/properties.rs`.
 
-use crate::api::event::{Block, ChannelOpened, Disconnected, Event, RemoteCommitmentSigned, Signed, Tip};
-use crate::api::facts::{ChannelFacts, Standing};
+use crate::api::event::{
+    Block, ChannelOpened, CommitmentUpdate, Disconnected, Event, RemoteCommitmentSigned, Signed, Tip,
+};
+use crate::api::facts::{ChannelFacts, Side, Standing};
 use crate::api::ids::{ActionId, ChannelId, ChannelIndex, HtlcKey};
 use crate::api::notice::Notice;
 use crate::api::past::StoredCommitment;
@@ -112,10 +114,15 @@ impl Draft {
             Event::Signed(signed) => self.signed(base, signed, proof),
             Event::Performed { channel, id } => self.performed(base, channel, id),
             Event::LocalCommitmentSigned(heard) => {
-                self.with(base, &heard.update.channel, |channel| channel.hear_local_signed(heard));
+                let mut heard = (**heard).clone();
+                heard.update = self.change(base, Side::Local, &heard.update);
+                self.with(base, &heard.update.channel, |channel| channel.hear_local_signed(&heard));
+                return Event::LocalCommitmentSigned(Box::new(heard));
             }
             Event::RemoteCommitmentSigned(heard) => {
-                self.remote_signed(base, heard);
+                let heard = RemoteCommitmentSigned { update: self.change(base, Side::Remote, &heard.update) };
+                self.remote_signed(base, &heard);
+                return Event::RemoteCommitmentSigned(Box::new(heard));
             }
             Event::RemoteRevoked(heard) => self.with(base, &heard.channel, |channel| channel.hear_revoked(heard)),
             Event::ChannelSignals { channel, short_channel_id } => {
@@ -224,6 +231,12 @@ impl Draft {
             // Touched again, it waits for the node no more.
             let _touched = self.touch(base, index);
         }
+    }
+
+    /// An update in the form in which the log keeps it.
+    fn change(&self, base: &ChainArbitrator, side: Side, update: &CommitmentUpdate) -> CommitmentUpdate {
+        let channel = CourtView::new(base, self).channel_of(&update.channel);
+        channel.map_or_else(|| update.clone(), |channel| channel.set.change(side, update))
     }
 
     fn remote_signed(&mut self, base: &ChainArbitrator, heard: &RemoteCommitmentSigned) {

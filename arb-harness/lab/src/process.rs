@@ -41,7 +41,7 @@ pub struct Process {
     pub inbox: Vec<Event>,
     /// The most blocks of one step.
     pub blocks_a_step: usize,
-    /// Frames appended so far.
+    /// Frames appended so far, without those of starts.
     pub appends: u64,
     /// How often the process died and recovered.
     pub restarts: u64,
@@ -79,14 +79,14 @@ impl Process {
         loop {
             let storage = world.storage()?;
             let best_height = Height::new(world.chain().tip().0);
-            let started = Started { build: BUILD.into(), freshness: Freshness::Trusted, best_height };
+            let started = Started { build: BUILD.into(), freshness: Freshness::Trusted, best_height, run: 0 };
             let mut driver = Driver::start(storage, &self.identity, started)?;
             let (chain, mut signer, mut wallet, node) = world.parts();
             wallet.rescan(chain);
             let mut host = Host::new(chain, &mut *signer, &mut wallet, node, driver.court().tip());
             // The node keeps what no frame has, so there is nothing to tell again.
             driver.tell(all_told());
-            self.appends += u64::from(driver.commit(&mut host)?);
+            driver.commit(&mut host)?;
             let lives = self.live(&mut driver, &mut host)?;
             refusals.append(&mut host.refusals);
             if !lives {

@@ -91,7 +91,8 @@ impl Move {
         match self {
             Self::Start(best) => {
                 let best_height = Height::new(best);
-                let started = Started { build: "test".into(), freshness: Freshness::Trusted, best_height };
+                let started =
+                    Started { build: "test".into(), freshness: Freshness::Trusted, best_height, run: u64::from(best) };
                 vec![Event::Started(started), everything(None)]
             }
             Self::Policy(max_inputs) => vec![Event::PolicySet(Policy { max_inputs, ..Policy::default() })],
@@ -202,6 +203,7 @@ fn update(court: &ChainArbitrator, channel: u8) -> Vec<Event> {
             remote_msat: 90_000_000,
             added: number.checked_sub(1).map(htlc).into_iter().collect(),
             removed: vec![],
+            whole: false,
         },
     })));
     events

@@ -92,6 +92,7 @@ impl Updates {
             remote_msat,
             added,
             removed,
+            whole: false,
         };
         self.next += 1;
         self.points = [next, after, self.setup.remote.point(number + 3).unwrap()];

@@ -197,7 +197,7 @@ impl RunningContest {
         let (network, policy) = (Network::Regtest, Policy::default());
         let identity = JournalIdentity { network, journal: [0x64; 32], tip: tip(&chain), policy };
         let best_height = Height::new(START);
-        let started = Started { build: BUILD.into(), freshness: Freshness::Trusted, best_height };
+        let started = Started { build: BUILD.into(), freshness: Freshness::Trusted, best_height, run: 0 };
         let driver = Driver::start(Memory::new(), &identity, started).map_err(text)?;
         let (node, settled) = (Notebook::default(), BTreeMap::new());
         let (own, history) = (BTreeSet::new(), Vec::new());

@@ -6,7 +6,9 @@ use arb_core::{
 use arb_lab::fixture::Close;
 use arb_lab::process::all_told;
 
-use crate::test_court::{ANCHORS, START, TestCourt, channel, identity, key, learned, offered, received, state};
+use crate::test_court::{
+    ANCHORS, START, TestCourt, channel, identity, key, learned, offered, received, started, state,
+};
 
 /// Hears an event, and then the same event again.
 fn once(test: &mut TestCourt, event: &Event) {
@@ -18,6 +20,7 @@ fn once(test: &mut TestCourt, event: &Event) {
 fn before_a_close() {
     let (mut test, mut fixture) = (TestCourt::new(), channel(1, ANCHORS));
     test.again(&Event::JournalOpened(identity()));
+    test.again(&started("test", Freshness::Trusted, START));
     test.again(&all_told());
     let id = fixture.id();
     let htlcs = [offered(0, 50_000, 1, 500, Link::Own), received(0, 60_000, 2, 500)];

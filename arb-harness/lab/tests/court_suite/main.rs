@@ -1,6 +1,7 @@
 //! The court alone, fed with events by hand.
 //!
-//! - `adoption`: running channels that join, in any order.
+//! - `adoption`, `i19`: running channels that join, in any order, and drawn lives of them (I19).
+//! - `retelling`: starts after which the node tells everything again.
 //! - `bad_answers`, `bad_commitments`, `bad_input`: what is refused (R14), and that a refusal changes nothing (R1, I1).
 //! - `log_order`, `duplicates`: records precede actions (R2, R3); an event that is heard again writes nothing.
 //! - `going_to_chain`, `outcomes`, `ratchets`: the policy's heights (R11, R12), one outcome for each HTLC that we sent (R8),
@@ -25,6 +26,7 @@ mod builders;
 mod channel_policy;
 mod duplicates;
 mod going_to_chain;
+mod i19;
 mod incidents_contracts;
 mod incidents_outcomes;
 mod incidents_restart;
@@ -33,6 +35,7 @@ mod names;
 mod outcomes;
 mod properties;
 mod ratchets;
+mod retelling;
 mod scenario_run;
 mod scenarios;
 mod test_court;

@@ -113,8 +113,12 @@ impl ScenarioRun {
         }
         let mut identity = identity();
         identity.tip.hash = chain.tip().1;
-        let started =
-            Started { build: "scenario".into(), freshness: Freshness::Trusted, best_height: Height::new(START) };
+        let started = Started {
+            build: "scenario".into(),
+            freshness: Freshness::Trusted,
+            best_height: Height::new(START),
+            run: 0,
+        };
         let driver = Driver::start(Memory::new(), &identity, started).unwrap();
         Self {
             chain,

@@ -156,6 +156,14 @@ impl TestCourt {
         step.commit(&mut self.frames).unwrap()
     }
 
+    /// Hears one event in a step of its own.
+    pub fn try_hear(&mut self, event: &Event) -> Result<Heard, Rejected> {
+        let mut step = self.court.step();
+        let answer = step.hear(event);
+        step.commit(&mut self.frames).unwrap();
+        answer
+    }
+
     /// Hears an event that says nothing new; panics unless it is a duplicate and the court stays as it was.
     pub fn again(&mut self, event: &Event) {
         let before = self.court.clone();

@@ -134,6 +134,7 @@ impl World {
             build: String::from("largest close"),
             freshness: Freshness::Trusted,
             best_height: Height::new(chain.tip().0),
+            run: 0,
         };
         let driver = Driver::start(Memory::new(), &identity, started).unwrap();
         Self { chain, driver, fixture, signer, wallet, node: Notebook::default() }

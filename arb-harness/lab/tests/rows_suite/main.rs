@@ -211,7 +211,7 @@ fn heard_of_a_revoked_close(before: impl FnOnce(&Memory, &ChannelFixture, &mut N
     let (network, policy) = (chain.config().network, Policy::default());
     let identity = JournalIdentity { network, journal: [1; 32], tip: tip(&chain), policy };
     let (freshness, best_height) = (Freshness::Trusted, Height::new(chain.tip().0));
-    let started = Started { build: String::from("rows"), freshness, best_height };
+    let started = Started { build: String::from("rows"), freshness, best_height, run: 0 };
     let mut driver = Driver::start(memory.clone(), &identity, started).unwrap();
     driver.tell(fixture.opened(Standing::default()));
     driver.tell(all_told());

@@ -29,7 +29,7 @@ impl Outside for CountingOutside {
 }
 
 fn start(memory: &Memory, freshness: Freshness) -> Driver<Memory> {
-    let started = Started { build: String::from("attack test"), freshness, best_height: Height::new(100) };
+    let started = Started { build: String::from("attack test"), freshness, best_height: Height::new(100), run: 0 };
     Driver::start(memory.clone(), &identity(), started).unwrap()
 }
 

@@ -43,7 +43,12 @@ pub fn identity() -> JournalIdentity {
 }
 
 pub fn started(freshness: Freshness, best_height: u32) -> Event {
-    Event::Started(Started { build: String::from("attack test"), freshness, best_height: Height::new(best_height) })
+    Event::Started(Started {
+        build: String::from("attack test"),
+        freshness,
+        best_height: Height::new(best_height),
+        run: 0,
+    })
 }
 
 pub fn court() -> ChainArbitrator {

@@ -123,7 +123,7 @@ impl World {
             return Ok(driver);
         }
         let best_height = Height::new(self.chain.tip().0);
-        let started = Started { build: BUILD.into(), freshness: Freshness::Trusted, best_height };
+        let started = Started { build: BUILD.into(), freshness: Freshness::Trusted, best_height, run: 0 };
         let driver = Driver::start(self.process.memory.clone(), &self.process.identity, started)
             .map_err(|why| Violation::new("I2", format!("recovery: {why}")))?;
         if let Some(dead) = self.process.dead.take() {
