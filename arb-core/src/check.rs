@@ -85,6 +85,7 @@ pub(crate) fn verify(court: CourtView<'_>, event: &Event, checked: Option<&Check
         | Event::ClaimAbandoned { .. }
         | Event::ChannelPolicySet { .. }
         | Event::AdoptionComplete { .. }
+        | Event::ChannelAdoptedAnew { .. }
         | Event::BlockConnected(_)
         | Event::BlockDisconnected(_)
         | Event::Scanned(_)

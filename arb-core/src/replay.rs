@@ -58,7 +58,7 @@ impl ChainArbitrator {
         for (index, entry) in frame.entries.iter().enumerate() {
             let answer = step.hear(&entry.heard);
             let decided = match answer {
-                Ok(Heard::Accepted) => {
+                Ok(Heard::Accepted | Heard::Outdated) => {
                     Ok(step.entries().last().map(|entry| entry.concluded.clone()).unwrap_or_default())
                 }
                 Ok(Heard::Duplicate | Heard::Past) => Ok(Vec::new()),

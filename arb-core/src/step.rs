@@ -34,6 +34,8 @@ pub enum Heard {
     /// It is about what is over: a commitment older than the newest, or an HTLC that no commitment has any more. What was
     /// heard of it then is not kept, so it is not compared. It is no error, and *no permission*.
     Past,
+    /// It proves that our state is old, which is on record now: the channel is outdated. It is *no permission*.
+    Outdated,
 }
 
 /// The log that a step is appended to.
@@ -112,18 +114,21 @@ impl<'a> Step<'a> {
 
     fn hear_with(&mut self, event: &Event, checked: Option<&Checked>) -> Result<Heard, Rejected> {
         let view = CourtView::new(self.court, &self.draft);
-        match admit::admit(view, event)? {
+        let admission = admit::admit(view, event)?;
+        let (heard, verify) = match admission {
             Admission::Duplicate => return Ok(Heard::Duplicate),
             Admission::Past => return Ok(Heard::Past),
-            Admission::New => {}
-        }
-        let proof = if self.verify { check::verify(view, event, checked)? } else { Proof::Nothing };
-        let heard = self.draft.apply_heard(self.court, event, proof);
-        let mut entry = Entry { heard, concluded: Vec::new() };
+            Admission::New => (Heard::Accepted, self.verify),
+            // What it would have to fit is not known.
+            Admission::Proof => (Heard::Outdated, false),
+        };
+        let proof = if verify { check::verify(view, event, checked)? } else { Proof::Nothing };
+        let kept = self.draft.apply_heard(self.court, event, proof);
+        let mut entry = Entry { heard: kept, concluded: Vec::new() };
         self.decide(&mut entry);
         self.explain(&mut entry);
         self.entries.push(entry);
-        Ok(Heard::Accepted)
+        Ok(heard)
     }
 
     /// Decides each channel that was touched, lowest number first, until nothing more follows (R1).

@@ -15,6 +15,8 @@ pub(crate) enum Admission {
     Duplicate,
     /// It is about what is over, and cannot be compared any more.
     Past,
+    /// It is applied because it proves that our state is old, and permits nothing.
+    Proof,
 }
 
 impl Admission {

@@ -9,7 +9,7 @@ use crate::api::facts::{Htlc, Link, Side, TAG_MAX};
 use crate::api::ids::{Direction, HtlcRef};
 use crate::api::reject::Rejected;
 use crate::bolt3::{HTLC_EXPIRY_LIMIT, point_of_secret};
-use crate::channel::{ChannelArbitrator, Commitment};
+use crate::channel::{ChannelArbitrator, Commitment, Shown};
 use crate::court::draft::CourtView;
 use alloc::collections::BTreeSet;
 use bitcoin::secp256k1::Secp256k1;
@@ -29,6 +29,9 @@ pub(super) fn local(court: CourtView<'_>, heard: &LocalCommitmentSigned) -> Resu
         if update.number < current.commitment.number {
             return Ok(Admission::Past);
         }
+    }
+    if let Some(shown) = channel.newer_local(update) {
+        return Ok(proof(channel, shown));
     }
     may_change(channel)?;
     if update.number != channel.set.next_local {
@@ -58,9 +61,12 @@ pub(super) fn remote(court: CourtView<'_>, heard: &RemoteCommitmentSigned) -> Re
     if update.number < set.next_revoked {
         return Ok(Admission::Past);
     }
+    if let Some(shown) = channel.newer_remote(update) {
+        return Ok(proof(channel, shown));
+    }
     may_change(channel)?;
     let newest = set.newest_remote();
-    let next = newest.map_or(set.first_remote, |newest| newest.saturating_add(1));
+    let next = set.next_remote();
     // While a channel joins, the oldest number may have several candidates, too (A8).
     let candidate = newest == Some(update.number) && (update.number > set.next_revoked || channel.adopted.is_none());
     if update.number != next && !candidate {
@@ -82,7 +88,11 @@ pub(super) fn remote(court: CourtView<'_>, heard: &RemoteCommitmentSigned) -> Re
 }
 
 pub(super) fn revoked(court: CourtView<'_>, heard: &RemoteRevoked) -> Result<Admission, Rejected> {
-    let set = &channel(court, &heard.channel)?.set;
+    let channel = channel(court, &heard.channel)?;
+    let set = &channel.set;
+    if let Some(shown) = channel.newer_revoked(heard) {
+        return Ok(proof(channel, shown));
+    }
     if heard.number < set.next_revoked {
         let same = set.secrets.get(heard.number) == Some(heard.secret);
         return if same { Ok(Admission::Duplicate) } else { Err(Rejected::SecretContradicts { number: heard.number }) };
@@ -104,6 +114,13 @@ pub(super) fn revoked(court: CourtView<'_>, heard: &RemoteRevoked) -> Result<Adm
         return Err(Rejected::SecretContradicts { number: heard.number });
     }
     Ok(Admission::New)
+}
+
+/// The node's own numbers above the next one prove that our state is old (A4). A frozen channel may have missed them, too.
+fn proof(channel: &ChannelArbitrator, shown: Shown) -> Admission {
+    let known = channel.ratchet.shown;
+    let says_more = shown.local > known.local || shown.remote > known.remote;
+    if channel.ratchet.outdated && !says_more { Admission::Past } else { Admission::Proof }
 }
 
 /// While a channel joins, its commitments are told, whatever was searched, seen or asked meanwhile (A6). No signature of ours

@@ -8,6 +8,7 @@ use crate::api::ids::{ChannelId, HtlcKey};
 use crate::api::outcome::Upstream;
 use crate::api::reject::Rejected;
 use crate::bolt3::Preimage;
+use crate::channel::Reading;
 use crate::court::draft::CourtView;
 
 /// The closing transactions that are kept of one channel (A28): a negotiation has a few, and replacements a few more.
@@ -28,11 +29,14 @@ pub(super) fn given_up(court: CourtView<'_>, key: &HtlcKey) -> Result<Admission,
     Ok(Admission::new_if(!channel.ratchet.given_up.contains(&key.htlc)))
 }
 
-pub(super) fn peer_state(court: CourtView<'_>, id: &ChannelId, peer: PeerState) -> Result<Admission, Rejected> {
+pub(super) fn peer_state(court: CourtView<'_>, id: &ChannelId, peer: &PeerState) -> Result<Admission, Rejected> {
     let channel = channel(court, id)?;
-    Ok(Admission::new_if(match peer {
-        PeerState::WeAreBehind => !channel.ratchet.outdated,
-        PeerState::Current => court.state().suspects(channel),
+    let claim = Some((peer.next_commitment_number, peer.next_revocation_number));
+    Ok(Admission::new_if(match channel.reads(peer) {
+        Reading::Newer => !channel.ratchet.outdated,
+        Reading::Claim => claim > channel.ratchet.claimed && !channel.ratchet.outdated,
+        Reading::Current => court.state().suspects(channel),
+        Reading::Nothing => false,
     }))
 }
 

@@ -9,6 +9,7 @@ use crate::api::ids::{ChannelId, HtlcKey};
 use crate::api::policy::Policy;
 use crate::api::reject::Rejected;
 use crate::bolt3::Point;
+use crate::channel::Ratchet;
 use crate::court::draft::CourtView;
 use alloc::collections::BTreeSet;
 
@@ -78,6 +79,33 @@ pub(super) fn opened(court: CourtView<'_>, opened: &ChannelOpened) -> Result<Adm
 
 pub(super) fn restored(court: CourtView<'_>, restored: &ChannelFacts) -> Result<Admission, Rejected> {
     facts(court, restored)
+}
+
+/// Brings an outdated channel up to date: refused once a signature of ours was given out, for what it signed may confirm.
+pub(super) fn adopted_anew(court: CourtView<'_>, id: &ChannelId, anew: &Standing) -> Result<Admission, Rejected> {
+    let channel = channel(court, id)?;
+    standing(anew)?;
+    let Ratchet { outdated, shown, .. } = &channel.ratchet;
+    let set = &channel.set;
+    if !outdated {
+        // While it joins, a repetition is one.
+        let again = channel.adopted.is_none() && *anew == set.standing();
+        return if again { Ok(Admission::Duplicate) } else { Err(Rejected::NotOutdated(*id)) };
+    }
+    if !channel.ratchet.commitment_signed.is_empty() {
+        return Err(Rejected::SignatureGiven(*id));
+    }
+    let newest = set.local.as_ref().map_or(set.next_local, |local| local.commitment.number);
+    let (local, remote) = (newest.max(shown.local), set.next_revoked.max(shown.remote));
+    if anew.next_local < local || anew.next_remote < remote {
+        return Err(Rejected::StandingBehind { next_local: local, next_remote: remote });
+    }
+    match set.secrets.newest_number() {
+        Some(number) if anew.secrets.get(number) != set.secrets.get(number) => {
+            Err(Rejected::SecretContradicts { number })
+        }
+        Some(_) | None => Ok(Admission::New),
+    }
 }
 
 fn facts(court: CourtView<'_>, facts: &ChannelFacts) -> Result<Admission, Rejected> {

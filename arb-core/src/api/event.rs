@@ -61,7 +61,7 @@ pub enum Event {
         htlc: HtlcKey,
         outcome: Acknowledged,
     },
-    /// What `channel_reestablish` (BOLT 2) proved about whose state is newer.
+    /// What `channel_reestablish` (BOLT 2) said about whose state is newer.
     PeerStateSeen { channel: ChannelId, peer: PeerState },
     /// The channel shall go to chain.
     CloseRequested { channel: ChannelId, why: CloseReason },
@@ -155,6 +155,13 @@ pub enum Event {
         /// HTLCs that are irrevocably committed on both sides, although one side's commitment has them no more: they are
         /// being removed. Those that both sides' commitments have need not be named.
         committed: Vec<HtlcKey>,
+    },
+    /// An outdated channel is brought up to date: everything of it is told anew, as of one that joins, up to
+    /// [`AdoptionComplete`](Self::AdoptionComplete).
+    ChannelAdoptedAnew {
+        channel: ChannelId,
+        /// How far it has come: no number is below one that was ever shown.
+        standing: Box<Standing>,
     },
 }
 
@@ -286,13 +293,22 @@ pub enum Acknowledged {
     Failed,
 }
 
-/// What the counterparty proved about our state.
+/// What the counterparty's `channel_reestablish` said (BOLT 2).
+///
+/// With L our newest commitment and S the newest that we signed for it, L − 1 or L and S or S + 1 are as they should be, and
+/// lift a suspicion: tell them if they shall. More than L, with our own secret, proves that our state is old. Without it a
+/// greater number is a claim, of which an alert tells. A lower number says that the counterparty lost data, and nothing of us.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum PeerState {
-    /// Our state is the newest.
-    Current,
-    /// The counterparty has a newer state: ours is outdated for ever.
-    WeAreBehind,
+pub struct PeerState {
+    /// Its `next_commitment_number`.
+    pub next_commitment_number: u64,
+    /// Its `next_revocation_number`.
+    pub next_revocation_number: u64,
+    /// Its `your_last_per_commitment_secret`.
+    pub last_secret: Secret,
+    /// The node's own word: that secret is ours, for the commitment before `next_revocation_number`. The court checks the
+    /// secret itself if it knows our point of that commitment.
+    pub secret_is_ours: bool,
 }
 
 /// Why a channel was asked to close.

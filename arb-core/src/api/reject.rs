@@ -67,6 +67,17 @@ pub enum Rejected {
     /// Our state is outdated for ever (R10).
     #[error("our state of channel {0} is outdated: it takes no new commitments")]
     Outdated(ChannelId),
+    /// Only an outdated channel is adopted anew.
+    #[error("channel {0} is not outdated: it needs not be adopted anew")]
+    NotOutdated(ChannelId),
+    /// A signature of ours for an old commitment was given out, so that commitment may confirm.
+    #[error("a signature of ours for channel {0} was given out: it cannot be adopted anew")]
+    SignatureGiven(ChannelId),
+    /// The standing is below a number that was shown.
+    #[error(
+        "the standing is older than what was shown, expected next_local {next_local} and next_remote {next_remote} at least"
+    )]
+    StandingBehind { next_local: u64, next_remote: u64 },
     /// A commitment number was skipped, or repeated with another content.
     #[error("commitment {got} is out of order, expected {expected}")]
     WrongNumber { expected: u64, got: u64 },
@@ -278,6 +289,9 @@ impl Rejected {
             | Self::BadStanding { .. }
             | Self::Frozen(_)
             | Self::Outdated(_)
+            | Self::NotOutdated(_)
+            | Self::SignatureGiven(_)
+            | Self::StandingBehind { .. }
             | Self::WrongNumber { .. }
             | Self::RevocationMissing { .. }
             | Self::RevokedContradicts { .. }

@@ -9,8 +9,9 @@ use crate::api::event::{
     Acknowledged, BroadcastAnswer, Bump, CloseReason, ClosingSigned, CommitmentUpdate, FeeInputsOffered,
     LocalCommitmentSigned, PeerState, RemoteCommitmentSigned, RemoteRevoked, Scanned,
 };
-use crate::api::facts::{Link, Side};
+use crate::api::facts::{Link, Side, Standing};
 use crate::api::ids::{ActionId, Direction, HtlcRef};
+use crate::api::notice::{Alert, FreezeReason, Notice};
 use crate::api::outcome::Upstream;
 use crate::api::past::{CommitmentRow, RevokedCommitment};
 use crate::api::plan::{FeeInputs, Sweep};
@@ -18,10 +19,11 @@ use crate::api::policy::Policy;
 use crate::api::record::Conclusion;
 use crate::api::units::{Blocks, Height};
 use crate::bolt3::{CompactSig, Preimage};
+use crate::channel::age::Reading;
 use crate::channel::chain::Tier;
-use crate::channel::commitments::{Commitment, LocalCommitment};
+use crate::channel::commitments::{Commitment, CommitmentSet, LocalCommitment};
 use crate::channel::requests::{ScriptsRequest, SignedTx, SweepState};
-use crate::channel::state::{ChannelArbitrator, HtlcState, Released, Seen, Usable};
+use crate::channel::state::{ChannelArbitrator, HtlcState, Released, Seen, Shown, Usable};
 use crate::sweep::Order;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -31,6 +33,13 @@ use bitcoin::{OutPoint, ScriptBuf, Transaction, Txid};
 const UNSIGNED_MAX: usize = 16;
 
 impl ChannelArbitrator {
+    /// The node has a newer commitment of ours, of theirs, or revocation than the court can follow: our state is old (A4).
+    pub(crate) fn hear_newer(&mut self, shown: Shown) {
+        let known = &mut self.state.ratchet.shown;
+        *known = Shown { local: known.local.max(shown.local), remote: known.remote.max(shown.remote) };
+        self.state.ratchet.outdated = true;
+    }
+
     pub(crate) fn hear_local_signed(&mut self, heard: &LocalCommitmentSigned) {
         let commitment = Commitment::updated(self.state.set.base(Side::Local, heard.update.number), &heard.update);
         self.add_htlcs(&heard.update);
@@ -301,11 +310,40 @@ impl ChannelArbitrator {
         self.state.ratchet.given_up.insert(htlc);
     }
 
-    pub(crate) fn hear_peer_state(&mut self, peer: PeerState, suspicions: u64) {
-        match peer {
-            PeerState::Current => self.state.ratchet.cleared = suspicions,
-            PeerState::WeAreBehind => self.state.ratchet.outdated = true,
+    pub(crate) fn hear_peer_state(&mut self, peer: &PeerState, suspicions: u64) {
+        match self.reads(peer) {
+            Reading::Current => self.state.ratchet.cleared = suspicions,
+            // It has our revocation of the commitment before, and may hold two unrevoked ones of its own.
+            Reading::Newer => self.hear_newer(Shown {
+                local: peer.next_revocation_number,
+                remote: peer.next_commitment_number.saturating_sub(2),
+            }),
+            Reading::Claim => {
+                let claim = (peer.next_commitment_number, peer.next_revocation_number);
+                self.state.ratchet.claimed = self.state.ratchet.claimed.max(Some(claim));
+            }
+            Reading::Nothing => {}
         }
+    }
+
+    /// The channel begins anew with this standing; what is public of it stays public (R10).
+    pub(crate) fn hear_adopted_anew(&mut self, standing: Standing, suspicions: u64) {
+        let (id, state) = (self.state.facts.id, &mut self.state);
+        state.set = CommitmentSet::new(standing);
+        state.adopted = None;
+        let ratchet = &mut state.ratchet;
+        (ratchet.outdated, ratchet.claimed, ratchet.cleared) = (false, None, suspicions);
+        ratchet.seen.clear();
+        if ratchet.frozen == Some(FreezeReason::Outdated) {
+            ratchet.frozen = None;
+            // It may be frozen and outdated once more, and the node is told again.
+            for notice in [Notice::Freeze(FreezeReason::Outdated), Notice::Alert(Alert::Outdated)] {
+                let notice = notice.id(&id);
+                state.raised.remove(&notice);
+                state.outbox.remove(&notice);
+            }
+        }
+        self.settle_set();
     }
 
     pub(crate) fn hear_close_requested(&mut self, why: CloseReason) {

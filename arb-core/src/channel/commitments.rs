@@ -67,9 +67,19 @@ impl CommitmentSet {
         }
     }
 
+    /// The standing that it began with, while no commitment has been told.
+    pub(crate) fn standing(&self) -> Standing {
+        Standing { next_local: self.next_local, next_remote: self.next_revoked, secrets: self.secrets.clone() }
+    }
+
     /// The highest number among the remote commitments; `None` before the first.
     pub(crate) fn newest_remote(&self) -> Option<u64> {
         self.remotes.last().map(|remote| remote.number)
+    }
+
+    /// The number of the next remote commitment.
+    pub(crate) fn next_remote(&self) -> u64 {
+        self.newest_remote().map_or(self.first_remote, |newest| newest.saturating_add(1))
     }
 
     /// Every commitment that can confirm, with its owner.

@@ -133,14 +133,27 @@ pub(crate) struct Seen {
     pub(crate) estimate_sat_per_kw: u32,
 }
 
+/// The numbers of a newer state than ours that somebody showed; 0 if none was shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Shown {
+    /// Of our newest commitment, at least.
+    pub(crate) local: u64,
+    /// Of the counterparty's oldest commitment that is not revoked, at least.
+    pub(crate) remote: u64,
+}
+
 /// What only grows (R10): a reorg undoes none of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Ratchet {
     pub(crate) frozen: Option<FreezeReason>,
     /// Our commitment may be signed and sent.
     pub(crate) went_to_chain: bool,
-    /// Our state is older than the counterparty's: nothing of ours is signed or sent (F5).
+    /// Our state is older than the counterparty's: nothing of ours is signed or sent (F5), until the channel is adopted anew.
     pub(crate) outdated: bool,
+    /// The numbers that prove it: no standing below them is accepted.
+    pub(crate) shown: Shown,
+    /// The greatest numbers that the counterparty claimed without a proof: (next commitment, next revocation).
+    pub(crate) claimed: Option<(u64, u64)>,
     /// The court's count of suspicions when the counterparty last showed that our state is current: a higher count since
     /// means that the journal may be stale (F5).
     pub(crate) cleared: u64,

@@ -13,7 +13,7 @@ use crate::api::record::{Conclusion, Record};
 use crate::api::reject::Mismatch;
 use crate::api::units::{Blocks, Height};
 use crate::bolt3::CompactSig;
-use crate::channel::{ChannelArbitrator, THEIRS_FIRST, Tier};
+use crate::channel::{ChannelArbitrator, Shown, THEIRS_FIRST, Tier};
 use crate::claims::sign::{commitment_signature, complete_sweep};
 use crate::claims::wants::wants;
 use crate::court::draft::{CourtView, Draft};
@@ -114,17 +114,27 @@ impl Draft {
             Event::Signed(signed) => self.signed(base, signed, proof),
             Event::Performed { channel, id } => self.performed(base, channel, id),
             Event::LocalCommitmentSigned(heard) => {
+                if self.newer(base, &heard.update.channel, |channel| channel.newer_local(&heard.update)) {
+                    return event.clone();
+                }
                 let mut heard = (**heard).clone();
                 heard.update = self.change(base, Side::Local, &heard.update);
                 self.with(base, &heard.update.channel, |channel| channel.hear_local_signed(&heard));
                 return Event::LocalCommitmentSigned(Box::new(heard));
             }
             Event::RemoteCommitmentSigned(heard) => {
+                if self.newer(base, &heard.update.channel, |channel| channel.newer_remote(&heard.update)) {
+                    return event.clone();
+                }
                 let heard = RemoteCommitmentSigned { update: self.change(base, Side::Remote, &heard.update) };
                 self.remote_signed(base, &heard);
                 return Event::RemoteCommitmentSigned(Box::new(heard));
             }
-            Event::RemoteRevoked(heard) => self.with(base, &heard.channel, |channel| channel.hear_revoked(heard)),
+            Event::RemoteRevoked(heard) => {
+                if !self.newer(base, &heard.channel, |channel| channel.newer_revoked(heard)) {
+                    self.with(base, &heard.channel, |channel| channel.hear_revoked(heard));
+                }
+            }
             Event::ChannelSignals { channel, short_channel_id } => {
                 self.with(base, channel, |channel| channel.hear_signals(*short_channel_id));
             }
@@ -136,7 +146,7 @@ impl Draft {
             }
             Event::PeerStateSeen { channel, peer } => {
                 let suspicions = self.state.suspicions;
-                self.with(base, channel, |channel| channel.hear_peer_state(*peer, suspicions));
+                self.with(base, channel, |channel| channel.hear_peer_state(peer, suspicions));
             }
             Event::CloseRequested { channel, why } => {
                 self.with(base, channel, |channel| channel.hear_close_requested(*why));
@@ -182,6 +192,12 @@ impl Draft {
             }
             // Nothing to keep.
             Event::Failed { .. } => {}
+            Event::ChannelAdoptedAnew { channel, standing } => {
+                let (standing, suspicions) = ((**standing).clone(), self.state.suspicions);
+                self.with(base, channel, |channel| channel.hear_adopted_anew(standing, suspicions));
+                // Touched again, it waits for the node to tell everything.
+                self.with(base, channel, |_| {});
+            }
             Event::AdoptionComplete { channel, committed } => self.adopted(base, channel.as_ref(), committed),
         }
         event.clone()
@@ -231,6 +247,20 @@ impl Draft {
             // Touched again, it waits for the node no more.
             let _touched = self.touch(base, index);
         }
+    }
+
+    /// Puts on record that our state of a channel is old, if an event shows it; whether it does.
+    fn newer(
+        &mut self,
+        base: &ChainArbitrator,
+        id: &ChannelId,
+        shows: impl FnOnce(&ChannelArbitrator) -> Option<Shown>,
+    ) -> bool {
+        let shown = CourtView::new(base, self).channel_of(id).and_then(shows);
+        if let Some(shown) = shown {
+            self.with(base, id, |channel| channel.hear_newer(shown));
+        }
+        shown.is_some()
     }
 
     /// An update in the form in which the log keeps it.

@@ -51,6 +51,9 @@ fn alerts(bench: &Bench<'_>, view: &ChannelView<'_>, out: &mut Vec<Conclusion>) 
     if view.channel.ratchet.outdated {
         raise(Alert::Outdated);
     }
+    if let Some((next_commitment_number, next_revocation_number)) = view.channel.ratchet.claimed {
+        raise(Alert::PeerClaimsNewer { next_commitment_number, next_revocation_number });
+    }
     if let Some(close) = &view.close {
         match close.kind {
             // It may still be told while the channel joins.

@@ -64,6 +64,7 @@ pub(crate) fn consequences(court: CourtView<'_>, event: &Event) -> Vec<Record> {
         | Event::ClaimAbandoned { .. }
         | Event::ChannelPolicySet { .. }
         | Event::AdoptionComplete { .. }
+        | Event::ChannelAdoptedAnew { .. }
         | Event::BlockDisconnected(_)
         | Event::FeesEstimated(_)
         | Event::BroadcastAnswered { .. }

@@ -33,10 +33,14 @@ pub(crate) fn event(event: &Event) -> String {
             Acknowledged::Settled => format!("the node has settled HTLC {} upstream", htlc.htlc),
             Acknowledged::Failed => format!("the node has failed HTLC {} upstream", htlc.htlc),
         },
-        Event::PeerStateSeen { peer, .. } => match peer {
-            PeerState::Current => "the peer proves that our state is the newest".to_owned(),
-            PeerState::WeAreBehind => "the peer proves a newer state than ours".to_owned(),
-        },
+        Event::PeerStateSeen { peer, .. } => {
+            let PeerState { next_commitment_number, next_revocation_number, .. } = peer;
+            format!("the peer expects commitment {next_commitment_number} and revocation {next_revocation_number}")
+        }
+        Event::ChannelAdoptedAnew { standing, .. } => {
+            let (local, remote) = (standing.next_local, standing.next_remote);
+            format!("the channel is told anew, from our commitment {local} and their commitment {remote} on")
+        }
         Event::CloseRequested { why, .. } => match why {
             CloseReason::Operator => "the operator wants a close".to_owned(),
             CloseReason::PeerError => "the peer sent an error".to_owned(),
@@ -87,6 +91,7 @@ pub(crate) fn channel(event: &Event) -> Option<ChannelId> {
         Event::AdoptionComplete { channel, .. } => *channel,
         Event::ChannelSignals { channel, .. }
         | Event::PeerStateSeen { channel, .. }
+        | Event::ChannelAdoptedAnew { channel, .. }
         | Event::CloseRequested { channel, .. }
         | Event::ChannelForgotten { channel }
         | Event::BumpRequested { channel, .. }

@@ -1,7 +1,7 @@
 //! Events may be delivered more than once: an event of any kind that is heard again is a duplicate and writes nothing (R3).
 
 use arb_core::{
-    Action, BroadcastAnswer, BroadcastRejection, CloseReason, Event, Fees, Freshness, HtlcRef, Link, PeerState, Policy,
+    Action, BroadcastAnswer, BroadcastRejection, CloseReason, Event, Fees, Freshness, HtlcRef, Link, Policy,
 };
 use arb_lab::fixture::Close;
 use arb_lab::process::all_told;
@@ -50,7 +50,7 @@ fn before_a_close() {
         fixture.mutual_close(close).unwrap().event,
         Event::MempoolSeen { tx: fixture.remote_commitment_tx(2).unwrap() },
         Event::CloseRequested { channel: id, why: CloseReason::Operator },
-        Event::PeerStateSeen { channel: id, peer: PeerState::WeAreBehind },
+        fixture.peer_is_newer(),
         channel(2, ANCHORS).restored(),
     ];
     for event in &events {
@@ -66,7 +66,7 @@ fn before_a_close() {
 fn a_cleared_suspicion() {
     let (mut test, mut fixture) = (TestCourt::new(), channel(1, ANCHORS));
     test.open(&mut fixture, &[]);
-    let current = Event::PeerStateSeen { channel: fixture.id(), peer: PeerState::Current };
+    let current = fixture.peer_is_current();
     test.again(&current);
     test.start("test", Freshness::Suspect, START);
     // A suspect start is never a duplicate: what cleared the last one may be among the frames that were lost.

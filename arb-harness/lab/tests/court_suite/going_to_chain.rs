@@ -2,8 +2,7 @@
 //! F5).
 
 use arb_core::{
-    Action, Blocks, CloseReason, Event, FreezeReason, Freshness, HtlcRef, Link, PeerState, Policy, SignRequest,
-    SigningKey, Stage,
+    Action, Blocks, CloseReason, Event, FreezeReason, Freshness, HtlcRef, Link, Policy, SignRequest, SigningKey, Stage,
 };
 use arb_lab::fixture::ChannelFixture;
 
@@ -175,11 +174,11 @@ fn a_close_is_requested_by_the_operator_the_peer_and_the_peer_s_commitment_in_th
 fn f5_outdated_signs_nothing_for_ever() {
     let (mut test, mut fixture) = (TestCourt::new(), channel(1, ANCHORS));
     test.open(&mut fixture, &[offered(0, 50_000, 1, START + 5, Link::Own)]);
-    test.hear(Event::PeerStateSeen { channel: fixture.id(), peer: PeerState::WeAreBehind });
+    test.hear(fixture.peer_is_newer());
     test.hear(Event::CloseRequested { channel: fixture.id(), why: CloseReason::Operator });
     test.settle();
     test.start("later", Freshness::Suspect, START);
-    test.hear(Event::PeerStateSeen { channel: fixture.id(), peer: PeerState::Current });
+    test.hear(fixture.peer_is_current());
     test.blocks_to(START + 100);
     assert_eq!((test.asked.len(), test.sent.len()), (0, 0));
     // Also where our commitment was signed before.
@@ -188,7 +187,7 @@ fn f5_outdated_signs_nothing_for_ever() {
     test.hear(Event::CloseRequested { channel: fixture.id(), why: CloseReason::Operator });
     test.block(&[]);
     assert!(!test.sent.is_empty());
-    test.hear(Event::PeerStateSeen { channel: fixture.id(), peer: PeerState::WeAreBehind });
+    test.hear(fixture.peer_is_newer());
     test.sent.clear();
     test.block(&[]);
     assert_eq!(test.sent, []);
@@ -217,7 +216,7 @@ fn f5_suspect_signs_nothing_until_the_peer_cleared_it() {
     test.hear(Event::CloseRequested { channel: fixture.id(), why: CloseReason::Operator });
     test.block(&[]);
     assert_eq!((test.asked.len(), test.sent.len()), (0, 0));
-    let current = Event::PeerStateSeen { channel: fixture.id(), peer: PeerState::Current };
+    let current = fixture.peer_is_current();
     test.hear(current.clone());
     test.settle();
     // The commitment, and the child that pays for it.

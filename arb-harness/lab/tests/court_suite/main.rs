@@ -1,6 +1,7 @@
 //! The court alone, fed with events by hand.
 //!
 //! - `adoption`, `i19`: running channels that join, in any order, and drawn lives of them (I19).
+//! - `age`: whose state is newer (A4).
 //! - `retelling`: starts after which the node tells everything again.
 //! - `bad_answers`, `bad_commitments`, `bad_input`: what is refused (R14), and that a refusal changes nothing (R1, I1).
 //! - `log_order`, `duplicates`: records precede actions (R2, R3); an event that is heard again writes nothing.
@@ -16,6 +17,7 @@
 #![allow(clippy::wildcard_enum_match_arm, reason = "a test looks for one variant and panics at the others")]
 
 mod adoption;
+mod age;
 mod bad_answers;
 mod bad_commitments;
 mod bad_input;

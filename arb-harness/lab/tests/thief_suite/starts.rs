@@ -1,6 +1,6 @@
 //! Starts: no action may be carried out before a suspicion is recorded, or after it stopped being due (R3, I10).
 
-use arb_core::{Action, ChannelId, CloseReason, Event, Freshness, Height, PeerState, Rejected, Standing, Started};
+use arb_core::{Action, ChannelId, CloseReason, Event, Freshness, Height, Rejected, Side, Standing, Started};
 use arb_harness::driver::{Driver, Outside};
 use arb_lab::process::all_told;
 use arb_log::memory::{Fault, Memory};
@@ -73,7 +73,9 @@ fn what_was_due_before_the_last_step_may_not_be_due_after_it() {
     let (memory, mut outside) = (Memory::new(), CountingOutside::default());
     let mut driver = start(&memory, Freshness::Trusted);
     going_to_chain(&mut driver, &mut outside);
-    driver.tell(Event::PeerStateSeen { channel: fixture(1).id(), peer: PeerState::WeAreBehind });
+    let mut known = fixture(1);
+    known.sign_unheard(Side::Local, 0, state(vec![received(0, 100_000, 300, 1)]));
+    driver.tell(known.peer_is_newer());
     driver.commit(&mut outside).unwrap();
     driver.perform(&mut outside);
     assert_eq!(outside.signs, 0);
