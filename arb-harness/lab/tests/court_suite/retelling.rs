@@ -1,7 +1,8 @@
 //! Starts after which the node tells everything again (A53), and what an end leaves behind.
 
-use arb_core::{Event, Heard, HtlcRef, Link, Rejected, RejectedClass, Side};
+use arb_core::{Acknowledged, Action, Event, Heard, HtlcRef, Link, Rejected, RejectedClass, Side};
 
+use crate::incidents_outcomes::peer_takes;
 use crate::test_court::{
     ANCHORS, START, TYPES, TestCourt, channel, key, learned, offered, preimage, received, running, state,
 };
@@ -42,7 +43,7 @@ fn a53_everything_that_was_ever_told_is_told_again() {
             past(&mut test, &Event::HtlcGivenUp { htlc: key(&fixture, HtlcRef::received(0)) });
             test.again(&learned(&fixture, HtlcRef::received(1), 3));
             let htlc = key(&fixture, HtlcRef::received(0));
-            past(&mut test, &Event::UpstreamAcknowledged { htlc, outcome: arb_core::Acknowledged::Failed });
+            past(&mut test, &Event::UpstreamAcknowledged { htlc, outcome: Acknowledged::Failed });
             // An id that was never used is a mistake.
             let unknown = test.refuse(&learned(&fixture, HtlcRef::received(2), 3));
             assert_eq!(
@@ -108,4 +109,33 @@ fn a53_a_whole_commitment_with_other_content_is_no_duplicate() {
     assert_eq!(why, Rejected::HtlcTwice(HtlcRef::offered(0)));
     let why = test.refuse(&whole(&|update| update.added[0].amount_msat += 1));
     assert_eq!(why, Rejected::HtlcTwice(HtlcRef::offered(0)));
+}
+
+#[test]
+fn a58_a_channel_stays_until_its_outcomes_are_acknowledged() {
+    // The node acknowledges 500 blocks late, after both a failure and a settlement; until then the actions stay due.
+    for channel_type in TYPES {
+        for paid in [false, true] {
+            let (mut test, mut fixture) = (TestCourt::new(), channel(1, channel_type));
+            test.open(&mut fixture, &[offered(0, 500_000, 1, START + 10, Link::Own)]);
+            test.acknowledges = false;
+            test.block(&[fixture.remote_commitment_tx(0).unwrap()]);
+            if paid {
+                test.block(&[peer_takes(&fixture, Side::Remote, 0, HtlcRef::offered(0), 1)]);
+            }
+            test.mine_to(START + 600);
+            test.restart();
+            assert_eq!(test.node.sheets.len(), 0, "it waits");
+            let due = test.court.actions_due();
+            let of_ours =
+                |action: &Action| matches!(action, Action::SettleUpstream { .. } | Action::FailUpstream { .. });
+            assert_eq!(due.iter().filter(|action| of_ours(action)).count(), 1);
+            test.acknowledges = true;
+            test.settle();
+            let outcome = if paid { Acknowledged::Settled } else { Acknowledged::Failed };
+            assert_eq!(test.acknowledged(&fixture, HtlcRef::offered(0)), Some(outcome));
+            assert_eq!(test.node.sheets.len(), 1);
+            assert_eq!(test.court.index_of(&fixture.id()), None);
+        }
+    }
 }
