@@ -331,7 +331,7 @@ fn go_on(life: &mut Life, since: u64, draw: &mut Draw, both: &mut [&mut TestCour
             let state = life.content(|_| true);
             life.fixture.sign_unheard(Side::Remote, at.2, state);
         }
-        1 if life.is_empty() => {
+        1..=6 if life.is_empty() => {
             let script = life.fixture.setup().fallback_script.clone();
             let (local_script, remote_script) = (script.clone(), script);
             let close = Close { local_sat: 4_000_000, local_script, remote_sat: 5_000_000, remote_script };
