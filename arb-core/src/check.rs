@@ -45,7 +45,7 @@ impl ChainArbitrator {
         let Event::LocalCommitmentSigned(heard) = event else { return Ok(None) };
         let draft = Draft::new(self, false);
         let court = CourtView::new(self, &draft);
-        if admit(court, event)? == Admission::Duplicate {
+        if admit(court, event)? != Admission::New {
             return Ok(None);
         }
         let Some(channel) = court.channel_of(&heard.update.channel) else { return Ok(None) };
@@ -84,6 +84,8 @@ pub(crate) fn verify(court: CourtView<'_>, event: &Event, checked: Option<&Check
         | Event::BumpRequested { .. }
         | Event::ClaimAbandoned { .. }
         | Event::ChannelPolicySet { .. }
+        | Event::AdoptionComplete { .. }
+        | Event::ChannelAdoptedAnew { .. }
         | Event::BlockConnected(_)
         | Event::BlockDisconnected(_)
         | Event::Scanned(_)

@@ -37,7 +37,7 @@ pub use api::past::{CommitmentChange, CommitmentRow, RevokedCommitment, RevokedH
 pub use api::plan::Sweep;
 pub use api::policy::Policy;
 pub use api::record::{Conclusion, Entry, Frame, Record};
-pub use api::reject::{Mismatch, Rejected};
+pub use api::reject::{Mismatch, Rejected, RejectedClass};
 pub use api::sheet::Sheet;
 pub use api::stage::{CloseKind, ContractKind, ResolverKind, Stage, StageRecord};
 pub use api::unclaimed::{SigningKey, UnclaimedOutput};

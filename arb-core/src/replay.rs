@@ -58,10 +58,10 @@ impl ChainArbitrator {
         for (index, entry) in frame.entries.iter().enumerate() {
             let answer = step.hear(&entry.heard);
             let decided = match answer {
-                Ok(Heard::Accepted) => {
+                Ok(Heard::Accepted | Heard::Outdated) => {
                     Ok(step.entries().last().map(|entry| entry.concluded.clone()).unwrap_or_default())
                 }
-                Ok(Heard::Duplicate) => Ok(Vec::new()),
+                Ok(Heard::Duplicate | Heard::Past) => Ok(Vec::new()),
                 Err(rejected) => Err(rejected),
             };
             if decided.as_ref() != Ok(&entry.concluded) {

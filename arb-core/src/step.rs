@@ -24,13 +24,18 @@ use alloc::vec::Vec;
 /// What became of an event that was not refused.
 ///
 /// It counts only once the step is committed: then an accepted event is a *permission* (to send the message that it
-/// reported, to act on a revocation), and a duplicate is the same permission.
+/// reported, to act on a revocation), and a duplicate is the same permission. What is past permits nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Heard {
     /// It is new.
     Accepted,
     /// It says nothing new: it was heard before, or changes nothing.
     Duplicate,
+    /// It is about what is over: a commitment older than the newest, or an HTLC that no commitment has any more. What was
+    /// heard of it then is not kept, so it is not compared. It is no error, and *no permission*.
+    Past,
+    /// It proves that our state is old, which is on record now: the channel is outdated. It is *no permission*.
+    Outdated,
 }
 
 /// The log that a step is appended to.
@@ -109,16 +114,21 @@ impl<'a> Step<'a> {
 
     fn hear_with(&mut self, event: &Event, checked: Option<&Checked>) -> Result<Heard, Rejected> {
         let view = CourtView::new(self.court, &self.draft);
-        if admit::admit(view, event)? == Admission::Duplicate {
-            return Ok(Heard::Duplicate);
-        }
-        let proof = if self.verify { check::verify(view, event, checked)? } else { Proof::Nothing };
-        let heard = self.draft.apply_heard(self.court, event, proof);
-        let mut entry = Entry { heard, concluded: Vec::new() };
+        let admission = admit::admit(view, event)?;
+        let (heard, verify) = match admission {
+            Admission::Duplicate => return Ok(Heard::Duplicate),
+            Admission::Past => return Ok(Heard::Past),
+            Admission::New => (Heard::Accepted, self.verify),
+            // What it would have to fit is not known.
+            Admission::Proof => (Heard::Outdated, false),
+        };
+        let proof = if verify { check::verify(view, event, checked)? } else { Proof::Nothing };
+        let kept = self.draft.apply_heard(self.court, event, proof);
+        let mut entry = Entry { heard: kept, concluded: Vec::new() };
         self.decide(&mut entry);
         self.explain(&mut entry);
         self.entries.push(entry);
-        Ok(Heard::Accepted)
+        Ok(heard)
     }
 
     /// Decides each channel that was touched, lowest number first, until nothing more follows (R1).

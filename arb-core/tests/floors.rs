@@ -38,6 +38,7 @@ const IMPLS: &[(&str, &[&str])] = &[
     (
         "ChannelArbitrator",
         &[
+            "channel/age.rs",
             "channel/apply.rs",
             "channel/asked.rs",
             "channel/classify.rs",

@@ -2,7 +2,7 @@
 //! change a decision.
 //!
 //! 1. *Start*: the journal is claimed (a new epoch) and folded. `Started` is the first event, and after it everything that
-//!    was due is due again (R4).
+//!    was due is due again (R4). The embedder tells everything again, and says so with `AdoptionComplete` (R11).
 //! 2. *Gather*: events wait; all that wait make up one step (group commit).
 //! 3. *Commit*: the frame is durable before any action is known. Refusals are reported, not retried.
 //! 4. *Perform*: each action is carried out; its answer is an event that waits for the next step. The journal answers
@@ -40,14 +40,16 @@ pub struct Driver<S: Storage> {
 }
 
 impl<S: Storage> Driver<S> {
-    /// Opens the journal and recovers the court. `Started` is heard in the first step; actions that were due before the
-    /// restart are due again after it.
+    /// Opens the journal and recovers the court. `Started` is heard in the first step, with the journal's epoch as its `run`;
+    /// actions that were due before the restart are due again after it. Tell everything again then, and end with
+    /// [`Event::AdoptionComplete`].
     ///
     /// # Errors
     /// If the storage cannot be claimed or read, or holds a journal of another network or id.
-    pub fn start(storage: S, identity: &JournalIdentity, started: Started) -> Result<Self, JournalError<S::Error>> {
+    pub fn start(storage: S, identity: &JournalIdentity, mut started: Started) -> Result<Self, JournalError<S::Error>> {
         let mut journal = Journal::open(storage)?;
         let court = journal.recover(identity)?;
+        started.run = journal.condition().epoch;
         Ok(Self { court, journal: Some(journal), waiting: vec![Event::Started(started)], due: Vec::new(), fresh: true })
     }
 

@@ -90,13 +90,18 @@ fn readmes_loop_closes_a_channel_through_failed_writes_to_the_last_satoshi() {
     let mut heard = tip(&chain);
     let identity =
         JournalIdentity { network: chain.config().network, journal: [1; 32], tip: heard, policy: Policy::default() };
-    let started =
-        Event::Started(Started { build: "readme".into(), freshness: Freshness::Trusted, best_height: heard.height });
+    let started = Event::Started(Started {
+        build: "readme".into(),
+        freshness: Freshness::Trusted,
+        best_height: heard.height,
+        run: 0,
+    });
     let mut news = vec![
         flat_fees(500, 253),
         fixture.opened(fixture.standing(0, 0).unwrap()),
         fixture.local_signed(0, state.clone()).unwrap(),
         fixture.remote_signed(0, state).unwrap(),
+        Event::AdoptionComplete { channel: None, committed: Vec::new() },
         Event::CloseRequested { channel: setup.id, why: CloseReason::Operator },
     ];
     let memory = Memory::new();

@@ -47,7 +47,7 @@
 //! |---|---|---|
 //! | 0 | nothing: no build ever wrote it | refuses it |
 //! | 1 | the first one | refuses it |
-//! | 2 | the events `ClaimAbandoned` and `ChannelPolicySet`, `bound_sat` in `Bump`, the alerts `CoinRefused` and `OutputWaits`, reasons in `SweepPlanned` and `Uneconomic`, `unclaimed` in `ContractReport`, `exclude` in `RequestFeeInputs`, the policy's `giveup_max_sat` and `fail_depth`; in rows a channel's own policy, when commitments were seen, earlier fee estimates, bumped feerates, and why claims were declined; the policy's `claim_depth` is gone | reads and writes it |
+//! | 2 | the events `ClaimAbandoned`, `ChannelPolicySet`, `AdoptionComplete` and `ChannelAdoptedAnew`, the numbers of `PeerStateSeen`, `bound_sat` in `Bump`, `whole` in updates of commitments, `run` in `Started`, the alerts `CoinRefused`, `OutputWaits`, `AdoptionIncomplete` and `PeerClaimsNewer`, reasons in `SweepPlanned` and `Uneconomic`, `unclaimed` in `ContractReport`, `exclude` in `RequestFeeInputs`, the policy's `giveup_max_sat` and `fail_depth`; in rows a channel's own policy, when commitments were seen, earlier fee estimates, bumped feerates, why claims were declined, and the starts since which the node has told everything; the policy's `claim_depth` is gone | reads and writes it |
 //! | 3 and above | written by newer builds | refuses it |
 //!
 //! Version 1 grew while it had no other number: the sweeper's records, the policy's `pressing_permille`, rows of past

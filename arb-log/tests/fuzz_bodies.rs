@@ -56,7 +56,12 @@ fn events() -> Vec<Event> {
     };
     vec![
         Event::JournalOpened(identity),
-        Event::Started(Started { build: "b".into(), freshness: Freshness::Suspect, best_height: Height::new(20) }),
+        Event::Started(Started {
+            build: "b".into(),
+            freshness: Freshness::Suspect,
+            best_height: Height::new(20),
+            run: 0,
+        }),
         block(11),
         Event::FeesEstimated(Fees::new(vec![(1, 500), (6, 300)], 250)),
         block(12),

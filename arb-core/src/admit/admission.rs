@@ -13,6 +13,10 @@ pub(crate) enum Admission {
     New,
     /// It says nothing new.
     Duplicate,
+    /// It is about what is over, and cannot be compared any more.
+    Past,
+    /// It is applied because it proves that our state is old, and permits nothing.
+    Proof,
 }
 
 impl Admission {
@@ -42,6 +46,14 @@ pub(crate) fn htlc<'a>(
     let channel = channel(court, &key.channel)?;
     let state = channel.htlcs.get(&key.htlc).ok_or(Rejected::UnknownHtlc(key.htlc))?;
     Ok((channel, state))
+}
+
+/// Whether an id was used that the channel does not know any more: its HTLC is over.
+pub(crate) fn is_over(court: CourtView<'_>, key: &HtlcKey) -> bool {
+    court.channel_of(&key.channel).is_some_and(|channel| {
+        let next = if key.htlc.is_offered() { channel.next_htlc.0 } else { channel.next_htlc.1 };
+        key.htlc.id < next && !channel.htlcs.contains_key(&key.htlc)
+    })
 }
 
 pub(crate) fn text(what: &'static str, text: &str) -> Result<(), Rejected> {

@@ -9,7 +9,7 @@ use crate::api::facts::{Htlc, Link, Side, TAG_MAX};
 use crate::api::ids::{Direction, HtlcRef};
 use crate::api::reject::Rejected;
 use crate::bolt3::{HTLC_EXPIRY_LIMIT, point_of_secret};
-use crate::channel::{ChannelArbitrator, Commitment};
+use crate::channel::{ChannelArbitrator, Commitment, Shown};
 use crate::court::draft::CourtView;
 use alloc::collections::BTreeSet;
 use bitcoin::secp256k1::Secp256k1;
@@ -26,6 +26,12 @@ pub(super) fn local(court: CourtView<'_>, heard: &LocalCommitmentSigned) -> Resu
         if is_again(channel, update, &current.commitment) && current.signatures == heard.signatures {
             return Ok(Admission::Duplicate);
         }
+        if update.number < current.commitment.number {
+            return Ok(Admission::Past);
+        }
+    }
+    if let Some(shown) = channel.newer_local(update) {
+        return Ok(proof(channel, shown));
     }
     may_change(channel)?;
     if update.number != channel.set.next_local {
@@ -52,10 +58,17 @@ pub(super) fn remote(court: CourtView<'_>, heard: &RemoteCommitmentSigned) -> Re
     if set.remotes.iter().any(|known| is_again(channel, update, known) && complete(known)) {
         return Ok(Admission::Duplicate);
     }
+    if update.number < set.next_revoked {
+        return Ok(Admission::Past);
+    }
+    if let Some(shown) = channel.newer_remote(update) {
+        return Ok(proof(channel, shown));
+    }
     may_change(channel)?;
     let newest = set.newest_remote();
-    let next = newest.map_or(set.first_remote, |newest| newest.saturating_add(1));
-    let candidate = newest == Some(update.number) && update.number > set.next_revoked;
+    let next = set.next_remote();
+    // While a channel joins, the oldest number may have several candidates, too (A8).
+    let candidate = newest == Some(update.number) && (update.number > set.next_revoked || channel.adopted.is_none());
     if update.number != next && !candidate {
         return Err(Rejected::WrongNumber { expected: next, got: update.number });
     }
@@ -75,7 +88,11 @@ pub(super) fn remote(court: CourtView<'_>, heard: &RemoteCommitmentSigned) -> Re
 }
 
 pub(super) fn revoked(court: CourtView<'_>, heard: &RemoteRevoked) -> Result<Admission, Rejected> {
-    let set = &channel(court, &heard.channel)?.set;
+    let channel = channel(court, &heard.channel)?;
+    let set = &channel.set;
+    if let Some(shown) = channel.newer_revoked(heard) {
+        return Ok(proof(channel, shown));
+    }
     if heard.number < set.next_revoked {
         let same = set.secrets.get(heard.number) == Some(heard.secret);
         return if same { Ok(Admission::Duplicate) } else { Err(Rejected::SecretContradicts { number: heard.number }) };
@@ -99,11 +116,20 @@ pub(super) fn revoked(court: CourtView<'_>, heard: &RemoteRevoked) -> Result<Adm
     Ok(Admission::New)
 }
 
+/// The node's own numbers above the next one prove that our state is old (A4). A frozen channel may have missed them, too.
+fn proof(channel: &ChannelArbitrator, shown: Shown) -> Admission {
+    let known = channel.ratchet.shown;
+    let says_more = shown.local > known.local || shown.remote > known.remote;
+    if channel.ratchet.outdated && !says_more { Admission::Past } else { Admission::Proof }
+}
+
+/// While a channel joins, its commitments are told, whatever was searched, seen or asked meanwhile (A6). No signature of ours
+/// is out then.
 fn may_change(channel: &ChannelArbitrator) -> Result<(), Rejected> {
     if channel.ratchet.outdated {
         return Err(Rejected::Outdated(channel.facts.id));
     }
-    if channel.ratchet.frozen.is_some() {
+    if channel.ratchet.frozen.is_some() && channel.adopted.is_some() {
         return Err(Rejected::Frozen(channel.facts.id));
     }
     Ok(())
@@ -119,6 +145,7 @@ fn is_again(channel: &ChannelArbitrator, update: &CommitmentUpdate, known: &Comm
         && known.remote_msat == update.remote_msat
         && update.added.iter().all(|htlc| known.position(htlc.key).is_some() && same(htlc))
         && update.removed.iter().all(|htlc| known.position(*htlc).is_none())
+        && (!update.whole || update.added.len() == known.htlcs.len())
 }
 
 fn content(
@@ -131,7 +158,7 @@ fn content(
         return Err(Rejected::BadKey);
     }
     let base = channel.set.base(side, update.number);
-    let in_base = |htlc: &HtlcRef| base.is_some_and(|base| base.position(*htlc).is_some());
+    let in_base = |htlc: &HtlcRef| !update.whole && base.is_some_and(|base| base.position(*htlc).is_some());
     if let Some(unknown) = update.removed.iter().find(|htlc| !in_base(htlc)) {
         return Err(Rejected::UnknownHtlc(*unknown));
     }
@@ -158,7 +185,9 @@ fn one_htlc(court: CourtView<'_>, channel: &ChannelArbitrator, htlc: &Htlc) -> R
         return if known.htlc == *htlc { Ok(()) } else { Err(Rejected::HtlcTwice(htlc.key)) };
     }
     let next = if htlc.key.is_offered() { channel.next_htlc.0 } else { channel.next_htlc.1 };
-    if htlc.key.id < next {
+    // While a channel joins, one side may tell lower ids than the other has: an HTLC that is being removed leaves one side
+    // before the other (A17).
+    if htlc.key.id < next && channel.adopted.is_some() {
         return Err(Rejected::HtlcTwice(htlc.key));
     }
     let bad = |why| Err(Rejected::BadHtlc { htlc: htlc.key, why });

@@ -37,7 +37,7 @@ pub(crate) fn admit(court: CourtView<'_>, event: &Event) -> Result<Admission, Re
         Event::PreimageLearned { preimage, usable_for } => node::preimage_learned(court, preimage, usable_for),
         Event::HtlcGivenUp { htlc } => node::given_up(court, htlc),
         Event::UpstreamAcknowledged { htlc, outcome } => node::acknowledged(court, htlc, *outcome),
-        Event::PeerStateSeen { channel, peer } => node::peer_state(court, channel, *peer),
+        Event::PeerStateSeen { channel, peer } => node::peer_state(court, channel, peer),
         Event::CloseRequested { channel, .. } => node::close_requested(court, channel),
         Event::ClosingSigned(closing) => node::closing(court, closing),
         Event::ChannelForgotten { channel } => node::forgotten(court, channel),
@@ -61,6 +61,8 @@ pub(crate) fn admit(court: CourtView<'_>, event: &Event) -> Result<Admission, Re
         Event::ClaimAbandoned { channel, outpoint } => answers::abandoned(court, channel, outpoint),
         Event::RevokedLoaded { channel, number, candidates } => revoked::loaded(court, channel, *number, candidates),
         Event::Performed { channel, id } => Ok(answers::performed(court, channel, id)),
+        Event::ChannelAdoptedAnew { channel, standing } => opening::adopted_anew(court, channel, standing),
+        Event::AdoptionComplete { channel, committed } => opening::adopted(court, channel.as_ref(), committed),
         // The action stays due, so there is nothing to keep.
         Event::Failed { why, .. } => text("reason", why).map(|()| Admission::Duplicate),
     }

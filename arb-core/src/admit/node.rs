@@ -2,12 +2,13 @@
 //!
 //! Tests: `arb-harness/lab/tests/court_suite/bad_input.rs`.
 
-use crate::admit::admission::{Admission, channel, htlc};
+use crate::admit::admission::{Admission, channel, htlc, is_over};
 use crate::api::event::{Acknowledged, ClosingSigned, PeerState};
 use crate::api::ids::{ChannelId, HtlcKey};
 use crate::api::outcome::Upstream;
 use crate::api::reject::Rejected;
 use crate::bolt3::Preimage;
+use crate::channel::Reading;
 use crate::court::draft::CourtView;
 
 /// The closing transactions that are kept of one channel (A28): a negotiation has a few, and replacements a few more.
@@ -18,6 +19,9 @@ pub(super) fn signals(court: CourtView<'_>, id: &ChannelId, short_channel_id: u6
 }
 
 pub(super) fn given_up(court: CourtView<'_>, key: &HtlcKey) -> Result<Admission, Rejected> {
+    if is_over(court, key) {
+        return Ok(Admission::Past);
+    }
     let (channel, _) = htlc(court, key)?;
     if key.htlc.is_offered() {
         return Err(Rejected::BadHtlc { htlc: key.htlc, why: "only a received HTLC can be given up" });
@@ -25,11 +29,14 @@ pub(super) fn given_up(court: CourtView<'_>, key: &HtlcKey) -> Result<Admission,
     Ok(Admission::new_if(!channel.ratchet.given_up.contains(&key.htlc)))
 }
 
-pub(super) fn peer_state(court: CourtView<'_>, id: &ChannelId, peer: PeerState) -> Result<Admission, Rejected> {
+pub(super) fn peer_state(court: CourtView<'_>, id: &ChannelId, peer: &PeerState) -> Result<Admission, Rejected> {
     let channel = channel(court, id)?;
-    Ok(Admission::new_if(match peer {
-        PeerState::WeAreBehind => !channel.ratchet.outdated,
-        PeerState::Current => court.state().suspects(channel),
+    let claim = Some((peer.next_commitment_number, peer.next_revocation_number));
+    Ok(Admission::new_if(match channel.reads(peer) {
+        Reading::Newer => !channel.ratchet.outdated,
+        Reading::Claim => claim > channel.ratchet.claimed && !channel.ratchet.outdated,
+        Reading::Current => court.state().suspects(channel),
+        Reading::Nothing => false,
     }))
 }
 
@@ -72,7 +79,7 @@ pub(super) fn preimage_learned(
     preimage: &Preimage,
     usable_for: &[HtlcKey],
 ) -> Result<Admission, Rejected> {
-    let (mut new, mut known, mut unknown) = (false, false, None);
+    let (mut new, mut known, mut over, mut unknown) = (false, false, false, None);
     for key in usable_for {
         match htlc(court, key) {
             Ok((channel, state)) if state.htlc.payment_hash == preimage.hash() => {
@@ -80,16 +87,21 @@ pub(super) fn preimage_learned(
                 new |= channel.usable(key.htlc).is_none();
             }
             Ok(_) => return Err(Rejected::WrongPreimage(*key)),
+            Err(_) if is_over(court, key) => over = true,
             Err(why) => unknown = Some(why),
         }
     }
     match unknown {
         Some(why) if !known => Err(why),
+        None if over && !known => Ok(Admission::Past),
         Some(_) | None => Ok(Admission::new_if(new)),
     }
 }
 
 pub(super) fn acknowledged(court: CourtView<'_>, key: &HtlcKey, outcome: Acknowledged) -> Result<Admission, Rejected> {
+    if is_over(court, key) {
+        return Ok(Admission::Past);
+    }
     let (channel, _) = htlc(court, key)?;
     let released = channel.ratchet.released.get(&key.htlc).ok_or(Rejected::NoSuchOutcome(*key))?;
     match (released.outcome, released.acknowledged, outcome) {

@@ -2,13 +2,14 @@
 //!
 //! Tests: `arb-harness/lab/tests/court_suite/bad_input.rs`, `arb-harness/lab/tests/court_suite/bad_commitments.rs`.
 
-use crate::admit::admission::{Admission, channel, text};
+use crate::admit::admission::{Admission, channel, htlc, text};
 use crate::api::event::{ChannelOpened, Freshness, JournalIdentity, Started};
 use crate::api::facts::{ChannelFacts, SideFacts, Standing};
-use crate::api::ids::ChannelId;
+use crate::api::ids::{ChannelId, HtlcKey};
 use crate::api::policy::Policy;
 use crate::api::reject::Rejected;
 use crate::bolt3::Point;
+use crate::channel::Ratchet;
 use crate::court::draft::CourtView;
 use alloc::collections::BTreeSet;
 
@@ -47,9 +48,28 @@ pub(super) fn started(court: CourtView<'_>, started: &Started) -> Result<Admissi
     let court = court.state();
     let same = court.started.as_ref().is_some_and(|known| {
         // A suspicion is new every time: what cleared the last one may be among what was lost.
-        known.build == started.build && started.freshness == Freshness::Trusted && known.freshness == started.freshness
+        let known = (&known.build, known.freshness, known.run);
+        known == (&started.build, Freshness::Trusted, started.run) && started.freshness == Freshness::Trusted
     });
     Ok(Admission::new_if(!same || started.best_height > court.best_height))
+}
+
+pub(super) fn adopted(
+    court: CourtView<'_>,
+    id: Option<&ChannelId>,
+    committed: &[HtlcKey],
+) -> Result<Admission, Rejected> {
+    let mut new = match id {
+        Some(id) => !court.state().is_told(channel(court, id)?),
+        None => court.state().retold < court.state().starts || court.any_untold(),
+    };
+    for key in committed {
+        new |= !htlc(court, key)?.1.irrevocable;
+        if id.is_some_and(|id| key.channel != *id) {
+            return Err(Rejected::UnknownHtlc(key.htlc));
+        }
+    }
+    Ok(Admission::new_if(new))
 }
 
 pub(super) fn opened(court: CourtView<'_>, opened: &ChannelOpened) -> Result<Admission, Rejected> {
@@ -59,6 +79,33 @@ pub(super) fn opened(court: CourtView<'_>, opened: &ChannelOpened) -> Result<Adm
 
 pub(super) fn restored(court: CourtView<'_>, restored: &ChannelFacts) -> Result<Admission, Rejected> {
     facts(court, restored)
+}
+
+/// Brings an outdated channel up to date: refused once a signature of ours was given out, for what it signed may confirm.
+pub(super) fn adopted_anew(court: CourtView<'_>, id: &ChannelId, anew: &Standing) -> Result<Admission, Rejected> {
+    let channel = channel(court, id)?;
+    standing(anew)?;
+    let Ratchet { outdated, shown, .. } = &channel.ratchet;
+    let set = &channel.set;
+    if !outdated {
+        // While it joins, a repetition is one.
+        let again = channel.adopted.is_none() && *anew == set.standing();
+        return if again { Ok(Admission::Duplicate) } else { Err(Rejected::NotOutdated(*id)) };
+    }
+    if !channel.ratchet.commitment_signed.is_empty() {
+        return Err(Rejected::SignatureGiven(*id));
+    }
+    let newest = set.local.as_ref().map_or(set.next_local, |local| local.commitment.number);
+    let (local, remote) = (newest.max(shown.local), set.next_revoked.max(shown.remote));
+    if anew.next_local < local || anew.next_remote < remote {
+        return Err(Rejected::StandingBehind { next_local: local, next_remote: remote });
+    }
+    match set.secrets.newest_number() {
+        Some(number) if anew.secrets.get(number) != set.secrets.get(number) => {
+            Err(Rejected::SecretContradicts { number })
+        }
+        Some(_) | None => Ok(Admission::New),
+    }
 }
 
 fn facts(court: CourtView<'_>, facts: &ChannelFacts) -> Result<Admission, Rejected> {

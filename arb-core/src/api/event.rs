@@ -1,7 +1,8 @@
 //! What the outside tells the court: plain data, serialisable. Events and actions are exhaustive on purpose: a new one must
 //! break an embedder's build.
 //!
-//! Delivery is at-least-once: an event that was heard before is a [`Duplicate`](crate::Heard::Duplicate), never an error.
+//! Delivery is at-least-once: an event that was heard before is a [`Duplicate`](crate::Heard::Duplicate), never an error. One
+//! about what is over is [`Past`](crate::Heard::Past).
 //!
 //! Tests: arb-harness/lab/tests/court_suite/duplicates.rs, arb-harness/lab/tests/court_suite/bad_input.rs
 
@@ -60,7 +61,7 @@ pub enum Event {
         htlc: HtlcKey,
         outcome: Acknowledged,
     },
-    /// What `channel_reestablish` (BOLT 2) proved about whose state is newer.
+    /// What `channel_reestablish` (BOLT 2) said about whose state is newer.
     PeerStateSeen { channel: ChannelId, peer: PeerState },
     /// The channel shall go to chain.
     CloseRequested { channel: ChannelId, why: CloseReason },
@@ -146,6 +147,22 @@ pub enum Event {
         /// The new policy, whole; `None`: the channel follows [`PolicySet`](Self::PolicySet) again.
         policy: Option<Box<Policy>>,
     },
+    /// The node has told all that it knows: of a channel that joined, or of every channel after a start. Until then nothing
+    /// rests on absence (R11): nothing is failed or given up, no deadline leads to chain, and our commitment is not signed.
+    AdoptionComplete {
+        /// The channel; `None`: every channel of the court, as after a start.
+        channel: Option<ChannelId>,
+        /// HTLCs that are irrevocably committed on both sides, although one side's commitment has them no more: they are
+        /// being removed. Those that both sides' commitments have need not be named.
+        committed: Vec<HtlcKey>,
+    },
+    /// An outdated channel is brought up to date: everything of it is told anew, as of one that joins, up to
+    /// [`AdoptionComplete`](Self::AdoptionComplete).
+    ChannelAdoptedAnew {
+        channel: ChannelId,
+        /// How far it has come: no number is below one that was ever shown.
+        standing: Box<Standing>,
+    },
 }
 
 impl Event {
@@ -194,6 +211,8 @@ pub struct Started {
     pub freshness: Freshness,
     /// The greatest height that the chain source has validated and can deliver.
     pub best_height: Height,
+    /// A number that no other start of this journal has, such as the journal's epoch: told again, a start is a duplicate.
+    pub run: u64,
 }
 
 /// A channel joins the court.
@@ -205,7 +224,7 @@ pub struct ChannelOpened {
     pub standing: Standing,
 }
 
-/// One commitment, as the change from the one before on the same side.
+/// One commitment: as the change from the one before on the same side, or whole.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "name and type say it")]
 pub struct CommitmentUpdate {
@@ -219,10 +238,12 @@ pub struct CommitmentUpdate {
     pub local_msat: u64,
     /// The counterparty's balance in millisatoshi, before fees and without HTLCs.
     pub remote_msat: u64,
-    /// HTLCs that this commitment has and the one before does not.
+    /// HTLCs that this commitment has and the one before does not; all that it has, if it is told `whole`.
     pub added: Vec<Htlc>,
-    /// HTLCs that the one before has and this one does not.
+    /// HTLCs that the one before has and this one does not; none, if it is told `whole`.
     pub removed: Vec<HtlcRef>,
+    /// Whether `added` has every HTLC, so that nothing else need be known. The log keeps the change.
+    pub whole: bool,
 }
 
 /// The counterparty's signatures for one funding's version of our commitment.
@@ -272,13 +293,22 @@ pub enum Acknowledged {
     Failed,
 }
 
-/// What the counterparty proved about our state.
+/// What the counterparty's `channel_reestablish` said (BOLT 2).
+///
+/// With L our newest commitment and S the newest that we signed for it, L − 1 or L and S or S + 1 are as they should be, and
+/// lift a suspicion: tell them if they shall. More than L, with our own secret, proves that our state is old. Without it a
+/// greater number is a claim, of which an alert tells. A lower number says that the counterparty lost data, and nothing of us.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum PeerState {
-    /// Our state is the newest.
-    Current,
-    /// The counterparty has a newer state: ours is outdated for ever.
-    WeAreBehind,
+pub struct PeerState {
+    /// Its `next_commitment_number`.
+    pub next_commitment_number: u64,
+    /// Its `next_revocation_number`.
+    pub next_revocation_number: u64,
+    /// Its `your_last_per_commitment_secret`.
+    pub last_secret: Secret,
+    /// The node's own word: that secret is ours, for the commitment before `next_revocation_number`. The court checks the
+    /// secret itself if it knows our point of that commitment.
+    pub secret_is_ours: bool,
 }
 
 /// Why a channel was asked to close.

@@ -142,6 +142,20 @@ pub enum Alert {
         /// The tip when it could first be claimed.
         since: Height,
     },
+    /// The counterparty claims a newer state than ours and did not prove it: our journal may be old, or the counterparty
+    /// lies. Compare with the node, and with other copies of the journal, before a close.
+    PeerClaimsNewer {
+        /// Its `next_commitment_number` (BOLT 2).
+        next_commitment_number: u64,
+        /// Its `next_revocation_number` (BOLT 2).
+        next_revocation_number: u64,
+    },
+    /// An HTLC calls for going to chain, which waits for [`Event::AdoptionComplete`](crate::Event::AdoptionComplete): the
+    /// node must say that it has told everything.
+    AdoptionIncomplete {
+        /// The tip when that was noticed first.
+        since: Height,
+    },
 }
 
 /// How one contract ended.
@@ -208,6 +222,11 @@ impl Alert {
             Self::FeeTooLow { txid: id } => txid("alert fee", id),
             Self::Stuck => ActionId::of("alert stuck", channel, &[]),
             Self::CoinRefused { coin } => outpoint("alert coin", coin),
+            Self::PeerClaimsNewer { next_commitment_number, next_revocation_number } => {
+                let numbers = [next_commitment_number.to_le_bytes(), next_revocation_number.to_le_bytes()].concat();
+                ActionId::of("alert claim", channel, &[&numbers])
+            }
+            Self::AdoptionIncomplete { .. } => ActionId::of("alert adoption", channel, &[]),
             Self::OutputWaits { output, .. } => outpoint("alert waits", &output.outpoint),
         }
     }

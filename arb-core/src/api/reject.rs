@@ -67,6 +67,17 @@ pub enum Rejected {
     /// Our state is outdated for ever (R10).
     #[error("our state of channel {0} is outdated: it takes no new commitments")]
     Outdated(ChannelId),
+    /// Only an outdated channel is adopted anew.
+    #[error("channel {0} is not outdated: it needs not be adopted anew")]
+    NotOutdated(ChannelId),
+    /// A signature of ours for an old commitment was given out, so that commitment may confirm.
+    #[error("a signature of ours for channel {0} was given out: it cannot be adopted anew")]
+    SignatureGiven(ChannelId),
+    /// The standing is below a number that was shown.
+    #[error(
+        "the standing is older than what was shown, expected next_local {next_local} and next_remote {next_remote} at least"
+    )]
+    StandingBehind { next_local: u64, next_remote: u64 },
     /// A commitment number was skipped, or repeated with another content.
     #[error("commitment {got} is out of order, expected {expected}")]
     WrongNumber { expected: u64, got: u64 },
@@ -233,6 +244,78 @@ pub enum Rejected {
         /// The most bytes it may have.
         max: usize,
     },
+}
+
+/// What a refusal means for whoever told the event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RejectedClass {
+    /// Something else must be heard first; told again after it, the event may be accepted.
+    NotYet,
+    /// The embedder, or its source, is wrong: told again, it is refused again.
+    Mistake,
+    /// The counterparty, or somebody else outside, made what cannot be right: its message must be refused.
+    Hostile,
+}
+
+impl Rejected {
+    /// What the refusal means.
+    pub const fn class(&self) -> RejectedClass {
+        match self {
+            Self::JournalNotOpened
+            | Self::UnknownChannel(_)
+            | Self::UnknownUpstream(_)
+            | Self::HeightGap { .. }
+            | Self::UnknownParent { .. }
+            | Self::ScanTooShort { .. }
+            | Self::NotRevoked { .. }
+            | Self::NothingToBump(_)
+            | Self::NothingToAbandon(_)
+            | Self::NothingToRaise(_)
+            | Self::FeeInputsTooSmall { .. } => RejectedClass::NotYet,
+            Self::WrongPoint { .. }
+            | Self::SecretNotOfPoint { .. }
+            | Self::SecretContradicts { .. }
+            | Self::SignatureCount { .. }
+            | Self::WrongCommitmentSignature { .. }
+            | Self::WrongHtlcSignature { .. } => RejectedClass::Hostile,
+            Self::OtherIdentity
+            | Self::UnsoundPolicy
+            | Self::OtherFacts(_)
+            | Self::FundingTaken { .. }
+            | Self::BadFundings
+            | Self::BadDelay(_)
+            | Self::BadKey
+            | Self::BadScript
+            | Self::BadStanding { .. }
+            | Self::Frozen(_)
+            | Self::Outdated(_)
+            | Self::NotOutdated(_)
+            | Self::SignatureGiven(_)
+            | Self::StandingBehind { .. }
+            | Self::WrongNumber { .. }
+            | Self::RevocationMissing { .. }
+            | Self::RevokedContradicts { .. }
+            | Self::TooManyCandidates { .. }
+            | Self::HtlcTwice(_)
+            | Self::UnknownHtlc(_)
+            | Self::BadHtlc { .. }
+            | Self::TooManyHtlcs { .. }
+            | Self::AboveCapacity { .. }
+            | Self::CannotBuild
+            | Self::WrongPreimage(_)
+            | Self::NoSuchOutcome(_)
+            | Self::NotTheTip { .. }
+            | Self::BadBestHeight { .. }
+            | Self::BadFees
+            | Self::UnknownRequest(_)
+            | Self::WrongSignature { .. }
+            | Self::BadFeeInput(_)
+            | Self::CannotForget(_)
+            | Self::NotAClosing
+            | Self::TooMany { .. }
+            | Self::TooLong { .. } => RejectedClass::Mistake,
+        }
+    }
 }
 
 /// A frame of the log does not fit the state.

@@ -9,8 +9,9 @@ use crate::api::event::{
     Acknowledged, BroadcastAnswer, Bump, CloseReason, ClosingSigned, CommitmentUpdate, FeeInputsOffered,
     LocalCommitmentSigned, PeerState, RemoteCommitmentSigned, RemoteRevoked, Scanned,
 };
-use crate::api::facts::{Link, Side};
+use crate::api::facts::{Link, Side, Standing};
 use crate::api::ids::{ActionId, Direction, HtlcRef};
+use crate::api::notice::{Alert, FreezeReason, Notice};
 use crate::api::outcome::Upstream;
 use crate::api::past::{CommitmentRow, RevokedCommitment};
 use crate::api::plan::{FeeInputs, Sweep};
@@ -18,10 +19,11 @@ use crate::api::policy::Policy;
 use crate::api::record::Conclusion;
 use crate::api::units::{Blocks, Height};
 use crate::bolt3::{CompactSig, Preimage};
+use crate::channel::age::Reading;
 use crate::channel::chain::Tier;
-use crate::channel::commitments::{Commitment, LocalCommitment};
+use crate::channel::commitments::{Commitment, CommitmentSet, LocalCommitment};
 use crate::channel::requests::{ScriptsRequest, SignedTx, SweepState};
-use crate::channel::state::{ChannelArbitrator, HtlcState, Released, Seen, Usable};
+use crate::channel::state::{ChannelArbitrator, HtlcState, Released, Seen, Shown, Usable};
 use crate::sweep::Order;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -31,6 +33,13 @@ use bitcoin::{OutPoint, ScriptBuf, Transaction, Txid};
 const UNSIGNED_MAX: usize = 16;
 
 impl ChannelArbitrator {
+    /// The node has a newer commitment of ours, of theirs, or revocation than the court can follow: our state is old (A4).
+    pub(crate) fn hear_newer(&mut self, shown: Shown) {
+        let known = &mut self.state.ratchet.shown;
+        *known = Shown { local: known.local.max(shown.local), remote: known.remote.max(shown.remote) };
+        self.state.ratchet.outdated = true;
+    }
+
     pub(crate) fn hear_local_signed(&mut self, heard: &LocalCommitmentSigned) {
         let commitment = Commitment::updated(self.state.set.base(Side::Local, heard.update.number), &heard.update);
         self.add_htlcs(&heard.update);
@@ -97,8 +106,12 @@ impl ChannelArbitrator {
         let in_local = |key: &HtlcRef| {
             self.state.set.local.as_ref().is_some_and(|local| local.commitment.position(*key).is_some())
         };
-        let in_oldest_remote =
-            |key: &HtlcRef| self.state.set.remotes.first().is_some_and(|remote| remote.position(*key).is_some());
+        // The oldest number may have several candidates, each of which the counterparty may hold (A8).
+        let oldest = self.state.set.remotes.first().map(|remote| remote.number);
+        let in_oldest_remote = |key: &HtlcRef| {
+            let mut candidates = self.state.set.remotes.iter().filter(|remote| Some(remote.number) == oldest);
+            candidates.any(|remote| remote.position(*key).is_some())
+        };
         let in_both: Vec<HtlcRef> =
             self.state.htlcs.keys().filter(|key| in_local(key) && in_oldest_remote(key)).copied().collect();
         for key in in_both {
@@ -260,11 +273,24 @@ impl ChannelArbitrator {
         self.state.ratchet.outdated = true;
     }
 
-    /// An entry touches the channel. If blocks are missing, it is judged again after catching up (R11), whatever touched it: an
-    /// alarm, a preimage whose deadline has passed, or a close.
-    pub(crate) fn touched(&mut self, tip: Height, caught_up: bool) {
+    /// An entry touches the channel. If blocks are missing, or if the node has not told everything, it is judged again after
+    /// that (R11), whatever touched it: an alarm, a preimage whose deadline has passed, or a close.
+    pub(crate) fn touched(&mut self, tip: Height, caught_up: bool, told: bool) {
         self.state.seen = tip;
         self.state.deferred = !caught_up;
+        self.state.untold = !told;
+    }
+
+    /// The node has told everything of this channel; `starts` is the court's count.
+    pub(crate) fn hear_adopted(&mut self, starts: u64) {
+        self.state.adopted = Some(starts);
+    }
+
+    /// An HTLC is irrevocably committed, although one side's commitment has it no more (A7).
+    pub(crate) fn hear_committed(&mut self, htlc: HtlcRef) {
+        if let Some(state) = self.state.htlcs.get_mut(&htlc) {
+            state.irrevocable = true;
+        }
     }
 
     /// The frame of this sequence changed the channel and is durable.
@@ -284,11 +310,40 @@ impl ChannelArbitrator {
         self.state.ratchet.given_up.insert(htlc);
     }
 
-    pub(crate) fn hear_peer_state(&mut self, peer: PeerState, suspicions: u64) {
-        match peer {
-            PeerState::Current => self.state.ratchet.cleared = suspicions,
-            PeerState::WeAreBehind => self.state.ratchet.outdated = true,
+    pub(crate) fn hear_peer_state(&mut self, peer: &PeerState, suspicions: u64) {
+        match self.reads(peer) {
+            Reading::Current => self.state.ratchet.cleared = suspicions,
+            // It has our revocation of the commitment before, and may hold two unrevoked ones of its own.
+            Reading::Newer => self.hear_newer(Shown {
+                local: peer.next_revocation_number,
+                remote: peer.next_commitment_number.saturating_sub(2),
+            }),
+            Reading::Claim => {
+                let claim = (peer.next_commitment_number, peer.next_revocation_number);
+                self.state.ratchet.claimed = self.state.ratchet.claimed.max(Some(claim));
+            }
+            Reading::Nothing => {}
         }
+    }
+
+    /// The channel begins anew with this standing; what is public of it stays public (R10).
+    pub(crate) fn hear_adopted_anew(&mut self, standing: Standing, suspicions: u64) {
+        let (id, state) = (self.state.facts.id, &mut self.state);
+        state.set = CommitmentSet::new(standing);
+        state.adopted = None;
+        let ratchet = &mut state.ratchet;
+        (ratchet.outdated, ratchet.claimed, ratchet.cleared) = (false, None, suspicions);
+        ratchet.seen.clear();
+        if ratchet.frozen == Some(FreezeReason::Outdated) {
+            ratchet.frozen = None;
+            // It may be frozen and outdated once more, and the node is told again.
+            for notice in [Notice::Freeze(FreezeReason::Outdated), Notice::Alert(Alert::Outdated)] {
+                let notice = notice.id(&id);
+                state.raised.remove(&notice);
+                state.outbox.remove(&notice);
+            }
+        }
+        self.settle_set();
     }
 
     pub(crate) fn hear_close_requested(&mut self, why: CloseReason) {

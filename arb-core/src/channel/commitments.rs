@@ -67,15 +67,30 @@ impl CommitmentSet {
         }
     }
 
+    /// The standing that it began with, while no commitment has been told.
+    pub(crate) fn standing(&self) -> Standing {
+        Standing { next_local: self.next_local, next_remote: self.next_revoked, secrets: self.secrets.clone() }
+    }
+
     /// The highest number among the remote commitments; `None` before the first.
     pub(crate) fn newest_remote(&self) -> Option<u64> {
         self.remotes.last().map(|remote| remote.number)
+    }
+
+    /// The number of the next remote commitment.
+    pub(crate) fn next_remote(&self) -> u64 {
+        self.newest_remote().map_or(self.first_remote, |newest| newest.saturating_add(1))
     }
 
     /// Every commitment that can confirm, with its owner.
     pub(crate) fn all(&self) -> impl Iterator<Item = (Side, &Commitment)> {
         let local = self.local.iter().map(|local| (Side::Local, &local.commitment));
         local.chain(self.remotes.iter().map(|remote| (Side::Remote, remote)))
+    }
+
+    /// An update as the change from the commitment before, in which form the log keeps it.
+    pub(crate) fn change(&self, side: Side, update: &CommitmentUpdate) -> CommitmentUpdate {
+        Commitment::change(self.base(side, update.number), update)
     }
 
     /// The commitment that an update with this number changes; `None` for a side's first one, and if the set no longer
@@ -94,7 +109,7 @@ impl CommitmentSet {
 impl Commitment {
     /// The commitment after an update, whose content admission checked.
     pub(crate) fn updated(base: Option<&Self>, update: &CommitmentUpdate) -> Self {
-        let kept = base.into_iter().flat_map(|base| &base.htlcs).copied();
+        let kept = base.filter(|_| !update.whole).into_iter().flat_map(|base| &base.htlcs).copied();
         let mut htlcs: Vec<HtlcRef> = kept.filter(|htlc| !update.removed.contains(htlc)).collect();
         htlcs.extend(update.added.iter().map(|htlc| htlc.key));
         htlcs.sort_unstable();
@@ -106,6 +121,18 @@ impl Commitment {
             remote_msat: update.remote_msat,
             htlcs,
         }
+    }
+
+    /// An update as the change from this commitment, whose HTLCs keep their content.
+    fn change(base: Option<&Self>, update: &CommitmentUpdate) -> CommitmentUpdate {
+        let mut update = update.clone();
+        if let (true, Some(base)) = (update.whole, base) {
+            let stays = |key: &HtlcRef| update.added.iter().any(|htlc| htlc.key == *key);
+            update.removed = base.htlcs.iter().filter(|key| !stays(key)).copied().collect();
+            update.added.retain(|htlc| base.position(htlc.key).is_none());
+        }
+        update.whole = false;
+        update
     }
 
     /// The position of an HTLC in this commitment's list, and so in [`Rebuilt::htlcs`]; `None` if it is not on it.

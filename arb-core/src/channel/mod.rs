@@ -4,6 +4,7 @@
 //!
 //! Tests: `arb-harness/lab/tests/court_suite/properties.rs`, `arb-harness/lab/tests/court_suite/ratchets.rs`.
 
+mod age;
 mod apply;
 mod asked;
 mod chain;
@@ -18,6 +19,7 @@ mod spends;
 mod state;
 
 use crate::api::record::Conclusion;
+pub(crate) use age::Reading;
 use alloc::boxed::Box;
 pub(crate) use asked::{ask_id, commitment_id, scripts_id, sweep_id};
 pub(crate) use chain::{KeptTx, Tier};
@@ -30,7 +32,7 @@ pub(crate) use deadlines::{
 pub(crate) use requests::{ScriptsRequest, SignedTx, SweepState};
 pub(crate) use spends::{SpendOf, spends};
 pub use state::ChannelArbitrator;
-pub(crate) use state::{HtlcState, Seen};
+pub(crate) use state::{HtlcState, Ratchet, Seen, Shown};
 
 use crate::api::event::Acknowledged;
 use crate::api::facts::{ChannelFacts, Htlc};
@@ -74,8 +76,10 @@ impl ChannelArbitrator {
         self.state.ratchet.frozen
     }
 
-    /// Whether our state is older than the counterparty's: it proved a newer one, or the channel came from a backup. Nothing
-    /// of ours is signed or sent then (BOLT 5 F5).
+    /// Whether our state is older than the counterparty's: it proved a newer one, the node told one, or the channel came from a
+    /// backup. Nothing of ours is signed or sent then (BOLT 5 F5), until [`Event::ChannelAdoptedAnew`].
+    ///
+    /// [`Event::ChannelAdoptedAnew`]: crate::Event::ChannelAdoptedAnew
     pub const fn is_outdated(&self) -> bool {
         self.state.ratchet.outdated
     }

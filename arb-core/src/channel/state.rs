@@ -63,10 +63,14 @@ pub struct State {
     pub(crate) outbox: BTreeMap<ActionId, Notice>,
     /// The ids of all notices that were ever raised: none is raised twice.
     pub(crate) raised: BTreeSet<ActionId>,
+    /// The court's count of starts when the node had told everything of this channel; `None` while it joins.
+    pub(crate) adopted: Option<u64>,
     /// The tip when the channel was last judged.
     pub(crate) seen: Height,
     /// Whether it was last touched while blocks were missing: then it is judged again after catching up (R11).
     pub(crate) deferred: bool,
+    /// Whether it was last touched before the node had told everything: then it is judged again after that (R11).
+    pub(crate) untold: bool,
     /// The sequence of the last frame that changed it.
     pub(crate) changed_at: u64,
     /// The classified spend of the funding. It follows from the other fields and is kept in memory because it costs elliptic
@@ -99,8 +103,8 @@ pub(crate) struct HtlcState {
     pub(crate) htlc: Htlc,
     /// The expiry of its upstream HTLC; `None` if the court does not know it, or if there is none.
     pub(crate) upstream_expiry: Option<Height>,
-    /// Whether it was ever on our commitment and on their oldest unrevoked one at once: only then may it be claimed on chain
-    /// (LR4).
+    /// Whether it was ever on our commitment and on their oldest unrevoked one at once, any candidate of that number: only then
+    /// may it be claimed on chain (LR4).
     pub(crate) irrevocable: bool,
 }
 
@@ -129,14 +133,27 @@ pub(crate) struct Seen {
     pub(crate) estimate_sat_per_kw: u32,
 }
 
+/// The numbers of a newer state than ours that somebody showed; 0 if none was shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Shown {
+    /// Of our newest commitment, at least.
+    pub(crate) local: u64,
+    /// Of the counterparty's oldest commitment that is not revoked, at least.
+    pub(crate) remote: u64,
+}
+
 /// What only grows (R10): a reorg undoes none of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Ratchet {
     pub(crate) frozen: Option<FreezeReason>,
     /// Our commitment may be signed and sent.
     pub(crate) went_to_chain: bool,
-    /// Our state is older than the counterparty's: nothing of ours is signed or sent (F5).
+    /// Our state is older than the counterparty's: nothing of ours is signed or sent (F5), until the channel is adopted anew.
     pub(crate) outdated: bool,
+    /// The numbers that prove it: no standing below them is accepted.
+    pub(crate) shown: Shown,
+    /// The greatest numbers that the counterparty claimed without a proof: (next commitment, next revocation).
+    pub(crate) claimed: Option<(u64, u64)>,
     /// The court's count of suspicions when the counterparty last showed that our state is current: a higher count since
     /// means that the journal may be stale (F5).
     pub(crate) cleared: u64,
@@ -178,8 +195,10 @@ impl ChannelArbitrator {
             requests: Requests::default(),
             outbox: BTreeMap::new(),
             raised: BTreeSet::new(),
+            adopted: None,
             seen,
             deferred: false,
+            untold: true,
             changed_at: 0,
             close: Memo::default(),
         };

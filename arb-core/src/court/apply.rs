@@ -2,16 +2,18 @@
 //!
 //! Tests: `arb-harness/lab/tests/court_suite/log_order.rs`, `arb-harness/lab/tests/court_suite/properties.rs`.
 
-use crate::api::event::{Block, ChannelOpened, Disconnected, Event, RemoteCommitmentSigned, Signed, Tip};
-use crate::api::facts::{ChannelFacts, Standing};
-use crate::api::ids::{ActionId, ChannelId, ChannelIndex};
+use crate::api::event::{
+    Block, ChannelOpened, CommitmentUpdate, Disconnected, Event, RemoteCommitmentSigned, Signed, Tip,
+};
+use crate::api::facts::{ChannelFacts, Side, Standing};
+use crate::api::ids::{ActionId, ChannelId, ChannelIndex, HtlcKey};
 use crate::api::notice::Notice;
 use crate::api::past::StoredCommitment;
 use crate::api::record::{Conclusion, Record};
 use crate::api::reject::Mismatch;
 use crate::api::units::{Blocks, Height};
 use crate::bolt3::CompactSig;
-use crate::channel::{ChannelArbitrator, THEIRS_FIRST, Tier};
+use crate::channel::{ChannelArbitrator, Shown, THEIRS_FIRST, Tier};
 use crate::claims::sign::{commitment_signature, complete_sweep};
 use crate::claims::wants::wants;
 use crate::court::draft::{CourtView, Draft};
@@ -55,7 +57,8 @@ impl Draft {
         // The caller may change the channel, so what was derived from it is dropped.
         slot.derived = None;
         let channel = &mut slot.channel;
-        channel.touched(self.state.tip.height, caught_up);
+        let told = self.state.is_told(channel);
+        channel.touched(self.state.tip.height, caught_up, told);
         Some(channel)
     }
 
@@ -111,12 +114,27 @@ impl Draft {
             Event::Signed(signed) => self.signed(base, signed, proof),
             Event::Performed { channel, id } => self.performed(base, channel, id),
             Event::LocalCommitmentSigned(heard) => {
-                self.with(base, &heard.update.channel, |channel| channel.hear_local_signed(heard));
+                if self.newer(base, &heard.update.channel, |channel| channel.newer_local(&heard.update)) {
+                    return event.clone();
+                }
+                let mut heard = (**heard).clone();
+                heard.update = self.change(base, Side::Local, &heard.update);
+                self.with(base, &heard.update.channel, |channel| channel.hear_local_signed(&heard));
+                return Event::LocalCommitmentSigned(Box::new(heard));
             }
             Event::RemoteCommitmentSigned(heard) => {
-                self.remote_signed(base, heard);
+                if self.newer(base, &heard.update.channel, |channel| channel.newer_remote(&heard.update)) {
+                    return event.clone();
+                }
+                let heard = RemoteCommitmentSigned { update: self.change(base, Side::Remote, &heard.update) };
+                self.remote_signed(base, &heard);
+                return Event::RemoteCommitmentSigned(Box::new(heard));
             }
-            Event::RemoteRevoked(heard) => self.with(base, &heard.channel, |channel| channel.hear_revoked(heard)),
+            Event::RemoteRevoked(heard) => {
+                if !self.newer(base, &heard.channel, |channel| channel.newer_revoked(heard)) {
+                    self.with(base, &heard.channel, |channel| channel.hear_revoked(heard));
+                }
+            }
             Event::ChannelSignals { channel, short_channel_id } => {
                 self.with(base, channel, |channel| channel.hear_signals(*short_channel_id));
             }
@@ -128,7 +146,7 @@ impl Draft {
             }
             Event::PeerStateSeen { channel, peer } => {
                 let suspicions = self.state.suspicions;
-                self.with(base, channel, |channel| channel.hear_peer_state(*peer, suspicions));
+                self.with(base, channel, |channel| channel.hear_peer_state(peer, suspicions));
             }
             Event::CloseRequested { channel, why } => {
                 self.with(base, channel, |channel| channel.hear_close_requested(*why));
@@ -174,6 +192,13 @@ impl Draft {
             }
             // Nothing to keep.
             Event::Failed { .. } => {}
+            Event::ChannelAdoptedAnew { channel, standing } => {
+                let (standing, suspicions) = ((**standing).clone(), self.state.suspicions);
+                self.with(base, channel, |channel| channel.hear_adopted_anew(standing, suspicions));
+                // Touched again, it waits for the node to tell everything.
+                self.with(base, channel, |_| {});
+            }
+            Event::AdoptionComplete { channel, committed } => self.adopted(base, channel.as_ref(), committed),
         }
         event.clone()
     }
@@ -199,6 +224,49 @@ impl Draft {
             self.touched.insert(index, Explained::default());
         }
         index
+    }
+
+    /// The node has told everything of one channel, or of all: those that waited for it are judged again.
+    fn adopted(&mut self, base: &ChainArbitrator, channel: Option<&ChannelId>, committed: &[HtlcKey]) {
+        for key in committed {
+            self.with(base, &key.channel, |channel| channel.hear_committed(key.htlc));
+        }
+        let starts = self.state.starts;
+        let untold: Vec<ChannelIndex> = match channel {
+            Some(id) => CourtView::new(base, self).index_of(id).into_iter().collect(),
+            None => {
+                self.state.retold = starts;
+                let drafted = self.drafted(|slot| slot.channel.untold);
+                self.undrafted(base.indexes.untold()).into_iter().chain(drafted).collect()
+            }
+        };
+        for index in untold {
+            if let Some(channel) = self.touch(base, index) {
+                channel.hear_adopted(starts);
+            }
+            // Touched again, it waits for the node no more.
+            let _touched = self.touch(base, index);
+        }
+    }
+
+    /// Puts on record that our state of a channel is old, if an event shows it; whether it does.
+    fn newer(
+        &mut self,
+        base: &ChainArbitrator,
+        id: &ChannelId,
+        shows: impl FnOnce(&ChannelArbitrator) -> Option<Shown>,
+    ) -> bool {
+        let shown = CourtView::new(base, self).channel_of(id).and_then(shows);
+        if let Some(shown) = shown {
+            self.with(base, id, |channel| channel.hear_newer(shown));
+        }
+        shown.is_some()
+    }
+
+    /// An update in the form in which the log keeps it.
+    fn change(&self, base: &ChainArbitrator, side: Side, update: &CommitmentUpdate) -> CommitmentUpdate {
+        let channel = CourtView::new(base, self).channel_of(&update.channel);
+        channel.map_or_else(|| update.clone(), |channel| channel.set.change(side, update))
     }
 
     fn remote_signed(&mut self, base: &ChainArbitrator, heard: &RemoteCommitmentSigned) {

@@ -136,6 +136,12 @@ impl<'a> CourtView<'a> {
         all.filter(|index| self.channel(*index).is_some_and(|channel| channel.watches_parent(txid))).collect()
     }
 
+    /// Whether a channel waits for the node to tell everything of it.
+    pub(crate) fn any_untold(self) -> bool {
+        let drafted = self.draft.channels.values().flatten().any(|slot| slot.channel.untold);
+        drafted || self.base.indexes.untold().any(|index| !self.draft.channels.contains_key(&index))
+    }
+
     /// Every HTLC that we sent with this hash, in any channel.
     pub(crate) fn offered_with(self, hash: &PaymentHash) -> Vec<(ChannelIndex, HtlcRef)> {
         let drafted = self.draft.channels.keys().copied();

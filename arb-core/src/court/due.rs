@@ -33,11 +33,14 @@ struct Hold {
     suspect: bool,
     /// Blocks are being caught up: a give-up is not due (R11).
     behind: bool,
+    /// The node has not told everything: our commitment is not signed (R11).
+    untold: bool,
 }
 
 /// Appends everything that is due for a channel now.
 pub(crate) fn actions(court: &Snapshot, view: &ChannelView<'_>, out: &mut Vec<Action>) {
-    let hold = Hold { suspect: court.suspects(view.channel), behind: !court.is_caught_up() };
+    let (suspect, behind) = (court.suspects(view.channel), !court.is_caught_up());
+    let hold = Hold { suspect, behind, untold: !court.is_told(view.channel) };
     collect(view, hold, out);
 }
 
@@ -78,7 +81,7 @@ pub(crate) fn owes(view: &ChannelView<'_>) -> bool {
         return false;
     }
     let mut out = Vec::new();
-    collect(view, Hold { suspect: false, behind: false }, &mut out);
+    collect(view, Hold { suspect: false, behind: false, untold: false }, &mut out);
     !out.is_empty()
 }
 
@@ -205,6 +208,7 @@ fn commitment(view: &ChannelView<'_>, hold: Hold, out: &mut Vec<Action>) {
                 out.push(broadcast(view, [tx].into(), &[rebuilt.built.fee_sat]));
             }
         }
+        None if hold.untold => {}
         None => {
             let rebuilt = channel.rebuild(&secp, Side::Local, &local.commitment, funding, &[]);
             out.extend(rebuilt.map(|rebuilt| Action::Sign(commitment_request(channel, funding, &rebuilt))));

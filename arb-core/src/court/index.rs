@@ -29,6 +29,7 @@ struct Row {
     heights: Vec<Height>,
     owes: bool,
     deferred: bool,
+    untold: bool,
     uneconomic: bool,
 }
 
@@ -49,6 +50,7 @@ impl Row {
             heights: channel.heights(),
             owes: due::owes(view),
             deferred: channel.deferred,
+            untold: channel.untold,
             uneconomic: channel.waits_for_fees(),
         }
     }
@@ -115,6 +117,7 @@ pub struct Indexes {
     heights: BTreeSet<(Height, ChannelIndex)>,
     owing: BTreeSet<ChannelIndex>,
     deferred: BTreeSet<ChannelIndex>,
+    untold: BTreeSet<ChannelIndex>,
     uneconomic: BTreeSet<ChannelIndex>,
 }
 
@@ -128,6 +131,7 @@ impl PartialEq for Indexes {
             && self.heights == other.heights
             && self.owing == other.owing
             && self.deferred == other.deferred
+            && self.untold == other.untold
             && self.uneconomic == other.uneconomic
     }
 }
@@ -161,9 +165,12 @@ impl Indexes {
             self.heights.remove(&(height, index));
         }
         self.heights.extend(new.heights.iter().map(|height| (*height, index)));
-        for (set, member) in
-            [(&mut self.owing, new.owes), (&mut self.deferred, new.deferred), (&mut self.uneconomic, new.uneconomic)]
-        {
+        for (set, member) in [
+            (&mut self.owing, new.owes),
+            (&mut self.deferred, new.deferred),
+            (&mut self.untold, new.untold),
+            (&mut self.uneconomic, new.uneconomic),
+        ] {
             if member {
                 set.insert(index);
             } else {
@@ -205,6 +212,11 @@ impl Indexes {
 
     pub(crate) fn deferred(&self) -> impl Iterator<Item = ChannelIndex> {
         self.deferred.iter().copied()
+    }
+
+    /// Channels of which the node had not told everything when they were touched last.
+    pub(crate) fn untold(&self) -> impl Iterator<Item = ChannelIndex> {
+        self.untold.iter().copied()
     }
 
     pub(crate) fn uneconomic(&self) -> impl Iterator<Item = ChannelIndex> {

@@ -28,6 +28,10 @@ pub struct Snapshot {
     /// How many starts said that the journal may be old. Until its counterparty has cleared the last one, a channel signs no
     /// commitment of ours (F5).
     pub(crate) suspicions: u64,
+    /// How many starts were heard: after each the node tells everything again.
+    pub(crate) starts: u64,
+    /// The count of starts when the node had told everything of every channel.
+    pub(crate) retold: u64,
     pub(crate) next_index: u32,
 }
 
@@ -43,6 +47,8 @@ impl Snapshot {
             fees_before: Vec::new(),
             started: None,
             suspicions: 0,
+            starts: 0,
+            retold: 0,
             next_index: 0,
         }
     }
@@ -81,7 +87,14 @@ impl Snapshot {
         self.suspicions > channel.ratchet.cleared
     }
 
+    /// Whether the node has told all that it knows of a channel: once since that joined, and again since the last start
+    /// (R11).
+    pub(crate) fn is_told(&self, channel: &ChannelArbitrator) -> bool {
+        channel.adopted.is_some_and(|at| at.max(self.retold) >= self.starts)
+    }
+
     pub(crate) fn hear_started(&mut self, started: &Started) {
+        self.starts = self.starts.saturating_add(1);
         self.best_height = self.best_height.max(started.best_height);
         if started.freshness == Freshness::Suspect {
             self.suspicions = self.suspicions.saturating_add(1);

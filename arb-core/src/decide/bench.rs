@@ -8,8 +8,17 @@ use crate::court::draft::CourtView;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Bench<'a> {
     pub(crate) court: CourtView<'a>,
-    /// The tip is the best known block: conclusions from absence are allowed (R11).
+    /// The tip is the best known block.
     pub(crate) caught_up: bool,
+    /// The node has told all that it knows of the channel: this, too, conclusions from absence wait for (R11).
+    pub(crate) told: bool,
+}
+
+impl Bench<'_> {
+    /// Whether conclusions from absence are allowed (R11).
+    pub(crate) const fn is_present(&self) -> bool {
+        self.caught_up && self.told
+    }
 }
 
 /// The upstream HTLC of an HTLC that we sent; `None` if it is no forward, or if the upstream is not known here.

@@ -16,7 +16,7 @@ use alloc::vec::Vec;
 
 pub(super) fn freezes(bench: &Bench<'_>, view: &ChannelView<'_>, out: &mut Vec<Conclusion>) {
     let ratchet = &view.channel.ratchet;
-    alerts(view, out);
+    alerts(bench, view, out);
     let reason = reason(bench, view);
     if let (Some(why), None) = (reason, ratchet.frozen) {
         out.push(Conclusion::Frozen(why));
@@ -40,13 +40,24 @@ pub(super) fn freezes(bench: &Bench<'_>, view: &ChannelView<'_>, out: &mut Vec<C
     }
 }
 
-fn alerts(view: &ChannelView<'_>, out: &mut Vec<Conclusion>) {
+fn alerts(bench: &Bench<'_>, view: &ChannelView<'_>, out: &mut Vec<Conclusion>) {
     let mut raise = |alert: Alert| out.extend(view.channel.raise(Notice::Alert(alert)));
+    // A deadline does not lead to chain before the node has told everything; but it does not pass in silence.
+    let waits =
+        bench.caught_up && !bench.told && view.close.is_none() && view.channel.ratchet.commitment_signed.is_empty();
+    if waits && deadline(bench, view).is_some() {
+        raise(Alert::AdoptionIncomplete { since: view.tip });
+    }
     if view.channel.ratchet.outdated {
         raise(Alert::Outdated);
     }
+    if let Some((next_commitment_number, next_revocation_number)) = view.channel.ratchet.claimed {
+        raise(Alert::PeerClaimsNewer { next_commitment_number, next_revocation_number });
+    }
     if let Some(close) = &view.close {
         match close.kind {
+            // It may still be told while the channel joins.
+            CloseKind::Unknown if !bench.told => {}
             CloseKind::Unknown => raise(Alert::UnknownCommitment { txid: close.txid }),
             // What is loaded may still show that it is unknown, so the alert waits for the answer; but one block only (R13).
             CloseKind::Revoked if close.loading && view.tip <= close.height => {}
@@ -82,8 +93,9 @@ fn reason(bench: &Bench<'_>, view: &ChannelView<'_>) -> Option<FreezeReason> {
     if ratchet.peer_on_chain {
         return Some(FreezeReason::PeerOnChain);
     }
-    // A deadline counts only while the funding is unspent, so it waits for the best known block (R11).
-    if bench.caught_up { deadline(bench, view) } else { None }
+    // A deadline counts only while the funding is unspent and the HTLC is there, so it waits for the best known block and for
+    // the node (R11).
+    if bench.is_present() { deadline(bench, view) } else { None }
 }
 
 /// The HTLC, or the sum of HTLCs, that asks for the chain. One that is dust on every commitment never does; small ones do if

@@ -27,7 +27,8 @@ use bitcoin::Transaction;
 /// What follows for one channel as it stands now. The step applies it and asks again until nothing follows.
 pub(crate) fn judge(court: CourtView<'_>, index: ChannelIndex) -> Vec<Record> {
     let Some(view) = court.channel_view(index) else { return Vec::new() };
-    let bench = Bench { court, caught_up: court.state().is_caught_up() };
+    let state = court.state();
+    let bench = Bench { court, caught_up: state.is_caught_up(), told: state.is_told(view.channel) };
     let mut out = Vec::new();
     link_upstream(&bench, &view, &mut out);
     going_to_chain::freezes(&bench, &view, &mut out);
@@ -62,6 +63,8 @@ pub(crate) fn consequences(court: CourtView<'_>, event: &Event) -> Vec<Record> {
         | Event::BumpRequested { .. }
         | Event::ClaimAbandoned { .. }
         | Event::ChannelPolicySet { .. }
+        | Event::AdoptionComplete { .. }
+        | Event::ChannelAdoptedAnew { .. }
         | Event::BlockDisconnected(_)
         | Event::FeesEstimated(_)
         | Event::BroadcastAnswered { .. }

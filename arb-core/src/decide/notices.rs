@@ -28,7 +28,7 @@ pub(super) fn notices(bench: &Bench<'_>, view: &ChannelView<'_>, out: &mut Vec<C
             of_contract(bench, view, close, contract, &mut notices);
         }
     }
-    if let Some(sheet) = resolved(view) {
+    if let Some(sheet) = resolved(view).filter(|_| bench.told) {
         notices.push(Notice::Resolved(sheet));
     }
     for conclusion in notices.into_iter().filter_map(|notice| channel.raise(notice)) {
@@ -96,8 +96,9 @@ fn of_contract(
             if let (true, ContractId::Output(outpoint), Some(by)) = (lost, contract.id, txids.last().copied()) {
                 notices.push(Notice::Alert(Alert::OutputLost { outpoint, amount_sat: contract.amount_sat, by }));
             }
-            // A contract that ended without a spend may still be spent, so it is reported once the close is irrevocable.
-            if view.tip.buries(close.height, view.policy.irrevocable_depth) {
+            // A contract that ended without a spend may still be spent, so it is reported once the close is irrevocable. What
+            // kind of close it is depends on what the node tells.
+            if bench.told && view.tip.buries(close.height, view.policy.irrevocable_depth) {
                 notices.push(Notice::Report(ContractReport {
                     id: contract.id,
                     htlc: contract.htlc,

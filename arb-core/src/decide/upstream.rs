@@ -113,6 +113,10 @@ fn counterparty_keeps(view: &ChannelView<'_>, outpoint: OutPoint) -> bool {
 
 /// The rule by which an HTLC without a usable preimage is failed now, if one applies.
 fn failure(bench: &Bench<'_>, view: &ChannelView<'_>, htlc: HtlcRef, state: &HtlcState) -> Option<FailReason> {
+    // A preimage may be among what the node is still to tell.
+    if !bench.told {
+        return None;
+    }
     if is_open(view) {
         let may = bench.caught_up && view.is_scanned();
         return if may { give_up(bench, view, state) } else { None };

@@ -99,8 +99,10 @@ fn decided(court: &mut ChainArbitrator, frame: &Frame) -> Option<Difference> {
     let mut entries = entries.into_iter();
     differs.into_iter().find_map(|(entry, recorded, answer)| {
         let decided: Result<Vec<Record>, Rejected> = match answer {
-            Ok(Heard::Accepted) => Ok(entries.next().map(|entry| entry.concluded).unwrap_or_default()),
-            Ok(Heard::Duplicate) => Ok(Vec::new()),
+            Ok(Heard::Accepted | Heard::Outdated) => {
+                Ok(entries.next().map(|entry| entry.concluded).unwrap_or_default())
+            }
+            Ok(Heard::Duplicate | Heard::Past) => Ok(Vec::new()),
             Err(why) => Err(why),
         };
         let (heard, concluded) = (recorded.heard.clone(), recorded.concluded.clone());

@@ -16,6 +16,7 @@ use arb_core::{
     Pending, Policy, Scanned, Standing,
 };
 use arb_lab::fixture::{ChannelFixture, CommitmentState};
+use arb_lab::process::all_told;
 use bitcoin::hashes::Hash;
 use bitcoin::{OutPoint, Txid};
 use support::{block, hash, identity, median, slope};
@@ -69,7 +70,7 @@ fn idle_channels(channels: u32) {
         let channel = facts.id;
         let scanned = Scanned { channel, parent: txid, through: Height::new(100), spends: Vec::<FoundSpend>::new() };
         let opened = ChannelOpened { facts, standing: Standing::default() };
-        hear(&mut court, &[Event::ChannelOpened(Box::new(opened)), Event::Scanned(Box::new(scanned))]);
+        hear(&mut court, &[Event::ChannelOpened(Box::new(opened)), all_told(), Event::Scanned(Box::new(scanned))]);
     }
     let resident = (resident_bytes().saturating_sub(before)) / u64::from(channels);
     let mut samples = Vec::new();
@@ -109,7 +110,7 @@ fn commitments(pending: u64) {
     let mut fixture = ChannelFixture::bolt3(ChannelType::AnchorsZeroFeeHtlcTx);
     let mut court = court();
     let opened = fixture.opened(Standing::default());
-    hear(&mut court, &[opened]);
+    hear(&mut court, &[opened, all_told()]);
     let first = [
         fixture.local_signed(0, state(pending, None)).unwrap(),
         fixture.remote_signed(0, state(pending, None)).unwrap(),
@@ -144,7 +145,7 @@ fn close(htlcs: u64) {
     let mut fixture = ChannelFixture::bolt3(ChannelType::AnchorsZeroFeeHtlcTx);
     let mut court = court();
     let opened = fixture.opened(Standing::default());
-    hear(&mut court, &[opened]);
+    hear(&mut court, &[opened, all_told()]);
     let both =
         [fixture.local_signed(0, state(htlcs, None)).unwrap(), fixture.remote_signed(0, state(htlcs, None)).unwrap()];
     hear(&mut court, &both);
@@ -225,8 +226,12 @@ fn planning_step(claims: u32) -> (f64, usize, usize) {
         htlcs,
     };
     let opened = fixture.opened(Standing::default());
-    let mut events =
-        vec![opened, fixture.local_signed(0, state.clone()).unwrap(), fixture.remote_signed(0, state).unwrap()];
+    let mut events = vec![
+        opened,
+        all_told(),
+        fixture.local_signed(0, state.clone()).unwrap(),
+        fixture.remote_signed(0, state).unwrap(),
+    ];
     let key = |id: u32| HtlcKey { channel: fixture.id(), htlc: HtlcRef::received(u64::from(id)) };
     events.extend((0..claims).map(|id| Event::PreimageLearned { preimage: secret(id), usable_for: vec![key(id)] }));
     hear(&mut court, &events);

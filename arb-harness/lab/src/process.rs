@@ -1,4 +1,4 @@
-//! A process that can die after every append. The court, the wallet's reservations, the signer's requests and queued
+//! A process that can die after every append but that of its start. The court, the wallet's reservations, the signer's requests and queued
 //! answers die with it; the journal and the world outside stay.
 
 use arb_core::{ChainArbitrator, ChannelId, Event, Freshness, Height, JournalIdentity, Started, Tip};
@@ -41,11 +41,11 @@ pub struct Process {
     pub inbox: Vec<Event>,
     /// The most blocks of one step.
     pub blocks_a_step: usize,
-    /// Frames appended so far.
+    /// Frames appended so far, without those of starts.
     pub appends: u64,
     /// How often the process died and recovered.
     pub restarts: u64,
-    /// Whether the process dies after every append.
+    /// Whether the process dies after every append, except that of the start itself: nothing would ever follow it.
     pub dies: bool,
 }
 
@@ -79,11 +79,14 @@ impl Process {
         loop {
             let storage = world.storage()?;
             let best_height = Height::new(world.chain().tip().0);
-            let started = Started { build: BUILD.into(), freshness: Freshness::Trusted, best_height };
+            let started = Started { build: BUILD.into(), freshness: Freshness::Trusted, best_height, run: 0 };
             let mut driver = Driver::start(storage, &self.identity, started)?;
             let (chain, mut signer, mut wallet, node) = world.parts();
             wallet.rescan(chain);
             let mut host = Host::new(chain, &mut *signer, &mut wallet, node, driver.court().tip());
+            // The node keeps what no frame has, so there is nothing to tell again.
+            driver.tell(all_told());
+            driver.commit(&mut host)?;
             let lives = self.live(&mut driver, &mut host)?;
             refusals.append(&mut host.refusals);
             if !lives {
@@ -128,6 +131,11 @@ impl Process {
             }
         }
     }
+}
+
+/// The node has told everything of every channel.
+pub fn all_told() -> Event {
+    Event::AdoptionComplete { channel: None, committed: Vec::new() }
 }
 
 /// The tip of a chain, as the court names it.

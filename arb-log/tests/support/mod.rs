@@ -89,19 +89,20 @@ impl Move {
             txs,
         };
         match self {
-            Self::Start(best) => vec![Event::Started(Started {
-                build: "test".into(),
-                freshness: Freshness::Trusted,
-                best_height: Height::new(best),
-            })],
+            Self::Start(best) => {
+                let best_height = Height::new(best);
+                let started =
+                    Started { build: "test".into(), freshness: Freshness::Trusted, best_height, run: u64::from(best) };
+                vec![Event::Started(started), everything(None)]
+            }
             Self::Policy(max_inputs) => vec![Event::PolicySet(Policy { max_inputs, ..Policy::default() })],
             Self::Fees(rate) => {
                 vec![Event::FeesEstimated(Fees::new(vec![(6, rate)], 253))]
             }
-            Self::Open(channel) => vec![Event::ChannelOpened(Box::new(ChannelOpened {
-                facts: facts(channel),
-                standing: Standing::default(),
-            }))],
+            Self::Open(channel) => {
+                let opened = ChannelOpened { facts: facts(channel), standing: Standing::default() };
+                vec![Event::ChannelOpened(Box::new(opened)), everything(Some(id(channel)))]
+            }
             Self::Update(channel) => update(court, channel),
             Self::Connect => vec![Event::BlockConnected(Box::new(block(vec![])))],
             Self::Spend(channel) => vec![Event::BlockConnected(Box::new(block(vec![spend(channel)])))],
@@ -122,6 +123,11 @@ impl Move {
             }
         }
     }
+}
+
+/// The node has told everything of a channel, or of all.
+fn everything(channel: Option<ChannelId>) -> Event {
+    Event::AdoptionComplete { channel, committed: vec![] }
 }
 
 pub(crate) fn point(secret: Secret) -> Point {
@@ -197,6 +203,7 @@ fn update(court: &ChainArbitrator, channel: u8) -> Vec<Event> {
             remote_msat: 90_000_000,
             added: number.checked_sub(1).map(htlc).into_iter().collect(),
             removed: vec![],
+            whole: false,
         },
     })));
     events

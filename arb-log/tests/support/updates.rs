@@ -100,6 +100,7 @@ impl Book {
             remote_msat,
             added,
             removed,
+            whole: false,
         };
         let signed = RevokedCommitment { feerate_sat_per_kw, local_msat, remote_msat, htlcs };
         let candidates = self.signed.entry(number).or_default();

@@ -33,10 +33,14 @@ pub(crate) fn event(event: &Event) -> String {
             Acknowledged::Settled => format!("the node has settled HTLC {} upstream", htlc.htlc),
             Acknowledged::Failed => format!("the node has failed HTLC {} upstream", htlc.htlc),
         },
-        Event::PeerStateSeen { peer, .. } => match peer {
-            PeerState::Current => "the peer proves that our state is the newest".to_owned(),
-            PeerState::WeAreBehind => "the peer proves a newer state than ours".to_owned(),
-        },
+        Event::PeerStateSeen { peer, .. } => {
+            let PeerState { next_commitment_number, next_revocation_number, .. } = peer;
+            format!("the peer expects commitment {next_commitment_number} and revocation {next_revocation_number}")
+        }
+        Event::ChannelAdoptedAnew { standing, .. } => {
+            let (local, remote) = (standing.next_local, standing.next_remote);
+            format!("the channel is told anew, from our commitment {local} and their commitment {remote} on")
+        }
         Event::CloseRequested { why, .. } => match why {
             CloseReason::Operator => "the operator wants a close".to_owned(),
             CloseReason::PeerError => "the peer sent an error".to_owned(),
@@ -47,6 +51,8 @@ pub(crate) fn event(event: &Event) -> String {
         Event::ClaimAbandoned { outpoint: claim, .. } => format!("{} is given up by the operator", outpoint(claim)),
         Event::ChannelPolicySet { policy: Some(_), .. } => "the channel gets a policy of its own".to_owned(),
         Event::ChannelPolicySet { policy: None, .. } => "the channel follows the court's policy".to_owned(),
+        Event::AdoptionComplete { channel: None, .. } => "the node has told everything of every channel".to_owned(),
+        Event::AdoptionComplete { channel: Some(_), .. } => "the node has told everything of the channel".to_owned(),
         Event::BlockConnected(block) => format!("block {} with {} transactions", block.height, block.txs.len()),
         Event::BlockDisconnected(block) => format!("block {} left the chain", block.height),
         Event::Scanned(scan) => scanned(scan),
@@ -82,8 +88,10 @@ pub(crate) fn channel(event: &Event) -> Option<ChannelId> {
         Event::Scanned(scan) => Some(scan.channel),
         Event::Signed(heard) => Some(heard.channel),
         Event::FeeInputsOffered(offer) => Some(offer.channel),
+        Event::AdoptionComplete { channel, .. } => *channel,
         Event::ChannelSignals { channel, .. }
         | Event::PeerStateSeen { channel, .. }
+        | Event::ChannelAdoptedAnew { channel, .. }
         | Event::CloseRequested { channel, .. }
         | Event::ChannelForgotten { channel }
         | Event::BumpRequested { channel, .. }

@@ -169,10 +169,12 @@ fn opened(memory: &Memory, channel_type: ChannelType, count: u32) -> (Driver<Mem
         done: None,
     };
     let (freshness, best_height) = (Freshness::Trusted, Height::new(START));
-    let started = Started { build: String::from("figures"), freshness, best_height };
+    let started = Started { build: String::from("figures"), freshness, best_height, run: 0 };
     let mut driver = Driver::start(memory.clone(), &identity(), started).unwrap();
     driver.tell(flat_fees(500, 250));
     driver.tell(fixture.opened(fixture.standing(0, 0).unwrap()));
+    driver.tell(fixture.adopted());
+    driver.tell(arb_lab::process::all_told());
     for number in 0..2 {
         driver.tell(fixture.remote_signed(number, state(count, number)).unwrap());
         if number > 0 {

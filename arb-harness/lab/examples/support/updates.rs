@@ -92,6 +92,7 @@ impl Updates {
             remote_msat,
             added,
             removed,
+            whole: false,
         };
         self.next += 1;
         self.points = [next, after, self.setup.remote.point(number + 3).unwrap()];
@@ -121,7 +122,7 @@ impl<S: Storage> World<S> {
         let court = journal.recover(&identity()).ok().unwrap();
         let mut fixture = ChannelFixture::new(setup.clone());
         let mut world = Self { court, journal, updates: Updates::new(setup, others) };
-        world.hear(&[fixture.opened(Standing::default())]);
+        world.hear(&[fixture.opened(Standing::default()), fixture.adopted()]);
         world.hear(&[fixture.local_signed(0, Updates::state(others, 0)).unwrap()]);
         let first = world.updates.signed();
         world.hear(&[first]);

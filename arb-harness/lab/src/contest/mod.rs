@@ -24,7 +24,7 @@ use crate::chain::{Chain, ChainConfig, flat_fees};
 use crate::fixture::{ChannelFixture, ChannelSetup, CommitmentState};
 use crate::notebook::Notebook;
 use crate::peer::{Peer, PeerPlan, Publish};
-use crate::process::{BUILD, tip};
+use crate::process::{BUILD, all_told, tip};
 use crate::wallet::SmallWallet;
 
 /// The height at which every contest begins.
@@ -197,7 +197,7 @@ impl RunningContest {
         let (network, policy) = (Network::Regtest, Policy::default());
         let identity = JournalIdentity { network, journal: [0x64; 32], tip: tip(&chain), policy };
         let best_height = Height::new(START);
-        let started = Started { build: BUILD.into(), freshness: Freshness::Trusted, best_height };
+        let started = Started { build: BUILD.into(), freshness: Freshness::Trusted, best_height, run: 0 };
         let driver = Driver::start(Memory::new(), &identity, started).map_err(text)?;
         let (node, settled) = (Notebook::default(), BTreeMap::new());
         let (own, history) = (BTreeSet::new(), Vec::new());
@@ -225,6 +225,7 @@ impl RunningContest {
         let opened = fixture.opened(fixture.standing(0, 0).map_err(text)?);
         let events = [
             opened,
+            all_told(),
             fixture.local_signed(0, state(Vec::new())).map_err(text)?,
             fixture.remote_signed(0, state(Vec::new())).map_err(text)?,
             fixture.remote_signed(1, full.clone()).map_err(text)?,

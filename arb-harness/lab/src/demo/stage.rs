@@ -209,6 +209,7 @@ where
         let mut events = vec![
             self.fees(),
             fixture.opened(fixture.standing(number, number)?),
+            fixture.adopted(),
             fixture.local_signed(number, state.clone())?,
             fixture.remote_signed(number, state.clone())?,
         ];

@@ -5,6 +5,7 @@ use arb_core::bolt3::{ChannelType, Preimage};
 use arb_core::{Height, Htlc, HtlcRef, Link, Side};
 use arb_lab::fixture::{ChannelFixture, ChannelSetup, CommitmentState, FixtureError};
 use arb_lab::peer::Order;
+use arb_lab::process::all_told;
 
 /// Height of the tip at which every cell begins.
 pub const START: u32 = 100;
@@ -212,7 +213,7 @@ pub fn updates(
     fixture: &mut ChannelFixture,
     states: [CommitmentState; 3],
 ) -> Result<Vec<arb_core::Event>, FixtureError> {
-    let mut events = vec![fixture.opened(fixture.standing(0, 0)?)];
+    let mut events = vec![fixture.opened(fixture.standing(0, 0)?), all_told()];
     for (number, state) in (0_u64..).zip(states) {
         events.push(fixture.remote_signed(number, state.clone())?);
         if let Some(before) = number.checked_sub(1) {

@@ -221,7 +221,7 @@ impl World {
             return OurSide::Restarting(Box::new(Process::new(identity, true)));
         }
         let best_height = Height::new(self.chain.tip().0);
-        let started = Started { build: "breach suite".into(), freshness: Freshness::Trusted, best_height };
+        let started = Started { build: "breach suite".into(), freshness: Freshness::Trusted, best_height, run: 0 };
         let driver = Box::new(Driver::start(self.memory.clone(), &identity, started).unwrap());
         OurSide::Continuous { driver, signer: signer(&self.fixtures), wallet: SmallWallet::new(KEYS.clone()) }
     }

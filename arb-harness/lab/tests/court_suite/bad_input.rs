@@ -32,7 +32,7 @@ fn nothing_is_heard_before_genesis() {
     }
     assert_eq!(court, ChainArbitrator::new());
     let test = TestCourt::new();
-    assert_eq!(test.frames.0.len(), 2);
+    assert_eq!(test.frames.0.len(), 3);
 }
 
 #[test]
@@ -133,7 +133,7 @@ fn unknown_channel() {
         learned(&other, HtlcRef::received(0), 1),
         Event::HtlcGivenUp { htlc: key(&other, HtlcRef::received(0)) },
         Event::UpstreamAcknowledged { htlc: key(&other, HtlcRef::offered(0)), outcome: Acknowledged::Failed },
-        Event::PeerStateSeen { channel: id, peer: arb_core::PeerState::Current },
+        other.peer_is_current(),
         Event::CloseRequested { channel: id, why: arb_core::CloseReason::Operator },
         Event::ChannelForgotten { channel: id },
         Event::SigningRefused { channel: id, request, why: String::new() },

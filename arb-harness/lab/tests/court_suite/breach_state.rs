@@ -38,6 +38,7 @@ fn adopted(channel_type: arb_core::bolt3::ChannelType) -> (TestCourt, ChannelFix
     let setup = fixture.setup().clone();
     test.signer.add_channel(setup.id, setup.funding, setup.local);
     test.hear(fixture.opened(fixture.standing(1, 1).unwrap()));
+    test.hear(fixture.adopted());
     test.settle();
     let mut told = channel(1, channel_type);
     test.hear(told.remote_signed(1, state(&[])).unwrap());

@@ -59,6 +59,7 @@ fn r5_no_origin_is_failed_before_the_outputs_of_a_revoked_commitment_were_search
         let setup = fixture.setup().clone();
         test.signer.add_channel(setup.id, setup.funding, setup.local.clone());
         test.hear(fixture.opened(fixture.standing(0, 0).unwrap()));
+        test.hear(fixture.adopted());
         test.open_states(&mut fixture, &htlcs);
         test.update(&mut fixture, 1, &htlcs);
         let scanned = |parent, spends| {

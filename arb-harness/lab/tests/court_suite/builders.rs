@@ -62,8 +62,10 @@ pub fn identity() -> JournalIdentity {
     JournalIdentity { network: Network::Regtest, journal: [1; 32], tip, policy: Policy::default() }
 }
 
+/// A start; another build makes it another run.
 pub fn started(build: &str, freshness: Freshness, best: u32) -> Event {
-    Event::Started(Started { build: build.into(), freshness, best_height: height(best) })
+    let run = build.bytes().fold(0, |run: u64, byte| run.wrapping_mul(31).wrapping_add(u64::from(byte)));
+    Event::Started(Started { build: build.into(), freshness, best_height: height(best), run })
 }
 
 pub fn key(fixture: &ChannelFixture, htlc: HtlcRef) -> HtlcKey {

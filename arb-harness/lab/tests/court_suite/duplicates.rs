@@ -1,9 +1,10 @@
 //! Events may be delivered more than once: an event of any kind that is heard again is a duplicate and writes nothing (R3).
 
 use arb_core::{
-    Action, BroadcastAnswer, BroadcastRejection, CloseReason, Event, Fees, Freshness, HtlcRef, Link, PeerState, Policy,
+    Action, BroadcastAnswer, BroadcastRejection, CloseReason, Event, Fees, Freshness, HtlcRef, Link, Policy,
 };
 use arb_lab::fixture::Close;
+use arb_lab::process::all_told;
 
 use crate::test_court::{
     ANCHORS, START, TestCourt, channel, identity, key, learned, offered, received, started, state,
@@ -20,9 +21,11 @@ fn before_a_close() {
     let (mut test, mut fixture) = (TestCourt::new(), channel(1, ANCHORS));
     test.again(&Event::JournalOpened(identity()));
     test.again(&started("test", Freshness::Trusted, START));
+    test.again(&all_told());
     let id = fixture.id();
     let htlcs = [offered(0, 50_000, 1, 500, Link::Own), received(0, 60_000, 2, 500)];
     once(&mut test, &fixture.opened(fixture.standing(0, 0).unwrap()));
+    once(&mut test, &fixture.adopted());
     test.settle();
     for event in [fixture.remote_signed(0, state(&htlcs)), fixture.local_signed(0, state(&htlcs))] {
         once(&mut test, &event.unwrap());
@@ -47,7 +50,7 @@ fn before_a_close() {
         fixture.mutual_close(close).unwrap().event,
         Event::MempoolSeen { tx: fixture.remote_commitment_tx(2).unwrap() },
         Event::CloseRequested { channel: id, why: CloseReason::Operator },
-        Event::PeerStateSeen { channel: id, peer: PeerState::WeAreBehind },
+        fixture.peer_is_newer(),
         channel(2, ANCHORS).restored(),
     ];
     for event in &events {
@@ -63,11 +66,11 @@ fn before_a_close() {
 fn a_cleared_suspicion() {
     let (mut test, mut fixture) = (TestCourt::new(), channel(1, ANCHORS));
     test.open(&mut fixture, &[]);
-    let current = Event::PeerStateSeen { channel: fixture.id(), peer: PeerState::Current };
+    let current = fixture.peer_is_current();
     test.again(&current);
-    test.hear(started("test", Freshness::Suspect, START));
+    test.start("test", Freshness::Suspect, START);
     // A suspect start is never a duplicate: what cleared the last one may be among the frames that were lost.
-    test.hear(started("test", Freshness::Suspect, START));
+    test.start("test", Freshness::Suspect, START);
     once(&mut test, &current);
 }
 

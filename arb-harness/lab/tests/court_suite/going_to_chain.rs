@@ -2,12 +2,11 @@
 //! F5).
 
 use arb_core::{
-    Action, Blocks, CloseReason, Event, FreezeReason, Freshness, HtlcRef, Link, PeerState, Policy, SignRequest,
-    SigningKey, Stage,
+    Action, Blocks, CloseReason, Event, FreezeReason, Freshness, HtlcRef, Link, Policy, SignRequest, SigningKey, Stage,
 };
 use arb_lab::fixture::ChannelFixture;
 
-use crate::test_court::{ANCHORS, START, TestCourt, channel, key, learned, offered, received, started, state};
+use crate::test_court::{ANCHORS, START, TestCourt, channel, key, learned, offered, received, state};
 
 fn frozen(test: &TestCourt, fixture: &ChannelFixture) -> Option<FreezeReason> {
     test.court.channel(test.index(fixture)).unwrap().frozen()
@@ -175,11 +174,11 @@ fn a_close_is_requested_by_the_operator_the_peer_and_the_peer_s_commitment_in_th
 fn f5_outdated_signs_nothing_for_ever() {
     let (mut test, mut fixture) = (TestCourt::new(), channel(1, ANCHORS));
     test.open(&mut fixture, &[offered(0, 50_000, 1, START + 5, Link::Own)]);
-    test.hear(Event::PeerStateSeen { channel: fixture.id(), peer: PeerState::WeAreBehind });
+    test.hear(fixture.peer_is_newer());
     test.hear(Event::CloseRequested { channel: fixture.id(), why: CloseReason::Operator });
     test.settle();
-    test.hear(started("later", Freshness::Suspect, START));
-    test.hear(Event::PeerStateSeen { channel: fixture.id(), peer: PeerState::Current });
+    test.start("later", Freshness::Suspect, START);
+    test.hear(fixture.peer_is_current());
     test.blocks_to(START + 100);
     assert_eq!((test.asked.len(), test.sent.len()), (0, 0));
     // Also where our commitment was signed before.
@@ -188,7 +187,7 @@ fn f5_outdated_signs_nothing_for_ever() {
     test.hear(Event::CloseRequested { channel: fixture.id(), why: CloseReason::Operator });
     test.block(&[]);
     assert!(!test.sent.is_empty());
-    test.hear(Event::PeerStateSeen { channel: fixture.id(), peer: PeerState::WeAreBehind });
+    test.hear(fixture.peer_is_newer());
     test.sent.clear();
     test.block(&[]);
     assert_eq!(test.sent, []);
@@ -213,22 +212,22 @@ fn commitments(test: &TestCourt, fixture: &ChannelFixture) -> usize {
 fn f5_suspect_signs_nothing_until_the_peer_cleared_it() {
     let (mut test, mut fixture) = (TestCourt::new(), channel(1, ANCHORS));
     test.open(&mut fixture, &[]);
-    test.hear(started("restored", Freshness::Suspect, START));
+    test.start("restored", Freshness::Suspect, START);
     test.hear(Event::CloseRequested { channel: fixture.id(), why: CloseReason::Operator });
     test.block(&[]);
     assert_eq!((test.asked.len(), test.sent.len()), (0, 0));
-    let current = Event::PeerStateSeen { channel: fixture.id(), peer: PeerState::Current };
+    let current = fixture.peer_is_current();
     test.hear(current.clone());
     test.settle();
     // The commitment, and the child that pays for it.
     assert_eq!((test.asked.len(), commitments(&test, &fixture)), (2, 1));
     // A later suspect start counts again, also for what was signed before.
-    test.hear(started("restored again", Freshness::Suspect, START));
+    test.start("restored again", Freshness::Suspect, START);
     let before = test.sent.len();
     test.block(&[]);
     assert_eq!(test.sent.len(), before);
     // A trusted start does not clear the suspicion.
-    test.hear(started("trusted", Freshness::Trusted, START));
+    test.start("trusted", Freshness::Trusted, START);
     test.block(&[]);
     assert_eq!(test.sent.len(), before);
     test.hear(current);
@@ -240,7 +239,7 @@ fn f5_suspect_signs_nothing_until_the_peer_cleared_it() {
 fn f5_a_channel_that_joins_after_a_suspicious_start_is_as_the_node_says() {
     // Only what the journal held at that start is suspect. A new channel must be able to close without its counterparty.
     let mut test = TestCourt::new();
-    test.hear(started("restored", Freshness::Suspect, START));
+    test.start("restored", Freshness::Suspect, START);
     let mut fixture = channel(1, ANCHORS);
     test.open(&mut fixture, &[]);
     test.hear(Event::CloseRequested { channel: fixture.id(), why: CloseReason::Operator });

@@ -289,6 +289,7 @@ fn two_fundings_a_close_on_either_is_classified() {
         let Event::ChannelOpened(mut opened) = both[0].opened(both[0].standing(0, 0).unwrap()) else { panic!() };
         opened.facts.fundings.extend(both[1].facts().fundings);
         test.hear(Event::ChannelOpened(opened));
+        test.hear(both[0].adopted());
         test.settle();
         let htlcs = [offered(0, 50_000, 1, 500, Link::Own)];
         test.hear(both[0].remote_signed(0, state(&htlcs)).unwrap());

@@ -1,5 +1,8 @@
 //! The court alone, fed with events by hand.
 //!
+//! - `adoption`, `i19`: running channels that join, in any order, and drawn lives of them (I19).
+//! - `age`: whose state is newer (A4).
+//! - `retelling`: starts after which the node tells everything again.
 //! - `bad_answers`, `bad_commitments`, `bad_input`: what is refused (R14), and that a refusal changes nothing (R1, I1).
 //! - `log_order`, `duplicates`: records precede actions (R2, R3); an event that is heard again writes nothing.
 //! - `going_to_chain`, `outcomes`, `ratchets`: the policy's heights (R11, R12), one outcome for each HTLC that we sent (R8),
@@ -13,6 +16,8 @@
 #![allow(clippy::unwrap_used, reason = "clippy does not know the helpers of tests as test code")]
 #![allow(clippy::wildcard_enum_match_arm, reason = "a test looks for one variant and panics at the others")]
 
+mod adoption;
+mod age;
 mod bad_answers;
 mod bad_commitments;
 mod bad_input;
@@ -23,6 +28,7 @@ mod builders;
 mod channel_policy;
 mod duplicates;
 mod going_to_chain;
+mod i19;
 mod incidents_contracts;
 mod incidents_outcomes;
 mod incidents_restart;
@@ -31,6 +37,7 @@ mod names;
 mod outcomes;
 mod properties;
 mod ratchets;
+mod retelling;
 mod scenario_run;
 mod scenarios;
 mod test_court;

@@ -253,7 +253,7 @@ fn r11_a_give_up_that_is_not_acknowledged_is_not_due_after_a_restart_until_the_c
     };
     assert!(due(&test));
     test.best = Some(START + 62);
-    test.hear(crate::test_court::started("restarted", arb_core::Freshness::Trusted, START + 62));
+    test.start("restarted", arb_core::Freshness::Trusted, START + 62);
     assert!(!due(&test));
     test.block(&[]);
     assert!(!due(&test));

@@ -16,6 +16,7 @@ use arb_lab::chain::{Chain, ChainConfig};
 use arb_lab::fixture::{ChannelFixture, Close};
 use arb_lab::notebook::Notebook;
 use arb_lab::peer::{Peer, PeerPlan, Publish};
+use arb_lab::process::all_told;
 use arb_lab::wallet::SmallWallet;
 use arb_log::memory::Memory;
 
@@ -112,8 +113,12 @@ impl ScenarioRun {
         }
         let mut identity = identity();
         identity.tip.hash = chain.tip().1;
-        let started =
-            Started { build: "scenario".into(), freshness: Freshness::Trusted, best_height: Height::new(START) };
+        let started = Started {
+            build: "scenario".into(),
+            freshness: Freshness::Trusted,
+            best_height: Height::new(START),
+            run: 0,
+        };
         let driver = Driver::start(Memory::new(), &identity, started).unwrap();
         Self {
             chain,
@@ -169,6 +174,7 @@ impl ScenarioRun {
                 let events = [
                     flat_fees(500, 250),
                     fixture.opened(fixture.standing(0, 0).unwrap()),
+                    all_told(),
                     fixture.remote_signed(0, state(&self.htlcs)).unwrap(),
                     fixture.local_signed(0, state(&self.htlcs)).unwrap(),
                 ];

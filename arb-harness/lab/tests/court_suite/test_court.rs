@@ -18,6 +18,7 @@ use arb_harness::signer::{KeySigner, Signer};
 use arb_lab::check::check;
 use arb_lab::fixture::ChannelFixture;
 use arb_lab::notebook::Notebook;
+use arb_lab::process::all_told;
 use bitcoin::hashes::{Hash, sha256};
 use bitcoin::{BlockHash, OutPoint, Transaction, Txid};
 
@@ -91,8 +92,14 @@ impl TestCourt {
             neutral: 0,
         };
         test.hear(Event::JournalOpened(identity()));
-        test.hear(started("test", Freshness::Trusted, START));
+        test.start("test", Freshness::Trusted, START);
         test
+    }
+
+    /// Hears a start, after which the node has nothing to tell.
+    pub fn start(&mut self, build: &str, freshness: Freshness, best: u32) {
+        self.hear(started(build, freshness, best));
+        self.hear(all_told());
     }
 
     /// A copy with the same past.
@@ -131,6 +138,7 @@ impl TestCourt {
         let setup = fixture.setup();
         self.signer.add_channel(setup.id, setup.funding, setup.local.clone());
         self.hear(fixture.opened(fixture.standing(0, 0).unwrap()));
+        self.hear(fixture.adopted());
         self.settle();
     }
 
@@ -146,6 +154,14 @@ impl TestCourt {
         let mut step = self.court.step();
         assert_eq!(step.hear(&event), Ok(Heard::Accepted), "{event:?}");
         step.commit(&mut self.frames).unwrap()
+    }
+
+    /// Hears one event in a step of its own.
+    pub fn try_hear(&mut self, event: &Event) -> Result<Heard, Rejected> {
+        let mut step = self.court.step();
+        let answer = step.hear(event);
+        step.commit(&mut self.frames).unwrap();
+        answer
     }
 
     /// Hears an event that says nothing new; panics unless it is a duplicate and the court stays as it was.
@@ -164,7 +180,7 @@ impl TestCourt {
         let why = step.hear(event).unwrap_err();
         assert_eq!(step.detach().frame().entries, []);
         assert_eq!((&self.court, self.court.indexes()), (&before, before.indexes()));
-        let others = [self.neutral_event(), self.neutral_event()];
+        let others = [self.neutral_event(), all_told()];
         let mut alone = before.clone();
         let mut step = alone.step();
         for other in &others {
@@ -400,6 +416,7 @@ impl TestCourt {
         self.court = self.recovered();
         let event = self.neutral_event();
         self.hear(event);
+        self.hear(all_told());
         self.settle();
     }
 }

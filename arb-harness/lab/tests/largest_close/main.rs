@@ -17,7 +17,7 @@ use arb_lab::chain::flat_fees;
 use arb_lab::chain::{Chain, ChainConfig};
 use arb_lab::fixture::{ChannelFixture, ChannelSetup, CommitmentState};
 use arb_lab::notebook::Notebook;
-use arb_lab::process::tip;
+use arb_lab::process::{all_told, tip};
 use arb_lab::wallet::SmallWallet;
 use arb_log::memory::Memory;
 use bitcoin::Transaction;
@@ -134,6 +134,7 @@ impl World {
             build: String::from("largest close"),
             freshness: Freshness::Trusted,
             best_height: Height::new(chain.tip().0),
+            run: 0,
         };
         let driver = Driver::start(Memory::new(), &identity, started).unwrap();
         Self { chain, driver, fixture, signer, wallet, node: Notebook::default() }
@@ -157,6 +158,7 @@ impl World {
         let fixture = &mut self.fixture;
         let mut events = vec![
             fixture.opened(fixture.standing(0, 0).unwrap()),
+            all_told(),
             fixture.remote_signed(0, state()).unwrap(),
             fixture.local_signed(0, state()).unwrap(),
         ];

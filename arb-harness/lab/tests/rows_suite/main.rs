@@ -20,7 +20,7 @@ use arb_harness::source;
 use arb_lab::chain::{Chain, ChainConfig};
 use arb_lab::fixture::{ChannelFixture, ChannelSetup, CommitmentState};
 use arb_lab::notebook::Notebook;
-use arb_lab::process::tip;
+use arb_lab::process::{all_told, tip};
 use arb_lab::wallet::SmallWallet;
 use arb_log::memory::Memory;
 use arb_log::{Journal, Key, Storage};
@@ -85,7 +85,7 @@ impl<S: Storage> World<S> {
         let standing = fixture.standing(0, ADOPTED_AT).unwrap();
         assert_ne!(standing, Standing::default());
         let opened = fixture.opened(standing);
-        hear(&mut court, &mut journal, &[opened]);
+        hear(&mut court, &mut journal, &[opened, fixture.adopted()]);
         // A new fixture signs the first one, so that all its HTLCs are new to the court.
         let before = fixture.clone();
         let mut first = ChannelFixture::new(before.setup().clone());
@@ -211,9 +211,10 @@ fn heard_of_a_revoked_close(before: impl FnOnce(&Memory, &ChannelFixture, &mut N
     let (network, policy) = (chain.config().network, Policy::default());
     let identity = JournalIdentity { network, journal: [1; 32], tip: tip(&chain), policy };
     let (freshness, best_height) = (Freshness::Trusted, Height::new(chain.tip().0));
-    let started = Started { build: String::from("rows"), freshness, best_height };
+    let started = Started { build: String::from("rows"), freshness, best_height, run: 0 };
     let mut driver = Driver::start(memory.clone(), &identity, started).unwrap();
     driver.tell(fixture.opened(Standing::default()));
+    driver.tell(all_told());
     driver.tell(fixture.local_signed(0, state(0)).unwrap());
     driver.tell(fixture.remote_signed(0, state(0)).unwrap());
     for number in 1..=REVOKED + 2 {

@@ -185,7 +185,13 @@ fn a3_a_refusal_while_blocks_are_missing_marks_nobody() {
             let sent = world.sent.len();
             // After a restart a block is still to be heard. It may be the reason for what the network says meanwhile.
             let best_height = Height::new(world.chain.tip().0 + 1);
-            world.hear(&Event::Started(Started { build: "again".into(), freshness: Freshness::Trusted, best_height }));
+            world.hear(&Event::Started(Started {
+                build: "again".into(),
+                freshness: Freshness::Trusted,
+                best_height,
+                run: 1,
+            }));
+            world.hear(&arb_lab::process::all_told());
             world.settle();
             assert_eq!(world.sent.len(), sent, "nothing is sent while it is behind");
             let (channel, answer) = (world.id(), BroadcastAnswer::Rejected(BroadcastRejection::MissingInputs));

@@ -131,7 +131,8 @@ impl World {
         let (height, hash) = chain.tip();
         let tip = Tip { height: Height::new(height), hash };
         let identity = JournalIdentity { network: Network::Regtest, journal: [1; 32], tip, policy: Policy::default() };
-        let started = Started { build: "sweeper suite".into(), freshness: Freshness::Trusted, best_height: tip.height };
+        let started =
+            Started { build: "sweeper suite".into(), freshness: Freshness::Trusted, best_height: tip.height, run: 0 };
         let sum = |ours| htlcs.iter().filter(|h| h.key.is_offered() == ours).map(|h| h.amount_msat).sum::<u64>();
         let state = CommitmentState {
             local_msat: local_sat * 1_000 - sum(true),
@@ -143,6 +144,7 @@ impl World {
         events.push(fixture.opened(fixture.standing(0, 0).unwrap()));
         events.push(fixture.remote_signed(0, state.clone()).unwrap());
         events.push(fixture.local_signed(0, state).unwrap());
+        events.push(arb_lab::process::all_told());
         let mut world = Self {
             court: ChainArbitrator::new(),
             chain,

@@ -2,6 +2,8 @@
 
 use arb_core::{ChainArbitrator, Event, FailReason, Heard, Htlc, HtlcKey, HtlcRef, Link, Standing, Upstream};
 
+use arb_lab::process::all_told;
+
 use crate::support::{
     block, blocks_to, channel, court, fixture, hash, hear, learned, offered, open, received, scanned, state, to_sign,
     try_hear,
@@ -32,6 +34,7 @@ fn channels_with_crossing_forwards_are_adopted() {
     let (first, second) = (from(upstream(other.id()), 2), from(upstream(one.id()), 1));
     hear(&mut court, &one.opened(Standing::default()));
     hear(&mut court, &other.opened(Standing::default()));
+    hear(&mut court, &all_told());
     hear(&mut court, &one.local_signed(0, state(vec![first, received(0, 50_000, 400, 1)])).unwrap());
     hear(&mut court, &other.local_signed(0, state(vec![second, received(0, 50_000, 400, 2)])).unwrap());
 }
@@ -63,6 +66,7 @@ fn revoking_a_confirmed_commitment_stops_no_claim() {
 fn a_commitment_revoked_after_it_confirmed_fails_what_it_holds_when_it_is_buried() {
     let (mut court, mut fixture) = (court(), fixture(1));
     hear(&mut court, &fixture.opened(Standing::default()));
+    hear(&mut court, &fixture.adopted());
     hear(&mut court, &scanned(&fixture, fixture.setup().funding.txid, 100));
     hear(&mut court, &fixture.remote_signed(0, state(vec![offered(0, 1_000_000, 300, 1)])).unwrap());
     hear(&mut court, &fixture.local_signed(0, state(Vec::new())).unwrap());

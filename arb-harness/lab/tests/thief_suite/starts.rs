@@ -1,7 +1,8 @@
 //! Starts: no action may be carried out before a suspicion is recorded, or after it stopped being due (R3, I10).
 
-use arb_core::{Action, ChannelId, CloseReason, Event, Freshness, Height, PeerState, Rejected, Standing, Started};
+use arb_core::{Action, ChannelId, CloseReason, Event, Freshness, Height, Rejected, Side, Standing, Started};
 use arb_harness::driver::{Driver, Outside};
+use arb_lab::process::all_told;
 use arb_log::memory::{Fault, Memory};
 
 use crate::support::{court, fixture, hear, identity, open, received, scanned, started, state, to_sign};
@@ -28,7 +29,7 @@ impl Outside for CountingOutside {
 }
 
 fn start(memory: &Memory, freshness: Freshness) -> Driver<Memory> {
-    let started = Started { build: String::from("attack test"), freshness, best_height: Height::new(100) };
+    let started = Started { build: String::from("attack test"), freshness, best_height: Height::new(100), run: 0 };
     Driver::start(memory.clone(), &identity(), started).unwrap()
 }
 
@@ -41,6 +42,7 @@ fn going_to_chain(driver: &mut Driver<Memory>, outside: &mut CountingOutside) {
         scanned(&fixture, fixture.setup().funding.txid, 100),
         fixture.local_signed(0, state.clone()).unwrap(),
         fixture.remote_signed(0, state).unwrap(),
+        all_told(),
         Event::CloseRequested { channel: fixture.id(), why: CloseReason::Operator },
     ]);
     driver.commit(outside).unwrap();
@@ -71,7 +73,9 @@ fn what_was_due_before_the_last_step_may_not_be_due_after_it() {
     let (memory, mut outside) = (Memory::new(), CountingOutside::default());
     let mut driver = start(&memory, Freshness::Trusted);
     going_to_chain(&mut driver, &mut outside);
-    driver.tell(Event::PeerStateSeen { channel: fixture(1).id(), peer: PeerState::WeAreBehind });
+    let mut known = fixture(1);
+    known.sign_unheard(Side::Local, 0, state(vec![received(0, 100_000, 300, 1)]));
+    driver.tell(known.peer_is_newer());
     driver.commit(&mut outside).unwrap();
     driver.perform(&mut outside);
     assert_eq!(outside.signs, 0);
@@ -83,6 +87,7 @@ fn a_channel_opened_after_a_suspect_start_is_not_suspect() {
     let (mut court, mut old, mut new) = (court(), fixture(1), fixture(2));
     open(&mut court, &mut old, Vec::new());
     hear(&mut court, &started(Freshness::Suspect, 100));
+    hear(&mut court, &all_told());
     open(&mut court, &mut new, Vec::new());
     for fixture in [&old, &new] {
         hear(&mut court, &Event::CloseRequested { channel: fixture.id(), why: CloseReason::Operator });

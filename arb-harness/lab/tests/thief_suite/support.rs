@@ -6,6 +6,7 @@ use arb_core::{
     HtlcKey, HtlcRef, JournalIdentity, Link, Log, Pending, Policy, Rejected, Scanned, Standing, Started, Tip,
 };
 use arb_lab::fixture::{ChannelFixture, ChannelSetup, CommitmentState};
+use arb_lab::process::all_told;
 use bitcoin::hashes::Hash;
 use bitcoin::{BlockHash, Network, Transaction, Txid};
 
@@ -42,13 +43,19 @@ pub fn identity() -> JournalIdentity {
 }
 
 pub fn started(freshness: Freshness, best_height: u32) -> Event {
-    Event::Started(Started { build: String::from("attack test"), freshness, best_height: Height::new(best_height) })
+    Event::Started(Started {
+        build: String::from("attack test"),
+        freshness,
+        best_height: Height::new(best_height),
+        run: 0,
+    })
 }
 
 pub fn court() -> ChainArbitrator {
     let mut court = ChainArbitrator::new();
     hear(&mut court, &Event::JournalOpened(identity()));
     hear(&mut court, &started(Freshness::Trusted, START));
+    hear(&mut court, &all_told());
     court
 }
 
@@ -126,6 +133,7 @@ pub fn open(court: &mut ChainArbitrator, fixture: &mut ChannelFixture, htlcs: Ve
     let state = state(htlcs);
     let tip = court.tip().height.get();
     hear(court, &fixture.opened(Standing::default()));
+    hear(court, &fixture.adopted());
     hear(court, &scanned(fixture, fixture.setup().funding.txid, tip));
     hear(court, &fixture.local_signed(0, state.clone()).unwrap());
     hear(court, &fixture.remote_signed(0, state).unwrap());

@@ -35,7 +35,7 @@ fn identity() -> JournalIdentity {
 fn court() -> ChainArbitrator {
     let mut court = ChainArbitrator::new();
     let started =
-        Started { build: String::from("test"), freshness: Freshness::Trusted, best_height: Height::new(START) };
+        Started { build: String::from("test"), freshness: Freshness::Trusted, best_height: Height::new(START), run: 0 };
     for event in [Event::JournalOpened(identity()), Event::Started(started)] {
         assert_eq!(hear(&mut court, &event), Ok(Heard::Accepted));
     }

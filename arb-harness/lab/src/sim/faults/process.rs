@@ -10,7 +10,7 @@ use arb_harness::host::Host;
 use arb_harness::source;
 use arb_log::memory::{Fault as WriteFault, Memory};
 
-use crate::process::BUILD;
+use crate::process::{BUILD, all_told};
 use crate::sim::checks::host::CheckedHost;
 use crate::sim::checks::recovery;
 use crate::sim::plan::faults::Fault;
@@ -55,6 +55,7 @@ impl World {
             idle = blocks.is_empty();
             driver.tell_all(blocks);
             driver.tell_all(self.process.inbox.iter().cloned());
+            driver.tell_all(core::mem::take(&mut self.process.retells).then(all_told));
             self.process.told = true;
         }
         let fault = self.process.faults.draw();
@@ -122,7 +123,7 @@ impl World {
             return Ok(driver);
         }
         let best_height = Height::new(self.chain.tip().0);
-        let started = Started { build: BUILD.into(), freshness: Freshness::Trusted, best_height };
+        let started = Started { build: BUILD.into(), freshness: Freshness::Trusted, best_height, run: 0 };
         let driver = Driver::start(self.process.memory.clone(), &self.process.identity, started)
             .map_err(|why| Violation::new("I2", format!("recovery: {why}")))?;
         if let Some(dead) = self.process.dead.take() {
@@ -130,6 +131,7 @@ impl World {
         }
         self.process.wallet = new_wallet(&self.process.gone);
         self.process.wallet.refresh(&self.chain);
+        self.process.retells = true;
         Ok(driver)
     }
 

@@ -124,7 +124,9 @@ impl SimChannel {
         (self.local, self.remote) = self.plan.adopted;
         let (local, remote) = self.plan.adopted;
         let opened = self.fixture.opened(self.fixture.standing(local, remote)?);
-        Ok(vec![opened, self.fixture.local_signed(local, empty.clone())?, self.fixture.remote_signed(remote, empty)?])
+        let commitments =
+            [self.fixture.local_signed(local, empty.clone())?, self.fixture.remote_signed(remote, empty)?];
+        Ok([opened].into_iter().chain(commitments).chain([self.fixture.adopted()]).collect())
     }
 
     pub(crate) fn key(&self, htlc: HtlcRef) -> HtlcKey {

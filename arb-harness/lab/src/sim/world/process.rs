@@ -33,6 +33,8 @@ pub(crate) struct Process {
     pub(crate) dead: Option<ChainArbitrator>,
     /// Events of the node that no durable step has heard yet.
     pub(crate) inbox: Vec<Event>,
+    /// Whether the process has just started, and the node is still to say that it has told everything.
+    pub(crate) retells: bool,
     /// Whether the driver already holds the new blocks and the inbox.
     pub(crate) told: bool,
     /// Events that the court refused since the process was idle last.
@@ -65,6 +67,7 @@ impl Process {
             driver: None,
             dead: None,
             inbox: Vec::new(),
+            retells: false,
             told: false,
             refusals: Vec::new(),
             heard_again: false,
