@@ -22,13 +22,9 @@ pub(crate) fn classify(channel: &ChannelArbitrator, secp: &Secp256k1<All>) -> Op
     let spends = channel.chain.kept.iter().filter(|(_, kept)| kept.tier == Tier::Funding);
     // Two fundings that replace each other (a splice) can both be spent: the earliest spend is the close.
     let (txid, kept) = spends.min_by_key(|(txid, kept)| (kept.height, **txid))?;
-    let (funding_index, funding) = channel
-        .facts
-        .fundings
-        .iter()
-        .enumerate()
-        .find(|(_, funding)| kept.tx.input.iter().any(|input| input.previous_output == funding.outpoint))?;
-    let number = commitment_number(&channel.facts, &kept.tx);
+    let (funding_index, funding) =
+        channel.facts.fundings.iter().enumerate().find(|(_, funding)| kept.spends(&funding.outpoint))?;
+    let number = kept.number;
     let mut close = Close {
         kind: CloseKind::Unknown,
         height: kept.height,
@@ -101,7 +97,7 @@ impl ChannelArbitrator {
     /// Whether a confirmed spend of a funding shows this number.
     pub(crate) fn shows(&self, number: u64) -> bool {
         let spends = self.chain.kept.values().filter(|kept| kept.tier == Tier::Funding);
-        spends.into_iter().any(|kept| commitment_number(&self.facts, &kept.tx) == Some(number))
+        spends.into_iter().any(|kept| kept.number == Some(number))
     }
 
     /// The keys and scripts that punish the counterparty's commitment of this number; `None` while it is not revoked.

@@ -35,6 +35,7 @@ pub fn median(mut samples: Vec<f64>) -> f64 {
 }
 
 /// The exponent with which times grow with counts: the least-squares slope of their logarithms.
+#[allow(dead_code, reason = "not every example needs it")]
 pub fn slope(times: &[(u32, f64)]) -> f64 {
     let points: Vec<(f64, f64)> = times.iter().map(|(claims, micros)| (f64::from(*claims).ln(), micros.ln())).collect();
     let count = f64::from(u32::try_from(points.len()).unwrap());

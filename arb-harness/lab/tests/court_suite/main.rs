@@ -5,6 +5,7 @@
 //! - `going_to_chain`, `outcomes`, `ratchets`: the policy's heights (R11, R12), one outcome for each HTLC that we sent (R8),
 //!   what is public stays public (R10, I10), and what a reorg restores (I6).
 //! - `channel_policy`: a policy for one channel.
+//! - `hostile`: what somebody hostile writes into blocks costs no more than its size (I20), and little of it is kept.
 //! - `breach`, `breach_state`, `breach_thief`: revoked commitments.
 //! - `incidents_contracts`, `incidents_outcomes`, `incidents_restart`: incidents of other implementations, by the ids of
 //!   `arb_core::incidents`.
@@ -23,6 +24,7 @@ mod builders;
 mod channel_policy;
 mod duplicates;
 mod going_to_chain;
+mod hostile;
 mod incidents_contracts;
 mod incidents_outcomes;
 mod incidents_restart;
