@@ -41,9 +41,14 @@ pub(super) fn disconnected(court: CourtView<'_>, block: &Disconnected) -> Result
 
 pub(super) fn scanned(court: CourtView<'_>, scanned: &Scanned) -> Result<Admission, Rejected> {
     let channel = channel(court, &scanned.channel)?;
-    let tip = court.state().tip;
-    if let Some(spend) = scanned.spends.iter().find(|spend| spend.height > tip.height) {
-        return Err(Rejected::HeightGap { tip, got: spend.height });
+    let state = court.state();
+    let (tip, through) = (state.tip, scanned.through);
+    if !state.remembers(&through) {
+        return Err(Rejected::SearchedElsewhere { reached: through, tip, kept: state.hashes.len() });
+    }
+    let mut found = scanned.spends.iter().map(|spend| spend.height).chain(scanned.confirmed);
+    if let Some(got) = found.find(|height| *height > through.height) {
+        return Err(Rejected::HeightGap { tip: through, got });
     }
     let kept = channel.chain.kept.get(&scanned.parent).map(|kept| (kept.since, kept.scanned));
     let fundings = channel.facts.fundings.iter().zip(&channel.chain.fundings);
@@ -53,8 +58,8 @@ pub(super) fn scanned(court: CourtView<'_>, scanned: &Scanned) -> Result<Admissi
     // Every block since the request was heard; the scan has to cover the blocks before it.
     match asked.iter().map(|(since, _)| *since).max() {
         // A reorg may have led the tip below that height: the blocks above it will be heard again.
-        Some(needed) if scanned.through < needed.min(tip.height) => {
-            Err(Rejected::ScanTooShort { through: scanned.through, needed: needed.min(tip.height) })
+        Some(needed) if through.height < needed.min(tip.height) => {
+            Err(Rejected::ScanTooShort { through: through.height, needed: needed.min(tip.height) })
         }
         needed => Ok(Admission::new_if(needed.is_some())),
     }

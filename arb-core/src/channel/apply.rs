@@ -54,9 +54,9 @@ impl ChannelArbitrator {
         // Admission checked the secret against the store, so inserting it does not fail.
         if self.state.set.secrets.insert(heard.number, heard.secret).is_ok() {
             // The commitment has confirmed already: its content is at hand now and need not be loaded from the log.
-            if self.shows(heard.number) {
-                let remotes = self.state.set.remotes.iter().filter(|remote| remote.number == heard.number);
-                let past = remotes.map(|remote| self.as_past(remote)).collect();
+            let remotes = self.state.set.remotes.iter().filter(|remote| remote.number == heard.number);
+            let past: Vec<RevokedCommitment> = remotes.map(|remote| self.as_past(remote)).collect();
+            if self.shows(heard.number) && self.gives_a_txid(heard.number, &past) {
                 self.state.revoked.insert(heard.number, past);
             }
             self.state.set.remotes.retain(|remote| remote.number > heard.number);
@@ -182,6 +182,7 @@ impl ChannelArbitrator {
         for (funding, facts) in self.state.facts.fundings.iter().zip(&mut self.state.chain.fundings) {
             if funding.outpoint.txid == heard.parent {
                 facts.scanned = true;
+                facts.confirmed = facts.confirmed.or(heard.confirmed);
             }
         }
     }

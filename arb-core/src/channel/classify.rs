@@ -56,8 +56,8 @@ pub(crate) fn classify(channel: &ChannelArbitrator, secp: &Secp256k1<All>) -> Op
     Some(close)
 }
 
-/// The close by a commitment whose secret we hold. The stored candidates decide, by txid (B46): if none of them fits, the
-/// close stays unknown. If none was stored or loaded, number and secret suffice to call it revoked.
+/// The close by a commitment whose secret we hold: number and secret suffice to call it revoked. Which HTLCs it has, a candidate
+/// tells only by its txid (B46). Until one does, or until nobody knows any, the candidates are asked for.
 fn revoked(
     channel: &ChannelArbitrator,
     secp: &Secp256k1<All>,
@@ -68,11 +68,8 @@ fn revoked(
 ) -> Close {
     let stored = channel.revoked.get(&number);
     let found = stored.and_then(|candidates| channel.rebuild_past(secp, number, candidates, funding, close.txid));
-    if found.is_none() && stored.is_some_and(|candidates| !candidates.is_empty()) {
-        return close;
-    }
     close.kind = CloseKind::Revoked;
-    close.loading = stored.is_none();
+    close.loading = found.is_none() && stored.is_none_or(|candidates| !candidates.is_empty());
     close.penalty = Some(penalty);
     (close.past, close.rebuilt) = found.unzip();
     close
@@ -133,6 +130,16 @@ impl ChannelArbitrator {
             let htlcs = past.htlcs.iter().map(|htlc| htlc.on_theirs()).collect();
             let rebuilt = self.build(secp, Side::Remote, &commitment, funding, htlcs)?;
             (rebuilt.built.txid == txid).then_some((commitment, rebuilt))
+        })
+    }
+
+    /// Whether one of the candidates of a revoked number is a transaction that is on chain.
+    pub(crate) fn gives_a_txid(&self, number: u64, candidates: &[RevokedCommitment]) -> bool {
+        let secp = Secp256k1::new();
+        let spends = self.chain.kept.iter().filter(|(_, kept)| kept.number == Some(number));
+        spends.into_iter().any(|(txid, _)| {
+            let mut fundings = self.facts.fundings.iter();
+            fundings.any(|funding| self.rebuild_past(&secp, number, candidates, funding, *txid).is_some())
         })
     }
 

@@ -2,14 +2,14 @@
 //!
 //! Tests: `arb-harness/lab/tests/court_suite/log_order.rs`, `arb-harness/lab/tests/court_suite/properties.rs`.
 
-use crate::api::event::{Block, ChannelOpened, Disconnected, Event, RemoteCommitmentSigned, Scanned, Signed, Tip};
+use crate::api::event::{Block, ChannelOpened, Disconnected, Event, RemoteCommitmentSigned, Scanned, Signed};
 use crate::api::facts::{ChannelFacts, Standing};
 use crate::api::ids::{ActionId, ChannelId, ChannelIndex};
 use crate::api::notice::Notice;
 use crate::api::past::StoredCommitment;
 use crate::api::record::{Conclusion, Record};
 use crate::api::reject::Mismatch;
-use crate::api::units::{Blocks, Height};
+use crate::api::units::Height;
 use crate::bolt3::CompactSig;
 use crate::channel::{ChannelArbitrator, THEIRS_FIRST};
 use crate::claims::sign::{commitment_signature, complete_sweep};
@@ -66,8 +66,7 @@ impl Draft {
             Event::BlockConnected(block) => return self.connect(base, block),
             Event::BlockDisconnected(block) => self.disconnect(base, block),
             Event::JournalOpened(identity) => {
-                self.state.tip = identity.tip;
-                self.state.best_height = identity.tip.height;
+                self.state.begin_at(identity.tip);
                 self.state.policy = identity.policy.clone();
                 self.state.identity = Some(identity.clone());
             }
@@ -229,8 +228,7 @@ impl Draft {
     }
 
     fn connect(&mut self, base: &ChainArbitrator, block: &Block) -> Event {
-        self.state.tip = Tip { height: block.height, hash: block.hash };
-        self.state.best_height = block.best_height;
+        self.state.connect(block);
         let mut kept = Vec::new();
         for tx in &block.txs {
             if self.hear_tx(base, block.height, tx) {
@@ -268,8 +266,7 @@ impl Draft {
     }
 
     fn disconnect(&mut self, base: &ChainArbitrator, block: &Disconnected) {
-        self.state.tip = Tip { height: block.height.before(Blocks::new(1)), hash: block.parent };
-        self.state.best_height = block.best_height;
+        self.state.disconnect(block);
         let known = self.undrafted(base.indexes.heights(block.height));
         let drafted = self.drafted(|slot| slot.channel.knows_of(block.height));
         for index in known.into_iter().chain(drafted) {

@@ -9,6 +9,7 @@ use crate::api::record::Conclusion;
 use crate::api::stage::CloseKind;
 use crate::bolt3::{ChannelType, commitment_weight};
 use crate::channel::chain_height;
+use crate::claims::child::newest_funding;
 use crate::decide::bench::Bench;
 use crate::view::ChannelView;
 use alloc::boxed::Box;
@@ -16,7 +17,7 @@ use alloc::vec::Vec;
 
 pub(super) fn freezes(bench: &Bench<'_>, view: &ChannelView<'_>, out: &mut Vec<Conclusion>) {
     let ratchet = &view.channel.ratchet;
-    alerts(view, out);
+    alerts(bench, view, out);
     let reason = reason(bench, view);
     if let (Some(why), None) = (reason, ratchet.frozen) {
         out.push(Conclusion::Frozen(why));
@@ -40,10 +41,13 @@ pub(super) fn freezes(bench: &Bench<'_>, view: &ChannelView<'_>, out: &mut Vec<C
     }
 }
 
-fn alerts(view: &ChannelView<'_>, out: &mut Vec<Conclusion>) {
+fn alerts(bench: &Bench<'_>, view: &ChannelView<'_>, out: &mut Vec<Conclusion>) {
     let mut raise = |alert: Alert| out.extend(view.channel.raise(Notice::Alert(alert)));
     if view.channel.ratchet.outdated {
         raise(Alert::Outdated);
+    } else if let (Some(local), true) = (&view.channel.set.local, waits_for_funding(bench, view)) {
+        let amount_sat = local.commitment.local_msat.checked_div(1000).unwrap_or(0);
+        raise(Alert::FundingUnconfirmed { number: local.commitment.number, amount_sat });
     }
     if let Some(close) = &view.close {
         match close.kind {
@@ -60,6 +64,15 @@ fn alerts(view: &ChannelView<'_>, out: &mut Vec<Conclusion>) {
             CloseKind::Local | CloseKind::Remote | CloseKind::RemotePending | CloseKind::Mutual => {}
         }
     }
+}
+
+/// Whether our commitment would be sent if its funding were known to be confirmed (A21). That it is not is a conclusion from
+/// absence (R11).
+fn waits_for_funding(bench: &Bench<'_>, view: &ChannelView<'_>) -> bool {
+    view.channel.ratchet.went_to_chain
+        && view.close.is_none()
+        && bench.caught_up
+        && newest_funding(view.channel).is_none()
 }
 
 /// Why the channel must be frozen. If several reasons apply, the most certain one.

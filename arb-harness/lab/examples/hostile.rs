@@ -157,7 +157,7 @@ fn idle(court: &mut ChainArbitrator, channels: u32) -> Vec<OutPoint> {
         facts.fundings[0].confirmed = Some(Height::new(50));
         fundings.push(facts.fundings[0].outpoint);
         let channel = facts.id;
-        let scanned = Scanned { channel, parent: txid, through: Height::new(100), spends: Vec::new() };
+        let scanned = Scanned { channel, parent: txid, through: identity().tip, confirmed: None, spends: Vec::new() };
         let opened = ChannelOpened { facts, standing: Standing::default() };
         hear(court, [Event::ChannelOpened(Box::new(opened)), Event::Scanned(Box::new(scanned))]);
     }

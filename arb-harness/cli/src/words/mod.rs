@@ -113,6 +113,12 @@ pub(crate) fn alert(alert: &Alert) -> String {
         Alert::OutputWaits { output, since } => {
             format!("an output of ours can be claimed since height {since} and is unspent: {}", unclaimed(output))
         }
+        Alert::FundingUnconfirmed { number, amount_sat } => {
+            format!(
+                "our commitment {number} ({amount_sat} sat are ours) is not sent: as far as is known, the funding is not \
+                 confirmed; look whether it is, and whether the chain source answers searches"
+            )
+        }
     }
 }
 

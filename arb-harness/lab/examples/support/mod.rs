@@ -19,6 +19,12 @@ pub fn identity() -> JournalIdentity {
     JournalIdentity { network: Network::Regtest, journal: [1; 32], tip, policy: Policy::default() }
 }
 
+/// The block of this height.
+#[allow(dead_code, reason = "not every example needs it")]
+pub fn tip_at(height: u32) -> Tip {
+    Tip { height: Height::new(height), hash: BlockHash::from_byte_array(hash(u64::from(height))) }
+}
+
 pub fn block(height: u32, txs: Vec<Transaction>) -> Event {
     Event::BlockConnected(Box::new(Block {
         height: Height::new(height),

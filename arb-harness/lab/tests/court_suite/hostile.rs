@@ -3,7 +3,7 @@
 
 use std::time::Instant;
 
-use arb_core::bolt3::ChannelType;
+use arb_core::bolt3::{ChannelType, classify_spend, legible_witness};
 use arb_core::{
     CloseKind, ContractKind, ContractOutcome, Event, FoundSpend, HtlcKey, HtlcRef, Link, Scanned, Side, StageRecord,
     Standing, Upstream,
@@ -74,6 +74,24 @@ fn a22_a_witness_that_is_not_understood_leaves_its_preimages() {
     test.block(&[unsigned([(output, witness)], 1, 400, &foreign_htlc_script(&preimage(1).hash()).to_p2wsh())]);
     assert_eq!(test.outcome(&fixture, HTLC), Some(Upstream::Settled(preimage(1))), "any item may be the preimage (R6)");
     assert!(row_bytes(&test, &fixture) - before < 1_000);
+}
+
+#[test]
+fn a22_what_is_kept_of_a_witness_is_classified_like_the_whole() {
+    let script = foreign_htlc_script(&preimage(1).hash()).to_p2wsh();
+    let known = foreign_htlc_witness(&preimage(1));
+    let padded: Vec<Vec<u8>> = vec![vec![9; 32]; 30].into_iter().chain(known.clone()).collect();
+    let large = vec![vec![1; 521], preimage(1).0.to_vec(), known[2].clone()];
+    let shapes = [(known, 3), (padded, 8), (large, 1), (Vec::new(), 0), (vec![vec![1; 33]; 9], 0)];
+    for (items, kept) in shapes {
+        let whole = Witness::from_slice(&items);
+        let legible = legible_witness(&script, &whole);
+        assert_eq!(legible.len(), kept);
+        // A stack element has at most 520 bytes (consensus), so the large one is in no block.
+        if items.iter().all(|item| item.len() <= 520) {
+            assert_eq!(classify_spend(&script, &legible), classify_spend(&script, &whole));
+        }
+    }
 }
 
 /// 483 HTLCs, each taken in a transaction as large as nodes relay.
@@ -162,8 +180,14 @@ fn a24_second_levels_of_a_revoked_commitment_are_found_at_their_index_in_any_ord
             let found = |tx: &Transaction| FoundSpend { height: height(START + 1), tx: tx.clone() };
             let spends = vec![found(&next), found(&taken)];
             let parent = revoked.compute_txid();
-            let through = height(test.tip());
-            test.hear(Event::Scanned(Box::new(Scanned { channel: fixture.id(), parent, through, spends })));
+            let through = test.court.tip();
+            test.hear(Event::Scanned(Box::new(Scanned {
+                channel: fixture.id(),
+                parent,
+                through,
+                confirmed: None,
+                spends,
+            })));
         } else {
             test.quiet_block(std::slice::from_ref(&taken));
         }
@@ -225,8 +249,8 @@ fn i20_a24_the_work_for_a_search_grows_with_what_it_found() {
         let (test, fixture, spends) = spent(count);
         let parent = spends[0].input[0].previous_output.txid;
         let spends = spends.into_iter().map(|tx| FoundSpend { height: height(START + 1), tx }).collect();
-        let through = height(test.tip());
-        (test, Event::Scanned(Box::new(Scanned { channel: fixture.id(), parent, through, spends })))
+        let through = test.court.tip();
+        (test, Event::Scanned(Box::new(Scanned { channel: fixture.id(), parent, through, confirmed: None, spends })))
     });
     assert!(power < POWER_MAX, "{power}");
 }

@@ -10,6 +10,7 @@
 //! - `incidents_contracts`, `incidents_outcomes`, `incidents_restart`: incidents of other implementations, by the ids of
 //!   `arb_core::incidents`.
 //! - `properties`: drawn closes and arbitrary spends (I1, I4, I6).
+//! - `searches`: which answers of a search are believed (A10), and what else they tell (A21).
 //! - `scenarios`: the duties of BOLT 5 as text files.
 #![allow(clippy::unwrap_used, reason = "clippy does not know the helpers of tests as test code")]
 #![allow(clippy::wildcard_enum_match_arm, reason = "a test looks for one variant and panics at the others")]
@@ -35,4 +36,5 @@ mod properties;
 mod ratchets;
 mod scenario_run;
 mod scenarios;
+mod searches;
 mod test_court;
