@@ -12,8 +12,8 @@ use arb_lab::chain::{Chain, ChainConfig};
 use arb_lab::notebook::Notebook;
 use arb_lab::wallet::SmallWallet;
 use bitcoin::{
-    Amount, BlockHash, OutPoint, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Witness, absolute, opcodes, script,
-    transaction,
+    Amount, BlockHash, OutPoint, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Txid, Witness, absolute, opcodes,
+    script, transaction,
 };
 
 const CHANNEL: ChannelId = ChannelId([7; 32]);
