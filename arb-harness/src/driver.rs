@@ -11,6 +11,8 @@
 //!    the same events are heard again. An event that counted already is a duplicate. Of several blocks that counted, those
 //!    below the last are refused, which changes nothing either.
 
+use std::collections::BTreeSet;
+
 use arb_core::{Action, ChainArbitrator, ChannelId, Event, Heard, JournalIdentity, Rejected, Started};
 use arb_log::{Journal, JournalError, Storage};
 
@@ -37,6 +39,9 @@ pub struct Driver<S: Storage> {
     due: Vec<Action>,
     /// `Started` was not heard yet, so no action may go out.
     fresh: bool,
+    /// Past commitments whose last answer did not give the txid that confirmed, if it came from the journal: the next one comes
+    /// from the outside (A13).
+    unfit: BTreeSet<(ChannelId, u64)>,
 }
 
 impl<S: Storage> Driver<S> {
@@ -50,7 +55,14 @@ impl<S: Storage> Driver<S> {
         let mut journal = Journal::open(storage)?;
         let court = journal.recover(identity)?;
         started.run = journal.condition().epoch;
-        Ok(Self { court, journal: Some(journal), waiting: vec![Event::Started(started)], due: Vec::new(), fresh: true })
+        Ok(Self {
+            court,
+            journal: Some(journal),
+            waiting: vec![Event::Started(started)],
+            due: Vec::new(),
+            fresh: true,
+            unfit: BTreeSet::new(),
+        })
     }
 
     /// The court as of the last committed step.
@@ -83,6 +95,14 @@ impl<S: Storage> Driver<S> {
             Ok(due) => {
                 for (event, answer) in self.waiting.iter().zip(answers) {
                     if let Err(why) = answer {
+                        if let (Event::RevokedLoaded { channel, .. }, Rejected::RevokedContradicts { number }) =
+                            (event, &why)
+                        {
+                            // Journal and outside take turns: either may get a better answer later.
+                            if !self.unfit.remove(&(*channel, *number)) {
+                                self.unfit.insert((*channel, *number));
+                            }
+                        }
                         outside.refused(event, &why);
                     }
                 }
@@ -122,7 +142,12 @@ impl<S: Storage> Driver<S> {
         let due = core::mem::take(&mut self.due);
         let count = due.len();
         for action in due {
-            match self.journal.as_ref().and_then(|journal| from_rows(&self.court, journal, &action, outside)) {
+            let is_unfit = |action: &Action| {
+                let Action::LoadRevoked { channel, number, .. } = action else { return false };
+                self.unfit.contains(&(*channel, *number))
+            };
+            let journal = self.journal.as_ref().filter(|_| !is_unfit(&action));
+            match journal.and_then(|journal| from_rows(&self.court, journal, &action, outside)) {
                 Some(answer) => self.waiting.push(answer),
                 None => outside.perform(action, &mut self.waiting),
             }

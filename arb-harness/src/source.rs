@@ -16,6 +16,15 @@ pub struct Header {
     pub parent: BlockHash,
 }
 
+/// What a search found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Found {
+    /// The height at which the transaction confirmed whose outputs were searched for; `None` if it did not.
+    pub confirmed: Option<Height>,
+    /// The transactions that spend these outputs.
+    pub spends: Vec<FoundSpend>,
+}
+
 /// A view of the block chain and of the mempool.
 ///
 /// The best chain may change between any two calls. So every question about a block, or up to a block, names its hash. The
@@ -60,14 +69,20 @@ pub trait ChainSource {
     /// If the source cannot say.
     fn block(&self, hash: &BlockHash) -> Result<Option<Vec<Transaction>>, Self::Error>;
 
-    /// Every confirmed transaction that spends one of these outputs, in blocks up to and including `through`, with the height
-    /// at which it confirmed. In any order; a transaction that spends several outputs may be listed several times. An empty
-    /// list says that none of the outputs is spent as of `through`, so the search must go back to where each output was
-    /// created. `None` if `through` is not on the best chain at the beginning of the search or at its end.
+    /// Every confirmed transaction that spends one of these outputs of `parent`, in blocks up to and including `through`, with
+    /// the height at which it confirmed, and whether `parent` itself is confirmed. In any order; a transaction that spends
+    /// several outputs may be listed several times. An empty list says that none of the outputs is spent as of `through`, so the
+    /// search must go back to where each output was created. `None` if `through` is not on the best chain at the beginning of
+    /// the search or at its end.
     ///
     /// # Errors
     /// If the source cannot say.
-    fn spends_of(&self, outpoints: &[OutPoint], through: &BlockHash) -> Result<Option<Vec<FoundSpend>>, Self::Error>;
+    fn spends_of(
+        &self,
+        parent: &Txid,
+        outpoints: &[OutPoint],
+        through: &BlockHash,
+    ) -> Result<Option<Found>, Self::Error>;
 
     /// Submits transactions to the mempool, parents first: one, or a commitment and its child, which must be submitted as a
     /// package. There is at least one. The answer is about the last of them: [`BroadcastAnswer::Known`] if the mempool has it.
@@ -127,10 +142,10 @@ pub fn scan<C: ChainSource>(
     outpoints: &[OutPoint],
     through: Tip,
 ) -> Result<Option<Event>, C::Error> {
-    let Some(mut spends) = source.spends_of(outpoints, &through.hash)? else { return Ok(None) };
+    let Some(found) = source.spends_of(&parent, outpoints, &through.hash)? else { return Ok(None) };
+    let Found { confirmed, mut spends } = found;
     // The order is recorded, so it must not depend on the source.
     spends.sort_by_cached_key(|spend| (spend.height, spend.tx.compute_txid()));
     spends.dedup_by_key(|spend| (spend.height, spend.tx.compute_txid()));
-    let through = through.height;
-    Ok(Some(Event::Scanned(Box::new(Scanned { channel, parent, through, spends }))))
+    Ok(Some(Event::Scanned(Box::new(Scanned { channel, parent, through, confirmed, spends }))))
 }

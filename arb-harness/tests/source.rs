@@ -2,18 +2,18 @@
 
 use std::cell::Cell;
 
-use arb_core::{Action, ActionId, BroadcastAnswer, ChannelId, Event, Fees, FoundSpend, Height, Tip};
+use arb_core::{Action, ActionId, BroadcastAnswer, ChannelId, Event, Fees, Height, Tip};
 use arb_harness::driver::Outside;
 use arb_harness::host::Host;
 use arb_harness::keys::WalletKeys;
 use arb_harness::signer::KeySigner;
-use arb_harness::source::{ChainSource, Header, next_blocks};
+use arb_harness::source::{ChainSource, Found, Header, next_blocks};
 use arb_lab::chain::{Chain, ChainConfig};
 use arb_lab::notebook::Notebook;
 use arb_lab::wallet::SmallWallet;
 use bitcoin::{
-    Amount, BlockHash, OutPoint, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Witness, absolute, opcodes, script,
-    transaction,
+    Amount, BlockHash, OutPoint, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Txid, Witness, absolute, opcodes,
+    script, transaction,
 };
 
 const CHANNEL: ChannelId = ChannelId([7; 32]);
@@ -65,9 +65,12 @@ impl ChainSource for Remote {
     }
 
     /// Spends in reverse order, and each twice.
-    fn spends_of(&self, outpoints: &[OutPoint], through: &BlockHash) -> Result<Option<Vec<FoundSpend>>, Down> {
-        let spends = self.ask(|chain| chain.spends_of(outpoints, through))?;
-        Ok(spends.map(|spends| spends.iter().rev().flat_map(|spend| [spend.clone(), spend.clone()]).collect()))
+    fn spends_of(&self, parent: &Txid, outpoints: &[OutPoint], through: &BlockHash) -> Result<Option<Found>, Down> {
+        let found = self.ask(|chain| chain.spends_of(parent, outpoints, through))?;
+        Ok(found.map(|Found { confirmed, spends }| {
+            let spends = spends.iter().rev().flat_map(|spend| [spend.clone(), spend.clone()]).collect();
+            Found { confirmed, spends }
+        }))
     }
 
     fn submit(&mut self, transactions: &[Transaction]) -> Result<BroadcastAnswer, Down> {
@@ -177,7 +180,7 @@ fn what_a_search_found_is_in_order_and_once_whatever_the_source_does() {
     let [Event::Scanned(scanned)] = answers.as_slice() else { panic!("{answers:?}") };
     let found: Vec<_> = scanned.spends.iter().map(|spend| (spend.height.get(), spend.tx.clone())).collect();
     assert_eq!(found, [(101, spend(coins[0], 9_000)), (102, spend(coins[1], 9_000))], "the third came later");
-    assert_eq!((scanned.channel, scanned.through), (CHANNEL, heard.height));
+    assert_eq!((scanned.channel, scanned.through), (CHANNEL, heard));
 }
 
 #[test]

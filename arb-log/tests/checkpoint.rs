@@ -4,6 +4,7 @@
 
 mod support;
 
+use arb_core::Event;
 use arb_log::frame::{self, FrameError};
 use arb_log::memory::{Fault, Memory};
 use arb_log::{Checkpoint, Journal, JournalError, Key, Retention, Space};
@@ -218,4 +219,36 @@ fn a_row_of_a_newer_version_is_refused() {
     memory.tamper(COURT, Some(newer));
     let why = FrameError::FromTheFuture { got: frame::VERSION + 1 };
     assert_eq!(try_open(&memory).map(|_| ()), Err(Error::BadRow { key: COURT, why }));
+}
+
+/// A row that is larger than a frame may be ends neither the checkpoint of the other channels nor recovery (A22). The frames of
+/// the two blocks that made it fit, each by itself.
+#[test]
+fn a22_a_row_that_is_too_large_ends_no_other_channel_s_checkpoint() {
+    let (memory, mut journal, mut court) = told(&STORY[..4]);
+    play(&mut court, &mut journal, Move::Open(9)).unwrap();
+    let (large, other) = (court.index_of(&id(9)).unwrap(), court.index_of(&id(1)).unwrap());
+    journal.checkpoint(&court, 2).unwrap();
+    for salt in 0..2 {
+        let mut tx = spend(9);
+        tx.input[0].sequence = bitcoin::Sequence::from_consensus(salt);
+        tx.output[0].script_pubkey = bitcoin::ScriptBuf::from_bytes(vec![0x6a; 40_000_000]);
+        let Some(Event::BlockConnected(mut block)) = Move::Connect.events(&court).pop() else { panic!() };
+        block.txs = vec![tx];
+        hear(&mut court, &mut journal, &[Event::BlockConnected(block)]).unwrap();
+    }
+    play(&mut court, &mut journal, Move::Close(1)).unwrap();
+    let rows = channel_rows(&memory);
+    let of_other = || memory.row(Key::new(Space::Channel, other.get(), 0)).unwrap();
+    let before = of_other();
+    match journal.checkpoint(&court, 1) {
+        Err(JournalError::RowTooLarge { channel, why: FrameError::TooLong { got } }) => {
+            assert_eq!(channel, large);
+            assert!(got > frame::PAYLOAD_MAX);
+        }
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(channel_rows(&memory), rows, "no row is lost");
+    assert_ne!(of_other(), before, "the other channel's row is new");
+    assert_eq!(recovered(&memory), court);
 }

@@ -6,8 +6,7 @@ use crate::admit::admission::{Admission, channel};
 use crate::api::event::{Block, Disconnected, Fees, Scanned};
 use crate::api::reject::Rejected;
 use crate::api::units::Height;
-use crate::bolt3::preimages_in;
-use crate::channel::Tier;
+use crate::bolt3::revealed_by;
 use crate::court::draft::CourtView;
 use alloc::vec::Vec;
 use bitcoin::Transaction;
@@ -42,9 +41,14 @@ pub(super) fn disconnected(court: CourtView<'_>, block: &Disconnected) -> Result
 
 pub(super) fn scanned(court: CourtView<'_>, scanned: &Scanned) -> Result<Admission, Rejected> {
     let channel = channel(court, &scanned.channel)?;
-    let tip = court.state().tip;
-    if let Some(spend) = scanned.spends.iter().find(|spend| spend.height > tip.height) {
-        return Err(Rejected::HeightGap { tip, got: spend.height });
+    let state = court.state();
+    let (tip, through) = (state.tip, scanned.through);
+    if !state.remembers(&through) {
+        return Err(Rejected::SearchedElsewhere { reached: through, tip, kept: state.hashes.len() });
+    }
+    let mut found = scanned.spends.iter().map(|spend| spend.height).chain(scanned.confirmed);
+    if let Some(got) = found.find(|height| *height > through.height) {
+        return Err(Rejected::HeightGap { tip: through, got });
     }
     let kept = channel.chain.kept.get(&scanned.parent).map(|kept| (kept.since, kept.scanned));
     let fundings = channel.facts.fundings.iter().zip(&channel.chain.fundings);
@@ -54,8 +58,8 @@ pub(super) fn scanned(court: CourtView<'_>, scanned: &Scanned) -> Result<Admissi
     // Every block since the request was heard; the scan has to cover the blocks before it.
     match asked.iter().map(|(since, _)| *since).max() {
         // A reorg may have led the tip below that height: the blocks above it will be heard again.
-        Some(needed) if scanned.through < needed.min(tip.height) => {
-            Err(Rejected::ScanTooShort { through: scanned.through, needed: needed.min(tip.height) })
+        Some(needed) if through.height < needed.min(tip.height) => {
+            Err(Rejected::ScanTooShort { through: through.height, needed: needed.min(tip.height) })
         }
         needed => Ok(Admission::new_if(needed.is_some())),
     }
@@ -63,30 +67,27 @@ pub(super) fn scanned(court: CourtView<'_>, scanned: &Scanned) -> Result<Admissi
 
 /// An unconfirmed transaction is new if it reveals a preimage, or is the first sight of a close.
 pub(super) fn mempool(court: CourtView<'_>, tx: &Transaction) -> Admission {
-    let watched = tx.input.iter().any(|input| {
-        court.watchers(&input.previous_output).into_iter().any(|index| {
-            court.channel(index).is_some_and(|channel| {
-                let txid = tx.compute_txid();
-                let closing = channel.is_closing(&txid, tx);
-                let concerns = channel.chain.kept.is_empty() && !closing && channel.tier_of(tx) == Some(Tier::Funding);
-                // The first sight of a close, of a commitment that a child of ours could pay for, or of a cheat.
-                let ratchet = &channel.ratchet;
-                let known = ratchet.seen.contains_key(&txid);
-                let cheats = ratchet.cheat_seen.is_none() && channel.is_revoked(tx);
-                concerns && (!ratchet.peer_on_chain || cheats || (!known && channel.is_remote_of_set(tx)))
-            })
-        })
+    let concerned = court.spent_by(tx);
+    if concerned.is_empty() {
+        return Admission::Duplicate;
+    }
+    let txid = tx.compute_txid();
+    let first_sight = concerned.iter().filter_map(|index| court.channel(*index)).any(|channel| {
+        let is_close = channel.is_funding_spend(tx) && !channel.is_closing(&txid, tx);
+        // The first sight of a close, of a commitment that a child of ours could pay for, or of a cheat.
+        let ratchet = &channel.ratchet;
+        let known = ratchet.seen.contains_key(&txid);
+        let cheats = || ratchet.cheat_seen.is_none() && channel.is_revoked(tx);
+        is_close
+            && channel.chain.kept.is_empty()
+            && (!ratchet.peer_on_chain || cheats() || (!known && channel.is_remote_of_set(tx)))
     });
-    let concerns = || tx.input.iter().any(|input| !court.watchers(&input.previous_output).is_empty());
     let reveals = || {
-        preimages_in(tx).any(|(_, preimage)| {
-            court
-                .offered_with(&preimage.hash())
-                .into_iter()
-                .any(|(index, htlc)| court.channel(index).is_some_and(|channel| channel.usable(htlc).is_none()))
-        })
+        let hashes = revealed_by([tx]).into_keys().collect();
+        let mut offered = court.offered_with_any(&hashes).into_iter();
+        offered.any(|(_, index, htlc)| court.channel(index).is_some_and(|channel| channel.usable(htlc).is_none()))
     };
-    Admission::new_if(watched || (concerns() && reveals()))
+    Admission::new_if(first_sight || reveals())
 }
 
 pub(super) fn fees(court: CourtView<'_>, fees: &Fees) -> Result<Admission, Rejected> {

@@ -10,7 +10,6 @@ use crate::api::reject::Rejected;
 use crate::bolt3::HTLC_EXPIRY_LIMIT;
 use crate::channel::ChannelArbitrator;
 use crate::court::draft::CourtView;
-use bitcoin::secp256k1::Secp256k1;
 
 use super::commitments::{CANDIDATES_MAX, HTLCS_MAX};
 
@@ -34,28 +33,17 @@ pub(super) fn loaded(
     if !channel.shows(number) {
         return Ok(Admission::Duplicate);
     }
-    match channel.revoked.get(&number) {
-        Some(known) if candidates.is_empty() || known == candidates => return Ok(Admission::Duplicate),
-        // An earlier answer stands, unless it was empty.
-        Some(known) if !known.is_empty() => return Err(Rejected::RevokedContradicts { number }),
-        Some(_) | None => {}
+    let known = channel.revoked.get(&number);
+    let proven = known.is_some_and(|known| channel.gives_a_txid(number, known));
+    match known {
+        Some(known) if known == candidates => Ok(Admission::Duplicate),
+        Some(known) if candidates.is_empty() && (proven || known.is_empty()) => Ok(Admission::Duplicate),
+        // What gave the txid stands.
+        Some(_) if proven => Err(Rejected::RevokedContradicts { number }),
+        // What does not give it changes nothing, whoever told it: the right one may still come (A13).
+        Some(_) | None if candidates.is_empty() || channel.gives_a_txid(number, candidates) => Ok(Admission::New),
+        Some(_) | None => Err(Rejected::RevokedContradicts { number }),
     }
-    // The log has a row for every commitment that it saw signed. That row stands, also where it does not fit: then the
-    // transaction is unknown. Of all other commitments only what the txid proves is accepted.
-    let unproven = number < channel.set.first_remote || channel.revoked.contains_key(&number);
-    if !candidates.is_empty() && unproven && !fits(channel, number, candidates) {
-        return Err(Rejected::RevokedContradicts { number });
-    }
-    Ok(Admission::New)
-}
-
-/// Whether one of the candidates is a transaction that is on chain.
-fn fits(channel: &ChannelArbitrator, number: u64, candidates: &[RevokedCommitment]) -> bool {
-    let secp = Secp256k1::new();
-    channel.chain.kept.keys().any(|txid| {
-        let mut fundings = channel.facts.fundings.iter();
-        fundings.any(|funding| channel.rebuild_past(&secp, number, candidates, funding, *txid).is_some())
-    })
 }
 
 /// Checks a commitment's form: HTLCs in rising order, no more than BOLT 2 allows, known ones unchanged, and no more in all

@@ -24,7 +24,8 @@ pub enum Action {
     SearchSpends {
         id: ActionId,
         channel: ChannelId,
-        /// The transaction whose outputs these are: a funding, or a confirmed one below it. The answer names it.
+        /// The transaction whose outputs these are: a funding, or a confirmed one below it. The answer names it, and says
+        /// whether it is confirmed.
         parent: Txid,
         outpoints: Vec<OutPoint>,
         /// The scriptPubKeys of `outpoints`, in the same order.

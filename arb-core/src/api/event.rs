@@ -367,8 +367,12 @@ pub struct Scanned {
     pub channel: ChannelId,
     /// The transaction whose outputs were searched for.
     pub parent: Txid,
-    /// The last height that was searched.
-    pub through: Height,
+    /// The last block that was searched. The court believes the answer only if this is one of the last `irrevocable_depth`
+    /// blocks of the chain that it heard: a reorg may have taken what was found, and what was not found (A10).
+    pub through: Tip,
+    /// The height at which `parent` confirmed, up to `through`; `None` if it did not. The court may not have been told that a
+    /// funding is confirmed (A21).
+    pub confirmed: Option<Height>,
     /// The spends that were found, in chain order.
     pub spends: Vec<FoundSpend>,
 }

@@ -156,6 +156,14 @@ pub enum Alert {
         /// The tip when that was noticed first.
         since: Height,
     },
+    /// Our commitment should be sent, and no funding is known to be confirmed, so nothing is sent. The search for the funding's
+    /// spends tells; if its answer does not come, or the funding really is unconfirmed, a person has to look.
+    FundingUnconfirmed {
+        /// The commitment's number.
+        number: u64,
+        /// Our balance on it, without HTLCs.
+        amount_sat: u64,
+    },
 }
 
 /// How one contract ended.
@@ -228,6 +236,7 @@ impl Alert {
             }
             Self::AdoptionIncomplete { .. } => ActionId::of("alert adoption", channel, &[]),
             Self::OutputWaits { output, .. } => outpoint("alert waits", &output.outpoint),
+            Self::FundingUnconfirmed { number, .. } => ActionId::of("alert funding", channel, &[&number.to_le_bytes()]),
         }
     }
 }

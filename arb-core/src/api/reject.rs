@@ -99,7 +99,7 @@ pub enum Rejected {
     /// The counterparty did not revoke this commitment.
     #[error("commitment {number} is not revoked")]
     NotRevoked { number: u64 },
-    /// What was told of a revoked commitment does not give the txid that confirmed, or is not what is stored.
+    /// What was told of a revoked commitment does not give the txid that confirmed (A13), or is not what gave it before.
     #[error("what was told of revoked commitment {number} contradicts the txid that confirmed, or what is stored")]
     RevokedContradicts { number: u64 },
     /// There are more candidates than one commitment number can have.
@@ -149,11 +149,12 @@ pub enum Rejected {
     /// The acknowledged outcome was not released, or another one was acknowledged before.
     #[error("the acknowledged outcome of HTLC {0} was not released, or another was acknowledged before")]
     NoSuchOutcome(HtlcKey),
-    /// A block is not the next one, or a found spend is above the tip.
-    #[error("height {got} does not fit: the tip is {}, block {}", .tip.height, .tip.hash)]
+    /// A block is not the next one, or what a search found is above the block that it reached.
+    #[error("height {got} does not fit to block {} at height {}", .tip.hash, .tip.height)]
     HeightGap {
+        /// The tip, or the block that the search reached.
         tip: Tip,
-        /// The height of the block, or of the spend.
+        /// The height of the block, or of what was found.
         got: Height,
     },
     /// The block does not follow the tip.
@@ -181,6 +182,19 @@ pub enum Rejected {
         through: Height,
         /// The tip when it was asked for.
         needed: Height,
+    },
+    /// The search reached a block that the court does not have, or that a reorg took: what it found or missed is another chain's.
+    /// It stays due.
+    #[error(
+        "the search reached block {} at height {}, expected one of the last {kept} blocks up to {}",
+        .reached.hash, .reached.height, .tip.height
+    )]
+    SearchedElsewhere {
+        /// The block that it names.
+        reached: Tip,
+        tip: Tip,
+        /// How many blocks the court remembers.
+        kept: usize,
     },
     /// There is no estimate, targets do not rise, or a feerate is zero.
     #[error("fee estimates need one or more targets, in rising order, with feerates above zero")]
@@ -267,6 +281,7 @@ impl Rejected {
             | Self::HeightGap { .. }
             | Self::UnknownParent { .. }
             | Self::ScanTooShort { .. }
+            | Self::SearchedElsewhere { .. }
             | Self::NotRevoked { .. }
             | Self::NothingToBump(_)
             | Self::NothingToAbandon(_)

@@ -36,7 +36,7 @@ pub use scripts::{
 };
 pub use second_level::{counterparty_sighash_type, htlc_script, second_level_fee_sat, second_level_tx};
 pub use secrets::{SecretError, SecretStore, commitment_secret};
-pub use spend::{ScriptTemplate, SpendPath, classify_spend, parse_script, preimages_in};
+pub use spend::{ScriptTemplate, SpendPath, classify_spend, legible_witness, parse_script, preimages_in, revealed_by};
 pub use terms::{CommitmentError, CommitmentHtlc, HTLC_EXPIRY_LIMIT};
 pub use types::{ChannelType, CompactSig, PaymentHash, Point, Preimage, Secret};
 pub use weight::{

@@ -6,7 +6,8 @@
 //!
 //! Tests: arb-core/tests/bolt3_incidents.rs, arb-core/tests/bolt3_interpreter.rs
 
-use crate::bolt3::types::{ChannelType, Point, Preimage};
+use crate::bolt3::types::{ChannelType, PaymentHash, Point, Preimage};
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use bitcoin::hashes::{Hash, hash160};
 use bitcoin::opcodes::{Opcode, all as op};
@@ -170,6 +171,25 @@ pub fn classify_spend(spent_script_pubkey: &Script, witness: &Witness) -> SpendP
     parse_script(script).map_or(SpendPath::Unknown, |template| template.path(stack))
 }
 
+/// What a later reader can learn of a witness (A22): all of it if the spend can be classified, because no item of BOLT 3's
+/// templates is large; else its 32-byte items, which may be preimages, and at most eight of them. It is classified like the
+/// whole witness.
+pub fn legible_witness(spent_script_pubkey: &Script, witness: &Witness) -> Witness {
+    let is_small = witness.len() <= ITEMS_MAX && witness.iter().all(|item| item.len() <= ITEM_MAX);
+    if is_small && classify_spend(spent_script_pubkey, witness) != SpendPath::Unknown {
+        return witness.clone();
+    }
+    let items: Vec<&[u8]> = witness.iter().filter(|item| item.len() == 32).take(PREIMAGES_MAX).collect();
+    Witness::from_slice(&items)
+}
+
+/// The items of the longest stack that a template takes, its script, and an annex.
+const ITEMS_MAX: usize = 6;
+/// The most bytes of a stack element (consensus), and more than BOLT 3's scripts have.
+const ITEM_MAX: usize = 520;
+/// The 32-byte items that are kept of a witness that is not understood.
+const PREIMAGES_MAX: usize = 8;
+
 /// Takes a witness script apart; `None` if it is not exactly one of BOLT 3's.
 pub fn parse_script(script: &Script) -> Option<ScriptTemplate> {
     let readers = [read_htlc, read_delayed, read_to_remote, read_anchor, read_funding];
@@ -185,6 +205,14 @@ pub fn preimages_in(tx: &Transaction) -> impl Iterator<Item = (usize, Preimage)>
     tx.input.iter().enumerate().flat_map(|(index, input)| {
         input.witness.iter().filter_map(move |item| Some((index, Preimage(item.try_into().ok()?))))
     })
+}
+
+/// The 32-byte witness items of these transactions by their hash. A transaction may show one item ten thousand times: it is
+/// hashed once (A25).
+pub fn revealed_by<'a>(txs: impl IntoIterator<Item = &'a Transaction>) -> BTreeMap<PaymentHash, Preimage> {
+    let items: BTreeSet<Preimage> =
+        txs.into_iter().flat_map(|tx| preimages_in(tx).map(|(_, preimage)| preimage)).collect();
+    items.into_iter().map(|preimage| (preimage.hash(), preimage)).collect()
 }
 
 impl ScriptTemplate {

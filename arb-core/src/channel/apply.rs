@@ -63,9 +63,9 @@ impl ChannelArbitrator {
         // Admission checked the secret against the store, so inserting it does not fail.
         if self.state.set.secrets.insert(heard.number, heard.secret).is_ok() {
             // The commitment has confirmed already: its content is at hand now and need not be loaded from the log.
-            if self.shows(heard.number) {
-                let remotes = self.state.set.remotes.iter().filter(|remote| remote.number == heard.number);
-                let past = remotes.map(|remote| self.as_past(remote)).collect();
+            let remotes = self.state.set.remotes.iter().filter(|remote| remote.number == heard.number);
+            let past: Vec<RevokedCommitment> = remotes.map(|remote| self.as_past(remote)).collect();
+            if self.shows(heard.number) && self.gives_a_txid(heard.number, &past) {
                 self.state.revoked.insert(heard.number, past);
             }
             self.state.set.remotes.retain(|remote| remote.number > heard.number);
@@ -152,28 +152,41 @@ impl ChannelArbitrator {
         self.reclassify();
     }
 
-    pub(crate) fn hear_tx(&mut self, height: Height, tx: &Transaction) {
-        let txid = tx.compute_txid();
-        if let Some(tier) = self.tier_of(tx) {
-            for input in &tx.input {
-                self.state.requests.sweeper.spent(&input.previous_output);
-            }
-            self.state.chain.keep(txid, height, self.state.seen.max(height), tier, tx.clone());
-            if tier == Tier::Funding {
-                self.reclassify();
-            }
+    /// A confirmed transaction. Its watched outputs are [`watched_of`](Self::watched_of) from now on.
+    pub(crate) fn hear_tx(&mut self, height: Height, txid: Txid, tx: &Transaction) {
+        let _kept = self.keep(height, txid, tx);
+        self.confirmed(height, &txid);
+    }
+
+    /// Keeps what matters of a confirmed transaction. Returns whether anything does.
+    fn keep(&mut self, height: Height, txid: Txid, tx: &Transaction) -> bool {
+        let Some(kept) = self.legible(height, tx) else { return false };
+        for input in &tx.input {
+            self.state.requests.sweeper.spent(&input.previous_output);
         }
+        let tier = kept.tier;
+        self.state.chain.keep(txid, kept);
+        if tier == Tier::Funding {
+            self.reclassify();
+        }
+        true
+    }
+
+    /// A transaction confirmed that may be a funding.
+    fn confirmed(&mut self, height: Height, txid: &Txid) {
         for (funding, facts) in self.state.facts.fundings.iter().zip(&mut self.state.chain.fundings) {
-            if funding.outpoint.txid == txid {
+            if funding.outpoint.txid == *txid {
                 facts.confirmed.get_or_insert(height);
             }
         }
     }
 
-    pub(crate) fn hear_scanned(&mut self, heard: &Scanned) {
-        for spend in &heard.spends {
-            if self.tier_of(&spend.tx).is_some() {
-                self.hear_tx(spend.height, &spend.tx);
+    /// `txids`: those of the spends that the search found.
+    pub(crate) fn hear_scanned(&mut self, heard: &Scanned, txids: &[Txid]) {
+        // Twice: one may spend an output of another that confirmed in the same block and is listed after it.
+        for (spend, txid) in heard.spends.iter().zip(txids).chain(heard.spends.iter().zip(txids)) {
+            if self.keep(spend.height, *txid, &spend.tx) {
+                self.confirmed(spend.height, txid);
             }
         }
         if let Some(kept) = self.state.chain.kept.get_mut(&heard.parent) {
@@ -182,6 +195,7 @@ impl ChannelArbitrator {
         for (funding, facts) in self.state.facts.fundings.iter().zip(&mut self.state.chain.fundings) {
             if funding.outpoint.txid == heard.parent {
                 facts.scanned = true;
+                facts.confirmed = facts.confirmed.or(heard.confirmed);
             }
         }
     }
@@ -251,13 +265,13 @@ impl ChannelArbitrator {
     }
 
     /// An unconfirmed spend of a funding output was seen that is no closing transaction.
-    pub(crate) fn hear_seen(&mut self, tx: &Transaction, tip: Height, estimate_sat_per_kw: u32) {
+    pub(crate) fn hear_seen(&mut self, tx: &Transaction, txid: Txid, tip: Height, estimate_sat_per_kw: u32) {
         self.state.ratchet.peer_on_chain = true;
         if self.is_revoked(tx) {
             self.state.ratchet.cheat_seen.get_or_insert(tip);
         } else if self.is_remote_of_set(tx) {
             let seen = || Seen { tx: SignedTx(tx.clone()), since: tip, estimate_sat_per_kw };
-            self.state.ratchet.seen.entry(tx.compute_txid()).or_insert_with(seen);
+            self.state.ratchet.seen.entry(txid).or_insert_with(seen);
         }
     }
 

@@ -75,6 +75,13 @@ impl ChannelArbitrator {
         in_use.chain(sweeper.unused.values()).flat_map(|fee_inputs| &fee_inputs.coins).map(|coin| coin.outpoint)
     }
 
+    /// Whether [`coins`](Self::coins) has this outpoint.
+    pub(crate) fn uses_coin(&self, outpoint: &OutPoint) -> bool {
+        // Cheap for what is no coin: a transaction may have thousands of inputs.
+        let may_be = self.coin_value_sat(outpoint).is_some() || !self.requests.sweeper.unused.is_empty();
+        may_be && self.coins().any(|coin| coin == *outpoint)
+    }
+
     /// Whether lower feerates could change what the sweeper does: something is uneconomic, short of coins, or too cheap.
     pub(crate) fn waits_for_fees(&self) -> bool {
         let sweeper = &self.requests.sweeper;

@@ -22,13 +22,9 @@ pub(crate) fn classify(channel: &ChannelArbitrator, secp: &Secp256k1<All>) -> Op
     let spends = channel.chain.kept.iter().filter(|(_, kept)| kept.tier == Tier::Funding);
     // Two fundings that replace each other (a splice) can both be spent: the earliest spend is the close.
     let (txid, kept) = spends.min_by_key(|(txid, kept)| (kept.height, **txid))?;
-    let (funding_index, funding) = channel
-        .facts
-        .fundings
-        .iter()
-        .enumerate()
-        .find(|(_, funding)| kept.tx.input.iter().any(|input| input.previous_output == funding.outpoint))?;
-    let number = commitment_number(&channel.facts, &kept.tx);
+    let (funding_index, funding) =
+        channel.facts.fundings.iter().enumerate().find(|(_, funding)| kept.spends(&funding.outpoint))?;
+    let number = kept.number;
     let mut close = Close {
         kind: CloseKind::Unknown,
         height: kept.height,
@@ -60,8 +56,8 @@ pub(crate) fn classify(channel: &ChannelArbitrator, secp: &Secp256k1<All>) -> Op
     Some(close)
 }
 
-/// The close by a commitment whose secret we hold. The stored candidates decide, by txid (B46): if none of them fits, the
-/// close stays unknown. If none was stored or loaded, number and secret suffice to call it revoked.
+/// The close by a commitment whose secret we hold: number and secret suffice to call it revoked. Which HTLCs it has, a candidate
+/// tells only by its txid (B46). Until one does, or until nobody knows any, the candidates are asked for.
 fn revoked(
     channel: &ChannelArbitrator,
     secp: &Secp256k1<All>,
@@ -72,11 +68,8 @@ fn revoked(
 ) -> Close {
     let stored = channel.revoked.get(&number);
     let found = stored.and_then(|candidates| channel.rebuild_past(secp, number, candidates, funding, close.txid));
-    if found.is_none() && stored.is_some_and(|candidates| !candidates.is_empty()) {
-        return close;
-    }
     close.kind = CloseKind::Revoked;
-    close.loading = stored.is_none();
+    close.loading = found.is_none() && stored.is_none_or(|candidates| !candidates.is_empty());
     close.penalty = Some(penalty);
     (close.past, close.rebuilt) = found.unzip();
     close
@@ -101,7 +94,7 @@ impl ChannelArbitrator {
     /// Whether a confirmed spend of a funding shows this number.
     pub(crate) fn shows(&self, number: u64) -> bool {
         let spends = self.chain.kept.values().filter(|kept| kept.tier == Tier::Funding);
-        spends.into_iter().any(|kept| commitment_number(&self.facts, &kept.tx) == Some(number))
+        spends.into_iter().any(|kept| kept.number == Some(number))
     }
 
     /// The keys and scripts that punish the counterparty's commitment of this number; `None` while it is not revoked.
@@ -137,6 +130,16 @@ impl ChannelArbitrator {
             let htlcs = past.htlcs.iter().map(|htlc| htlc.on_theirs()).collect();
             let rebuilt = self.build(secp, Side::Remote, &commitment, funding, htlcs)?;
             (rebuilt.built.txid == txid).then_some((commitment, rebuilt))
+        })
+    }
+
+    /// Whether one of the candidates of a revoked number is a transaction that is on chain.
+    pub(crate) fn gives_a_txid(&self, number: u64, candidates: &[RevokedCommitment]) -> bool {
+        let secp = Secp256k1::new();
+        let spends = self.chain.kept.iter().filter(|(_, kept)| kept.number == Some(number));
+        spends.into_iter().any(|(txid, _)| {
+            let mut fundings = self.facts.fundings.iter();
+            fundings.any(|funding| self.rebuild_past(&secp, number, candidates, funding, *txid).is_some())
         })
     }
 

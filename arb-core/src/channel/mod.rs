@@ -22,6 +22,7 @@ use crate::api::record::Conclusion;
 pub(crate) use age::Reading;
 use alloc::boxed::Box;
 pub(crate) use asked::{ask_id, commitment_id, scripts_id, sweep_id};
+use chain::KeptInput;
 pub(crate) use chain::{KeptTx, Tier};
 pub(crate) use close::Close;
 pub(crate) use commitments::{Commitment, Rebuilt};
@@ -42,8 +43,9 @@ use crate::api::outcome::Upstream;
 use crate::api::policy::Policy;
 use crate::api::units::Height;
 use crate::bolt3::Preimage;
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
-use bitcoin::{OutPoint, Transaction, TxOut, Txid};
+use bitcoin::{OutPoint, Transaction, TxIn, Txid};
 
 impl ChannelArbitrator {
     /// The channel's identity outside the court.
@@ -126,43 +128,48 @@ impl ChannelArbitrator {
     pub fn watches(&self, outpoint: &OutPoint) -> bool {
         self.facts.fundings.iter().any(|funding| funding.outpoint == *outpoint)
             || self.chain.kept.get(&outpoint.txid).is_some_and(|kept| {
-                let output = usize::try_from(outpoint.vout).ok().and_then(|vout| kept.tx.output.get(vout));
-                output.is_some_and(|output| self.watches_output(&outpoint.txid, kept, output))
+                kept.outputs.contains_key(&outpoint.vout) && self.watches_outputs(&outpoint.txid, kept)
             })
-            || self.coins().any(|coin| coin == *outpoint)
+            || self.uses_coin(outpoint)
     }
 
-    /// Whether this transaction carries a funding output: its confirmation alone matters.
+    /// Whether this transaction carries a funding output that is not confirmed: its confirmation alone matters.
     pub fn watches_parent(&self, txid: &Txid) -> bool {
-        self.facts.fundings.iter().any(|funding| funding.outpoint.txid == *txid)
+        self.unconfirmed().any(|parent| parent == *txid)
+    }
+
+    /// The funding transactions that are not confirmed, as far as the court knows.
+    pub(crate) fn unconfirmed(&self) -> impl Iterator<Item = Txid> {
+        let fundings = self.facts.fundings.iter().zip(&self.chain.fundings);
+        fundings.filter(|(_, facts)| facts.confirmed.is_none()).map(|(funding, _)| funding.outpoint.txid)
     }
 
     /// Every outpoint for which [`watches`](Self::watches) is true: what the index holds for this channel.
     pub(crate) fn watched(&self) -> Vec<OutPoint> {
         let mut all: Vec<OutPoint> = self.facts.fundings.iter().map(|funding| funding.outpoint).collect();
-        for (txid, kept) in &self.chain.kept {
-            let outputs = (0..).zip(&kept.tx.output).filter(|(_, output)| self.watches_output(txid, kept, output));
-            all.extend(outputs.map(|(vout, _)| OutPoint { txid: *txid, vout }));
-        }
+        all.extend(self.chain.kept.keys().flat_map(|txid| self.watched_of(txid)));
         all.extend(self.coins());
         all.sort_unstable();
         all.dedup();
         all
     }
 
-    /// Every output of a funding spend, and every P2WSH output one level below, is watched, classified or not (R5).
-    /// Second-level outputs are always P2WSH (BOLT 3); other scripts at that level belong to a wallet.
-    fn watches_output(&self, txid: &Txid, kept: &KeptTx, output: &TxOut) -> bool {
-        match kept.tier {
-            Tier::Funding => !self.is_closing(txid, &kept.tx),
-            Tier::Commitment => output.script_pubkey.is_p2wsh(),
-            Tier::Second => false,
-        }
+    /// The watched outputs of one kept transaction.
+    pub(crate) fn watched_of(&self, txid: &Txid) -> impl Iterator<Item = OutPoint> {
+        let kept = self.chain.kept.get(txid).filter(|kept| self.watches_outputs(txid, kept));
+        let txid = *txid;
+        kept.into_iter().flat_map(move |kept| kept.outputs.keys().map(move |vout| OutPoint { txid, vout: *vout }))
     }
 
-    /// Whether any output of a kept transaction is watched.
+    /// Whether the outputs that are kept of a transaction are watched, all or none, and there are any. Every output of a funding
+    /// spend is watched, classified or not (R5), and what was kept of one level below.
     pub(crate) fn watches_outputs(&self, txid: &Txid, kept: &KeptTx) -> bool {
-        kept.tx.output.iter().any(|output| self.watches_output(txid, kept, output))
+        let is_watched = match kept.tier {
+            Tier::Funding => kept.number.is_some() || !self.ratchet.closings.contains_key(txid),
+            Tier::Commitment => true,
+            Tier::Second => false,
+        };
+        is_watched && !kept.outputs.is_empty()
     }
 
     /// Whether this is a closing transaction that we signed. A listed transaction in the form of a commitment does not count
@@ -171,21 +178,57 @@ impl ChannelArbitrator {
         self.ratchet.closings.contains_key(txid) && classify::commitment_number(&self.facts, tx).is_none()
     }
 
-    /// How far below a funding output a transaction is; `None` if it does not matter to this channel.
-    pub(crate) fn tier_of(&self, tx: &Transaction) -> Option<Tier> {
-        let tier = |outpoint: &OutPoint| {
-            if self.facts.fundings.iter().any(|funding| funding.outpoint == *outpoint) {
-                return Some(Tier::Funding);
-            }
-            if !self.watches(outpoint) {
-                return None;
-            }
-            match self.chain.kept.get(&outpoint.txid).map(|kept| kept.tier) {
-                Some(Tier::Funding) => Some(Tier::Commitment),
-                Some(Tier::Commitment | Tier::Second) | None => Some(Tier::Second),
-            }
+    /// Whether a transaction spends a funding output.
+    pub(crate) fn is_funding_spend(&self, tx: &Transaction) -> bool {
+        tx.input.iter().any(|input| self.is_funding(&input.previous_output))
+    }
+
+    fn is_funding(&self, outpoint: &OutPoint) -> bool {
+        self.facts.fundings.iter().any(|funding| funding.outpoint == *outpoint)
+    }
+
+    /// How far below a funding output a transaction is that spends this outpoint; `None` if it is not watched.
+    fn tier_below(&self, outpoint: &OutPoint) -> Option<Tier> {
+        if self.is_funding(outpoint) {
+            return Some(Tier::Funding);
+        }
+        if !self.watches(outpoint) {
+            return None;
+        }
+        match self.chain.kept.get(&outpoint.txid).map(|kept| kept.tier) {
+            Some(Tier::Funding) => Some(Tier::Commitment),
+            Some(Tier::Commitment | Tier::Second) | None => Some(Tier::Second),
+        }
+    }
+
+    /// What is kept of a transaction that confirmed at `height`; `None` if it does not matter to this channel.
+    pub(super) fn legible(&self, height: Height, tx: &Transaction) -> Option<KeptTx> {
+        let tiers = || tx.input.iter().map(|input| self.tier_below(&input.previous_output));
+        let tier = tiers().flatten().min()?;
+        let matters = |(input, tier): (&TxIn, Option<Tier>)| {
+            // A version of a sweep that was replaced or dropped may confirm: its fee is what its coins brought in as well.
+            (tier.is_some() || self.coin_value_sat(&input.previous_output).is_some())
+                .then(|| KeptInput::new(input, self.chain.output(&input.previous_output)))
         };
-        tx.input.iter().filter_map(|input| tier(&input.previous_output)).min()
+        let inputs: BTreeMap<u32, KeptInput> = (0..)
+            .zip(tx.input.iter().zip(tiers()))
+            .filter_map(|(index, input)| Some((index, matters(input)?)))
+            .collect();
+        let outputs = (0..).zip(&tx.output).filter(|(index, output)| match tier {
+            Tier::Funding => true,
+            Tier::Commitment => inputs.contains_key(index) && output.script_pubkey.is_p2wsh(),
+            Tier::Second => false,
+        });
+        Some(KeptTx {
+            height,
+            tier,
+            since: self.seen.max(height),
+            scanned: false,
+            number: classify::commitment_number(&self.facts, tx).filter(|_| tier == Tier::Funding),
+            outputs: outputs.map(|(index, output)| (index, output.clone())).collect(),
+            output_sat: tx.output.iter().fold(0, |sum: u64, output| sum.saturating_add(output.value.to_sat())),
+            inputs,
+        })
     }
 
     /// Whether the channel holds a fact of this height or above, which a disconnected block removes.

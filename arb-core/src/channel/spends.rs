@@ -14,7 +14,7 @@ pub(crate) struct SpendOf {
     /// The spending transaction.
     pub(crate) txid: Txid,
     /// The index of its input that spends the outpoint.
-    pub(crate) input: usize,
+    pub(crate) input: u32,
     /// The block in which it confirmed.
     pub(crate) height: Height,
     pub(crate) path: SpendPath,
@@ -24,11 +24,11 @@ pub(crate) struct SpendOf {
 pub(crate) fn spends(channel: &ChannelArbitrator) -> BTreeMap<OutPoint, SpendOf> {
     let mut spends = BTreeMap::new();
     for (txid, kept) in &channel.chain.kept {
-        for (input, txin) in kept.tx.input.iter().enumerate() {
-            if let Some(output) = channel.chain.output(&txin.previous_output) {
-                let path = classify_spend(&output.script_pubkey, &txin.witness);
-                let spend = SpendOf { txid: *txid, input, height: kept.height, path };
-                spends.insert(txin.previous_output, spend);
+        for (index, input) in &kept.inputs {
+            if let Some(output) = channel.chain.output(&input.previous_output) {
+                let path = classify_spend(&output.script_pubkey, &input.witness);
+                let spend = SpendOf { txid: *txid, input: *index, height: kept.height, path };
+                spends.insert(input.previous_output, spend);
             }
         }
     }

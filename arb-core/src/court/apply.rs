@@ -3,7 +3,7 @@
 //! Tests: `arb-harness/lab/tests/court_suite/log_order.rs`, `arb-harness/lab/tests/court_suite/properties.rs`.
 
 use crate::api::event::{
-    Block, ChannelOpened, CommitmentUpdate, Disconnected, Event, RemoteCommitmentSigned, Signed, Tip,
+    Block, ChannelOpened, CommitmentUpdate, Disconnected, Event, RemoteCommitmentSigned, Scanned, Signed,
 };
 use crate::api::facts::{ChannelFacts, Side, Standing};
 use crate::api::ids::{ActionId, ChannelId, ChannelIndex, HtlcKey};
@@ -11,9 +11,9 @@ use crate::api::notice::Notice;
 use crate::api::past::StoredCommitment;
 use crate::api::record::{Conclusion, Record};
 use crate::api::reject::Mismatch;
-use crate::api::units::{Blocks, Height};
+use crate::api::units::Height;
 use crate::bolt3::CompactSig;
-use crate::channel::{ChannelArbitrator, Shown, THEIRS_FIRST, Tier};
+use crate::channel::{ChannelArbitrator, Shown, THEIRS_FIRST};
 use crate::claims::sign::{commitment_signature, complete_sweep};
 use crate::claims::wants::wants;
 use crate::court::draft::{CourtView, Draft};
@@ -23,7 +23,7 @@ use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 use bitcoin::secp256k1::Secp256k1;
-use bitcoin::{OutPoint, Transaction};
+use bitcoin::{OutPoint, Transaction, Txid};
 
 /// What [`crate::check`] verified of an event and built on the way, so that it is done once.
 #[derive(Clone, Debug)]
@@ -69,8 +69,7 @@ impl Draft {
             Event::BlockConnected(block) => return self.connect(base, block),
             Event::BlockDisconnected(block) => self.disconnect(base, block),
             Event::JournalOpened(identity) => {
-                self.state.tip = identity.tip;
-                self.state.best_height = identity.tip.height;
+                self.state.begin_at(identity.tip);
                 self.state.policy = identity.policy.clone();
                 self.state.identity = Some(identity.clone());
             }
@@ -154,8 +153,7 @@ impl Draft {
             Event::ClosingSigned(heard) => self.with(base, &heard.channel, |channel| channel.hear_closing(heard)),
             Event::ChannelForgotten { channel } => self.with(base, channel, ChannelArbitrator::hear_forgotten),
             Event::Scanned(heard) => {
-                self.with(base, &heard.channel, |channel| channel.hear_scanned(heard));
-                self.note_channel(base, &heard.channel);
+                self.scanned(base, heard);
             }
             Event::BroadcastAnswered { channel, txid, answer } => {
                 let caught_up = self.state.is_caught_up();
@@ -173,7 +171,9 @@ impl Draft {
             }
             Event::FeeInputsOffered(heard) => {
                 self.with(base, &heard.channel, |channel| channel.hear_fee_inputs(heard));
-                self.note_channel(base, &heard.channel);
+                if let Some(index) = CourtView::new(base, self).index_of(&heard.channel) {
+                    self.watched.extend(heard.inputs.iter().map(|coin| (coin.outpoint, index)));
+                }
             }
             Event::FeeInputsRefused { channel, request, missing_sat } => {
                 self.with(base, channel, |channel| channel.hear_fee_inputs_refused(request, *missing_sat));
@@ -218,9 +218,9 @@ impl Draft {
         if base.channel(index).is_none() {
             let mut channel = ChannelArbitrator::new(facts, standing, self.state.tip.height);
             channel.opened(self.state.is_caught_up(), self.state.suspicions);
-            self.parents.extend(channel.facts.fundings.iter().map(|funding| (funding.outpoint.txid, index)));
+            self.parents.extend(channel.unconfirmed().map(|txid| (txid, index)));
+            self.watched.extend(channel.watched().into_iter().map(|outpoint| (outpoint, index)));
             self.channels.insert(index, Some(Slot::new(channel)));
-            self.note_watched(index);
             self.touched.insert(index, Explained::default());
         }
         index
@@ -277,22 +277,26 @@ impl Draft {
         }
     }
 
-    fn note_channel(&mut self, base: &ChainArbitrator, id: &ChannelId) {
-        if let Some(index) = CourtView::new(base, self).index_of(id) {
-            self.note_watched(index);
+    fn scanned(&mut self, base: &ChainArbitrator, heard: &Scanned) {
+        let txids: Vec<Txid> = heard.spends.iter().map(|spend| spend.tx.compute_txid()).collect();
+        let Some(index) = CourtView::new(base, self).index_of(&heard.channel) else { return };
+        let Some(channel) = self.touch(base, index) else { return };
+        channel.hear_scanned(heard, &txids);
+        for txid in &txids {
+            self.note_outputs(index, txid);
         }
     }
 
-    /// Adds what a drafted channel watches by now to the draft's own index.
-    fn note_watched(&mut self, index: ChannelIndex) {
+    /// Adds the watched outputs of one transaction to the draft's own index. Only these: a block may have thousands of spends of
+    /// one channel (A24).
+    fn note_outputs(&mut self, index: ChannelIndex, txid: &Txid) {
         if let Some(Some(Slot { channel, .. })) = self.channels.get(&index) {
-            self.watched.extend(channel.watched().into_iter().map(|outpoint| (outpoint, index)));
+            self.watched.extend(channel.watched_of(txid).map(|outpoint| (outpoint, index)));
         }
     }
 
     fn connect(&mut self, base: &ChainArbitrator, block: &Block) -> Event {
-        self.state.tip = Tip { height: block.height, hash: block.hash };
-        self.state.best_height = block.best_height;
+        self.state.connect(block);
         let mut kept = Vec::new();
         for tx in &block.txs {
             if self.hear_tx(base, block.height, tx) {
@@ -312,29 +316,32 @@ impl Draft {
     /// whether there is such a channel.
     fn hear_tx(&mut self, base: &ChainArbitrator, height: Height, tx: &Transaction) -> bool {
         let view = CourtView::new(base, self);
-        let mut concerned: BTreeSet<ChannelIndex> = BTreeSet::new();
-        for input in &tx.input {
-            concerned.append(&mut view.watchers(&input.previous_output));
+        let mut concerned = view.spent_by(tx);
+        // To hash every transaction of every block would cost more than all look-ups together (I20).
+        if concerned.is_empty() && !view.awaits_fundings() {
+            return false;
         }
-        concerned.append(&mut view.parents(&tx.compute_txid()));
+        let txid = tx.compute_txid();
+        concerned.append(&mut view.parents(&txid));
         for index in &concerned {
             if let Some(channel) = self.touch(base, *index) {
-                channel.hear_tx(height, tx);
+                channel.hear_tx(height, txid, tx);
                 // A later transaction of the same block may spend an output of this one (R5).
-                self.note_watched(*index);
+                self.note_outputs(*index, &txid);
             }
         }
         !concerned.is_empty()
     }
 
     fn disconnect(&mut self, base: &ChainArbitrator, block: &Disconnected) {
-        self.state.tip = Tip { height: block.height.before(Blocks::new(1)), hash: block.parent };
-        self.state.best_height = block.best_height;
+        self.state.disconnect(block);
         let known = self.undrafted(base.indexes.heights(block.height));
         let drafted = self.drafted(|slot| slot.channel.knows_of(block.height));
         for index in known.into_iter().chain(drafted) {
             if let Some(channel) = self.touch(base, index) {
                 channel.disconnect(block.height);
+                let unconfirmed: Vec<Txid> = channel.unconfirmed().collect();
+                self.parents.extend(unconfirmed.into_iter().map(|txid| (txid, index)));
             }
         }
         self.wake_deferred(base);
@@ -342,15 +349,14 @@ impl Draft {
 
     fn mempool(&mut self, base: &ChainArbitrator, tx: &Transaction) {
         let tip = self.state.tip.height;
-        let concerned: Vec<_> =
-            tx.input.iter().flat_map(|i| CourtView::new(base, self).watchers(&i.previous_output)).collect();
+        let concerned = CourtView::new(base, self).spent_by(tx);
+        let txid = tx.compute_txid();
         for index in concerned {
             let Some(channel) = CourtView::new(base, self).channel(index) else { continue };
             let estimate_sat_per_kw = self.state.feerate(channel.policy_or(&self.state.policy), THEIRS_FIRST);
             let Some(channel) = self.touch(base, index) else { continue };
-            let closing = channel.is_closing(&tx.compute_txid(), tx);
-            if channel.tier_of(tx) == Some(Tier::Funding) && !closing {
-                channel.hear_seen(tx, tip, estimate_sat_per_kw);
+            if channel.is_funding_spend(tx) && !channel.is_closing(&txid, tx) {
+                channel.hear_seen(tx, txid, tip, estimate_sat_per_kw);
             }
         }
     }
@@ -436,8 +442,9 @@ impl Draft {
         };
         let pause = channel.own_policy().map_or(court_pause, |own| own.lazy_target);
         channel.conclude(&record.what, tip, pause).map_err(|what| Mismatch::Impossible { sequence, what })?;
-        if matches!(record.what, Conclusion::SweepPlanned(_)) {
-            self.note_watched(record.channel);
+        if let Conclusion::SweepPlanned(sweep) = &record.what {
+            let coins = sweep.plan.fee_inputs.coins.iter();
+            self.watched.extend(coins.map(|coin| (coin.outpoint, record.channel)));
         }
         Ok(())
     }

@@ -14,7 +14,7 @@ use crate::view::ChannelView;
 use crate::view::explain::Explained;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
-use bitcoin::{OutPoint, Txid};
+use bitcoin::{OutPoint, Transaction, Txid};
 
 /// What the court becomes if the step is committed.
 #[derive(Clone, Debug)]
@@ -26,7 +26,7 @@ pub(crate) struct Draft {
     pub(crate) ids: BTreeMap<ChannelId, ChannelIndex>,
     /// Outpoints that drafted channels watch, or watched earlier in this step: a reader asks the channel.
     pub(crate) watched: BTreeSet<(OutPoint, ChannelIndex)>,
-    /// The funding transactions of the channels that this step opened.
+    /// The unconfirmed funding transactions of the channels that this step opened, or whose block it disconnected.
     pub(crate) parents: BTreeSet<(Txid, ChannelIndex)>,
     /// Rows of the counterparty's commitments that become durable with the frame (R15).
     pub(crate) commitments: Vec<StoredCommitment>,
@@ -128,7 +128,24 @@ impl<'a> CourtView<'a> {
         all.filter(|index| self.channel(*index).is_some_and(|channel| channel.watches(outpoint))).collect()
     }
 
-    /// The channels that have a funding output in this transaction, in rising order.
+    /// The channels that watch an outpoint that this transaction spends, in rising order.
+    pub(crate) fn spent_by(self, tx: &Transaction) -> BTreeSet<ChannelIndex> {
+        let mut all = BTreeSet::new();
+        for input in &tx.input {
+            let outpoint = &input.previous_output;
+            if self.base.indexes.has_outpoint(outpoint) || !self.draft.watched.is_empty() {
+                all.append(&mut self.watchers(outpoint));
+            }
+        }
+        all
+    }
+
+    /// Whether a channel waits for its funding transaction to confirm. If none does, no transaction is looked up by its txid.
+    pub(crate) fn awaits_fundings(self) -> bool {
+        self.base.indexes.awaits_fundings() || !self.draft.parents.is_empty()
+    }
+
+    /// The channels that have an unconfirmed funding output in this transaction, in rising order.
     pub(crate) fn parents(self, txid: &Txid) -> BTreeSet<ChannelIndex> {
         let drafted = self.draft.parents.range((*txid, ChannelIndex::new(0))..);
         let drafted = drafted.take_while(|(parent, _)| parent == txid).map(|(_, index)| *index);
@@ -144,13 +161,20 @@ impl<'a> CourtView<'a> {
 
     /// Every HTLC that we sent with this hash, in any channel.
     pub(crate) fn offered_with(self, hash: &PaymentHash) -> Vec<(ChannelIndex, HtlcRef)> {
+        self.offered_with_any(&BTreeSet::from([*hash])).into_iter().map(|(_, index, htlc)| (index, htlc)).collect()
+    }
+
+    /// Every HTLC that we sent with one of these hashes, in any channel, with its hash. Each channel is searched once, however
+    /// many hashes a transaction shows (A25).
+    pub(crate) fn offered_with_any(self, hashes: &BTreeSet<PaymentHash>) -> Vec<(PaymentHash, ChannelIndex, HtlcRef)> {
         let drafted = self.draft.channels.keys().copied();
-        let channels: BTreeSet<ChannelIndex> = self.base.indexes.hash(hash).chain(drafted).collect();
+        let indexed = hashes.iter().flat_map(|hash| self.base.indexes.hash(hash));
+        let channels: BTreeSet<ChannelIndex> = indexed.chain(drafted).collect();
         let mut out = Vec::new();
         for index in channels {
             let htlcs = self.channel(index).into_iter().flat_map(|channel| channel.htlcs.values());
-            let htlcs = htlcs.filter(|state| state.htlc.key.is_offered() && state.htlc.payment_hash == *hash);
-            out.extend(htlcs.map(|state| (index, state.htlc.key)));
+            let htlcs = htlcs.filter(|state| state.htlc.key.is_offered() && hashes.contains(&state.htlc.payment_hash));
+            out.extend(htlcs.map(|state| (state.htlc.payment_hash, index, state.htlc.key)));
         }
         out
     }

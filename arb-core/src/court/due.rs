@@ -10,7 +10,7 @@ use crate::api::outcome::Upstream;
 use crate::api::plan::FeeInputs;
 use crate::api::stage::{CloseKind, ResolverKind};
 use crate::api::units::Height;
-use crate::channel::{ChannelArbitrator, ScriptsRequest, SignedTx, Tier, ask_id, scripts_id};
+use crate::channel::{ChannelArbitrator, ScriptsRequest, SignedTx, ask_id, scripts_id};
 use crate::claims::Want;
 use crate::claims::child::{local_commitment, newest_funding, waits_for_child};
 use crate::claims::preference::{waits_for_cheat, waits_for_theirs};
@@ -142,15 +142,13 @@ fn searches(view: &ChannelView<'_>, out: &mut Vec<Action>) {
         });
     }
     for (txid, kept) in &channel.chain.kept {
-        let outputs = (0..).zip(&kept.tx.output).map(|(vout, output)| (OutPoint { txid: *txid, vout }, output));
-        let outputs: Vec<_> = outputs.filter(|(outpoint, _)| channel.watches(outpoint)).collect();
-        if !kept.scanned && kept.tier != Tier::Second && !outputs.is_empty() {
+        if !kept.scanned && channel.watches_outputs(txid, kept) {
             out.push(Action::SearchSpends {
                 id: id(txid),
                 channel: channel.facts.id,
                 parent: *txid,
-                outpoints: outputs.iter().map(|(outpoint, _)| *outpoint).collect(),
-                scripts: outputs.iter().map(|(_, output)| output.script_pubkey.clone()).collect(),
+                outpoints: kept.outputs.keys().map(|vout| OutPoint { txid: *txid, vout: *vout }).collect(),
+                scripts: kept.outputs.values().map(|output| output.script_pubkey.clone()).collect(),
                 from: kept.height,
             });
         }

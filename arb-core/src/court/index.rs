@@ -44,7 +44,7 @@ impl Row {
         Self {
             id: Some(channel.facts.id),
             outpoints: sorted(channel.watched().iter().map(print_outpoint).collect()),
-            parents: sorted(channel.facts.fundings.iter().map(|f| print_txid(&f.outpoint.txid)).collect()),
+            parents: sorted(channel.unconfirmed().map(|txid| print_txid(&txid)).collect()),
             hashes: sorted(offered.map(|state| print_hash(&state.htlc.payment_hash)).collect()),
             alarm: view.alarm(),
             heights: channel.heights(),
@@ -96,6 +96,11 @@ impl Fingerprints {
         let hits = self.0.iter_hash(spread(print)).filter(move |(other, _)| *other == print);
         let channels: BTreeSet<ChannelIndex> = hits.map(|(_, index)| *index).collect();
         channels.into_iter()
+    }
+
+    /// Whether any channel may be meant. Most look-ups are for what concerns no channel.
+    fn has(&self, print: u32) -> bool {
+        self.0.find(spread(print), |(other, _)| *other == print).is_some()
     }
 
     /// Sorted, for comparisons.
@@ -187,8 +192,17 @@ impl Indexes {
         self.outpoints.get(print_outpoint(outpoint))
     }
 
+    pub(crate) fn has_outpoint(&self, outpoint: &OutPoint) -> bool {
+        self.outpoints.has(print_outpoint(outpoint))
+    }
+
     pub(crate) fn parent(&self, txid: &Txid) -> impl Iterator<Item = ChannelIndex> {
         self.parents.get(print_txid(txid))
+    }
+
+    /// Whether any funding transaction is not confirmed.
+    pub(crate) fn awaits_fundings(&self) -> bool {
+        !self.parents.0.is_empty()
     }
 
     pub(crate) fn hash(&self, hash: &PaymentHash) -> impl Iterator<Item = ChannelIndex> {

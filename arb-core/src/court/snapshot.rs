@@ -2,15 +2,19 @@
 //!
 //! Tests: `arb-harness/lab/tests/court_suite/going_to_chain.rs`.
 
-use crate::api::event::{Fees, Freshness, JournalIdentity, Started, Tip};
+use crate::api::event::{Block, Disconnected, Fees, Freshness, JournalIdentity, Started, Tip};
 use crate::api::policy::Policy;
 use crate::api::units::{Blocks, Height};
 use crate::channel::ChannelArbitrator;
 use crate::sweep::Now;
+use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use bitcoin::BlockHash;
 use bitcoin::hashes::Hash;
 use serde::{Deserialize, Serialize};
+
+/// The most block hashes that are remembered, whatever the policy: every step copies them.
+const HASHES_MAX: usize = 1_000;
 
 /// The court's state without its channels: what a checkpoint stores as one row.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,6 +24,9 @@ pub struct Snapshot {
     pub(crate) identity: Option<JournalIdentity>,
     pub(crate) policy: Policy,
     pub(crate) tip: Tip,
+    /// The hashes of the last blocks, the tip's last: at most `irrevocable_depth` and [`HASHES_MAX`], and none from before the
+    /// journal.
+    pub(crate) hashes: VecDeque<BlockHash>,
     pub(crate) best_height: Height,
     pub(crate) fees: Option<(Fees, Height)>,
     /// The estimates before that, oldest first, as far back as the court's `fee_stale`: what nobody contests looks at them (A47).
@@ -42,6 +49,7 @@ impl Snapshot {
             identity: None,
             policy: Policy::default(),
             tip: Tip { height: Height::new(0), hash: BlockHash::all_zeros() },
+            hashes: VecDeque::new(),
             best_height: Height::new(0),
             fees: None,
             fees_before: Vec::new(),
@@ -51,6 +59,38 @@ impl Snapshot {
             retold: 0,
             next_index: 0,
         }
+    }
+
+    /// The journal's first tip.
+    pub(crate) fn begin_at(&mut self, tip: Tip) {
+        self.tip = tip;
+        self.best_height = tip.height;
+        self.hashes = VecDeque::from([tip.hash]);
+    }
+
+    pub(crate) fn connect(&mut self, block: &Block) {
+        self.tip = Tip { height: block.height, hash: block.hash };
+        self.best_height = block.best_height;
+        self.hashes.push_back(block.hash);
+        let most = usize::try_from(self.policy.irrevocable_depth.get()).unwrap_or(HASHES_MAX).clamp(1, HASHES_MAX);
+        let surplus = self.hashes.len().saturating_sub(most);
+        self.hashes.drain(..surplus);
+    }
+
+    pub(crate) fn disconnect(&mut self, block: &Disconnected) {
+        self.tip = Tip { height: block.height.before(Blocks::new(1)), hash: block.parent };
+        self.best_height = block.best_height;
+        self.hashes.pop_back();
+        // Deeper than what is remembered, only the block that was just named is known.
+        if self.hashes.is_empty() {
+            self.hashes.push_back(block.parent);
+        }
+    }
+
+    /// Whether this is one of the last blocks of the chain that the court heard.
+    pub(crate) fn remembers(&self, block: &Tip) -> bool {
+        let depth = self.tip.height.since(block.height).and_then(|depth| usize::try_from(depth.get()).ok());
+        depth.and_then(|depth| self.hashes.iter().rev().nth(depth)) == Some(&block.hash)
     }
 
     /// Whether the tip is the best block that the chain source knows (R11).

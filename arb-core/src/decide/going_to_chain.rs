@@ -9,6 +9,7 @@ use crate::api::record::Conclusion;
 use crate::api::stage::CloseKind;
 use crate::bolt3::{ChannelType, commitment_weight};
 use crate::channel::chain_height;
+use crate::claims::child::newest_funding;
 use crate::decide::bench::Bench;
 use crate::view::ChannelView;
 use alloc::boxed::Box;
@@ -50,6 +51,9 @@ fn alerts(bench: &Bench<'_>, view: &ChannelView<'_>, out: &mut Vec<Conclusion>) 
     }
     if view.channel.ratchet.outdated {
         raise(Alert::Outdated);
+    } else if let (Some(local), true) = (&view.channel.set.local, waits_for_funding(bench, view)) {
+        let amount_sat = local.commitment.local_msat.checked_div(1000).unwrap_or(0);
+        raise(Alert::FundingUnconfirmed { number: local.commitment.number, amount_sat });
     }
     if let Some((next_commitment_number, next_revocation_number)) = view.channel.ratchet.claimed {
         raise(Alert::PeerClaimsNewer { next_commitment_number, next_revocation_number });
@@ -71,6 +75,15 @@ fn alerts(bench: &Bench<'_>, view: &ChannelView<'_>, out: &mut Vec<Conclusion>) 
             CloseKind::Local | CloseKind::Remote | CloseKind::RemotePending | CloseKind::Mutual => {}
         }
     }
+}
+
+/// Whether our commitment would be sent if its funding were known to be confirmed (A21). That it is not is a conclusion from
+/// absence (R11).
+fn waits_for_funding(bench: &Bench<'_>, view: &ChannelView<'_>) -> bool {
+    view.channel.ratchet.went_to_chain
+        && view.close.is_none()
+        && bench.caught_up
+        && newest_funding(view.channel).is_none()
 }
 
 /// Why the channel must be frozen. If several reasons apply, the most certain one.

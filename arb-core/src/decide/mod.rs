@@ -16,11 +16,12 @@ use crate::api::event::{Acknowledged, CommitmentUpdate, Event};
 use crate::api::facts::Link;
 use crate::api::ids::{ChannelIndex, HtlcKey};
 use crate::api::record::{Conclusion, Record};
-use crate::bolt3::preimages_in;
+use crate::bolt3::revealed_by;
 use crate::channel::HtlcState;
 use crate::court::draft::CourtView;
 use crate::decide::bench::{Bench, upstream_of};
 use crate::view::ChannelView;
+use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 use bitcoin::Transaction;
 
@@ -82,23 +83,17 @@ pub(crate) fn consequences(court: CourtView<'_>, event: &Event) -> Vec<Record> {
 /// Makes preimages that transactions reveal usable: for every HTLC that we sent with that hash, in any channel, and for its
 /// upstream HTLC, and for nothing else (R8).
 fn revealed<'a>(court: CourtView<'_>, txs: impl IntoIterator<Item = &'a Transaction>) -> Vec<Record> {
-    let mut out: Vec<Record> = Vec::new();
-    let mut conclude = |channel: ChannelIndex, what: Conclusion| {
-        let record = Record { channel, what };
-        if !out.contains(&record) {
-            out.push(record);
-        }
-    };
-    for tx in txs {
-        for (_, preimage) in preimages_in(tx) {
-            for (channel, htlc) in court.offered_with(&preimage.hash()) {
-                for (channel, htlc) in [Some((channel, htlc)), upstream_of(court, channel, htlc)].into_iter().flatten()
-                {
-                    let known = court.channel(channel).is_none_or(|channel| channel.usable(htlc).is_some());
-                    if !known {
-                        conclude(channel, Conclusion::PreimageUsable { htlc, preimage });
-                    }
-                }
+    let preimages = revealed_by(txs);
+    if preimages.is_empty() {
+        return Vec::new();
+    }
+    let (mut out, mut concluded) = (Vec::new(), BTreeSet::new());
+    for (hash, channel, htlc) in court.offered_with_any(&preimages.keys().copied().collect()) {
+        let Some(preimage) = preimages.get(&hash).copied() else { continue };
+        for (channel, htlc) in [Some((channel, htlc)), upstream_of(court, channel, htlc)].into_iter().flatten() {
+            let known = court.channel(channel).is_none_or(|channel| channel.usable(htlc).is_some());
+            if !known && concluded.insert((channel, htlc)) {
+                out.push(Record { channel, what: Conclusion::PreimageUsable { htlc, preimage } });
             }
         }
     }

@@ -3,7 +3,7 @@
 //! Tests: `arb-harness/lab/tests/court_suite/breach_state.rs`, `arb-harness/lab/tests/court_suite/incidents_restart.rs`.
 
 use crate::api::event::BroadcastRejection;
-use crate::api::ids::{ContractId, report_id};
+use crate::api::ids::{ActionId, ContractId, report_id};
 use crate::api::notice::{Alert, ContractReport, Notice};
 use crate::api::outcome::ContractOutcome;
 use crate::api::record::Conclusion;
@@ -17,6 +17,7 @@ use crate::resolver::ContractStage;
 use crate::sweep::Pays;
 use crate::view::{ChannelView, Contract, ContractState};
 use alloc::boxed::Box;
+use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
 pub(super) fn notices(bench: &Bench<'_>, view: &ChannelView<'_>, out: &mut Vec<Conclusion>) {
@@ -31,11 +32,13 @@ pub(super) fn notices(bench: &Bench<'_>, view: &ChannelView<'_>, out: &mut Vec<C
     if let Some(sheet) = resolved(view).filter(|_| bench.told) {
         notices.push(Notice::Resolved(sheet));
     }
-    for conclusion in notices.into_iter().filter_map(|notice| channel.raise(notice)) {
-        if !out.contains(&conclusion) {
-            out.push(conclusion);
-        }
-    }
+    let raised = out.iter().filter_map(|conclusion| {
+        let Conclusion::Noticed(notice) = conclusion else { return None };
+        Some(notice.id(&channel.facts.id))
+    });
+    let mut raised: BTreeSet<ActionId> = raised.collect();
+    let new = notices.into_iter().filter(|notice| raised.insert(notice.id(&channel.facts.id)));
+    out.extend(new.filter_map(|notice| channel.raise(notice)));
 }
 
 /// Alerts about what signer, wallet and network refuse.

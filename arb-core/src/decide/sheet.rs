@@ -7,11 +7,12 @@ use crate::api::outcome::ContractOutcome;
 use crate::api::sheet::Sheet;
 use crate::api::stage::{CloseKind, ContractKind};
 use crate::bolt3::{ScriptTemplate, SpendPath, anchor_script, parse_script};
-use crate::channel::{Close, SpendOf};
+use crate::channel::{Close, KeptTx, SpendOf};
 use crate::resolver::{Taker, taker};
 use crate::view::{ChannelView, Contract, ContractState};
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
-use bitcoin::{OutPoint, Script, Transaction, Txid};
+use bitcoin::{OutPoint, Script, Txid};
 
 /// The transactions that spent a contract, in order: the one that spent its output, then the one that spent its second level.
 pub(crate) fn spenders(view: &ChannelView<'_>, contract: &Contract) -> Vec<Txid> {
@@ -43,12 +44,13 @@ pub(crate) fn sheet(view: &ChannelView<'_>, close: &Close) -> Sheet {
     let mut sheet =
         Sheet { capacity_sat: close.funding(facts).map_or(0, |funding| funding.value_sat), ..Sheet::default() };
     let Some(kept) = view.channel.chain.kept.get(&close.txid) else { return sheet };
-    let outputs: u64 = sum(kept.tx.output.iter().map(|output| output.value.to_sat()));
+    let outputs = kept.output_sat;
     sheet.fees_sat = sheet.capacity_sat.saturating_sub(outputs);
-    for (vout, output) in (0..).zip(&kept.tx.output) {
-        let outpoint = OutPoint { txid: close.txid, vout };
-        let contract = view.contracts.iter().find(|contract| contract.id == ContractId::Output(outpoint));
-        match contract {
+    let contracts: BTreeMap<ContractId, &Contract> =
+        view.contracts.iter().map(|contract| (contract.id, contract)).collect();
+    for (vout, output) in &kept.outputs {
+        let outpoint = OutPoint { txid: close.txid, vout: *vout };
+        match contracts.get(&ContractId::Output(outpoint)) {
             Some(contract) => of_output(view, close, contract, outpoint, &mut sheet),
             None => of_foreign(view, close, outpoint, output.value.to_sat(), &mut sheet),
         }
@@ -148,9 +150,9 @@ fn with_coins(view: &ChannelView<'_>, spend: &SpendOf, amount_sat: u64, fixed_sa
 /// A transaction of ours that several claims share. Its fee is split by the weight of their inputs; the remainder of the
 /// division goes to the first.
 struct Shared<'a> {
-    tx: &'a Transaction,
+    kept: &'a KeptTx,
     /// The inputs that are claims, with their weights.
-    claims: Vec<(usize, u64)>,
+    claims: Vec<(u32, u64)>,
     /// The claim in question: its place in `claims`.
     position: usize,
     fee_sat: u64,
@@ -159,23 +161,23 @@ struct Shared<'a> {
 impl<'a> Shared<'a> {
     fn of(view: &'a ChannelView<'_>, spend: &SpendOf) -> Option<Self> {
         let channel = view.channel;
-        let tx = &channel.chain.kept.get(&spend.txid)?.tx;
+        let kept = channel.chain.kept.get(&spend.txid)?;
         let mut claims = Vec::new();
         let mut in_sat: u64 = 0;
-        for (index, input) in tx.input.iter().enumerate() {
+        for (index, input) in &kept.inputs {
             // Coins come first: one may be the change of a kept transaction, and would then pass for a claim.
             match channel.coin_value_sat(&input.previous_output) {
                 Some(coin_sat) => add(&mut in_sat, coin_sat),
                 None => {
-                    claims.push((index, input.segwit_weight().to_wu()));
+                    claims.push((*index, input.weight));
                     let output = channel.chain.output(&input.previous_output);
                     add(&mut in_sat, output.map_or(0, |output| output.value.to_sat()));
                 }
             }
         }
         let position = claims.iter().position(|(index, _)| *index == spend.input)?;
-        let fee_sat = in_sat.saturating_sub(sum(tx.output.iter().map(|output| output.value.to_sat())));
-        Some(Self { tx, claims, position, fee_sat })
+        let fee_sat = in_sat.saturating_sub(kept.output_sat);
+        Some(Self { kept, claims, position, fee_sat })
     }
 
     fn part(&self, total_sat: u64) -> u64 {
@@ -195,9 +197,9 @@ impl<'a> Shared<'a> {
 
     /// What comes back to the wallet: all outputs, except those that the counterparty's signatures fix at the claims' indexes.
     fn change_sat(&self, fixed: bool) -> u64 {
-        let is_fixed = |vout: usize| fixed && self.claims.iter().any(|(index, _)| *index == vout);
-        let outputs = self.tx.output.iter().enumerate().filter(|(vout, _)| !is_fixed(*vout));
-        sum(outputs.map(|(_, output)| output.value.to_sat()))
+        let output = |(index, _): &(u32, u64)| self.kept.outputs.get(index).map_or(0, |output| output.value.to_sat());
+        let fixed_sat = if fixed { sum(self.claims.iter().map(output)) } else { 0 };
+        self.kept.output_sat.saturating_sub(fixed_sat)
     }
 }
 
@@ -229,16 +231,16 @@ fn of_unknown(view: &ChannelView<'_>, close: &Close, outpoint: OutPoint, amount_
     if close.kind == CloseKind::Revoked {
         return of_revoked(view, close, outpoint, amount_sat, sheet);
     }
-    let ours = could_have_been_ours(view, spend, outpoint, amount_sat);
+    let ours = could_have_been_ours(view, spend, amount_sat);
     let term = if ours { &mut sheet.lost_sat } else { &mut sheet.peer_sat };
     left(view, spend, amount_sat, &mut sheet.fees_sat, term);
 }
 
 /// Whether the script that a spend revealed is an HTLC that we could have claimed with a preimage before that spend. The
 /// script of an offered HTLC has the hash and no expiry, so two HTLCs with one hash are told apart by their amounts only.
-fn could_have_been_ours(view: &ChannelView<'_>, spend: &SpendOf, outpoint: OutPoint, amount_sat: u64) -> bool {
+fn could_have_been_ours(view: &ChannelView<'_>, spend: &SpendOf, amount_sat: u64) -> bool {
     let kept = view.channel.chain.kept.get(&spend.txid);
-    let input = kept.and_then(|kept| kept.tx.input.iter().find(|input| input.previous_output == outpoint));
+    let input = kept.and_then(|kept| kept.inputs.get(&spend.input));
     let script = input.and_then(|input| input.witness.last()).map(Script::from_bytes);
     let Some(ScriptTemplate::Offered { payment_hash160, .. }) = script.and_then(parse_script) else { return false };
     view.channel.htlcs.iter().any(|(htlc, state)| {
@@ -260,7 +262,7 @@ fn swept(view: &ChannelView<'_>, spend: &SpendOf, amount_sat: u64, sheet: &mut S
 /// Adds an output that somebody else took to `term`. If a second-level transaction took it, that transaction's fee goes to
 /// `fees`.
 fn left(view: &ChannelView<'_>, spend: &SpendOf, amount_sat: u64, fees: &mut u64, term: &mut u64) {
-    let vout = u32::try_from(spend.input).ok().filter(|_| spend.path.is_second_level());
+    let vout = spend.path.is_second_level().then_some(spend.input);
     let second = vout.and_then(|vout| view.channel.chain.output(&OutPoint { txid: spend.txid, vout }));
     let second = second.map(|output| output.value.to_sat());
     let gone = second.map_or(amount_sat, |second| second.min(amount_sat));

@@ -8,7 +8,7 @@ use crate::api::plan::{FeeInputs, Sweep};
 use crate::api::record::Conclusion;
 use crate::api::stage::ContractKind;
 use crate::api::units::Blocks;
-use crate::channel::{ScriptsRequest, SpendOf};
+use crate::channel::{KeptTx, ScriptsRequest, SpendOf};
 use crate::claims::{Want, build, wants};
 use crate::decide::bench::Bench;
 use crate::sweep::{Group, Now, Order, Pays, price};
@@ -16,7 +16,7 @@ use crate::view::ChannelView;
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
-use bitcoin::{OutPoint, ScriptBuf, Transaction};
+use bitcoin::{OutPoint, ScriptBuf};
 
 /// Plans, drops and requests for everything that this channel wants spent.
 pub(crate) fn plans(bench: &Bench<'_>, view: &ChannelView<'_>, out: &mut Vec<Conclusion>) {
@@ -147,9 +147,7 @@ fn retire(view: &ChannelView<'_>, wants: &BTreeMap<OutPoint, Want>, out: &mut Ve
                 let ours = planned
                     || group.fee_inputs.coins.iter().any(|coin| {
                         let kept = view.channel.chain.kept.get(&spend.txid);
-                        kept.is_some_and(|kept| {
-                            kept.tx.input.iter().any(|input| input.previous_output == coin.outpoint)
-                        })
+                        kept.is_some_and(|kept| kept.spends(&coin.outpoint))
                     });
                 !ours && view.tip.buries(spend.height, depth)
             });
@@ -175,7 +173,7 @@ fn left_over(view: &ChannelView<'_>, group: &Group, depth: Blocks) -> Option<(Ou
     }
     let used = |coin: &OutPoint| {
         let kept = spends.iter().filter_map(|spend| view.channel.chain.kept.get(&spend.txid));
-        kept.into_iter().any(|kept| kept.tx.input.iter().any(|input| input.previous_output == *coin))
+        kept.into_iter().any(|kept| kept.spends(coin))
     };
     let mut left = group.fee_inputs.clone();
     left.coins.retain(|coin| !used(&coin.outpoint));
@@ -186,16 +184,14 @@ fn left_over(view: &ChannelView<'_>, group: &Group, depth: Blocks) -> Option<(Ou
 /// spent one of their coins, or they wait for an expiry that their claims do not need any more, because the commitment was
 /// revoked after it confirmed and a reorg led to below the expiry. Of the others: see [`is_lost`].
 fn broken(view: &ChannelView<'_>, wants: &BTreeMap<OutPoint, Want>) -> BTreeSet<u32> {
-    let mut spenders: BTreeMap<OutPoint, &Transaction> = BTreeMap::new();
+    let mut spenders: BTreeMap<OutPoint, &KeptTx> = BTreeMap::new();
     for kept in view.channel.chain.kept.values() {
-        spenders.extend(kept.tx.input.iter().map(|input| (input.previous_output, &kept.tx)));
+        spenders.extend(kept.inputs.values().map(|input| (input.previous_output, kept)));
     }
     let requests = &view.channel.requests;
     let taken = |group: &Group| {
         group.fee_inputs.coins.iter().any(|coin| {
-            spenders
-                .get(&coin.outpoint)
-                .is_some_and(|tx| tx.input.iter().all(|input| !group.members.contains(&input.previous_output)))
+            spenders.get(&coin.outpoint).is_some_and(|kept| !group.members.iter().any(|member| kept.spends(member)))
         })
     };
     let waits = |number: &u32| {
@@ -215,7 +211,7 @@ fn broken(view: &ChannelView<'_>, wants: &BTreeMap<OutPoint, Want>) -> BTreeSet<
 /// Whether a group's transaction, none of whose claims is wanted, has lost (A11): something else spent one of its inputs in a
 /// block, another commitment confirmed than the one that it spends, or that one confirmed without it, its child (A37). Its coins
 /// are unspent: a version of its own would have spent one. While no commitment is confirmed, every child may be wanted again.
-fn is_lost(view: &ChannelView<'_>, group: &Group, spenders: &BTreeMap<OutPoint, &Transaction>) -> bool {
+fn is_lost(view: &ChannelView<'_>, group: &Group, spenders: &BTreeMap<OutPoint, &KeptTx>) -> bool {
     if view.close.is_none() {
         return false;
     }

@@ -213,8 +213,8 @@ impl<'a> ResolverKit<'a> {
     }
 
     /// The output of a spending transaction at the index of this input, as second-level transactions pair them (BOLT 3).
-    pub(crate) fn child(&self, txid: Txid, input: usize) -> Option<(OutPoint, &'a TxOut)> {
-        let outpoint = OutPoint { txid, vout: u32::try_from(input).ok()? };
+    pub(crate) fn child(&self, txid: Txid, input: u32) -> Option<(OutPoint, &'a TxOut)> {
+        let outpoint = OutPoint { txid, vout: input };
         Some((outpoint, self.output(&outpoint)?))
     }
 }

@@ -20,7 +20,7 @@ pub(crate) use crate::resolver::ContractState;
 use crate::resolver::{
     Anchor, Breach, CommitSweep, ContractStage, IncomingContest, OutgoingContest, Resolver, ResolverKit, Revoked,
 };
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use bitcoin::OutPoint;
@@ -122,13 +122,10 @@ impl<'a> ChannelView<'a> {
         if !close.is_foreign() {
             return None;
         }
-        let outputs = self.channel.chain.kept.get(&close.txid).map_or(0, |kept| kept.tx.output.len());
-        // A transaction has far fewer outputs than `u32` counts.
-        let outputs = (0..u32::try_from(outputs).unwrap_or(u32::MAX)).map(|vout| OutPoint { txid: close.txid, vout });
-        let foreign = outputs.filter(|outpoint| {
-            let owned = |contract: &Contract| contract.id == ContractId::Output(*outpoint);
-            !self.contracts.iter().any(owned)
-        });
+        let outputs = self.channel.chain.kept.get(&close.txid).map(|kept| kept.outputs.keys());
+        let outputs = outputs.into_iter().flatten().map(|vout| OutPoint { txid: close.txid, vout: *vout });
+        let owned: BTreeSet<ContractId> = self.contracts.iter().map(|contract| contract.id).collect();
+        let foreign = outputs.filter(|outpoint| !owned.contains(&ContractId::Output(*outpoint)));
         let spent: Option<Vec<Height>> =
             foreign.map(|outpoint| self.spends.get(&outpoint).map(|spend| spend.height)).collect();
         let depth = self.policy.irrevocable_depth;
@@ -238,8 +235,8 @@ impl<'a> ChannelView<'a> {
             }
         };
         let mut contracts = Vec::new();
-        for (vout, output) in (0..).zip(&kept.tx.output) {
-            let outpoint = OutPoint { txid: close.txid, vout };
+        for (vout, output) in &kept.outputs {
+            let outpoint = OutPoint { txid: close.txid, vout: *vout };
             if output.script_pubkey == to_remote {
                 contracts.extend(contract(&kit, outpoint, ContractKind::ToRemote, None));
             } else if anchor.as_ref() == Some(&output.script_pubkey) {
@@ -255,15 +252,14 @@ impl<'a> ChannelView<'a> {
     }
 
     /// The outputs under the revoked keys of every transaction that spends an output of the close. One transaction may carry
-    /// several HTLCs (B42), so all its outputs are looked at.
+    /// several HTLCs, each with its output at the index of its input (B42).
     fn second_levels_by_script(&self, close: &Close) -> Vec<OutPoint> {
         let Some(penalty) = &close.penalty else { return Vec::new() };
-        let spends_it = |kept: &KeptTx| kept.tx.input.iter().any(|input| input.previous_output.txid == close.txid);
+        let spends_it = |kept: &KeptTx| kept.inputs.values().any(|input| input.previous_output.txid == close.txid);
         let spenders = self.channel.chain.kept.iter().filter(|(_, kept)| spends_it(kept));
         let outputs = spenders.flat_map(|(txid, kept)| {
-            let outputs =
-                (0..).zip(&kept.tx.output).filter(|(_, output)| output.script_pubkey == penalty.script_pubkey);
-            outputs.map(|(vout, _)| OutPoint { txid: *txid, vout })
+            let outputs = kept.outputs.iter().filter(|(_, output)| output.script_pubkey == penalty.script_pubkey);
+            outputs.map(|(vout, _)| OutPoint { txid: *txid, vout: *vout })
         });
         outputs.collect()
     }

@@ -68,7 +68,13 @@ fn idle_channels(channels: u32) {
         let txid = Txid::from_byte_array(*bitcoin::hashes::sha256::Hash::hash(&facts.id.0).as_byte_array());
         facts.fundings[0].outpoint = OutPoint::new(txid, 0);
         let channel = facts.id;
-        let scanned = Scanned { channel, parent: txid, through: Height::new(100), spends: Vec::<FoundSpend>::new() };
+        let scanned = Scanned {
+            channel,
+            parent: txid,
+            through: identity().tip,
+            confirmed: None,
+            spends: Vec::<FoundSpend>::new(),
+        };
         let opened = ChannelOpened { facts, standing: Standing::default() };
         hear(&mut court, &[Event::ChannelOpened(Box::new(opened)), all_told(), Event::Scanned(Box::new(scanned))]);
     }

@@ -17,6 +17,9 @@
 //!   after C still speak of it. Were rows deleted first, those frames would name a channel that does not exist.
 //! - between 3 and 4: frames that recovery does not need are still there.
 //!
+//! A row that is too large to be written stops at step 1 what follows it: recovery starts at the old court row and folds the
+//! frames, but the rows of all other channels are new (A22).
+//!
 //! Rows are deleted together with the court row and not after it: otherwise a crash in between would leave rows that look
 //! like channels, with nothing to tell that they are not (a terminal state and its removal are one write).
 //!
@@ -36,7 +39,7 @@
 //! - After a crash at any point the same follows from the old or the new court row.
 
 use super::{COURT, Journal, JournalError, Rows};
-use crate::frame;
+use crate::frame::{self, FrameError};
 use crate::storage::{Batch, Key, Storage};
 use arb_core::{ChainArbitrator, ChannelArbitrator, ChannelIndex, Snapshot};
 use core::ops::{ControlFlow, Range};
@@ -51,6 +54,9 @@ pub enum Retention {
     /// They go: the log begins with the last checkpoint.
     Compact,
 }
+
+/// A channel whose row cannot be written, and why; `None` if there is none.
+type TooLarge = Option<(ChannelIndex, FrameError)>;
 
 /// What a checkpoint did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -81,7 +87,8 @@ impl<S: Storage> Journal<S> {
     /// half way costs only the time.
     ///
     /// # Errors
-    /// If the court is not at the log's last frame, or a write fails (the journal is latched then).
+    /// If the court is not at the log's last frame, or a write fails (the journal is latched then). With
+    /// [`JournalError::RowTooLarge`] the rows of all other channels are written, and recovery starts where it did before.
     pub fn checkpoint(
         &mut self,
         court: &ChainArbitrator,
@@ -99,8 +106,13 @@ impl<S: Storage> Journal<S> {
             .filter(|(index, channel)| channel.changed_at() > rows.court || !rows.channels.contains(&index.get()))
             .map(|(index, _)| index)
             .collect();
+        let mut too_large = None;
         for part in changed.chunks(size) {
-            self.write_channels(court, part)?;
+            let in_part = self.write_channels(court, part)?;
+            too_large = too_large.or(in_part);
+        }
+        if let Some((channel, why)) = too_large {
+            return Err(JournalError::RowTooLarge { channel, why });
         }
         let removed = self.write_court(court, size)?;
         let compacted = match self.retention {
@@ -110,20 +122,32 @@ impl<S: Storage> Journal<S> {
         Ok(Checkpoint { sequence: court.sequence(), written: changed.len(), removed, compacted })
     }
 
-    fn write_channels(&mut self, court: &ChainArbitrator, part: &[ChannelIndex]) -> Result<(), JournalError<S::Error>> {
-        let mut batch = Batch::default();
+    /// Writes the rows of some channels. Answers the first one that is too large, with the reason; all others are written.
+    fn write_channels(
+        &mut self,
+        court: &ChainArbitrator,
+        part: &[ChannelIndex],
+    ) -> Result<TooLarge, JournalError<S::Error>> {
+        let (mut batch, mut too_large) = (Batch::default(), None);
+        let mut written = Vec::new();
         for index in part {
             let Some(channel) = court.channel(*index) else { continue };
             // The number is in the row as well as in its key, so a row under another key is found out.
             let value: (u32, &ChannelArbitrator) = (index.get(), channel);
-            let row = frame::encode(court.sequence(), &value).map_err(JournalError::Unwritable)?;
-            batch.put.push((Key::channel(index.get()), row));
+            match frame::encode(court.sequence(), &value) {
+                Ok(row) => {
+                    batch.put.push((Key::channel(index.get()), row));
+                    written.push(index.get());
+                }
+                Err(why) => too_large = too_large.or(Some((*index, why))),
+            }
         }
         // Noted before the write: a row that may be there must be removed some day.
         if let Some(rows) = &mut self.rows {
-            rows.channels.extend(part.iter().map(|index| index.get()));
+            rows.channels.extend(written);
         }
-        self.write(&batch)
+        self.write(&batch)?;
+        Ok(too_large)
     }
 
     fn write_court(&mut self, court: &ChainArbitrator, size: usize) -> Result<usize, JournalError<S::Error>> {

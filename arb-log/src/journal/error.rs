@@ -2,7 +2,7 @@
 
 use crate::frame::FrameError;
 use crate::storage::{Condition, Key};
-use arb_core::{Mismatch, Rejected};
+use arb_core::{ChannelIndex, Mismatch, Rejected};
 use bitcoin::Network;
 use core::fmt;
 
@@ -51,6 +51,15 @@ pub enum JournalError<E> {
     /// A value is too large, and nothing was written. A step that heard fewer events fits.
     #[error("a frame or row cannot be written: {0}")]
     Unwritable(#[source] FrameError),
+    /// A channel's row is too large for a checkpoint. The rows of all other channels were written.
+    #[error("the row of channel {channel} cannot be written: {why}; the rows of all other channels were")]
+    RowTooLarge {
+        /// The channel.
+        channel: ChannelIndex,
+        /// What is wrong with it.
+        #[source]
+        why: FrameError,
+    },
     /// Frames are missing.
     #[error("frame {expected} is missing{}", Next(*.found))]
     Gap {

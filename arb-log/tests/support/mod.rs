@@ -209,7 +209,7 @@ fn update(court: &ChainArbitrator, channel: u8) -> Vec<Event> {
     events
 }
 
-fn spend(channel: u8) -> Transaction {
+pub(crate) fn spend(channel: u8) -> Transaction {
     let input = TxIn {
         previous_output: funding(channel),
         script_sig: ScriptBuf::new(),

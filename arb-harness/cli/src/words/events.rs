@@ -149,8 +149,9 @@ fn commitment(whose: &str, update: &CommitmentUpdate) -> String {
 }
 
 fn scanned(scan: &Scanned) -> String {
-    let (spends, through) = (scan.spends.len(), scan.through);
-    format!("{} searched up to height {through}: {spends} spends", txid(&scan.parent))
+    let (spends, through) = (scan.spends.len(), scan.through.height);
+    let confirmed = scan.confirmed.map_or_else(String::new, |height| format!(", it confirmed at height {height}"));
+    format!("{} searched up to height {through}: {spends} spends{confirmed}", txid(&scan.parent))
 }
 
 fn fees(fees: &Fees) -> String {

@@ -120,6 +120,12 @@ pub(crate) fn alert(alert: &Alert) -> String {
         Alert::AdoptionIncomplete { since } => {
             format!("an HTLC calls for going to chain since height {since}, but the node has not told everything yet")
         }
+        Alert::FundingUnconfirmed { number, amount_sat } => {
+            format!(
+                "our commitment {number} ({amount_sat} sat are ours) is not sent: as far as is known, the funding is not \
+                 confirmed; look whether it is, and whether the chain source answers searches"
+            )
+        }
     }
 }
 

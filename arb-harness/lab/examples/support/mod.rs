@@ -19,6 +19,12 @@ pub fn identity() -> JournalIdentity {
     JournalIdentity { network: Network::Regtest, journal: [1; 32], tip, policy: Policy::default() }
 }
 
+/// The block of this height.
+#[allow(dead_code, reason = "not every example needs it")]
+pub fn tip_at(height: u32) -> Tip {
+    Tip { height: Height::new(height), hash: BlockHash::from_byte_array(hash(u64::from(height))) }
+}
+
 pub fn block(height: u32, txs: Vec<Transaction>) -> Event {
     Event::BlockConnected(Box::new(Block {
         height: Height::new(height),
@@ -35,6 +41,7 @@ pub fn median(mut samples: Vec<f64>) -> f64 {
 }
 
 /// The exponent with which times grow with counts: the least-squares slope of their logarithms.
+#[allow(dead_code, reason = "not every example needs it")]
 pub fn slope(times: &[(u32, f64)]) -> f64 {
     let points: Vec<(f64, f64)> = times.iter().map(|(claims, micros)| (f64::from(*claims).ln(), micros.ln())).collect();
     let count = f64::from(u32::try_from(points.len()).unwrap());

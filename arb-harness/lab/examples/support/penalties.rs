@@ -17,7 +17,7 @@ use arb_log::Key;
 use arb_log::memory::Memory;
 use bitcoin::{OutPoint, ScriptBuf, Transaction, TxOut};
 
-use crate::support::{START, block, hash, identity, slope};
+use crate::support::{START, block, hash, identity, slope, tip_at};
 
 /// Numbers of HTLCs on the revoked commitment; 966 is the most that BOLT 2 allows, 483 each way.
 const HTLCS: [u32; 4] = [1, 10, 100, 966];
@@ -95,12 +95,12 @@ impl Counter {
 
 impl Outside for Counter {
     fn perform(&mut self, action: Action, answers: &mut Vec<Event>) {
-        let through = Height::new(self.height);
+        let through = tip_at(self.height);
         match action {
             Action::Sign(request) => answers.push(self.sign(&request)),
             Action::Broadcast { channel, txs, .. } => answers.push(self.broadcast(channel, txs)),
             Action::SearchSpends { channel, parent, .. } => {
-                let scanned = Scanned { channel, parent, through, spends: Vec::new() };
+                let scanned = Scanned { channel, parent, through, confirmed: None, spends: Vec::new() };
                 answers.push(Event::Scanned(Box::new(scanned)));
             }
             Action::RequestScripts { id, channel } => {

@@ -3,8 +3,8 @@
 use core::convert::Infallible;
 
 use arb_core::{BroadcastAnswer, BroadcastRejection, Event, Fees, FoundSpend, Height, Tip};
-use arb_harness::source::{ChainSource, Header};
-use bitcoin::{BlockHash, OutPoint, Transaction};
+use arb_harness::source::{ChainSource, Found, Header};
+use bitcoin::{BlockHash, OutPoint, Transaction, Txid};
 
 use super::{Chain, PackageReject, Reject, Submitted};
 
@@ -30,7 +30,12 @@ impl ChainSource for Chain {
         Ok(block.filter(|block| block.hash == *hash).map(|block| block.txs.clone()))
     }
 
-    fn spends_of(&self, outpoints: &[OutPoint], through: &BlockHash) -> Result<Option<Vec<FoundSpend>>, Infallible> {
+    fn spends_of(
+        &self,
+        parent: &Txid,
+        outpoints: &[OutPoint],
+        through: &BlockHash,
+    ) -> Result<Option<Found>, Infallible> {
         let Some((through_height, _)) = self.header_of(through) else { return Ok(None) };
         if self.block_at(through_height).is_none_or(|block| block.hash != *through) {
             return Ok(None);
@@ -40,7 +45,8 @@ impl ChainSource for Chain {
             let (_, tx) = self.confirmed(&txid)?;
             Some(FoundSpend { height: Height::new(height), tx: tx.clone() })
         });
-        Ok(Some(found.collect()))
+        let confirmed = self.confirmed(parent).map(|(height, _)| height).filter(|height| *height <= through_height);
+        Ok(Some(Found { confirmed: confirmed.map(Height::new), spends: found.collect() }))
     }
 
     fn submit(&mut self, transactions: &[Transaction]) -> Result<BroadcastAnswer, Infallible> {

@@ -13,10 +13,11 @@ use crate::test_court::{
 };
 
 /// The answer to the search for spends of a channel's funding.
-fn found(fixture: &ChannelFixture, tx: Transaction) -> Event {
+fn found(test: &TestCourt, fixture: &ChannelFixture, tx: Transaction) -> Event {
     let parent = fixture.setup().funding.txid;
     let spends = vec![FoundSpend { height: height(START), tx }];
-    Event::Scanned(Box::new(Scanned { channel: fixture.id(), parent, through: height(START), spends }))
+    let through = test.court.tip();
+    Event::Scanned(Box::new(Scanned { channel: fixture.id(), parent, through, confirmed: None, spends }))
 }
 
 /// A channel that joins the court at these numbers, and has told no commitment.
@@ -37,7 +38,8 @@ fn a6_the_search_finds_a_close_before_the_commitments_are_told() {
                 told.reverse();
             }
             joins(&mut test, &fixture, 5, 5);
-            test.hear(found(&fixture, fixture.remote_commitment_tx(5).unwrap()));
+            let search = found(&test, &fixture, fixture.remote_commitment_tx(5).unwrap());
+            test.hear(search);
             for event in told {
                 test.hear(event.unwrap());
             }
@@ -63,7 +65,8 @@ fn a6_a_close_of_the_pending_commitment_is_found_before_any_is_told() {
             fixture.remote_signed(6, state(&added)).unwrap(),
         ];
         joins(&mut test, &fixture, 6, 5);
-        test.hear(found(&fixture, fixture.remote_commitment_tx(6).unwrap()));
+        let search = found(&test, &fixture, fixture.remote_commitment_tx(6).unwrap());
+        test.hear(search);
         told.into_iter().for_each(|event| drop(test.hear(event)));
         test.hear(fixture.adopted());
         assert_eq!(test.close_kind(&fixture), Some(CloseKind::RemotePending));
@@ -264,7 +267,8 @@ fn r11_a_commitment_that_is_told_later_was_never_unknown() {
     let (mut test, mut fixture) = (TestCourt::new(), channel(1, ANCHORS));
     let told = fixture.remote_signed(5, state(&[])).unwrap();
     joins(&mut test, &fixture, 5, 5);
-    test.hear(found(&fixture, fixture.remote_commitment_tx(5).unwrap()));
+    let search = found(&test, &fixture, fixture.remote_commitment_tx(5).unwrap());
+    test.hear(search);
     test.settle();
     test.hear(told);
     test.hear(fixture.adopted());
@@ -273,7 +277,8 @@ fn r11_a_commitment_that_is_told_later_was_never_unknown() {
     // Without it the close is unknown, once everything is told.
     let (mut test, fixture) = (TestCourt::new(), fixture);
     joins(&mut test, &fixture, 5, 5);
-    test.hear(found(&fixture, fixture.remote_commitment_tx(5).unwrap()));
+    let search = found(&test, &fixture, fixture.remote_commitment_tx(5).unwrap());
+    test.hear(search);
     test.settle();
     assert_eq!(test.alerts(&fixture), []);
     test.hear(fixture.adopted());

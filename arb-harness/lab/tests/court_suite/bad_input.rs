@@ -103,8 +103,8 @@ fn a_scan_of_the_future() {
     let (mut test, fixture) = running();
     let tx = fixture.remote_commitment_tx(0).unwrap();
     let spends = vec![arb_core::FoundSpend { height: height(START + 1), tx }];
-    let (parent, through) = (fixture.setup().funding.txid, height(START));
-    let event = Event::Scanned(Box::new(Scanned { channel: fixture.id(), parent, through, spends }));
+    let (parent, through) = (fixture.setup().funding.txid, test.court.tip());
+    let event = Event::Scanned(Box::new(Scanned { channel: fixture.id(), parent, through, confirmed: None, spends }));
     assert_eq!(test.refuse(&event), Rejected::HeightGap { tip: test.court.tip(), got: height(START + 1) });
 }
 

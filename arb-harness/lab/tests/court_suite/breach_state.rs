@@ -1,6 +1,8 @@
 //! What is known of a revoked commitment, and when: stored, missing, contradicted, or loaded late; and closes that replace
 //! each other by reorgs (B46, B59, D13, L13, R5 to R7, R13).
 
+use std::collections::BTreeSet;
+
 use arb_core::bolt3::OutputKind;
 use arb_core::{
     Acknowledged, Action, Alert, CloseKind, Conclusion, ContractKind, ContractOutcome, Event, Height, HtlcRef, Link,
@@ -57,15 +59,66 @@ fn b46_what_was_stored_is_compared_by_txid_before_anything_is_signed() {
         let mut other = past(&fixture, 0);
         other.htlcs[0].amount_msat += 1_000_000;
         other.local_msat -= 1_000_000;
-        test.hear(loaded(&fixture, 0, vec![other]));
-        test.settle();
-        assert_eq!(test.close_kind(&fixture), Some(CloseKind::Unknown));
-        assert!(test.alerts(&fixture).iter().any(|alert| matches!(alert, Alert::UnknownCommitment { .. })));
-        let ours = test.asked.iter().skip(asked).flat_map(|(_, request)| &request.tx.input);
-        assert_eq!(ours.count(), 1, "our main output and nothing else");
-        // A later answer cannot change what was stored.
-        let refused = test.refuse(&loaded(&fixture, 0, vec![past(&fixture, 0)]));
+        let refused = test.refuse(&loaded(&fixture, 0, vec![other]));
         assert_eq!(refused, Rejected::RevokedContradicts { number: 0 });
+        test.withholds_rows = true;
+        test.settle();
+        assert_eq!(test.close_kind(&fixture), Some(CloseKind::Revoked));
+        let signed = |test: &TestCourt| {
+            let inputs = test.asked.iter().skip(asked).flat_map(|(_, request)| &request.tx.input);
+            inputs.map(|input| input.previous_output).collect::<BTreeSet<_>>()
+        };
+        assert_eq!(signed(&test).len(), 2, "our main output and theirs, which have one script whatever the HTLCs are");
+        assert!(!signed(&test).contains(&output_of(&fixture, Side::Remote, 0, OFFERED)));
+    }
+}
+
+/// What does not give the txid changes nothing, whoever told it and how often; the right one is taken whenever it comes.
+#[test]
+fn a13_a_candidate_that_does_not_fit_is_not_the_last_word() {
+    for channel_type in TYPES {
+        for waits in [0, 3] {
+            let (mut test, fixture, revoked) = revoked_with_both(channel_type);
+            test.withholds_rows = true;
+            test.block(std::slice::from_ref(&revoked));
+            let mut wrong = past(&fixture, 0);
+            wrong.feerate_sat_per_kw += 1;
+            for _ in 0..=waits {
+                let refused = test.refuse(&loaded(&fixture, 0, vec![wrong.clone(), wrong.clone()]));
+                assert_eq!(refused, Rejected::RevokedContradicts { number: 0 });
+                let asks = |action: &Action| matches!(action, Action::LoadRevoked { number: 0, .. });
+                assert!(test.court.actions_due().iter().any(asks), "it is asked for again");
+                test.block(&[]);
+            }
+            test.hear(loaded(&fixture, 0, vec![wrong.clone(), past(&fixture, 0)]));
+            test.settle();
+            let refused = test.refuse(&loaded(&fixture, 0, vec![wrong]));
+            assert_eq!(refused, Rejected::RevokedContradicts { number: 0 }, "what gave the txid stands");
+            to_the_end(&mut test, &fixture);
+            assert_eq!(outcomes(&test, ContractKind::Htlc), [ContractOutcome::Claimed; 2]);
+            assert_eq!(test.node.sheets[&fixture.id()].lost_sat, 0);
+        }
+    }
+}
+
+/// Neither journal nor node knows the one that confirmed: an empty answer after wrong ones ends the waiting, and the secret
+/// alone takes what it can.
+#[test]
+fn a13_after_wrong_answers_an_empty_one_still_ends_the_waiting() {
+    for channel_type in TYPES {
+        let (mut test, fixture, revoked) = revoked_with_both(channel_type);
+        test.withholds_rows = true;
+        test.block(std::slice::from_ref(&revoked));
+        let mut wrong = past(&fixture, 0);
+        wrong.feerate_sat_per_kw += 1;
+        test.refuse(&loaded(&fixture, 0, vec![wrong]));
+        test.hear(loaded(&fixture, 0, Vec::new()));
+        test.settle();
+        assert_eq!(test.close_kind(&fixture), Some(CloseKind::Revoked));
+        let missing = |alert: &Alert| matches!(alert, Alert::RevokedStateMissing { number: 0, .. });
+        assert!(test.alerts(&fixture).iter().any(missing));
+        assert!(!test.court.actions_due().iter().any(|action| matches!(action, Action::LoadRevoked { .. })));
+        to_the_end(&mut test, &fixture);
     }
 }
 

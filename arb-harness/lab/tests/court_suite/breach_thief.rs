@@ -11,7 +11,7 @@ use arb_lab::fixture::ChannelFixture;
 use bitcoin::{OutPoint, Transaction};
 
 use crate::breach::{OFFERED, concluded, moved_on, outcomes, second_level, to_the_end};
-use crate::test_court::{START, TYPES, TestCourt, channel, height, offered, output_of, received, state};
+use crate::test_court::{START, TYPES, TestCourt, channel, height, identity, offered, output_of, received, state};
 
 /// [`moved_on`] with one HTLC that we sent, on the revoked commitment and on the newer ones.
 fn with_an_offered_htlc(channel_type: ChannelType) -> (TestCourt, ChannelFixture, Transaction) {
@@ -63,8 +63,8 @@ fn r5_no_origin_is_failed_before_the_outputs_of_a_revoked_commitment_were_search
         test.open_states(&mut fixture, &htlcs);
         test.update(&mut fixture, 1, &htlcs);
         let scanned = |parent, spends| {
-            let (channel, through) = (setup.id, height(START));
-            Event::Scanned(Box::new(Scanned { channel, parent, through, spends }))
+            let (channel, through) = (setup.id, identity().tip);
+            Event::Scanned(Box::new(Scanned { channel, parent, through, confirmed: None, spends }))
         };
         let at = |depth: u32, tx: Transaction| vec![FoundSpend { height: height(START - depth), tx }];
         let revoked = fixture.remote_commitment_tx(0).unwrap();

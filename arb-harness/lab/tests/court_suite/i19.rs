@@ -284,8 +284,9 @@ fn join(life: &Life, draw: &mut Draw, there: &mut TestCourt, joins: &mut TestCou
     let at = height(there.tip());
     let search = |test: &mut TestCourt| {
         let spends = found.map(|tx| FoundSpend { height: at, tx: tx.clone() }).into_iter().collect();
-        let (parent, through) = (setup.funding.txid, height(test.tip()));
-        test.try_hear(&Event::Scanned(Box::new(Scanned { channel: id, parent, through, spends }))).unwrap();
+        let (parent, through) = (setup.funding.txid, test.court.tip());
+        let scanned = Scanned { channel: id, parent, through, confirmed: None, spends };
+        test.try_hear(&Event::Scanned(Box::new(scanned))).unwrap();
     };
     joins.signer.add_channel(id, setup.funding, setup.local.clone());
     joins.hear(life.fixture.opened(life.fixture.standing(life.local, life.remote).unwrap()));

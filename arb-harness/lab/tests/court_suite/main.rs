@@ -8,10 +8,12 @@
 //! - `going_to_chain`, `outcomes`, `ratchets`: the policy's heights (R11, R12), one outcome for each HTLC that we sent (R8),
 //!   what is public stays public (R10, I10), and what a reorg restores (I6).
 //! - `channel_policy`: a policy for one channel.
+//! - `hostile`: what somebody hostile writes into blocks costs no more than its size (I20), and little of it is kept.
 //! - `breach`, `breach_state`, `breach_thief`: revoked commitments.
 //! - `incidents_contracts`, `incidents_outcomes`, `incidents_restart`: incidents of other implementations, by the ids of
 //!   `arb_core::incidents`.
 //! - `properties`: drawn closes and arbitrary spends (I1, I4, I6).
+//! - `searches`: which answers of a search are believed (A10), and what else they tell (A21).
 //! - `scenarios`: the duties of BOLT 5 as text files.
 #![allow(clippy::unwrap_used, reason = "clippy does not know the helpers of tests as test code")]
 #![allow(clippy::wildcard_enum_match_arm, reason = "a test looks for one variant and panics at the others")]
@@ -28,6 +30,7 @@ mod builders;
 mod channel_policy;
 mod duplicates;
 mod going_to_chain;
+mod hostile;
 mod i19;
 mod incidents_contracts;
 mod incidents_outcomes;
@@ -40,4 +43,5 @@ mod ratchets;
 mod retelling;
 mod scenario_run;
 mod scenarios;
+mod searches;
 mod test_court;

@@ -270,8 +270,14 @@ fn r5_no_failure_that_rests_on_absence_before_the_past_was_searched() {
     // No commitment has an output for it, so it could fail at once; but the search for spends is still due.
     assert_eq!(test.outcome(&fixture, HTLC), None);
     let parent = fixture.remote_commitment_tx(0).unwrap().compute_txid();
-    let through = height(START + 1);
-    test.hear(Event::Scanned(Box::new(Scanned { channel: fixture.id(), parent, through, spends: Vec::new() })));
+    let through = test.tip_at(START + 1);
+    test.hear(Event::Scanned(Box::new(Scanned {
+        channel: fixture.id(),
+        parent,
+        through,
+        confirmed: None,
+        spends: Vec::new(),
+    })));
     assert_eq!(test.outcome(&fixture, HTLC), Some(Upstream::Failed(FailReason::OnNoCommitment)));
 }
 
@@ -283,8 +289,8 @@ fn r5_a_scan_that_finds_the_preimage_settles() {
     let tx = peer_takes(&fixture, Side::Remote, 0, HTLC, 1);
     let spends = vec![arb_core::FoundSpend { height: height(START + 1), tx }];
     let parent = fixture.remote_commitment_tx(0).unwrap().compute_txid();
-    let through = height(START + 1);
-    test.hear(Event::Scanned(Box::new(Scanned { channel: fixture.id(), parent, through, spends })));
+    let through = test.tip_at(START + 1);
+    test.hear(Event::Scanned(Box::new(Scanned { channel: fixture.id(), parent, through, confirmed: None, spends })));
     assert_eq!(test.outcome(&fixture, HTLC), Some(Upstream::Settled(preimage(1))));
 }
 

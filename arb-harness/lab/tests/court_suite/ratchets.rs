@@ -199,14 +199,20 @@ fn a_scan_that_ends_below_the_height_at_which_it_was_asked_for_is_refused() {
     test.block(&[]);
     let opened = fixture.opened(Standing::default());
     test.hear(opened);
-    let scan = |through: u32| {
+    let scan = |test: &TestCourt, through: u32| {
         let parent = fixture.setup().funding.txid;
-        let through = height(through);
-        Event::Scanned(Box::new(Scanned { channel: fixture.id(), parent, through, spends: Vec::new() }))
+        let through = test.tip_at(through);
+        Event::Scanned(Box::new(Scanned {
+            channel: fixture.id(),
+            parent,
+            through,
+            confirmed: None,
+            spends: Vec::new(),
+        }))
     };
     let why = Rejected::ScanTooShort { through: height(START), needed: height(START + 1) };
-    assert_eq!(test.refuse(&scan(START)), why);
+    assert_eq!(test.refuse(&scan(&test, START)), why);
     // A reorg took the tip below that height; a scan up to the new tip is accepted.
     test.disconnect_to(START);
-    test.hear(scan(START));
+    test.hear(scan(&test, START));
 }

@@ -208,6 +208,11 @@ impl TestCourt {
         self.court.tip().height.get()
     }
 
+    /// The block of this height on the court's chain.
+    pub fn tip_at(&self, height: u32) -> Tip {
+        self.tips.iter().copied().find(|tip| tip.height.get() == height).unwrap()
+    }
+
     /// The next block, as an event that is not heard yet.
     pub fn next_block(&mut self, txs: &[Transaction]) -> Event {
         let tip = *self.tips.last().unwrap();
@@ -304,9 +309,13 @@ impl TestCourt {
                 let index = self.court.index_of(&channel)?;
                 Event::RevokedLoaded { channel, number, candidates: self.frames.revoked(index, number) }
             }
-            Action::SearchSpends { channel, parent, .. } => {
-                Event::Scanned(Box::new(Scanned { channel, parent, through: height(tip), spends: Vec::new() }))
-            }
+            Action::SearchSpends { channel, parent, .. } => Event::Scanned(Box::new(Scanned {
+                channel,
+                parent,
+                through: self.court.tip(),
+                confirmed: None,
+                spends: Vec::new(),
+            })),
             Action::Broadcast { txs, .. } => {
                 for tx in txs {
                     if !self.sent.contains(&(tip, tx.clone())) {

@@ -199,7 +199,17 @@ fn rows_that_cannot_be_read_now_are_asked_for_again() {
 
 /// A revoked commitment confirms on a chain; the `RevokedLoaded` events that the driver told the court, and the node.
 fn heard_of_a_revoked_close(before: impl FnOnce(&Memory, &ChannelFixture, &mut Notebook)) -> (Vec<Event>, Notebook) {
-    const REVOKED: u64 = 5;
+    heard_of_a_close_with(&state(REVOKED), before)
+}
+
+/// The number of the revoked commitment that confirms.
+const REVOKED: u64 = 5;
+
+/// The same, if this state was signed under that number last.
+fn heard_of_a_close_with(
+    signed: &CommitmentState,
+    before: impl FnOnce(&Memory, &ChannelFixture, &mut Notebook),
+) -> (Vec<Event>, Notebook) {
     let mut chain = Chain::new(ChainConfig::default());
     let setup = ChannelSetup::from_seed(&[0x42; 32], 0, ChannelType::AnchorsZeroFeeHtlcTx, CAPACITY_SAT);
     let mut fixture = ChannelFixture::new(setup);
@@ -226,14 +236,19 @@ fn heard_of_a_revoked_close(before: impl FnOnce(&Memory, &ChannelFixture, &mut N
         let mut host = Host::new(chain, &mut signer, &mut wallet, node, heard);
         driver.commit(&mut host).unwrap();
         driver.settle(&mut host).unwrap();
-        assert_eq!(host.refusals, []);
+        let refusals = host.refusals.into_iter().map(|(_, why)| why);
+        assert!(refusals.into_iter().all(|why| why == Rejected::RevokedContradicts { number: REVOKED }));
     };
     turn(&mut driver, &mut chain, &mut node);
+    fixture.sign_unheard(Side::Remote, REVOKED, signed.clone());
     before(&memory, &fixture, &mut node);
     chain.mine_own(vec![fixture.remote_commitment_tx(REVOKED).unwrap()]).unwrap();
-    let Ok(blocks) = source::next_blocks(&chain, driver.court().tip(), 1);
-    driver.tell_all(blocks);
-    turn(&mut driver, &mut chain, &mut node);
+    for _ in 0..3 {
+        let Ok(blocks) = source::next_blocks(&chain, driver.court().tip(), 1);
+        driver.tell_all(blocks);
+        turn(&mut driver, &mut chain, &mut node);
+        chain.mine();
+    }
     let mut loaded = Vec::new();
     let each = |frame: Frame| {
         let heard = frame.entries.into_iter().map(|entry| entry.heard);
@@ -269,6 +284,22 @@ fn the_driver_asks_the_node_where_the_rows_are_damaged() {
         assert_eq!(loaded, [loaded_revoked(candidates)]);
         let [(_, why)] = &node.damage[..] else { panic!("{:?}", node.damage) };
         assert_eq!(why, "row Commitment/0/5 does not belong there");
+    }
+}
+
+/// The journal is older than what was signed under this number, so its row does not give the txid: the node is asked next, and
+/// whatever it says ends the waiting.
+#[test]
+fn a13_the_driver_asks_the_node_where_the_rows_do_not_give_the_txid() {
+    let signed = CommitmentState { local_msat: 4_999_000_000, ..state(REVOKED) };
+    for known in [false, true] {
+        let (loaded, _) = heard_of_a_close_with(&signed, |_, fixture, node| {
+            if known {
+                node.past.insert((fixture.id(), REVOKED), vec![RevokedCommitment::from(&signed)]);
+            }
+        });
+        let candidates = if known { vec![RevokedCommitment::from(&signed)] } else { Vec::new() };
+        assert_eq!(loaded, [loaded_revoked(candidates)]);
     }
 }
 

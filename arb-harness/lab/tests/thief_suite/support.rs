@@ -124,8 +124,8 @@ pub fn state(htlcs: Vec<Htlc>) -> CommitmentState {
 }
 
 pub fn scanned(fixture: &ChannelFixture, parent: Txid, through: u32) -> Event {
-    let (channel, through) = (fixture.id(), Height::new(through));
-    Event::Scanned(Box::new(Scanned { channel, parent, through, spends: Vec::new() }))
+    let (channel, through) = (fixture.id(), Tip { height: Height::new(through), hash: block_hash(through) });
+    Event::Scanned(Box::new(Scanned { channel, parent, through, confirmed: None, spends: Vec::new() }))
 }
 
 /// Opens a channel with these HTLCs on both first commitments; its funding output is searched and unspent.
