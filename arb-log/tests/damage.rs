@@ -48,13 +48,14 @@ fn a_frame_has_these_bytes() {
     let entry = arb_core::Entry { heard: Event::FeesEstimated(fees), concluded: vec![] };
     let frame = Frame { sequence: 3, entries: vec![entry] };
     const GOLDEN: &[u8] = &[
-        9, 0, 0, 0, // nine bytes of payload
-        0x0f, 0x3c, 0x63, 0xda, // CRC-32C
+        11, 0, 0, 0, // eleven bytes of payload
+        0x17, 0xb6, 0xd1, 0x37, // CRC-32C
         3, 0, 0, 0, 0, 0, 0, 0, // sequence
         2, 0, // version
         1, // one entry
         21, 1, 6, 0xbc, 0x05, 0xfd, 0x01, // FeesEstimated: one target, 6 blocks, 700; floor 253
-        0,    // nothing concluded
+        0, 0, // no mempool minimum, no incremental feerate
+        0, // nothing concluded
     ];
     assert_eq!(frame::encode_frame(&frame).unwrap(), GOLDEN);
     assert_eq!(frame::decode_frame(3, GOLDEN), Ok(frame));
