@@ -49,5 +49,6 @@ pub use court::ChainArbitrator;
 pub use court::docket::{CoinsStatus, ContractStatus, Docket, SweepStatus};
 pub use court::index::Indexes;
 pub use court::snapshot::Snapshot;
+pub use court::tombstone::Tombstone;
 pub use replay::Difference;
 pub use step::{Heard, Log, Pending, Step};

@@ -119,6 +119,7 @@ impl<'a> Step<'a> {
             Admission::Duplicate => return Ok(Heard::Duplicate),
             Admission::Past => return Ok(Heard::Past),
             Admission::New => (Heard::Accepted, self.verify),
+            Admission::Again => (Heard::Duplicate, false),
             // What it would have to fit is not known.
             Admission::Proof => (Heard::Outdated, false),
         };
@@ -241,8 +242,10 @@ impl Pending<'_> {
             return Vec::new();
         }
         let touched: Vec<ChannelIndex> = self.draft.channels.keys().copied().collect();
+        let mut again = self.draft.state.resolved_again.clone();
+        again.retain(|id| !self.court.state.resolved_again.contains(id));
         self.court.absorb(self.draft);
-        let mut out = Vec::new();
+        let mut out: Vec<Action> = self.court.resolved_again(&again).collect();
         for view in touched.iter().filter_map(|index| self.court.view(*index)) {
             due::actions(&self.court.state, &view, &mut out);
         }

@@ -39,7 +39,8 @@
 //! | `Frame`, 0, sequence | the step's entries |
 //! | `Channel`, index, 0 | index and channel |
 //! | `Commitment`, index, number | index, number, and a past commitment of the counterparty: whole, or a change |
-//! | `Meta`, 0, 0 | the court row: the court without its channels, how many there are, below which index |
+//! | `Tombstone`, index, 0 | what stays of a channel that an irrevocable close resolved |
+//! | `Meta`, 0, 0 | the court row: the court without channels, how many there are, below which index, how many are resolved |
 //!
 //! # Versions of the format
 //!
@@ -47,7 +48,7 @@
 //! |---|---|---|
 //! | 0 | nothing: no build ever wrote it | refuses it |
 //! | 1 | the first one | refuses it |
-//! | 2 | the events `ClaimAbandoned`, `ChannelPolicySet`, `AdoptionComplete` and `ChannelAdoptedAnew`, the numbers of `PeerStateSeen`, `bound_sat` in `Bump`, `whole` in updates of commitments, `run` in `Started`, the alerts `CoinRefused`, `OutputWaits`, `AdoptionIncomplete` and `PeerClaimsNewer`, reasons in `SweepPlanned` and `Uneconomic`, `unclaimed` in `ContractReport`, `exclude` in `RequestFeeInputs`, the policy's `giveup_max_sat` and `fail_depth`; in rows a channel's own policy, when commitments were seen, earlier fee estimates, bumped feerates, why claims were declined, and the starts since which the node has told everything; the policy's `claim_depth` is gone | reads and writes it |
+//! | 2 | the events `ClaimAbandoned`, `ChannelPolicySet`, `AdoptionComplete` and `ChannelAdoptedAnew`, the numbers of `PeerStateSeen`, `bound_sat` in `Bump`, `whole` in updates of commitments, `run` in `Started`, the alerts `CoinRefused`, `OutputWaits`, `AdoptionIncomplete` and `PeerClaimsNewer`, reasons in `SweepPlanned` and `Uneconomic`, `unclaimed` in `ContractReport`, `exclude` in `RequestFeeInputs`, the policy's `giveup_max_sat` and `fail_depth`; in rows a channel's own policy, when commitments were seen, earlier fee estimates, bumped feerates, why claims were declined, the starts since which the node has told everything, and what stays of resolved channels; the policy's `claim_depth` is gone | reads and writes it |
 //! | 3 and above | written by newer builds | refuses it |
 //!
 //! Version 1 grew while it had no other number: the sweeper's records, the policy's `pressing_permille`, rows of past

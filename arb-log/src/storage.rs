@@ -18,6 +18,8 @@ pub enum Space {
     /// Past commitments of the counterparty, by channel and number: a change, or a whole set. Written with the frame that
     /// heard them, removed when their channel is gone.
     Commitment,
+    /// One row for each channel that an irrevocable close resolved. Written with the court row, and never removed.
+    Tombstone,
 }
 
 impl Space {
@@ -28,6 +30,7 @@ impl Space {
             Self::Frame => 1,
             Self::Channel => 2,
             Self::Commitment => 3,
+            Self::Tombstone => 4,
         }
     }
 
@@ -37,7 +40,8 @@ impl Space {
             1 => Some(Self::Frame),
             2 => Some(Self::Channel),
             3 => Some(Self::Commitment),
-            4.. => None,
+            4 => Some(Self::Tombstone),
+            5.. => None,
         }
     }
 }
@@ -72,6 +76,11 @@ impl Key {
     /// Where the row of this past commitment of the counterparty is.
     pub const fn commitment(channel: u32, number: u64) -> Self {
         Self::new(Space::Commitment, channel, number)
+    }
+
+    /// Where what stays of this resolved channel is.
+    pub const fn tombstone(index: u32) -> Self {
+        Self::new(Space::Tombstone, index, 0)
     }
 
     /// The key as bytes: space, then channel and number big-endian, so that bytewise order is the keys' order.
@@ -227,7 +236,8 @@ mod tests {
     use proptest::prelude::*;
 
     fn any_key() -> impl Strategy<Value = Key> {
-        let space = prop_oneof![Just(Space::Meta), Just(Space::Frame), Just(Space::Channel), Just(Space::Commitment)];
+        use Space::{Channel, Commitment, Frame, Meta, Tombstone};
+        let space = prop_oneof![Just(Meta), Just(Frame), Just(Channel), Just(Commitment), Just(Tombstone)];
         (space, any::<u32>(), any::<u64>()).prop_map(|(space, channel, number)| Key { space, channel, number })
     }
 
@@ -253,7 +263,7 @@ mod tests {
 
     #[test]
     fn what_is_no_key_is_none() {
-        assert_eq!(Key::from_bytes(&[4; 13]), None, "space 4 does not exist");
+        assert_eq!(Key::from_bytes(&[5; 13]), None, "space 5 does not exist");
         assert_eq!(Key::from_bytes(&[1; 12]), None, "too short");
         assert_eq!(Key::from_bytes(&[1; 14]), None, "too long");
     }

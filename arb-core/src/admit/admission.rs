@@ -15,6 +15,8 @@ pub(crate) enum Admission {
     Duplicate,
     /// It is about what is over, and cannot be compared any more.
     Past,
+    /// It says nothing new, but what it asks for becomes due once more, so it is applied.
+    Again,
     /// It is applied because it proves that our state is old, and permits nothing.
     Proof,
 }
@@ -48,12 +50,13 @@ pub(crate) fn htlc<'a>(
     Ok((channel, state))
 }
 
-/// Whether an id was used that the channel does not know any more: its HTLC is over.
+/// Whether an id was used that the channel does not know any more, or the channel is resolved: its HTLC is over.
 pub(crate) fn is_over(court: CourtView<'_>, key: &HtlcKey) -> bool {
-    court.channel_of(&key.channel).is_some_and(|channel| {
+    let of_channel = |channel: &ChannelArbitrator| {
         let next = if key.htlc.is_offered() { channel.next_htlc.0 } else { channel.next_htlc.1 };
         key.htlc.id < next && !channel.htlcs.contains_key(&key.htlc)
-    })
+    };
+    court.tombstone(&key.channel).is_some() || court.channel_of(&key.channel).is_some_and(of_channel)
 }
 
 pub(crate) fn text(what: &'static str, text: &str) -> Result<(), Rejected> {

@@ -209,6 +209,9 @@ fn can_be_raised(view: &ChannelView<'_>, outpoint: Option<OutPoint>) -> bool {
 
 /// A repetition is a duplicate, also if the channel was resolved and the first time removed it.
 pub(super) fn performed(court: CourtView<'_>, id: &ChannelId, action: &ActionId) -> Admission {
-    let known = court.channel_of(id);
-    Admission::new_if(known.is_some_and(|channel| channel.outbox.contains_key(action)))
+    let again = |id: &ChannelId| {
+        let due = court.tombstone(id).filter(|_| court.state().resolved_again.contains(id));
+        due.is_some_and(|tombstone| tombstone.resolved_id() == *action)
+    };
+    Admission::new_if(court.channel_of(id).map_or_else(|| again(id), |channel| channel.outbox.contains_key(action)))
 }

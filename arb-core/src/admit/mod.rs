@@ -23,6 +23,28 @@ pub(crate) fn admit(court: CourtView<'_>, event: &Event) -> Result<Admission, Re
     if court.state().identity.is_none() && !matches!(event, Event::JournalOpened(_)) {
         return Err(Rejected::JournalNotOpened);
     }
+    match of_event(court, event) {
+        // Whatever the node tells again of a resolved channel is over (A52). What a person asks for it is refused.
+        Err(Rejected::UnknownChannel(id)) if is_retold(event) && court.tombstone(&id).is_some() => Ok(Admission::Past),
+        admitted => admitted,
+    }
+}
+
+/// Whether a node tells this again at every start.
+const fn is_retold(event: &Event) -> bool {
+    matches!(
+        event,
+        Event::LocalCommitmentSigned(_)
+            | Event::RemoteCommitmentSigned(_)
+            | Event::RemoteRevoked(_)
+            | Event::ChannelSignals { .. }
+            | Event::PeerStateSeen { .. }
+            | Event::ClosingSigned(_)
+            | Event::AdoptionComplete { .. }
+    )
+}
+
+fn of_event(court: CourtView<'_>, event: &Event) -> Result<Admission, Rejected> {
     match event {
         Event::JournalOpened(identity) => opening::identity(court, identity),
         Event::PolicySet(policy) => opening::policy(court, policy),

@@ -63,7 +63,7 @@ pub(super) fn adopted(
         Some(id) => !court.state().is_told(channel(court, id)?),
         None => court.state().retold < court.state().starts || court.any_untold(),
     };
-    for key in committed {
+    for key in committed.iter().filter(|key| court.tombstone(&key.channel).is_none()) {
         new |= !htlc(court, key)?.1.irrevocable;
         if id.is_some_and(|id| key.channel != *id) {
             return Err(Rejected::UnknownHtlc(key.htlc));
@@ -111,6 +111,15 @@ pub(super) fn adopted_anew(court: CourtView<'_>, id: &ChannelId, anew: &Standing
 fn facts(court: CourtView<'_>, facts: &ChannelFacts) -> Result<Admission, Rejected> {
     if let Some(known) = court.channel_of(&facts.id) {
         return if known.facts == *facts { Ok(Admission::Duplicate) } else { Err(Rejected::OtherFacts(facts.id)) };
+    }
+    if let Some(resolved) = court.tombstone(&facts.id) {
+        return if resolved.facts != *facts {
+            Err(Rejected::OtherFacts(facts.id))
+        } else if court.state().resolved_again.contains(&facts.id) {
+            Ok(Admission::Duplicate)
+        } else {
+            Ok(Admission::Again)
+        };
     }
     let outpoints: BTreeSet<_> = facts.fundings.iter().map(|funding| funding.outpoint).collect();
     let valued = facts.fundings.iter().all(|funding| funding.value_sat > 0 && funding.value_sat <= MAX_SAT);

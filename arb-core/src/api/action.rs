@@ -139,7 +139,7 @@ pub enum Action {
     /// A contract is over; answer with `Performed`.
     ReportOutcome { id: ActionId, channel: ChannelId, report: ContractReport },
     /// Every contract is irrevocable and every outcome acknowledged; answer with `Performed`. Only then may the
-    /// channel's rows be removed.
+    /// channel's rows be removed. Due once more if the node opens the channel again.
     ChannelResolved {
         id: ActionId,
         channel: ChannelId,

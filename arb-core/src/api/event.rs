@@ -31,7 +31,8 @@ pub enum Event {
     PolicySet(Policy),
     /// Heard first after every start, before any action.
     Started(Started),
-    /// A channel joins the court, new or running.
+    /// A channel joins the court, new or running. For one that an irrevocable close resolved it is a duplicate, and
+    /// `ChannelResolved` is due once more (A52).
     ChannelOpened(Box<ChannelOpened>),
     /// A channel joins with its static facts only (a channel backup): outdated from the start (BOLT 5 F5).
     ChannelRestored(Box<ChannelFacts>),

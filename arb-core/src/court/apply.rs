@@ -17,6 +17,7 @@ use crate::channel::{ChannelArbitrator, Shown, THEIRS_FIRST};
 use crate::claims::sign::{commitment_signature, complete_sweep};
 use crate::claims::wants::wants;
 use crate::court::draft::{CourtView, Draft};
+use crate::court::tombstone::Tombstone;
 use crate::court::{ChainArbitrator, Slot};
 use crate::view::explain::Explained;
 use alloc::boxed::Box;
@@ -99,7 +100,7 @@ impl Draft {
             }
             Event::ChannelRestored(facts) => {
                 let index = self.open(base, (**facts).clone(), Standing::default());
-                if let Some(channel) = self.touch(base, index) {
+                if let Some(channel) = index.and_then(|index| self.touch(base, index)) {
                     channel.hear_restored();
                 }
             }
@@ -210,7 +211,12 @@ impl Draft {
         }
     }
 
-    fn open(&mut self, base: &ChainArbitrator, facts: ChannelFacts, standing: Standing) -> ChannelIndex {
+    /// Opens a channel. One that is resolved stays so: its last action is due once more (A52).
+    fn open(&mut self, base: &ChainArbitrator, facts: ChannelFacts, standing: Standing) -> Option<ChannelIndex> {
+        if CourtView::new(base, self).tombstone(&facts.id).is_some() {
+            self.state.resolved_again.insert(facts.id);
+            return None;
+        }
         let index = ChannelIndex::new(self.state.next_index);
         self.state.next_index = self.state.next_index.saturating_add(1);
         self.ids.insert(facts.id, index);
@@ -223,7 +229,7 @@ impl Draft {
             self.channels.insert(index, Some(Slot::new(channel)));
             self.touched.insert(index, Explained::default());
         }
-        index
+        Some(index)
     }
 
     /// The node has told everything of one channel, or of all: those that waited for it are judged again.
@@ -391,12 +397,20 @@ impl Draft {
     }
 
     fn performed(&mut self, base: &ChainArbitrator, id: &ChannelId, action: &ActionId) {
-        let Some(index) = CourtView::new(base, self).index_of(id) else { return };
+        let Some(index) = CourtView::new(base, self).index_of(id) else {
+            self.state.resolved_again.remove(id);
+            return;
+        };
+        let sequence = self.state.sequence;
         let Some(channel) = self.touch(base, index) else { return };
-        let over = matches!(channel.outbox.get(action), Some(Notice::Resolved(_)));
+        let over = if let Some(Notice::Resolved(sheet)) = channel.outbox.get(action) { Some(*sheet) } else { None };
         channel.hear_performed(action);
         // The outside knows that the channel is resolved: only now may its rows go (front page, Stages and resolvers).
-        if over {
+        if let Some(sheet) = over {
+            // Without a close it was forgotten, and may be opened again.
+            let closed = channel.close.0.is_some();
+            let tombstone = closed.then(|| Tombstone { channel: index, sequence, facts: channel.facts.clone(), sheet });
+            self.tombstones.extend(tombstone.map(|tombstone| (*id, tombstone)));
             self.channels.insert(index, None);
         }
     }
@@ -454,6 +468,7 @@ impl ChainArbitrator {
     /// Makes a draft the court's state: the only place where the court changes.
     pub(crate) fn absorb(&mut self, draft: Draft) {
         let old_policy = core::mem::replace(&mut self.state, draft.state).policy;
+        self.tombstones.extend(draft.tombstones);
         let sequence = self.state.sequence;
         if old_policy != self.state.policy {
             // A channel whose row is newer than this frame is not in the draft, but its indexes follow the policy, too.

@@ -9,6 +9,7 @@ use crate::api::policy::Policy;
 use crate::bolt3::PaymentHash;
 use crate::channel::ChannelArbitrator;
 use crate::court::snapshot::Snapshot;
+use crate::court::tombstone::Tombstone;
 use crate::court::{ChainArbitrator, Slot};
 use crate::view::ChannelView;
 use crate::view::explain::Explained;
@@ -22,6 +23,8 @@ pub(crate) struct Draft {
     pub(crate) state: Snapshot,
     /// `None`: the channel leaves the court.
     pub(crate) channels: BTreeMap<ChannelIndex, Option<Slot>>,
+    /// The channels that this step saw resolved for good.
+    pub(crate) tombstones: BTreeMap<ChannelId, Tombstone>,
     /// The channels that this step opened.
     pub(crate) ids: BTreeMap<ChannelId, ChannelIndex>,
     /// Outpoints that drafted channels watch, or watched earlier in this step: a reader asks the channel.
@@ -46,6 +49,7 @@ impl Draft {
         Self {
             state,
             channels: BTreeMap::new(),
+            tombstones: BTreeMap::new(),
             ids: BTreeMap::new(),
             watched: BTreeSet::new(),
             parents: BTreeSet::new(),
@@ -118,6 +122,11 @@ impl<'a> CourtView<'a> {
     /// A channel by the id that the node knows it by.
     pub(crate) fn channel_of(self, id: &ChannelId) -> Option<&'a ChannelArbitrator> {
         self.channel(self.index_of(id)?)
+    }
+
+    /// What stays of a channel that an irrevocable close resolved.
+    pub(crate) fn tombstone(self, id: &ChannelId) -> Option<&'a Tombstone> {
+        self.draft.tombstones.get(id).or_else(|| self.base.tombstones.get(id))
     }
 
     /// The channels that watch an outpoint, in rising order.

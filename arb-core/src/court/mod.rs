@@ -9,6 +9,7 @@ pub(crate) mod due;
 pub(crate) mod index;
 pub(crate) mod reserve;
 pub(crate) mod snapshot;
+pub(crate) mod tombstone;
 
 use crate::api::action::Action;
 use crate::api::event::{JournalIdentity, Started, Tip};
@@ -19,8 +20,10 @@ use crate::api::units::Height;
 use crate::channel::ChannelArbitrator;
 use crate::court::index::Indexes;
 use crate::court::snapshot::Snapshot;
+use crate::court::tombstone::Tombstone;
 use crate::view::{ChannelView, Derived};
 use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -32,6 +35,8 @@ use alloc::vec::Vec;
 pub struct ChainArbitrator {
     pub(crate) state: Snapshot,
     pub(crate) channels: Vec<Option<Box<Slot>>>,
+    /// The channels that irrevocable closes resolved (A52). Not in `state`, which every step copies.
+    pub(crate) tombstones: BTreeMap<ChannelId, Tombstone>,
     pub(crate) indexes: Indexes,
 }
 
@@ -66,7 +71,7 @@ impl Slot {
 /// Compares what is durable; the indexes follow from that.
 impl PartialEq for ChainArbitrator {
     fn eq(&self, other: &Self) -> bool {
-        self.state == other.state && self.channels().eq(other.channels())
+        self.state == other.state && self.tombstones == other.tombstones && self.channels().eq(other.channels())
     }
 }
 
@@ -81,7 +86,12 @@ impl Default for ChainArbitrator {
 impl ChainArbitrator {
     /// A court that has heard nothing. Its first event is [`Event::JournalOpened`](crate::Event::JournalOpened).
     pub fn new() -> Self {
-        Self { state: Snapshot::empty(), channels: Vec::new(), indexes: Indexes::default() }
+        Self {
+            state: Snapshot::empty(),
+            channels: Vec::new(),
+            tombstones: BTreeMap::new(),
+            indexes: Indexes::default(),
+        }
     }
 
     /// Everything that is due now: ask on a start and in every block. The cost grows with the channels that have something
@@ -93,8 +103,17 @@ impl ChainArbitrator {
                 due::actions(&self.state, &view, &mut out);
             }
         }
+        out.extend(self.resolved_again(&self.state.resolved_again));
         due::in_order(&mut out);
         out
+    }
+
+    /// The last action of each of these channels, which are resolved.
+    pub(crate) fn resolved_again<'a>(
+        &'a self,
+        ids: impl IntoIterator<Item = &'a ChannelId>,
+    ) -> impl Iterator<Item = Action> {
+        ids.into_iter().filter_map(|id| self.tombstones.get(id)).map(Tombstone::resolved)
     }
 
     /// What [`Event::JournalOpened`](crate::Event::JournalOpened) said; `None` before it was heard.
@@ -147,6 +166,11 @@ impl ChainArbitrator {
         slots.filter_map(|(index, slot)| Some((index, &slot.as_deref()?.channel)))
     }
 
+    /// Every channel that an irrevocable close resolved, in rising order of its id.
+    pub fn tombstones(&self) -> impl Iterator<Item = &Tombstone> {
+        self.tombstones.values()
+    }
+
     /// Whether a channel was ever opened in this court, resolved ones included.
     pub const fn has_had_channels(&self) -> bool {
         self.state.next_index > 0
@@ -158,15 +182,17 @@ impl ChainArbitrator {
     }
 
     /// A court from a checkpoint's rows. A channel's row may be newer than the court's, never older: the frames in between
-    /// are folded into the court and skipped for that channel.
+    /// are folded into the court and skipped for that channel. Tombstones are those of the court's row, not of later frames.
     ///
     /// # Errors
     /// None at present: a channel's number may be above those that the court's row has given out, since its row may be newer.
     pub fn restore(
         snapshot: Snapshot,
+        tombstones: impl IntoIterator<Item = Tombstone>,
         channels: impl IntoIterator<Item = (ChannelIndex, ChannelArbitrator)>,
     ) -> Result<Self, Mismatch> {
-        let mut court = Self { state: snapshot, channels: Vec::new(), indexes: Indexes::default() };
+        let tombstones = tombstones.into_iter().map(|tombstone| (tombstone.facts.id, tombstone)).collect();
+        let mut court = Self { state: snapshot, channels: Vec::new(), tombstones, indexes: Indexes::default() };
         for (index, mut channel) in channels {
             channel.reclassify();
             court.put(index, Some(Slot::new(channel)), &court.state.policy.clone());

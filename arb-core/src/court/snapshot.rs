@@ -3,11 +3,12 @@
 //! Tests: `arb-harness/lab/tests/court_suite/going_to_chain.rs`.
 
 use crate::api::event::{Block, Disconnected, Fees, Freshness, JournalIdentity, Started, Tip};
+use crate::api::ids::ChannelId;
 use crate::api::policy::Policy;
 use crate::api::units::{Blocks, Height};
 use crate::channel::ChannelArbitrator;
 use crate::sweep::Now;
-use alloc::collections::VecDeque;
+use alloc::collections::{BTreeSet, VecDeque};
 use alloc::vec::Vec;
 use bitcoin::BlockHash;
 use bitcoin::hashes::Hash;
@@ -40,6 +41,8 @@ pub struct Snapshot {
     /// The count of starts when the node had told everything of every channel.
     pub(crate) retold: u64,
     pub(crate) next_index: u32,
+    /// Resolved channels that the node told again: their last action is due until the node carried it out (A52).
+    pub(crate) resolved_again: BTreeSet<ChannelId>,
 }
 
 impl Snapshot {
@@ -58,6 +61,7 @@ impl Snapshot {
             starts: 0,
             retold: 0,
             next_index: 0,
+            resolved_again: BTreeSet::new(),
         }
     }
 

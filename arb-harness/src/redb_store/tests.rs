@@ -39,7 +39,7 @@ fn rows(store: &RedbStore) -> Vec<(Key, Vec<u8>)> {
         rows.push((key, row.to_vec()));
         ControlFlow::Continue(())
     };
-    let all = Key::new(Space::Meta, 0, 0)..Key::new(Space::Commitment, u32::MAX, u64::MAX);
+    let all = Key::new(Space::Meta, 0, 0)..Key::new(Space::Tombstone, u32::MAX, u64::MAX);
     store.scan(all, &mut visit).unwrap();
     rows
 }

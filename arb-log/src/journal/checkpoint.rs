@@ -3,7 +3,8 @@
 //! ```text
 //! 1  a row for each channel that changed since the court row, in batches of a few
 //! 2  past commitments of channels that are gone, where a channel has more than a few, in batches of a few
-//! 3  in one batch: the court row, and the removal of the rows of channels that are gone and of their last commitments
+//! 3  in one batch: the court row, tombstones of channels that were resolved since the last one, and the removal of the rows
+//!    of channels that are gone and of their last commitments
 //! 4  compact only: frames up to the court row, oldest first
 //! ```
 //!
@@ -22,6 +23,10 @@
 //!
 //! Rows are deleted together with the court row and not after it: otherwise a crash in between would leave rows that look
 //! like channels, with nothing to tell that they are not (a terminal state and its removal are one write).
+//!
+//! Tombstones are written together with the court row and not before it, for the opposite reason: recovery starts before the
+//! frames that opened and resolved such a channel, and must not meet its tombstone before them (A52). Folding those frames
+//! makes it. None is removed.
 //!
 //! # Past commitments
 //!
@@ -79,6 +84,8 @@ pub(super) struct CourtRow {
     pub(super) bound: u32,
     /// How many channels exist: as many rows below `bound` there must be.
     pub(super) live: u32,
+    /// How many channels were resolved: as many tombstones there must be.
+    pub(super) tombstones: u32,
 }
 
 impl<S: Storage> Journal<S> {
@@ -152,15 +159,22 @@ impl<S: Storage> Journal<S> {
 
     fn write_court(&mut self, court: &ChainArbitrator, size: usize) -> Result<usize, JournalError<S::Error>> {
         let rows = self.rows.as_ref().ok_or(JournalError::NotRecovered)?;
+        let last = rows.court;
         let exists = |index: &u32| court.channel(ChannelIndex::new(*index)).is_some();
         let gone: Vec<u32> = rows.channels.iter().copied().filter(|index| !exists(index)).collect();
         let mut remove = self.thin_out(commitments_of_the_gone(court, rows.bound, &gone), size)?;
         let live = u32::try_from(court.channels().count()).unwrap_or(u32::MAX);
         let bound = court.channels().last().map_or(0, |(index, _)| index.get().saturating_add(1));
-        let row = CourtRow { snapshot: court.snapshot(), bound, live };
+        let tombstones = u32::try_from(court.tombstones().count()).unwrap_or(u32::MAX);
+        let row = CourtRow { snapshot: court.snapshot(), bound, live, tombstones };
         let row = frame::encode(court.sequence(), &row).map_err(JournalError::Unwritable)?;
+        let mut put = vec![(COURT, row)];
+        for tombstone in court.tombstones().filter(|tombstone| tombstone.sequence > last) {
+            let row = frame::encode(court.sequence(), tombstone).map_err(JournalError::Unwritable)?;
+            put.push((Key::tombstone(tombstone.channel.get()), row));
+        }
         remove.extend(gone.iter().map(|index| rows_of(*index)));
-        self.write(&Batch { remove, put: vec![(COURT, row)], appended: 0 })?;
+        self.write(&Batch { remove, put, appended: 0 })?;
         if let Some(Rows { court: sequence, bound: known, channels }) = &mut self.rows {
             (*sequence, *known) = (court.sequence(), bound);
             gone.iter().for_each(|index| {

@@ -129,6 +129,14 @@ pub enum JournalError<E> {
         /// How many there are.
         found: u32,
     },
+    /// Rows of resolved channels are missing, or there are too many.
+    #[error("{found} rows of resolved channels, expected {expected}")]
+    Tombstones {
+        /// How many the court row counts.
+        expected: u32,
+        /// How many there are.
+        found: u32,
+    },
     /// The journal belongs to another network.
     #[error("the journal is for {found}, not for {expected}")]
     OtherNetwork {

@@ -4,7 +4,7 @@ use super::checkpoint::CourtRow;
 use super::{COURT, Journal, JournalError, Rows};
 use crate::frame::{FrameError, Raw};
 use crate::storage::{Key, Space, Storage};
-use arb_core::{ChainArbitrator, ChannelArbitrator, ChannelIndex, Event, JournalIdentity};
+use arb_core::{ChainArbitrator, ChannelArbitrator, ChannelIndex, Event, JournalIdentity, Tombstone};
 use core::ops::ControlFlow;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -109,6 +109,7 @@ impl<S: Storage> Journal<S> {
         if row.snapshot.sequence != sequence {
             return Err(JournalError::Misplaced { key: COURT });
         }
+        let tombstones = self.tombstones(sequence, row.tombstones)?;
         let mut pages = Pages {
             journal: self,
             next: Some(Key::channel(0)),
@@ -118,7 +119,7 @@ impl<S: Storage> Journal<S> {
             used: 0,
             failed: None,
         };
-        let court = ChainArbitrator::restore(row.snapshot, &mut pages);
+        let court = ChainArbitrator::restore(row.snapshot, tombstones, &mut pages);
         let Pages { channels, used, failed, .. } = pages;
         if let Some(error) = failed {
             return Err(error);
@@ -128,6 +129,26 @@ impl<S: Storage> Journal<S> {
             return Err(JournalError::ChannelRows { expected: row.live, found: used });
         }
         Ok((court, Rows { court: sequence, bound: row.bound, channels }))
+    }
+
+    /// What stays of resolved channels, as of this court row.
+    fn tombstones(&self, court: u64, expected: u32) -> Result<Vec<Tombstone>, JournalError<S::Error>> {
+        let (mut all, mut bad) = (Vec::new(), Ok(()));
+        let mut visit = |key: Key, bytes: &[u8]| {
+            match self.row::<Tombstone>(key, bytes) {
+                Ok((_, stone)) if key == Key::tombstone(stone.channel.get()) && stone.sequence <= court => {
+                    all.push(stone)
+                }
+                Ok(_) => bad = Err(JournalError::Misplaced { key }),
+                Err(error) => bad = Err(error),
+            }
+            if bad.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        };
+        let rows = Key::tombstone(0)..Key::new(Space::Tombstone, u32::MAX, u64::MAX);
+        self.storage.scan(rows, &mut visit).map_err(JournalError::Storage)?;
+        bad?;
+        let found = u32::try_from(all.len()).unwrap_or(u32::MAX);
+        if found == expected { Ok(all) } else { Err(JournalError::Tombstones { expected, found }) }
     }
 
     /// A row that is not a frame, and the frame that it stands for.

@@ -178,7 +178,7 @@ fn replay_restart_and_rows_agree() {
     assert_eq!(recovered, test.court);
     assert_eq!(*recovered.indexes(), *test.court.indexes());
     let rows = test.court.channels().map(|(index, channel)| (index, channel.clone()));
-    let restored = ChainArbitrator::restore(test.court.snapshot(), rows).unwrap();
+    let restored = ChainArbitrator::restore(test.court.snapshot(), [], rows).unwrap();
     assert_eq!(restored, test.court);
     assert_eq!(*restored.indexes(), *test.court.indexes(), "the rows bring the policy with them");
     test.restart();

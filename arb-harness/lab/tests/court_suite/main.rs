@@ -2,7 +2,7 @@
 //!
 //! - `adoption`, `i19`: running channels that join, in any order, and drawn lives of them (I19).
 //! - `age`: whose state is newer (A4).
-//! - `retelling`: starts after which the node tells everything again.
+//! - `retelling`: starts after which the node tells everything again; `resolved_again`, also channels that are resolved.
 //! - `bad_answers`, `bad_commitments`, `bad_input`: what is refused (R14), and that a refusal changes nothing (R1, I1).
 //! - `log_order`, `duplicates`: records precede actions (R2, R3); an event that is heard again writes nothing.
 //! - `going_to_chain`, `outcomes`, `ratchets`: the policy's heights (R11, R12), one outcome for each HTLC that we sent (R8),
@@ -40,6 +40,7 @@ mod names;
 mod outcomes;
 mod properties;
 mod ratchets;
+mod resolved_again;
 mod retelling;
 mod scenario_run;
 mod scenarios;

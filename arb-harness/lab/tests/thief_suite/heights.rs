@@ -70,7 +70,7 @@ fn a_policy_in_a_frame_that_a_row_is_ahead_of_reaches_that_channel_s_alarm() {
     let _due = pending.attest_durable();
     // The checkpoint ended after the channels' rows and before the court's.
     let rows: Vec<_> = court.channels().map(|(index, channel)| (index, channel.clone())).collect();
-    let mut recovered = ChainArbitrator::restore(old, rows).unwrap();
+    let mut recovered = ChainArbitrator::restore(old, [], rows).unwrap();
     recovered.fold(&frame).unwrap();
     assert!(*recovered.indexes() == recovered.rebuilt_indexes());
     blocks_to(&mut court, 200);
