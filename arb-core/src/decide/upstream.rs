@@ -31,6 +31,7 @@ fn one(bench: &Bench<'_>, view: &ChannelView<'_>, htlc: HtlcRef, state: &HtlcSta
     let ratchet = &view.channel.ratchet;
     let released = ratchet.released.get(&htlc);
     let usable = ratchet.usable.get(&htlc).map(|known| known.preimage);
+    let shown = ratchet.usable.get(&htlc).is_some_and(|known| known.shown);
     let amount_sat = state.htlc.amount_sat();
     let raise = |alert: Alert, out: &mut Vec<Conclusion>| out.extend(view.channel.raise(Notice::Alert(alert)));
     match (released.map(|released| (released.outcome, released.acknowledged)), usable) {
@@ -46,8 +47,9 @@ fn one(bench: &Bench<'_>, view: &ChannelView<'_>, htlc: HtlcRef, state: &HtlcSta
                 raise(Alert::Loss { htlc, payment_hash: state.htlc.payment_hash, amount_sat }, out);
             }
         }
-        // While the channel is open, the node settles by update messages.
-        (None, Some(_)) if is_open(view) => {}
+        // While the channel is open, the node settles what it told, by update messages. It may not know what a transaction
+        // showed (A5).
+        (None, Some(_)) if is_open(view) && !shown => {}
         // A settlement overrides a failure that the node has not acknowledged.
         (None | Some((Upstream::Failed(_), None)), Some(preimage)) => {
             out.push(Conclusion::Released { htlc, outcome: Upstream::Settled(preimage) });

@@ -12,6 +12,7 @@
 //! - `breach`, `breach_state`, `breach_thief`: revoked commitments.
 //! - `incidents_contracts`, `incidents_outcomes`, `incidents_restart`: incidents of other implementations, by the ids of
 //!   `arb_core::incidents`.
+//! - `preimages`: those that chain and mempool show, for whom they count, and what is kept of them (R8).
 //! - `properties`: drawn closes and arbitrary spends (I1, I4, I6).
 //! - `searches`: which answers of a search are believed (A10), and what else they tell (A21).
 //! - `scenarios`: the duties of BOLT 5 as text files.
@@ -38,6 +39,7 @@ mod incidents_restart;
 mod log_order;
 mod names;
 mod outcomes;
+mod preimages;
 mod properties;
 mod ratchets;
 mod retelling;
