@@ -36,13 +36,13 @@ pub use state::ChannelArbitrator;
 pub(crate) use state::{HtlcState, Ratchet, Seen, Shown};
 
 use crate::api::event::Acknowledged;
-use crate::api::facts::{ChannelFacts, Htlc};
+use crate::api::facts::{ChannelFacts, Htlc, Link};
 use crate::api::ids::{ActionId, ChannelId, HtlcRef};
 use crate::api::notice::{FreezeReason, Notice};
 use crate::api::outcome::Upstream;
 use crate::api::policy::Policy;
 use crate::api::units::Height;
-use crate::bolt3::Preimage;
+use crate::bolt3::{PaymentHash, Preimage};
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use bitcoin::{OutPoint, Transaction, TxIn, Txid};
@@ -116,6 +116,24 @@ impl ChannelArbitrator {
         let released = self.ratchet.released.get(&htlc);
         let settled = || released.is_some_and(|released| released.acknowledged == Some(Acknowledged::Settled));
         htlc.is_offered() && self.ratchet.usable.get(&htlc).is_some_and(|known| !known.shown || settled())
+    }
+
+    /// A preimage for this hash among what is kept of confirmed spends.
+    pub(crate) fn kept_preimage(&self, hash: &PaymentHash) -> Option<Preimage> {
+        let inputs = self.chain.kept.values().flat_map(|kept| kept.inputs.values());
+        let items = inputs.flat_map(|input| input.witness.iter());
+        items.filter_map(|item| item.try_into().ok().map(Preimage)).find(|preimage| preimage.hash() == *hash)
+    }
+
+    /// The HTLCs that we sent for this upstream HTLC of the court: several after a retry, or for one payment in parts.
+    pub(crate) fn linked_to(&self, link: Link) -> impl Iterator<Item = HtlcRef> {
+        let same = move |state: &&HtlcState| matches!(link, Link::Forward(_)) && state.htlc.link == link;
+        self.htlcs.values().filter(same).map(|state| state.htlc.key)
+    }
+
+    /// Whether a failure was released for the upstream of this HTLC.
+    pub(crate) fn is_failed(&self, htlc: HtlcRef) -> bool {
+        self.ratchet.released.get(&htlc).is_some_and(|released| matches!(released.outcome, Upstream::Failed(_)))
     }
 
     /// For each HTLC that we sent: the outcome that was released upstream, and the node's acknowledgement if there is one.

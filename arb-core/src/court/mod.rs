@@ -12,7 +12,7 @@ pub(crate) mod snapshot;
 
 use crate::api::action::Action;
 use crate::api::event::{JournalIdentity, Started, Tip};
-use crate::api::ids::{ChannelId, ChannelIndex};
+use crate::api::ids::{ChannelId, ChannelIndex, HtlcKey};
 use crate::api::policy::Policy;
 use crate::api::reject::Mismatch;
 use crate::api::units::Height;
@@ -90,7 +90,7 @@ impl ChainArbitrator {
         let mut out = Vec::new();
         for index in self.indexes.owing() {
             if let Some(view) = self.view(index) {
-                due::actions(&self.state, &view, &mut out);
+                due::actions(self, &view, &mut out);
             }
         }
         due::in_order(&mut out);
@@ -139,6 +139,17 @@ impl ChainArbitrator {
     /// The number of a channel; `None` if the court has no such channel, or no longer.
     pub fn index_of(&self, id: &ChannelId) -> Option<ChannelIndex> {
         self.indexes.id(id)
+    }
+
+    /// Whether another HTLC that we sent for the same upstream HTLC has no failure: then the upstream HTLC is not failed yet (A9).
+    pub(crate) fn may_be_paid(&self, failed: &HtlcKey) -> bool {
+        let channel = self.index_of(&failed.channel).and_then(|index| self.channel(index));
+        let Some(state) = channel.and_then(|channel| channel.htlcs.get(&failed.htlc)) else { return false };
+        let channels = self.indexes.hash(&state.htlc.payment_hash).filter_map(|index| self.channel(index));
+        let is_it = |channel: &ChannelArbitrator, htlc| HtlcKey { channel: channel.facts.id, htlc } == *failed;
+        channels.into_iter().any(|channel| {
+            channel.linked_to(state.htlc.link).any(|htlc| !is_it(channel, htlc) && !channel.is_failed(htlc))
+        })
     }
 
     /// Every channel, in rising order of its number.

@@ -27,8 +27,10 @@ pub(super) fn freezes(bench: &Bench<'_>, view: &ChannelView<'_>, out: &mut Vec<C
     let wanted = frozen.is_some_and(|why| match why {
         FreezeReason::Outdated | FreezeReason::Forgotten => false,
         // A mutual close that a reorg removed can confirm again, so our commitment is not needed (B62), unless an HTLC is at
-        // stake.
-        FreezeReason::FundingSpent => ratchet.closings.is_empty() || !view.channel.htlcs.is_empty(),
+        // stake, or somebody asks for it (A20).
+        FreezeReason::FundingSpent => {
+            ratchet.closings.is_empty() || !view.channel.htlcs.is_empty() || ratchet.close_requested.is_some()
+        }
         FreezeReason::Deadline(_)
         | FreezeReason::OverdueSum
         | FreezeReason::Operator

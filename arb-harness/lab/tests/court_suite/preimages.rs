@@ -1,13 +1,15 @@
 //! Preimages that chain and mempool show (R8): for open channels, in what spends an unconfirmed commitment, and for HTLCs that
 //! are told later.
 
-use arb_core::{Acknowledged, Action, CloseReason, Event, FreezeReason, HtlcRef, Link, Side, Stage, Upstream};
+use arb_core::{
+    Acknowledged, Action, CloseReason, Event, FreezeReason, HtlcRef, Link, Rejected, Side, Stage, Upstream,
+};
 use arb_lab::fixture::ChannelFixture;
 use arb_lab::fixture::hostile::unsigned;
 use bitcoin::OutPoint;
 
 use crate::incidents_outcomes::peer_takes;
-use crate::test_court::{ANCHORS, START, TYPES, TestCourt, channel, key, learned, offered, preimage, received};
+use crate::test_court::{ANCHORS, START, TYPES, TestCourt, channel, key, learned, offered, preimage, received, state};
 
 const HTLC: HtlcRef = HtlcRef::offered(0);
 const SETTLED: Option<Upstream> = Some(Upstream::Settled(preimage_1()));
@@ -140,4 +142,47 @@ fn a42_a_revoked_commitment_is_in_view_too() {
     }
     test.hear(Event::MempoolSeen { tx: peer_takes(&fixture, Side::Remote, 0, HTLC, 1) });
     assert_eq!(test.outcome(&fixture, HTLC), SETTLED);
+}
+
+#[test]
+fn a15_what_was_shown_counts_for_an_upstream_htlc_that_is_told_later() {
+    let (mut test, mut up, mut down) = (TestCourt::new(), channel(1, ANCHORS), channel(2, ANCHORS));
+    test.open_bare(&up);
+    test.open(&mut down, &[offered(0, 50_000, 1, START + 30, Link::Forward(key(&up, HtlcRef::received(0))))]);
+    test.block(&[down.remote_commitment_tx(0).unwrap()]);
+    test.block(&[peer_takes(&down, Side::Remote, 0, HTLC, 1)]);
+    test.open_states(&mut up, &[received(0, 51_000, 1, START + 70), received(1, 51_000, 1, START + 70)]);
+    let usable = |test: &TestCourt, id| test.court.channel(test.index(&up)).unwrap().usable(HtlcRef::received(id));
+    assert_eq!(usable(&test, 0), Some(preimage(1)));
+    assert_eq!(usable(&test, 1), None, "never for a received HTLC without a link (R8)");
+}
+
+#[test]
+fn a15_what_was_shown_counts_for_an_htlc_that_is_told_later() {
+    // In the channel's own close, which is heard before the commitments are told.
+    let (mut test, mut fixture) = (TestCourt::new(), channel(1, ANCHORS));
+    let setup = fixture.setup().clone();
+    test.signer.add_channel(setup.id, setup.funding, setup.local);
+    test.hear(fixture.opened(fixture.standing(0, 0).unwrap()));
+    let htlcs = [offered(0, 50_000, 1, START + 30, Link::Own)];
+    let mut told = fixture.clone();
+    fixture.remote_signed(0, state(&htlcs)).unwrap();
+    test.block(&[fixture.remote_commitment_tx(0).unwrap()]);
+    test.block(&[peer_takes(&fixture, Side::Remote, 0, HTLC, 1)]);
+    test.open_states(&mut told, &htlcs);
+    assert_eq!(test.outcome(&fixture, HTLC), SETTLED);
+    test.hear(fixture.adopted());
+    // For another part of the same payment, which goes out later.
+    let mut other = channel(2, ANCHORS);
+    test.open(&mut other, &htlcs);
+    assert_eq!(test.outcome(&other, HTLC), SETTLED);
+}
+
+#[test]
+fn a15_a_preimage_for_an_unknown_htlc_is_refused_by_name() {
+    let (mut test, mut fixture) = (TestCourt::new(), channel(1, ANCHORS));
+    test.open(&mut fixture, &[offered(0, 50_000, 1, START + 30, Link::Own)]);
+    let usable_for = vec![key(&fixture, HTLC), key(&fixture, HtlcRef::received(5))];
+    let event = Event::PreimageLearned { preimage: preimage(1), usable_for };
+    assert_eq!(test.refuse(&event), Rejected::UnknownHtlc(HtlcRef::received(5)));
 }
