@@ -244,7 +244,7 @@ impl Pending<'_> {
         self.court.absorb(self.draft);
         let mut out = Vec::new();
         for view in touched.iter().filter_map(|index| self.court.view(*index)) {
-            due::actions(self.court, &view, &mut out);
+            self.court.due_of(&view, &mut out);
         }
         due::in_order(&mut out);
         out

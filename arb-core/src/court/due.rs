@@ -16,7 +16,7 @@ use crate::claims::child::{local_commitment, newest_funding, waits_for_child};
 use crate::claims::preference::{waits_for_cheat, waits_for_theirs};
 use crate::claims::sign::{commitment_request, sweep_request};
 use crate::claims::wants::wants;
-use crate::court::ChainArbitrator;
+use crate::court::snapshot::Snapshot;
 use crate::resolver::ContractStage;
 use crate::view::{ChannelView, ContractState};
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -38,15 +38,10 @@ struct Hold {
 }
 
 /// Appends everything that is due for a channel now.
-pub(crate) fn actions(arbitrator: &ChainArbitrator, view: &ChannelView<'_>, out: &mut Vec<Action>) {
-    let court = &arbitrator.state;
-    let first = out.len();
+pub(crate) fn actions(court: &Snapshot, view: &ChannelView<'_>, out: &mut Vec<Action>) {
     let (suspect, behind) = (court.suspects(view.channel), !court.is_caught_up());
     let hold = Hold { suspect, behind, untold: !court.is_told(view.channel) };
     collect(view, hold, out);
-    let mut appended = out.split_off(first);
-    appended.retain(|action| !matches!(action, Action::FailUpstream { htlc, .. } if arbitrator.may_be_paid(htlc)));
-    out.append(&mut appended);
 }
 
 /// Sorts actions into the order in which the wallet has to carry them out: releases, holds, everything else, requests. A

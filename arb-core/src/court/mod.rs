@@ -90,7 +90,7 @@ impl ChainArbitrator {
         let mut out = Vec::new();
         for index in self.indexes.owing() {
             if let Some(view) = self.view(index) {
-                due::actions(self, &view, &mut out);
+                self.due_of(&view, &mut out);
             }
         }
         due::in_order(&mut out);
@@ -139,6 +139,14 @@ impl ChainArbitrator {
     /// The number of a channel; `None` if the court has no such channel, or no longer.
     pub fn index_of(&self, id: &ChannelId) -> Option<ChannelIndex> {
         self.indexes.id(id)
+    }
+
+    /// Appends what is due for a channel now. An upstream HTLC is not failed while another HTLC may still be paid for it (A9).
+    pub(crate) fn due_of(&self, view: &ChannelView<'_>, out: &mut Vec<Action>) {
+        let mut due = Vec::new();
+        due::actions(&self.state, view, &mut due);
+        due.retain(|action| !matches!(action, Action::FailUpstream { htlc, .. } if self.may_be_paid(htlc)));
+        out.append(&mut due);
     }
 
     /// Whether another HTLC that we sent for the same upstream HTLC has no failure: then the upstream HTLC is not failed yet (A9).
