@@ -247,7 +247,7 @@ impl Pending<'_> {
         self.court.absorb(self.draft);
         let mut out: Vec<Action> = self.court.resolved_again(&again).collect();
         for view in touched.iter().filter_map(|index| self.court.view(*index)) {
-            due::actions(&self.court.state, &view, &mut out);
+            self.court.due_of(&view, &mut out);
         }
         due::in_order(&mut out);
         out

@@ -5,6 +5,7 @@ use crate::api::reject::Rejected;
 use crate::channel::{ChannelArbitrator, HtlcState};
 use crate::court::draft::CourtView;
 use crate::view::ChannelView;
+use bitcoin::Script;
 
 /// What an admitted event is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +58,11 @@ pub(crate) fn is_over(court: CourtView<'_>, key: &HtlcKey) -> bool {
         key.htlc.id < next && !channel.htlcs.contains_key(&key.htlc)
     };
     court.tombstone(&key.channel).is_some() || court.channel_of(&key.channel).is_some_and(of_channel)
+}
+
+/// Whether nodes relay payments to this script, and a wallet can own it (A34).
+pub(crate) fn is_payable(script: &Script) -> bool {
+    script.is_p2wpkh() || script.is_p2wsh() || script.is_p2tr() || script.is_p2pkh() || script.is_p2sh()
 }
 
 pub(crate) fn text(what: &'static str, text: &str) -> Result<(), Rejected> {

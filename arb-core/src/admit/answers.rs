@@ -3,7 +3,7 @@
 //!
 //! Tests: `arb-harness/lab/tests/court_suite/bad_answers.rs`.
 
-use crate::admit::admission::{Admission, channel, channel_view};
+use crate::admit::admission::{Admission, channel, channel_view, is_payable};
 use crate::api::event::{BroadcastAnswer, Bump, FeeInput, FeeInputsOffered, Signed};
 use crate::api::ids::{ActionId, ChannelId};
 use crate::api::reject::Rejected;
@@ -84,7 +84,7 @@ pub(super) fn scripts(
     if *request != scripts_id(channel) {
         return Err(Rejected::UnknownRequest(*request));
     }
-    if script.is_empty() {
+    if !is_payable(script) {
         return Err(Rejected::BadScript);
     }
     match channel.requests.scripts {

@@ -80,7 +80,10 @@ pub(super) fn mempool(court: CourtView<'_>, tx: &Transaction) -> Admission {
         let cheats = || ratchet.cheat_seen.is_none() && channel.is_revoked(tx);
         is_close
             && channel.chain.kept.is_empty()
-            && (!ratchet.peer_on_chain || cheats() || (!known && channel.is_remote_of_set(tx)))
+            && (!ratchet.peer_on_chain
+                || channel.is_new_in_view(&txid, tx)
+                || cheats()
+                || (!known && channel.is_remote_of_set(tx)))
     });
     let reveals = || {
         let hashes = revealed_by([tx]).into_keys().collect();

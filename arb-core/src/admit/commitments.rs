@@ -198,6 +198,16 @@ fn one_htlc(court: CourtView<'_>, channel: &ChannelArbitrator, htlc: &Htlc) -> R
             if upstream.htlc.is_offered() || court.channel_of(&upstream.channel).is_none() {
                 return Err(Rejected::UnknownUpstream(upstream));
             }
+            let of = court.channel_of(&upstream.channel);
+            if let Some(incoming) = of.and_then(|of| of.htlcs.get(&upstream.htlc)) {
+                if incoming.htlc.payment_hash != htlc.payment_hash {
+                    return bad("its upstream HTLC has another payment hash");
+                }
+                // Of a channel that joins, what was forwarded is forwarded.
+                if incoming.htlc.cltv_expiry < htlc.cltv_expiry && channel.adopted.is_some() {
+                    return bad("its upstream HTLC expires before it");
+                }
+            }
         }
         (Direction::Offered, Link::Received) => return bad("an offered HTLC has an origin"),
         (Direction::Received, Link::Own | Link::Relay { .. } | Link::Forward(_)) => {
@@ -216,7 +226,8 @@ fn one_htlc(court: CourtView<'_>, channel: &ChannelArbitrator, htlc: &Htlc) -> R
     Ok(())
 }
 
-/// Refuses balances and HTLCs that exceed a funding of the channel.
+/// Refuses balances and HTLCs that are not the funding exactly: one that was left out, such as one too small for an output,
+/// would never get an outcome (A56).
 fn sums(channel: &ChannelArbitrator, commitment: &Commitment, update: &CommitmentUpdate) -> Result<(), Rejected> {
     let amount = |htlc: &HtlcRef| {
         let known = channel.htlcs.get(htlc).map(|state| state.htlc.amount_msat);
@@ -227,8 +238,8 @@ fn sums(channel: &ChannelArbitrator, commitment: &Commitment, update: &Commitmen
         amounts.chain([update.local_msat, update.remote_msat]).try_fold(0_u64, u64::checked_add).unwrap_or(u64::MAX);
     for funding in &channel.facts.fundings {
         let capacity_msat = funding.value_sat.saturating_mul(1000);
-        if sum_msat > capacity_msat {
-            return Err(Rejected::AboveCapacity { sum_msat, capacity_msat });
+        if sum_msat != capacity_msat {
+            return Err(Rejected::NotTheFunding { sum_msat, capacity_msat });
         }
     }
     Ok(())

@@ -47,7 +47,10 @@ pub(super) fn close_requested(court: CourtView<'_>, id: &ChannelId) -> Result<Ad
 pub(super) fn forgotten(court: CourtView<'_>, id: &ChannelId) -> Result<Admission, Rejected> {
     let channel = channel(court, id)?;
     let held = channel.ratchet.held_htlc || !channel.chain.kept.is_empty();
-    if held || (channel.ratchet.frozen.is_some() && !channel.ratchet.forgotten) {
+    // The counterparty can publish what pays us (A33).
+    let confirmed = channel.chain.fundings.iter().any(|funding| funding.confirmed.is_some());
+    let ours = channel.set.all().any(|(_, commitment)| commitment.local_msat >= 1000);
+    if held || (confirmed && ours) || (channel.ratchet.frozen.is_some() && !channel.ratchet.forgotten) {
         return Err(Rejected::CannotForget(*id));
     }
     Ok(Admission::new_if(!channel.ratchet.forgotten))
@@ -73,7 +76,8 @@ pub(super) fn closing(court: CourtView<'_>, closing: &ClosingSigned) -> Result<A
     Ok(Admission::new_if(!known))
 }
 
-/// Unknown HTLCs are ignored if at least one is known: they may be over by now.
+/// HTLCs that are over are ignored. One that is not known yet refuses the event by name, so that the preimage is told again
+/// after it (A15).
 pub(super) fn preimage_learned(
     court: CourtView<'_>,
     preimage: &Preimage,
@@ -92,9 +96,9 @@ pub(super) fn preimage_learned(
         }
     }
     match unknown {
-        Some(why) if !known => Err(why),
+        Some(why) => Err(why),
         None if over && !known => Ok(Admission::Past),
-        Some(_) | None => Ok(Admission::new_if(new)),
+        None => Ok(Admission::new_if(new)),
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Tests: `arb-harness/lab/tests/court_suite/bad_input.rs`, `arb-harness/lab/tests/court_suite/bad_commitments.rs`.
 
-use crate::admit::admission::{Admission, channel, htlc, text};
+use crate::admit::admission::{Admission, channel, htlc, is_payable, text};
 use crate::api::event::{ChannelOpened, Freshness, JournalIdentity, Started};
 use crate::api::facts::{ChannelFacts, SideFacts, Standing};
 use crate::api::ids::{ChannelId, HtlcKey};
@@ -123,7 +123,9 @@ fn facts(court: CourtView<'_>, facts: &ChannelFacts) -> Result<Admission, Reject
     }
     let outpoints: BTreeSet<_> = facts.fundings.iter().map(|funding| funding.outpoint).collect();
     let valued = facts.fundings.iter().all(|funding| funding.value_sat > 0 && funding.value_sat <= MAX_SAT);
-    if outpoints.is_empty() || outpoints.len() != facts.fundings.len() || !valued {
+    // A commitment has one sum for all of them; splices are not handled yet.
+    let alike = facts.fundings.windows(2).all(|pair| matches!(pair, [a, b] if a.value_sat == b.value_sat));
+    if !alike || outpoints.is_empty() || outpoints.len() != facts.fundings.len() || !valued {
         return Err(Rejected::BadFundings);
     }
     for outpoint in outpoints {
@@ -133,7 +135,7 @@ fn facts(court: CourtView<'_>, facts: &ChannelFacts) -> Result<Admission, Reject
             }
         }
     }
-    if facts.fallback_script.is_empty() {
+    if !is_payable(&facts.fallback_script) {
         return Err(Rejected::BadScript);
     }
     for side in [&facts.local, &facts.remote] {

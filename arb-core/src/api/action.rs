@@ -117,8 +117,8 @@ pub enum Action {
         id: ActionId,
         /// The received HTLC.
         htlc: HtlcKey,
-        /// The HTLC's expiry. Later the counterparty can claim the output, too, and a preimage helps only while it has
-        /// not.
+        /// The HTLC's expiry. Later the counterparty can claim the output, too. The question stays due after it while the
+        /// output is unspent, because a preimage still helps until then.
         until: Height,
         /// What the node gave with that HTLC ([`Htlc::tag`](crate::Htlc::tag)).
         tag: Vec<u8>,

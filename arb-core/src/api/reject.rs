@@ -38,8 +38,8 @@ pub enum Rejected {
         /// The channel that has it.
         channel: ChannelId,
     },
-    /// A channel needs at least one funding; fundings are distinct and have a possible value.
-    #[error("a channel needs one or more distinct fundings, each worth 1 sat to 21 million BTC")]
+    /// A channel needs at least one funding; fundings are distinct and have one possible value.
+    #[error("a channel needs one or more distinct fundings, all of one value, 1 sat to 21 million BTC")]
     BadFundings,
     /// A delay of 0 leaves no time to punish.
     #[error("a delay of {0} blocks is invalid, expected 1 to 65,535")]
@@ -48,7 +48,9 @@ pub enum Rejected {
     #[error("a key is not a point on the curve")]
     BadKey,
     /// The fallback script, a close's fresh script or a change script is not one that we can pay to.
-    #[error("a script to pay to is invalid: it is empty, or is for change and not P2WPKH, P2WSH or P2TR")]
+    #[error(
+        "a script to pay to is invalid, expected P2WPKH, P2WSH or P2TR, or, if it is not for change, P2PKH or P2SH"
+    )]
     BadScript,
     /// The counterparty's secrets are not those of all remote commitments below the next one.
     #[error(
@@ -120,9 +122,12 @@ pub enum Rejected {
     /// The upstream is not a received HTLC of a channel that the court knows.
     #[error("upstream HTLC {0} is not a received HTLC of a known channel")]
     UnknownUpstream(HtlcKey),
-    /// Balances and HTLCs exceed a funding.
+    /// Balances and HTLCs of a revoked commitment exceed its funding.
     #[error("balances and HTLCs are {sum_msat} msat, expected at most the funding's {capacity_msat} msat")]
     AboveCapacity { sum_msat: u64, capacity_msat: u64 },
+    /// Balances and HTLCs, too small ones included, are not the funding exactly (BOLT 2).
+    #[error("balances and HTLCs are {sum_msat} msat, expected exactly the funding's {capacity_msat} msat")]
+    NotTheFunding { sum_msat: u64, capacity_msat: u64 },
     /// There are too many or too few signatures.
     #[error("{got} signatures, expected {expected}")]
     SignatureCount { expected: usize, got: usize },
@@ -223,8 +228,10 @@ pub enum Rejected {
     /// No claim of this channel spends this output.
     #[error("no claim spends output {0}: nothing to raise")]
     NothingToBump(OutPoint),
-    /// The channel held an HTLC, or is closing.
-    #[error("channel {0} held an HTLC or is closing: it must not be forgotten")]
+    /// The channel held an HTLC, is closing, or has a confirmed funding and a balance of ours (BOLT 5, Failing a Channel).
+    #[error(
+        "channel {0} held an HTLC, is closing, or has a confirmed funding and a balance of ours: it must not be forgotten"
+    )]
     CannotForget(ChannelId),
     /// A closing transaction spends a funding of the channel, and `local_output` is one of its outputs.
     #[error("a closing transaction must spend a funding of the channel, and local_output must be one of its outputs")]
@@ -316,6 +323,7 @@ impl Rejected {
             | Self::BadHtlc { .. }
             | Self::TooManyHtlcs { .. }
             | Self::AboveCapacity { .. }
+            | Self::NotTheFunding { .. }
             | Self::CannotBuild
             | Self::WrongPreimage(_)
             | Self::NoSuchOutcome(_)

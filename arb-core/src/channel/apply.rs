@@ -27,6 +27,7 @@ use crate::channel::state::{ChannelArbitrator, HtlcState, Released, Seen, Shown,
 use crate::sweep::Order;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
+use bitcoin::secp256k1::Secp256k1;
 use bitcoin::{OutPoint, ScriptBuf, Transaction, Txid};
 
 /// Replaced, unsigned versions that are kept: a signer may lag this many replacements.
@@ -134,11 +135,12 @@ impl ChannelArbitrator {
         }
     }
 
-    pub(crate) fn hear_usable(&mut self, htlc: HtlcRef, preimage: Preimage, since: Height) {
+    /// `shown`: by a transaction; else the node told it.
+    pub(crate) fn hear_usable(&mut self, htlc: HtlcRef, preimage: Preimage, since: Height, shown: bool) {
         if !self.state.htlcs.contains_key(&htlc) {
             return;
         }
-        self.state.ratchet.usable.entry(htlc).or_insert(Usable { preimage, since });
+        self.state.ratchet.usable.entry(htlc).or_insert(Usable { preimage, since, shown });
     }
 
     pub(crate) fn hear_acknowledged(&mut self, htlc: HtlcRef, outcome: Acknowledged) {
@@ -221,6 +223,16 @@ impl ChannelArbitrator {
     }
 
     pub(crate) fn hear_commitment_signature(&mut self, funding: OutPoint, signature: CompactSig) {
+        // It is public from now on.
+        let facts = self.state.facts.fundings.iter().find(|facts| facts.outpoint == funding);
+        let rebuilt =
+            self.state.set.local.as_ref().zip(facts).and_then(|(local, funding)| {
+                self.rebuild(&Secp256k1::new(), Side::Local, &local.commitment, funding, &[])
+            });
+        if let Some(built) = rebuilt.map(|rebuilt| rebuilt.built) {
+            let outputs = u32::try_from(built.outputs.len()).unwrap_or(u32::MAX);
+            self.state.ratchet.in_view.insert(built.txid, outputs);
+        }
         self.state.ratchet.commitment_signed.entry(funding).or_insert(signature);
     }
 
@@ -267,6 +279,9 @@ impl ChannelArbitrator {
     /// An unconfirmed spend of a funding output was seen that is no closing transaction.
     pub(crate) fn hear_seen(&mut self, tx: &Transaction, txid: Txid, tip: Height, estimate_sat_per_kw: u32) {
         self.state.ratchet.peer_on_chain = true;
+        if self.is_new_in_view(&txid, tx) {
+            self.state.ratchet.in_view.insert(txid, u32::try_from(tx.output.len()).unwrap_or(u32::MAX));
+        }
         if self.is_revoked(tx) {
             self.state.ratchet.cheat_seen.get_or_insert(tip);
         } else if self.is_remote_of_set(tx) {
@@ -399,7 +414,7 @@ impl ChannelArbitrator {
                 let state = self.state.htlcs.get_mut(htlc).ok_or("an upstream expiry for an unknown HTLC")?;
                 state.upstream_expiry = Some(*expiry);
             }
-            Conclusion::PreimageUsable { htlc, preimage } => self.hear_usable(*htlc, *preimage, tip),
+            Conclusion::PreimageUsable { htlc, preimage } => self.hear_usable(*htlc, *preimage, tip, true),
             Conclusion::GaveUp { htlc } => self.hear_given_up(*htlc),
             Conclusion::Frozen(why) => {
                 self.state.ratchet.frozen.get_or_insert(*why);

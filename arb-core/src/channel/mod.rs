@@ -36,16 +36,19 @@ pub use state::ChannelArbitrator;
 pub(crate) use state::{HtlcState, Ratchet, Seen, Shown};
 
 use crate::api::event::Acknowledged;
-use crate::api::facts::{ChannelFacts, Htlc};
+use crate::api::facts::{ChannelFacts, Htlc, Link};
 use crate::api::ids::{ActionId, ChannelId, HtlcRef};
 use crate::api::notice::{FreezeReason, Notice};
 use crate::api::outcome::Upstream;
 use crate::api::policy::Policy;
 use crate::api::units::Height;
-use crate::bolt3::Preimage;
+use crate::bolt3::{PaymentHash, Preimage};
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use bitcoin::{OutPoint, Transaction, TxIn, Txid};
+
+/// How many unconfirmed commitments are in view before only those count that can still confirm as the newest ones.
+const IN_VIEW_MAX: usize = 16;
 
 impl ChannelArbitrator {
     /// The channel's identity outside the court.
@@ -107,6 +110,32 @@ impl ChannelArbitrator {
         self.ratchet.usable.get(&htlc).map(|known| known.preimage)
     }
 
+    /// Whether nothing is gained by going to chain for an HTLC that we sent, because its upstream HTLC is settled with its
+    /// preimage: the node does that if it told the preimage. If a transaction showed it, the node has acknowledged it (A5).
+    pub(crate) fn is_answered(&self, htlc: HtlcRef) -> bool {
+        let released = self.ratchet.released.get(&htlc);
+        let settled = || released.is_some_and(|released| released.acknowledged == Some(Acknowledged::Settled));
+        htlc.is_offered() && self.ratchet.usable.get(&htlc).is_some_and(|known| !known.shown || settled())
+    }
+
+    /// A preimage for this hash among what is kept of confirmed spends.
+    pub(crate) fn kept_preimage(&self, hash: &PaymentHash) -> Option<Preimage> {
+        let inputs = self.chain.kept.values().flat_map(|kept| kept.inputs.values());
+        let items = inputs.flat_map(|input| input.witness.iter());
+        items.filter_map(|item| item.try_into().ok().map(Preimage)).find(|preimage| preimage.hash() == *hash)
+    }
+
+    /// The HTLCs that we sent for this upstream HTLC of the court: several after a retry, or for one payment in parts.
+    pub(crate) fn linked_to(&self, link: Link) -> impl Iterator<Item = HtlcRef> {
+        let same = move |state: &&HtlcState| matches!(link, Link::Forward(_)) && state.htlc.link == link;
+        self.htlcs.values().filter(same).map(|state| state.htlc.key)
+    }
+
+    /// Whether a failure was released for the upstream of this HTLC.
+    pub(crate) fn is_failed(&self, htlc: HtlcRef) -> bool {
+        self.ratchet.released.get(&htlc).is_some_and(|released| matches!(released.outcome, Upstream::Failed(_)))
+    }
+
     /// For each HTLC that we sent: the outcome that was released upstream, and the node's acknowledgement if there is one.
     pub fn released(&self) -> impl Iterator<Item = (HtlcRef, Upstream, Option<Acknowledged>)> {
         self.ratchet.released.iter().map(|(htlc, state)| (*htlc, state.outcome, state.acknowledged))
@@ -131,6 +160,30 @@ impl ChannelArbitrator {
                 kept.outputs.contains_key(&outpoint.vout) && self.watches_outputs(&outpoint.txid, kept)
             })
             || self.uses_coin(outpoint)
+            || self.sees(outpoint)
+    }
+
+    /// Whether this is an output of an unconfirmed commitment that may be in mempools. Once a spend of the funding has
+    /// confirmed, the outputs of that are watched.
+    fn sees(&self, outpoint: &OutPoint) -> bool {
+        self.ratchet.in_view.get(&outpoint.txid).is_some_and(|outputs| outpoint.vout < *outputs) && !self.is_spent()
+    }
+
+    /// The outputs that [`sees`](Self::sees) is true for.
+    pub(crate) fn seen_outputs(&self) -> impl Iterator<Item = OutPoint> {
+        let in_view = self.ratchet.in_view.iter().filter(|_| !self.is_spent());
+        in_view.flat_map(|(txid, outputs)| (0..*outputs).map(|vout| OutPoint { txid: *txid, vout }))
+    }
+
+    fn is_spent(&self) -> bool {
+        self.chain.kept.values().any(|kept| kept.tier == Tier::Funding)
+    }
+
+    /// Whether an unconfirmed spend of the funding brings outputs into view. Of commitments that cannot be ours to resolve, such
+    /// as revoked ones, a few are enough.
+    pub(crate) fn is_new_in_view(&self, txid: &Txid, tx: &Transaction) -> bool {
+        let in_view = &self.ratchet.in_view;
+        !in_view.contains_key(txid) && (in_view.len() < IN_VIEW_MAX || self.is_remote_of_set(tx))
     }
 
     /// Whether this transaction carries a funding output that is not confirmed: its confirmation alone matters.
@@ -149,6 +202,7 @@ impl ChannelArbitrator {
         let mut all: Vec<OutPoint> = self.facts.fundings.iter().map(|funding| funding.outpoint).collect();
         all.extend(self.chain.kept.keys().flat_map(|txid| self.watched_of(txid)));
         all.extend(self.coins());
+        all.extend(self.seen_outputs());
         all.sort_unstable();
         all.dedup();
         all
@@ -192,7 +246,7 @@ impl ChannelArbitrator {
         if self.is_funding(outpoint) {
             return Some(Tier::Funding);
         }
-        if !self.watches(outpoint) {
+        if !self.watches(outpoint) || self.sees(outpoint) {
             return None;
         }
         match self.chain.kept.get(&outpoint.txid).map(|kept| kept.tier) {

@@ -113,6 +113,9 @@ pub(crate) struct HtlcState {
 pub(crate) struct Usable {
     pub(crate) preimage: Preimage,
     pub(crate) since: Height,
+    /// A transaction showed it first, so the node may not know it: the court settles the upstream HTLC also while the channel
+    /// is open (A5). What the node told of an open channel, it settles itself.
+    pub(crate) shown: bool,
 }
 
 /// The outcome that was released upstream, and the node's acknowledgement; `None` until it comes.
@@ -169,6 +172,9 @@ pub(crate) struct Ratchet {
     pub(crate) peer_on_chain: bool,
     /// The counterparty's commitments of the set that were seen unconfirmed: each can be sent again with a child.
     pub(crate) seen: BTreeMap<Txid, Seen>,
+    /// Unconfirmed commitments of either side that may be in mempools, with how many outputs each has. What spends one of these
+    /// may show a preimage (A42).
+    pub(crate) in_view: BTreeMap<Txid, u32>,
     /// The tip when a revoked commitment was first seen unconfirmed.
     pub(crate) cheat_seen: Option<Height>,
     /// The node forgot the channel.

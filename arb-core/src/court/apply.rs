@@ -108,7 +108,7 @@ impl Draft {
             Event::PreimageLearned { preimage, usable_for } => {
                 let tip = self.state.tip.height;
                 for key in usable_for {
-                    self.with(base, &key.channel, |channel| channel.hear_usable(key.htlc, *preimage, tip));
+                    self.with(base, &key.channel, |channel| channel.hear_usable(key.htlc, *preimage, tip, false));
                 }
             }
             Event::Signed(signed) => self.signed(base, signed, proof),
@@ -347,6 +347,8 @@ impl Draft {
             if let Some(channel) = self.touch(base, index) {
                 channel.disconnect(block.height);
                 let unconfirmed: Vec<Txid> = channel.unconfirmed().collect();
+                let seen = seen_outputs(channel, index);
+                self.watched.extend(seen);
                 self.parents.extend(unconfirmed.into_iter().map(|txid| (txid, index)));
             }
         }
@@ -363,6 +365,9 @@ impl Draft {
             let Some(channel) = self.touch(base, index) else { continue };
             if channel.is_funding_spend(tx) && !channel.is_closing(&txid, tx) {
                 channel.hear_seen(tx, txid, tip, estimate_sat_per_kw);
+                // A later transaction of the same step may spend an output of it.
+                let seen = seen_outputs(channel, index);
+                self.watched.extend(seen);
             }
         }
     }
@@ -380,6 +385,11 @@ impl Draft {
             }
             channel.hear_signer_answered(&heard.request);
         });
+        let view = CourtView::new(base, self);
+        if let Some(index) = view.index_of(&heard.channel) {
+            let seen = view.channel(index).map(|channel| seen_outputs(channel, index));
+            self.watched.extend(seen.into_iter().flatten());
+        }
     }
 
     /// What a signer's answer completes when the log is folded: it was verified when it was heard.
@@ -462,6 +472,11 @@ impl Draft {
         }
         Ok(())
     }
+}
+
+/// The outputs of unconfirmed commitments that a channel sees, for the draft's own index.
+fn seen_outputs(channel: &ChannelArbitrator, index: ChannelIndex) -> Vec<(OutPoint, ChannelIndex)> {
+    channel.seen_outputs().map(|outpoint| (outpoint, index)).collect()
 }
 
 impl ChainArbitrator {

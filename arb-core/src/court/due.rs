@@ -75,6 +75,7 @@ pub(crate) fn owes(view: &ChannelView<'_>) -> bool {
     let channel = view.channel;
     if channel.ratchet.frozen.is_none()
         && channel.outbox.is_empty()
+        && channel.ratchet.released.is_empty()
         && channel.chain.kept.is_empty()
         && channel.chain.fundings.iter().all(|funding| funding.scanned)
     {

@@ -13,7 +13,7 @@ pub(crate) mod tombstone;
 
 use crate::api::action::Action;
 use crate::api::event::{JournalIdentity, Started, Tip};
-use crate::api::ids::{ChannelId, ChannelIndex};
+use crate::api::ids::{ChannelId, ChannelIndex, HtlcKey};
 use crate::api::policy::Policy;
 use crate::api::reject::Mismatch;
 use crate::api::units::Height;
@@ -100,7 +100,7 @@ impl ChainArbitrator {
         let mut out = Vec::new();
         for index in self.indexes.owing() {
             if let Some(view) = self.view(index) {
-                due::actions(&self.state, &view, &mut out);
+                self.due_of(&view, &mut out);
             }
         }
         out.extend(self.resolved_again(&self.state.resolved_again));
@@ -158,6 +158,25 @@ impl ChainArbitrator {
     /// The number of a channel; `None` if the court has no such channel, or no longer.
     pub fn index_of(&self, id: &ChannelId) -> Option<ChannelIndex> {
         self.indexes.id(id)
+    }
+
+    /// Appends what is due for a channel now. An upstream HTLC is not failed while another HTLC may still be paid for it (A9).
+    pub(crate) fn due_of(&self, view: &ChannelView<'_>, out: &mut Vec<Action>) {
+        let mut due = Vec::new();
+        due::actions(&self.state, view, &mut due);
+        due.retain(|action| !matches!(action, Action::FailUpstream { htlc, .. } if self.may_be_paid(htlc)));
+        out.append(&mut due);
+    }
+
+    /// Whether another HTLC that we sent for the same upstream HTLC has no failure: then the upstream HTLC is not failed yet (A9).
+    pub(crate) fn may_be_paid(&self, failed: &HtlcKey) -> bool {
+        let channel = self.index_of(&failed.channel).and_then(|index| self.channel(index));
+        let Some(state) = channel.and_then(|channel| channel.htlcs.get(&failed.htlc)) else { return false };
+        let channels = self.indexes.hash(&state.htlc.payment_hash).filter_map(|index| self.channel(index));
+        let is_it = |channel: &ChannelArbitrator, htlc| HtlcKey { channel: channel.facts.id, htlc } == *failed;
+        channels.into_iter().any(|channel| {
+            channel.linked_to(state.htlc.link).any(|htlc| !is_it(channel, htlc) && !channel.is_failed(htlc))
+        })
     }
 
     /// Every channel, in rising order of its number.

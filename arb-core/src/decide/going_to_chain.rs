@@ -3,7 +3,6 @@
 //! Tests: `arb-harness/lab/tests/court_suite/going_to_chain.rs`.
 
 use crate::api::event::CloseReason;
-use crate::api::facts::Link;
 use crate::api::notice::{Alert, FreezeReason, Notice};
 use crate::api::record::Conclusion;
 use crate::api::stage::CloseKind;
@@ -28,8 +27,10 @@ pub(super) fn freezes(bench: &Bench<'_>, view: &ChannelView<'_>, out: &mut Vec<C
     let wanted = frozen.is_some_and(|why| match why {
         FreezeReason::Outdated | FreezeReason::Forgotten => false,
         // A mutual close that a reorg removed can confirm again, so our commitment is not needed (B62), unless an HTLC is at
-        // stake.
-        FreezeReason::FundingSpent => ratchet.closings.is_empty() || !view.channel.htlcs.is_empty(),
+        // stake, or somebody asks for it (A20).
+        FreezeReason::FundingSpent => {
+            ratchet.closings.is_empty() || !view.channel.htlcs.is_empty() || ratchet.close_requested.is_some()
+        }
         FreezeReason::Deadline(_)
         | FreezeReason::OverdueSum
         | FreezeReason::Operator
@@ -120,9 +121,7 @@ fn deadline(bench: &Bench<'_>, view: &ChannelView<'_>) -> Option<FreezeReason> {
     for (htlc, state) in &channel.htlcs {
         let usable = channel.ratchet.usable.contains_key(htlc);
         let Some(due) = chain_height(state, usable, view.policy).filter(|due| view.tip >= *due) else { continue };
-        // With its preimage, an HTLC that we sent is settled off chain: nothing is gained by going to chain.
-        let answered = usable && state.htlc.link != Link::Received;
-        if answered || !channel.has_output_somewhere(*htlc) {
+        if channel.is_answered(*htlc) || !channel.has_output_somewhere(*htlc) {
             continue;
         }
         let amount_sat = state.htlc.amount_sat();

@@ -13,10 +13,11 @@ mod sweeps;
 mod upstream;
 
 use crate::api::event::{Acknowledged, CommitmentUpdate, Event};
-use crate::api::facts::Link;
-use crate::api::ids::{ChannelIndex, HtlcKey};
+use crate::api::facts::{Htlc, Link};
+use crate::api::ids::{ChannelIndex, HtlcKey, HtlcRef};
+use crate::api::outcome::Upstream;
 use crate::api::record::{Conclusion, Record};
-use crate::bolt3::revealed_by;
+use crate::bolt3::{Preimage, revealed_by};
 use crate::channel::HtlcState;
 use crate::court::draft::CourtView;
 use crate::decide::bench::{Bench, upstream_of};
@@ -45,6 +46,9 @@ pub(crate) fn consequences(court: CourtView<'_>, event: &Event) -> Vec<Record> {
         Event::BlockConnected(block) => revealed(court, &block.txs),
         Event::MempoolSeen { tx } => revealed(court, [tx]),
         Event::Scanned(scanned) => revealed(court, scanned.spends.iter().map(|spend| &spend.tx)),
+        Event::PreimageLearned { preimage, usable_for } => {
+            usable_for.iter().flat_map(|key| paid_by_another(court, key, *preimage)).collect()
+        }
         Event::LocalCommitmentSigned(heard) => linked(court, &heard.update),
         Event::RemoteCommitmentSigned(heard) => linked(court, &heard.update),
         Event::UpstreamAcknowledged { htlc, outcome } => downstream_over(court, htlc, *outcome),
@@ -55,7 +59,6 @@ pub(crate) fn consequences(court: CourtView<'_>, event: &Event) -> Vec<Record> {
         | Event::ChannelRestored(_)
         | Event::ChannelSignals { .. }
         | Event::RemoteRevoked(_)
-        | Event::PreimageLearned { .. }
         | Event::HtlcGivenUp { .. }
         | Event::PeerStateSeen { .. }
         | Event::CloseRequested { .. }
@@ -108,13 +111,46 @@ fn downstream_over(court: CourtView<'_>, key: &HtlcKey, outcome: Acknowledged) -
     }
     let upstream = court.index_of(&key.channel).and_then(|index| upstream_of(court, index, key.htlc));
     let Some((channel, htlc)) = upstream else { return Vec::new() };
+    let mut others = others(court, key).into_iter();
+    if others.any(|(index, htlc)| court.channel(index).is_some_and(|channel| !channel.is_failed(htlc))) {
+        return Vec::new();
+    }
     let is_new = court.channel(channel).is_some_and(|channel| !channel.ratchet.given_up.contains(&htlc));
     if is_new { [Record { channel, what: Conclusion::GaveUp { htlc } }].into() } else { Vec::new() }
 }
 
+/// The other HTLCs that we sent for the upstream HTLC of this one (A9).
+fn others(court: CourtView<'_>, key: &HtlcKey) -> Vec<(ChannelIndex, HtlcRef)> {
+    let own = court.index_of(&key.channel);
+    let state = own.and_then(|index| court.channel(index)).and_then(|channel| channel.htlcs.get(&key.htlc));
+    let Some((own, state)) = own.zip(state) else { return Vec::new() };
+    let link = state.htlc.link;
+    let mut all =
+        if matches!(link, Link::Forward(_)) { court.offered_with(&state.htlc.payment_hash) } else { Vec::new() };
+    all.retain(|(index, htlc)| {
+        let state = court.channel(*index).and_then(|channel| channel.htlcs.get(htlc));
+        (*index, *htlc) != (own, key.htlc) && state.is_some_and(|state| state.htlc.link == link)
+    });
+    all
+}
+
+/// The upstream HTLC is settled with the first of its links: a failure of another one, which the node has not carried out,
+/// becomes a settlement (A9, R8).
+fn paid_by_another(court: CourtView<'_>, key: &HtlcKey, preimage: Preimage) -> Vec<Record> {
+    let mut out = Vec::new();
+    for (channel, htlc) in others(court, key) {
+        let released = court.channel(channel).and_then(|channel| channel.ratchet.released.get(&htlc));
+        if released.is_some_and(|it| matches!(it.outcome, Upstream::Failed(_)) && it.acknowledged.is_none()) {
+            let what = Conclusion::Released { htlc, outcome: Upstream::Settled(preimage) };
+            out.push(Record { channel, what });
+        }
+    }
+    out
+}
+
 /// Links received HTLCs to HTLCs that we sent for them and that were heard before: channels are adopted in any order.
 fn linked(court: CourtView<'_>, update: &CommitmentUpdate) -> Vec<Record> {
-    let mut out = Vec::new();
+    let (mut out, mut shown) = (Vec::new(), BTreeSet::new());
     for received in update.added.iter().filter(|htlc| !htlc.key.is_offered()) {
         let key = HtlcKey { channel: update.channel, htlc: received.key };
         for (channel, htlc) in court.offered_with(&received.payment_hash) {
@@ -123,10 +159,44 @@ fn linked(court: CourtView<'_>, update: &CommitmentUpdate) -> Vec<Record> {
             if state.is_some_and(waits) {
                 let what = Conclusion::UpstreamLinked { htlc, expiry: received.cltv_expiry };
                 out.push(Record { channel, what });
+                // A transaction showed its preimage before its channel told it (A15).
+                let known = court.channel(channel).and_then(|channel| channel.ratchet.usable.get(&htlc));
+                let upstream = court.index_of(&update.channel);
+                let is_new = |index| court.channel(index).is_some_and(|channel| channel.usable(received.key).is_none());
+                if let (Some(known), Some(channel)) = (known.filter(|known| known.shown), upstream) {
+                    if is_new(channel) && shown.insert(received.key) {
+                        let what = Conclusion::PreimageUsable { htlc: received.key, preimage: known.preimage };
+                        out.push(Record { channel, what });
+                    }
+                }
             }
         }
     }
+    for sent in update.added.iter().filter(|htlc| htlc.key.is_offered()) {
+        out.extend(shown_before(court, update, sent));
+    }
     out
+}
+
+/// The preimage of an HTLC that we sent, and that is told only now, if a transaction showed it before: to another HTLC with its
+/// hash, or in what is kept of the channel's close (A15).
+fn shown_before(court: CourtView<'_>, update: &CommitmentUpdate, sent: &Htlc) -> Vec<Record> {
+    let Some(own) = court.index_of(&update.channel) else { return Vec::new() };
+    let Some(channel) = court.channel(own).filter(|channel| channel.usable(sent.key).is_none()) else {
+        return Vec::new();
+    };
+    let hash = &sent.payment_hash;
+    let of_twin = || {
+        let twins = court.offered_with(hash).into_iter();
+        let mut known = twins.filter_map(|(index, htlc)| court.channel(index)?.ratchet.usable.get(&htlc));
+        known.find(|known| known.shown).map(|known| known.preimage)
+    };
+    let Some(preimage) = channel.kept_preimage(hash).or_else(of_twin) else { return Vec::new() };
+    let upstream = upstream_of(court, own, sent.key);
+    let upstream =
+        upstream.filter(|(index, htlc)| court.channel(*index).is_some_and(|channel| channel.usable(*htlc).is_none()));
+    let all = [Some((own, sent.key)), upstream].into_iter().flatten();
+    all.map(|(channel, htlc)| Record { channel, what: Conclusion::PreimageUsable { htlc, preimage } }).collect()
 }
 
 fn link_upstream(bench: &Bench<'_>, view: &ChannelView<'_>, out: &mut Vec<Conclusion>) {

@@ -26,12 +26,20 @@ pub(crate) fn spenders(view: &ChannelView<'_>, contract: &Contract) -> Vec<Txid>
 pub(crate) fn fees_of(view: &ChannelView<'_>, contract: &Contract) -> u64 {
     let mut sheet = Sheet::default();
     if let (Some(close), ContractId::Output(outpoint)) = (&view.close, contract.id) {
-        if close.kind == CloseKind::Revoked {
+        let penal = match contract.kind {
+            ContractKind::RevokedToLocal | ContractKind::RevokedSecondLevel => true,
+            ContractKind::Htlc => close.kind == CloseKind::Revoked,
+            ContractKind::ToLocal | ContractKind::ToRemote | ContractKind::Anchor => false,
+        };
+        // What was paid for a first stage stays paid if the second one is given up (A55).
+        let paid =
+            matches!(contract.state, ContractState::Done(ContractOutcome::Claimed | ContractOutcome::Uneconomic));
+        if penal {
             // The counterparty's HTLC transaction paid a fee of its own: only the fee of our penalty counts.
             if let Some((spend, amount_sat)) = penalised(view, close, outpoint) {
                 swept(view, spend, amount_sat, &mut sheet);
             }
-        } else if contract.state == ContractState::Done(ContractOutcome::Claimed) {
+        } else if paid && view.spends.contains_key(&outpoint) {
             of_output(view, close, contract, outpoint, &mut sheet);
         }
     }

@@ -31,6 +31,7 @@ fn one(bench: &Bench<'_>, view: &ChannelView<'_>, htlc: HtlcRef, state: &HtlcSta
     let ratchet = &view.channel.ratchet;
     let released = ratchet.released.get(&htlc);
     let usable = ratchet.usable.get(&htlc).map(|known| known.preimage);
+    let shown = ratchet.usable.get(&htlc).is_some_and(|known| known.shown);
     let amount_sat = state.htlc.amount_sat();
     let raise = |alert: Alert, out: &mut Vec<Conclusion>| out.extend(view.channel.raise(Notice::Alert(alert)));
     match (released.map(|released| (released.outcome, released.acknowledged)), usable) {
@@ -46,8 +47,9 @@ fn one(bench: &Bench<'_>, view: &ChannelView<'_>, htlc: HtlcRef, state: &HtlcSta
                 raise(Alert::Loss { htlc, payment_hash: state.htlc.payment_hash, amount_sat }, out);
             }
         }
-        // While the channel is open, the node settles by update messages.
-        (None, Some(_)) if is_open(view) => {}
+        // While the channel is open, the node settles what it told, by update messages. It may not know what a transaction
+        // showed (A5).
+        (None, Some(_)) if is_open(view) && !shown => {}
         // A settlement overrides a failure that the node has not acknowledged.
         (None | Some((Upstream::Failed(_), None)), Some(preimage)) => {
             out.push(Conclusion::Released { htlc, outcome: Upstream::Settled(preimage) });
@@ -90,6 +92,8 @@ fn was_paid(view: &ChannelView<'_>, htlc: HtlcRef, state: &HtlcState) -> bool {
         // What the counterparty took with a preimage is ours again once our penalty has spent it.
         Some(CloseKind::Revoked) => match view.output_of(htlc) {
             Some(outpoint) => view.spends.get(&outpoint).is_some_and(shows) && counterparty_keeps(view, outpoint),
+            // What is known to have no output there was not paid there (A54).
+            None if view.close.as_ref().is_some_and(|close| close.rebuilt.is_some()) => false,
             None => {
                 let mut shown = view.spends.iter().filter(|(outpoint, spend)| is_its_amount(outpoint) && shows(spend));
                 shown.any(|(outpoint, _)| counterparty_keeps(view, *outpoint))
@@ -187,12 +191,13 @@ fn upstream_is_near(view: &ChannelView<'_>, state: &HtlcState) -> bool {
     give_up_height(state, view.policy).is_some_and(|height| view.tip >= height)
 }
 
-/// Whether the upstream channel goes to chain itself: then failing its HTLC saves nothing, and it waits for its own timeout
+/// Whether the upstream channel goes to chain itself, or did: then failing its HTLC saves nothing, and it waits for its own timeout
 /// (LL9).
 fn upstream_on_chain(bench: &Bench<'_>, state: &HtlcState) -> bool {
     let Link::Forward(key) = state.htlc.link else { return false };
+    // A channel that left the court is resolved, so nothing of it can be saved (A50).
     let upstream = bench.court.channel_of(&key.channel);
-    upstream.is_some_and(|upstream| upstream.ratchet.frozen.is_some())
+    upstream.is_none_or(|upstream| upstream.ratchet.frozen.is_some())
 }
 
 /// The largest HTLC that is given up, in satoshi.

@@ -33,7 +33,7 @@ impl ChannelView<'_> {
                 heights.push(height);
                 heights.push(height.after(self.policy.overdue_max));
                 // Overdue but not worth a close yet: the cost of a close changes with every estimate.
-                let answered = usable && key.is_offered();
+                let answered = self.channel.is_answered(*key);
                 if height <= self.tip && !answered && self.channel.has_output_somewhere(*key) {
                     heights.push(self.tip.next());
                 }

@@ -199,7 +199,7 @@ fn update(court: &ChainArbitrator, channel: u8) -> Vec<Event> {
             number,
             point: point(secret(number)),
             feerate_sat_per_kw: 253,
-            local_msat: 900_000_000 - number * 5_000_000,
+            local_msat: 910_000_000 - number * 5_000_000,
             remote_msat: 90_000_000,
             added: number.checked_sub(1).map(htlc).into_iter().collect(),
             removed: vec![],

@@ -178,6 +178,7 @@ fn a_script_that_is_empty() {
     let request = test.court.actions_due().iter().find_map(find).unwrap();
     let offer = |script| Event::ScriptsOffered { channel: fixture.id(), request, script };
     assert_eq!(test.refuse(&offer(ScriptBuf::new())), Rejected::BadScript);
+    assert_eq!(test.refuse(&offer(ScriptBuf::from_bytes(vec![0x51]))), Rejected::BadScript, "A34");
     test.hear(offer(fixture.setup().fallback_script.clone()));
 }
 

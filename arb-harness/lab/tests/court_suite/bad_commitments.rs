@@ -219,13 +219,13 @@ fn sum_above_capacity() {
     much.local_msat += 1;
     let event = fixture.remote_signed(1, much).unwrap();
     let capacity_msat = CAPACITY_SAT * 1000;
-    assert_eq!(test.refuse(&event), Rejected::AboveCapacity { sum_msat: capacity_msat + 1, capacity_msat });
+    assert_eq!(test.refuse(&event), Rejected::NotTheFunding { sum_msat: capacity_msat + 1, capacity_msat });
     let mut much = state(&[]);
     much.local_msat = u64::MAX;
     let mut heard = remote(fixture.remote_signed(1, state(&[])).unwrap());
     heard.update.local_msat = much.local_msat;
     let event = Event::RemoteCommitmentSigned(heard.into());
-    assert_eq!(test.refuse(&event), Rejected::AboveCapacity { sum_msat: u64::MAX, capacity_msat });
+    assert_eq!(test.refuse(&event), Rejected::NotTheFunding { sum_msat: u64::MAX, capacity_msat });
 }
 
 #[test]
@@ -299,6 +299,63 @@ fn outdated_channel() {
     test.hear(fixture.peer_is_newer());
     let event = fixture.remote_signed(1, state(&[])).unwrap();
     assert_eq!(test.refuse(&event), Rejected::Outdated(fixture.id()));
+}
+
+#[test]
+fn a34_only_scripts_that_a_wallet_can_own_are_paid_to() {
+    let (mut test, fixture) = (TestCourt::new(), channel(1, ANCHORS));
+    let opened = |script: Vec<u8>| {
+        let Event::ChannelOpened(mut opened) = fixture.opened(fixture.standing(0, 0).unwrap()) else { panic!() };
+        opened.facts.fallback_script = bitcoin::ScriptBuf::from_bytes(script);
+        Event::ChannelOpened(opened)
+    };
+    let hash = |head: &[u8], len: usize, tail: &[u8]| [head, &vec![7; len], tail].concat();
+    let bad = [
+        Vec::new(),
+        vec![0x6a, 1, 1],
+        vec![0x51],
+        vec![0x51; 11_000],
+        hash(&[0x52, 32], 32, &[]),
+        hash(&[0, 20], 19, &[]),
+    ];
+    for script in bad {
+        assert_eq!(test.refuse(&opened(script)), Rejected::BadScript);
+    }
+    let good = [
+        hash(&[0, 20], 20, &[]),
+        hash(&[0, 32], 32, &[]),
+        hash(&[0x51, 32], 32, &[]),
+        hash(&[0x76, 0xa9, 20], 20, &[0x88, 0xac]),
+        hash(&[0xa9, 20], 20, &[0x87]),
+    ];
+    for script in good {
+        test.fork().hear(opened(script));
+    }
+}
+
+#[test]
+fn a56_balances_and_htlcs_are_the_funding_exactly() {
+    let (mut test, mut fixture) = (TestCourt::new(), channel(1, ANCHORS));
+    test.open(&mut fixture, &[]);
+    let dust = [offered(0, 100, 1, 500, Link::Own)];
+    let capacity_msat = CAPACITY_SAT * 1000;
+    // No signature covers an HTLC that is too small for an output.
+    let mut without = state(&dust);
+    without.htlcs.clear();
+    let why = Rejected::NotTheFunding { sum_msat: capacity_msat - 100_000, capacity_msat };
+    let mut other = fixture.clone();
+    for event in [other.local_signed(1, without.clone()).unwrap(), other.remote_signed(1, without).unwrap()] {
+        assert_eq!(test.refuse(&event), why);
+    }
+    test.update(&mut fixture, 1, &dust);
+    // Fundings of several values have no such sum.
+    let two = channel(2, ANCHORS);
+    let Event::ChannelOpened(mut opened) = two.opened(two.standing(0, 0).unwrap()) else { panic!() };
+    let mut larger = opened.facts.fundings[0].clone();
+    larger.outpoint.vout += 1;
+    larger.value_sat += 1;
+    opened.facts.fundings.push(larger);
+    assert_eq!(test.refuse(&Event::ChannelOpened(opened)), Rejected::BadFundings);
 }
 
 #[test]

@@ -207,6 +207,27 @@ fn forgetting_a_channel_that_held_an_htlc() {
 }
 
 #[test]
+fn a33_a_channel_with_a_confirmed_funding_and_a_balance_of_ours_is_not_forgotten() {
+    for (confirmed, ours) in [(true, true), (true, false), (false, true)] {
+        let (mut test, mut fixture) = (TestCourt::new(), channel(1, ANCHORS));
+        let Event::ChannelOpened(mut opened) = fixture.opened(fixture.standing(0, 0).unwrap()) else { panic!() };
+        if !confirmed {
+            opened.facts.fundings[0].confirmed = None;
+        }
+        test.hear(Event::ChannelOpened(opened));
+        if ours {
+            test.open_states(&mut fixture, &[]);
+        }
+        let event = Event::ChannelForgotten { channel: fixture.id() };
+        if confirmed && ours {
+            assert_eq!(test.refuse(&event), Rejected::CannotForget(fixture.id()));
+        } else {
+            test.hear(event);
+        }
+    }
+}
+
+#[test]
 fn a_closing_spends_the_funding_and_has_the_output_that_is_ours() {
     let (mut test, fixture) = running();
     let tx = spend(&[(fixture.setup().funding, vec![])], bitcoin::ScriptBuf::new(), 1000);

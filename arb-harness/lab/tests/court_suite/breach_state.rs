@@ -199,6 +199,46 @@ fn a_preimage_that_the_cheat_shows_after_the_origin_failed_is_no_loss_once_it_is
 }
 
 #[test]
+fn a54_what_the_revoked_commitment_does_not_have_was_not_paid_there() {
+    for channel_type in TYPES {
+        let twin = |id| offered(id, 50_000, 1, 480, Link::Own);
+        let (mut test, fixture, revoked) = moved_on(channel_type, &[twin(0)], &[twin(0), twin(1)]);
+        test.block(std::slice::from_ref(&revoked));
+        test.blocks_to(START + 8);
+        assert_eq!(test.acknowledged(&fixture, HtlcRef::offered(1)), Some(Acknowledged::Failed));
+        let success = second_level(&fixture, 0, OFFERED, Some(1));
+        test.block(std::slice::from_ref(&success));
+        let delay = u32::from(fixture.setup().delay_blocks(Side::Remote));
+        test.blocks_to(START + 9 + delay);
+        let commitment = fixture.commitment(Side::Remote, 0).unwrap();
+        let claimant =
+            arb_lab::peer::Claimant { fixture: &fixture, side: Side::Remote, commitment: &commitment, rates: RATES };
+        let sweep = claimant.second_level_output(first_output(&success), &success.output[0], bitcoin::ScriptBuf::new());
+        test.block(&[sweep.unwrap().unwrap()]);
+        let alerts = test.alerts(&fixture);
+        let lost = |of| alerts.iter().filter(|alert| matches!(alert, Alert::Loss { htlc, .. } if *htlc == of)).count();
+        assert_eq!((lost(OFFERED), lost(HtlcRef::offered(1))), (1, 0), "{channel_type:?}");
+    }
+}
+
+#[test]
+fn a55_the_report_of_our_main_output_on_a_revoked_commitment_has_its_fee() {
+    for channel_type in TYPES {
+        let (mut test, fixture, revoked) = revoked_with_both(channel_type);
+        test.block(std::slice::from_ref(&revoked));
+        to_the_end(&mut test, &fixture);
+        let ours = test.node.reports.iter().map(|(_, report)| report);
+        let (main, all): (Vec<_>, Vec<_>) = ours.partition(|report| report.kind == ContractKind::ToRemote);
+        assert!(main[0].fee_sat > 0, "{channel_type:?}");
+        // With the commitment's own, they are the sheet's.
+        let reported: u64 = main.iter().chain(&all).map(|report| report.fee_sat).sum();
+        let outputs: u64 = revoked.output.iter().map(|output| output.value.to_sat()).sum();
+        let sheet = test.node.sheets[&fixture.id()];
+        assert_eq!(reported + sheet.capacity_sat - outputs, sheet.fees_sat, "{channel_type:?}");
+    }
+}
+
+#[test]
 fn what_the_cheat_gets_anyway_is_reported_by_name() {
     for channel_type in TYPES {
         let htlcs = [offered(0, 50_000, 1, 480, Link::Own)];

@@ -12,8 +12,10 @@
 //! - `breach`, `breach_state`, `breach_thief`: revoked commitments.
 //! - `incidents_contracts`, `incidents_outcomes`, `incidents_restart`: incidents of other implementations, by the ids of
 //!   `arb_core::incidents`.
+//! - `preimages`: those that chain and mempool show, for whom they count, and what is kept of them (R8).
 //! - `properties`: drawn closes and arbitrary spends (I1, I4, I6).
 //! - `searches`: which answers of a search are believed (A10), and what else they tell (A21).
+//! - `splits`: several HTLCs for one upstream HTLC (A9), and what an upstream HTLC must be (A49, A50).
 //! - `scenarios`: the duties of BOLT 5 as text files.
 #![allow(clippy::unwrap_used, reason = "clippy does not know the helpers of tests as test code")]
 #![allow(clippy::wildcard_enum_match_arm, reason = "a test looks for one variant and panics at the others")]
@@ -38,6 +40,7 @@ mod incidents_restart;
 mod log_order;
 mod names;
 mod outcomes;
+mod preimages;
 mod properties;
 mod ratchets;
 mod resolved_again;
@@ -45,4 +48,5 @@ mod retelling;
 mod scenario_run;
 mod scenarios;
 mod searches;
+mod splits;
 mod test_court;

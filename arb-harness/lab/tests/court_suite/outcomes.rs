@@ -317,3 +317,19 @@ fn b30_a_dust_htlc_of_a_dead_channel_does_not_wait_for_its_commitment() {
     test.settle();
     assert_eq!(test.outcome(&fixture, HTLC), Some(Upstream::Failed(FailReason::OnNoCommitment)));
 }
+
+#[test]
+fn a57_the_question_for_a_preimage_stays_due_after_the_expiry_while_the_output_is_unspent() {
+    let (mut test, mut fixture) = (TestCourt::new(), channel(1, ANCHORS));
+    test.open(&mut fixture, &[received(0, 50_000, 1, START + 5)]);
+    test.block(&[fixture.remote_commitment_tx(0).unwrap()]);
+    let asked = |test: &TestCourt| {
+        let due = test.court.actions_due();
+        due.iter().find_map(|due| if let Action::AskForPreimage { until, .. } = due { Some(*until) } else { None })
+    };
+    test.blocks_to(START + 10);
+    assert_eq!(asked(&test), Some(height(START + 5)));
+    let output = crate::test_court::output_of(&fixture, Side::Remote, 0, HtlcRef::received(0));
+    test.block(&[crate::test_court::spend(&[(output, vec![vec![1]])], bitcoin::ScriptBuf::new(), 1_000)]);
+    assert_eq!(asked(&test), None);
+}

@@ -169,7 +169,7 @@ fn the_first_valid_signature_wins() {
 }
 
 #[test]
-fn b62_a_mutual_close_that_a_reorg_took_away_is_no_reason_for_our_commitment() {
+fn b62_a20_a_mutual_close_that_a_reorg_took_away_is_no_reason_for_our_commitment_unless_asked_for() {
     for channel_type in TYPES {
         let (mut test, mut fixture) = (TestCourt::new(), channel(1, channel_type));
         test.open(&mut fixture, &[]);
@@ -188,6 +188,10 @@ fn b62_a_mutual_close_that_a_reorg_took_away_is_no_reason_for_our_commitment() {
         test.block(&[]);
         test.block(&[]);
         assert!(test.asked.is_empty() && test.sent.is_empty(), "our commitment was signed or sent");
+        let mut other = test.fork();
+        other.hear(Event::CloseRequested { channel: fixture.id(), why: CloseReason::Operator });
+        other.settle();
+        assert!(!other.sent.is_empty(), "an explicit request goes to chain (A20)");
         test.block(&[mutual.tx]);
         assert_eq!(test.close_kind(&fixture), Some(CloseKind::Mutual));
     }

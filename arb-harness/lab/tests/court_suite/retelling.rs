@@ -89,6 +89,7 @@ fn a53_a_whole_commitment_with_other_content_is_no_duplicate() {
     test.again(&fixture.whole(Side::Remote, 1).unwrap());
     let Event::RemoteCommitmentSigned(mut fewer) = fixture.whole(Side::Remote, 1).unwrap() else { panic!() };
     fewer.update.added.pop();
+    fewer.update.remote_msat += 10_000_000;
     // It counts as another candidate, as after a reconnection.
     test.hear(Event::RemoteCommitmentSigned(fewer));
     let Event::LocalCommitmentSigned(mut other) = fixture.whole(Side::Local, 0).unwrap() else { panic!() };

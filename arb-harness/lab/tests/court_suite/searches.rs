@@ -108,6 +108,7 @@ fn unconfirmed(channel_type: ChannelType) -> (TestCourt, ChannelFixture, Txid) {
     test.hear(Event::ChannelOpened(Box::new(opened)));
     let link = Link::Relay { deadline: height(START + 90) };
     test.open_states(&mut fixture, &[offered(0, 50_000, 1, START + 5, link)]);
+    test.hear(fixture.adopted());
     (test, fixture, setup.funding.txid)
 }
 

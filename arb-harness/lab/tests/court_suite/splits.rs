@@ -1,0 +1,94 @@
+//! Several HTLCs that we sent for one upstream HTLC, and upstream HTLCs that do not fit or are gone.
+
+use arb_core::{Acknowledged, Action, Event, FailReason, Htlc, HtlcRef, Link, Rejected, Upstream};
+use arb_lab::fixture::ChannelFixture;
+
+use crate::incidents_outcomes::peer_takes;
+use crate::test_court::{ANCHORS, START, TestCourt, channel, key, learned, offered, preimage, received, state};
+use arb_core::Side;
+
+const HTLC: HtlcRef = HtlcRef::offered(0);
+const INCOMING: HtlcRef = HtlcRef::received(0);
+
+/// One incoming HTLC that was forwarded in two channels: the first forward has failed on chain.
+fn split() -> (TestCourt, ChannelFixture, ChannelFixture, ChannelFixture) {
+    let (mut test, mut up) = (TestCourt::new(), channel(1, ANCHORS));
+    test.open(&mut up, &[received(0, 101_000, 1, START + 300)]);
+    let link = Link::Forward(key(&up, INCOMING));
+    let (mut first, mut second) = (channel(2, ANCHORS), channel(3, ANCHORS));
+    test.open(&mut first, &[offered(0, 50_000, 1, START + 5, link)]);
+    test.open(&mut second, &[offered(0, 50_000, 1, START + 100, link)]);
+    test.block(&[first.remote_commitment_tx(0).unwrap()]);
+    test.mine_to(START + 20);
+    assert_eq!(test.outcome(&first, HTLC), Some(Upstream::Failed(FailReason::TimedOut)));
+    (test, up, first, second)
+}
+
+fn fails(test: &TestCourt) -> usize {
+    test.court.actions_due().iter().filter(|due| matches!(due, Action::FailUpstream { .. })).count()
+}
+
+#[test]
+fn a9_an_incoming_htlc_is_failed_with_the_last_of_its_links() {
+    let (mut test, up, first, second) = split();
+    assert_eq!((fails(&test), test.acknowledged(&first, HTLC)), (0, None), "the second one may be paid");
+    // A node that failed it nevertheless does not end the waiting for the preimage.
+    let mut other = test.fork();
+    other.hear(Event::UpstreamAcknowledged { htlc: key(&first, HTLC), outcome: Acknowledged::Failed });
+    other.hear(Event::HtlcGivenUp { htlc: key(&up, INCOMING) });
+    test.block(&[second.remote_commitment_tx(0).unwrap()]);
+    test.mine_to(START + 120);
+    for fixture in [&first, &second] {
+        assert_eq!(test.acknowledged(fixture, HTLC), Some(Acknowledged::Failed));
+    }
+    test.again(&Event::HtlcGivenUp { htlc: key(&up, INCOMING) });
+}
+
+#[test]
+fn a9_an_incoming_htlc_is_settled_with_the_first_of_its_links() {
+    let (mut test, up, first, second) = split();
+    let mut told = test.fork();
+    test.block(&[second.remote_commitment_tx(0).unwrap()]);
+    test.block(&[peer_takes(&second, Side::Remote, 0, HTLC, 1)]);
+    for fixture in [&first, &second] {
+        assert_eq!(test.acknowledged(fixture, HTLC), Some(Acknowledged::Settled));
+    }
+    assert_eq!(test.court.channel(test.index(&up)).unwrap().usable(INCOMING), Some(preimage(1)));
+    // The second channel is open, and the node tells the preimage.
+    told.hear(learned(&second, HTLC, 1));
+    told.settle();
+    assert_eq!((told.outcome(&second, HTLC), fails(&told)), (None, 0));
+    assert_eq!(told.acknowledged(&first, HTLC), Some(Acknowledged::Settled));
+}
+
+#[test]
+fn a49_an_upstream_htlc_has_the_same_hash_and_does_not_expire_first() {
+    let (mut test, mut up, mut down) = (TestCourt::new(), channel(1, ANCHORS), channel(2, ANCHORS));
+    test.open(&mut up, &[received(0, 51_000, 1, START + 50)]);
+    test.open_bare(&down);
+    let mut refused = |secret, expiry, why| {
+        let htlcs = [offered(0, 50_000, secret, expiry, Link::Forward(key(&up, INCOMING)))];
+        for event in [down.remote_signed(0, state(&htlcs)).unwrap(), down.local_signed(0, state(&htlcs)).unwrap()] {
+            assert_eq!(test.refuse(&event), Rejected::BadHtlc { htlc: HTLC, why });
+        }
+    };
+    refused(2, START + 20, "its upstream HTLC has another payment hash");
+    refused(1, START + 51, "its upstream HTLC expires before it");
+    test.open_states(&mut down, &[offered(0, 50_000, 1, START + 50, Link::Forward(key(&up, INCOMING)))]);
+}
+
+#[test]
+fn a50_nothing_is_given_up_for_an_upstream_channel_that_left_the_court() {
+    let (mut test, mut up, mut down) = (TestCourt::new(), channel(1, ANCHORS), channel(2, ANCHORS));
+    test.open_bare(&up);
+    let htlc: Htlc = offered(0, 3_000, 1, START + 600, Link::Forward(key(&up, INCOMING)));
+    test.open(&mut down, &[htlc]);
+    test.open_states(&mut up, &[received(0, 4_000, 1, START + 10)]);
+    test.hear(Event::HtlcGivenUp { htlc: key(&up, INCOMING) });
+    test.block(&[up.remote_commitment_tx(0).unwrap()]);
+    test.mine_to(START + 300);
+    assert_eq!(test.court.index_of(&up.id()), None, "resolved");
+    assert_eq!(test.outcome(&down, HTLC), None);
+    test.hear(Event::ChannelSignals { channel: down.id(), short_channel_id: 7 });
+    assert_eq!(test.outcome(&down, HTLC), None);
+}
