@@ -89,7 +89,9 @@ impl Book {
         let added: Vec<Htlc> = again.chain(offered).chain(received).collect();
         htlcs.extend(added.iter().map(RevokedHtlc::from));
         htlcs.sort_by_key(|htlc| htlc.key);
-        let (local_msat, remote_msat) = (500_000_000 - number, 300_000_000 + number);
+        // Balances and HTLCs are the funding exactly.
+        let local_msat = 500_000_000 - number;
+        let remote_msat = 1_000_000_000 - local_msat - htlcs.iter().map(|htlc| htlc.amount_msat).sum::<u64>();
         let feerate_sat_per_kw = change.feerate;
         let update = CommitmentUpdate {
             channel: id(self.channel),

@@ -1,6 +1,6 @@
 //! A channel that an irrevocable close resolved is told again, because the node died before it noted that (A52).
 
-use arb_core::{Action, CloseReason, Event, Freshness, Heard, HtlcRef, Link, Rejected, Side, Standing};
+use arb_core::{Action, ChannelOpened, CloseReason, Event, Freshness, Heard, HtlcRef, Link, Rejected, Side, Standing};
 use arb_lab::fixture::ChannelFixture;
 
 use crate::test_court::{START, TYPES, TestCourt, channel, key, learned, offered, preimage, received};
@@ -107,8 +107,16 @@ fn a52_the_rest_of_what_is_told_of_a_resolved_channel_is_past() {
 
 #[test]
 fn a52_a_forgotten_channel_may_be_opened_again() {
-    let (mut test, mut fixture) = (TestCourt::new(), channel(1, TYPES[0]));
-    test.open(&mut fixture, &[]);
+    let (mut test, fixture) = (TestCourt::new(), channel(1, TYPES[0]));
+    // A channel is forgotten only if its funding never confirmed (A33).
+    let mut facts = fixture.facts();
+    facts.fundings[0].confirmed = None;
+    let opened = |_: &ChannelFixture| {
+        let opened = ChannelOpened { facts: facts.clone(), standing: Standing::default() };
+        Event::ChannelOpened(Box::new(opened))
+    };
+    test.hear(opened(&fixture));
+    test.hear(fixture.adopted());
     test.hear(Event::ChannelForgotten { channel: fixture.id() });
     test.settle();
     assert_eq!(test.court.index_of(&fixture.id()), None);

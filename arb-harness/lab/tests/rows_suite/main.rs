@@ -55,7 +55,10 @@ fn htlc(id: u64) -> Htlc {
 fn state(number: u64) -> CommitmentState {
     let htlcs: Vec<Htlc> = (number.saturating_sub(3)..=number).map(htlc).collect();
     let feerate_sat_per_kw = 253 + u32::try_from(number / 7).unwrap();
-    CommitmentState { local_msat: 5_000_000_000 - number, remote_msat: 4_000_000_000, feerate_sat_per_kw, htlcs }
+    // Balances and HTLCs are the funding exactly.
+    let local_msat = 5_000_000_000 - number;
+    let remote_msat = CAPACITY_SAT * 1_000 - local_msat - htlcs.iter().map(|htlc| htlc.amount_msat).sum::<u64>();
+    CommitmentState { local_msat, remote_msat, feerate_sat_per_kw, htlcs }
 }
 
 fn hear<S: Storage>(court: &mut ChainArbitrator, journal: &mut Journal<S>, events: &[Event]) {
