@@ -28,7 +28,7 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     #[cfg(feature = "lab")]
-    /// Closes BOLT 3's test-vector channels in every way, with a process that dies after every append.
+    /// Closes BOLT 3's test-vector channels in every way, with a process that dies after every append but that of its start.
     Demo(demo::Options),
     #[cfg(feature = "lab")]
     /// Continues a demonstration that was killed, from the journals and chains in a folder.

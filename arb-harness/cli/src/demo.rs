@@ -1,4 +1,4 @@
-//! `arb demo`: plays every kind of close with a process that dies after every append.
+//! `arb demo`: plays every kind of close with a process that dies after every append but that of its start.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

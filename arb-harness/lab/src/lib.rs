@@ -7,7 +7,7 @@
 //! - a small [`wallet`] with coins, holds and change, and a node that records what it is told ([`notebook`]);
 //! - channels with both sides' keys and signatures ([`fixture`]), the counterparty ([`peer`]), and the [`adversary`] that
 //!   fights over our claims in every block;
-//! - a [`process`] that dies after every append.
+//! - a [`process`] that can die after every append but that of its start.
 //!
 //! What is played in it: the demonstration ([`demo`]), a [`contest`] over many HTLCs, and the simulator ([`sim`]). Two
 //! judges: the [`balance_oracle`] counts every satoshi on the chain without asking the court, and [`mod@check`] holds for

@@ -1,5 +1,5 @@
-//! A process that can die after every append but that of its start. The court, the wallet's reservations, the signer's requests and queued
-//! answers die with it; the journal and the world outside stay.
+//! A process that can die after every append but that of its start. The court, the wallet's reservations, the signer's
+//! requests and queued answers die with it; the journal and the world outside stay.
 
 use arb_core::{ChainArbitrator, ChannelId, Event, Freshness, Height, JournalIdentity, Started, Tip};
 use arb_harness::driver::Driver;

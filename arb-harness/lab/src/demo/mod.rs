@@ -1,6 +1,6 @@
-//! The demonstration: BOLT 3's published channels, closed in every way by a process that dies after every append. Each
-//! close is played as it comes, and once more with its commitment replaced in a reorg. A cheating peer loses everything
-//! except what a miner on its side keeps from us.
+//! The demonstration: BOLT 3's published channels, closed in every way by a process that dies after every append but that of
+//! its start. Each close is played as it comes, and once more with its commitment replaced in a reorg. A cheating peer loses
+//! everything except what a miner on its side keeps from us.
 //!
 //! The progress of a scenario follows from its chain and its journal alone, so a scenario that was killed can go on
 //! ([`stage`]). Its results are read from the journal ([`story`]) and from the chain ([`crate::balance_oracle`]).

@@ -1,4 +1,4 @@
-//! One scenario with its chain, counterparty and node, and a process that dies after every append.
+//! One scenario with its chain, counterparty and node, and a process that dies after every append but that of its start.
 //!
 //! What happens next depends on the chain and on the court alone, not on what this run of the program has done. So a
 //! scenario that was killed goes on where it was.
