@@ -25,11 +25,12 @@ mod view;
 pub use api::action::{Action, InputToSign, SignRequest};
 pub use api::event::{
     Acknowledged, Block, BroadcastAnswer, BroadcastRejection, Bump, ChannelOpened, CloseReason, ClosingSigned,
-    CommitmentSignatures, CommitmentUpdate, Disconnected, Event, FeeInput, FeeInputsOffered, Fees, FoundSpend,
-    Freshness, InputSignature, JournalIdentity, LocalCommitmentSigned, PeerState, RemoteCommitmentSigned,
-    RemoteRevoked, Scanned, Signed, Started, Tip,
+    CommitmentSignatures, CommitmentUpdate, Disconnected, Event, FeeInput, FeeInputsOffered, FoundSpend, Freshness,
+    InputSignature, JournalIdentity, LocalCommitmentSigned, PeerState, RemoteCommitmentSigned, RemoteRevoked, Scanned,
+    Signed, Started, Tip,
 };
 pub use api::facts::{ChannelFacts, Funding, Htlc, Link, Side, SideFacts, Standing, TAG_MAX};
+pub use api::fees::Fees;
 pub use api::ids::{ActionId, ChannelId, ChannelIndex, ContractId, Direction, HtlcKey, HtlcRef};
 pub use api::notice::{Alert, ContractReport, FreezeReason, Notice};
 pub use api::outcome::{ContractOutcome, FailReason, TakenBy, Upstream};

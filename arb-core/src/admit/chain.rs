@@ -3,7 +3,8 @@
 //! Tests: `arb-harness/lab/tests/court_suite/bad_input.rs`, `arb-harness/lab/tests/court_suite/ratchets.rs`.
 
 use crate::admit::admission::{Admission, channel};
-use crate::api::event::{Block, Disconnected, Fees, Scanned};
+use crate::api::event::{Block, Disconnected, Scanned};
+use crate::api::fees::Fees;
 use crate::api::reject::Rejected;
 use crate::api::units::Height;
 use crate::bolt3::revealed_by;

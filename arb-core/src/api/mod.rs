@@ -4,6 +4,7 @@
 pub(crate) mod action;
 pub(crate) mod event;
 pub(crate) mod facts;
+pub(crate) mod fees;
 pub(crate) mod ids;
 pub(crate) mod notice;
 pub(crate) mod outcome;

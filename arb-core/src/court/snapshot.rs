@@ -2,7 +2,8 @@
 //!
 //! Tests: `arb-harness/lab/tests/court_suite/going_to_chain.rs`.
 
-use crate::api::event::{Block, Disconnected, Fees, Freshness, JournalIdentity, Started, Tip};
+use crate::api::event::{Block, Disconnected, Freshness, JournalIdentity, Started, Tip};
+use crate::api::fees::Fees;
 use crate::api::ids::ChannelId;
 use crate::api::policy::Policy;
 use crate::api::units::{Blocks, Height};

@@ -15,7 +15,7 @@
 //!
 //! Tests: `arb-harness/lab/tests/sweeper_suite/curve.rs`, `arb-harness/lab/tests/sweeper_suite/properties.rs`.
 
-use crate::api::event::Fees;
+use crate::api::fees::Fees;
 use crate::api::plan::Branch;
 use crate::api::policy::Policy;
 use crate::api::units::{Blocks, Height};
