@@ -6,7 +6,7 @@ mod support;
 #[path = "support/updates.rs"]
 mod updates;
 
-use arb_core::ChainArbitrator;
+use arb_core::{ChainArbitrator, Event};
 use arb_log::Journal;
 use arb_log::memory::{Fault, Memory};
 use support::*;
@@ -14,7 +14,8 @@ use updates::*;
 
 /// Opens a channel and signs commitments without HTLCs, so that [`go`] can forget it.
 fn come(channel: u8, commitments: u32, court: &mut ChainArbitrator, journal: &mut Journal<Memory>) {
-    play(court, journal, Move::Open(channel)).unwrap();
+    let told = Event::AdoptionComplete { channel: Some(id(channel)), committed: vec![] };
+    hear(court, journal, &[opened_unconfirmed(channel), told]).unwrap();
     let mut book = Book::new(channel);
     for feerate in 0..commitments {
         sign(court, journal, &mut book, &Change::fee(253 + feerate));

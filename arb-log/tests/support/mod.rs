@@ -167,6 +167,13 @@ fn facts(channel: u8) -> ChannelFacts {
     }
 }
 
+/// Opens a channel whose funding is not known to be confirmed, so that it may be forgotten with a balance of ours.
+pub(crate) fn opened_unconfirmed(channel: u8) -> Event {
+    let mut facts = facts(channel);
+    facts.fundings.iter_mut().for_each(|funding| funding.confirmed = None);
+    Event::ChannelOpened(Box::new(ChannelOpened { facts, standing: Standing::default() }))
+}
+
 fn script() -> ScriptBuf {
     ScriptBuf::from_bytes([&[0, 20][..], &[5; 20]].concat())
 }
