@@ -14,7 +14,7 @@ pub(crate) enum Admission {
     New,
     /// It says nothing new.
     Duplicate,
-    /// It is about what is over, and cannot be compared any more.
+    /// It is about something that has ended, and there is nothing left to compare it with.
     Past,
     /// It says nothing new, but what it asks for becomes due once more, so it is applied.
     Again,

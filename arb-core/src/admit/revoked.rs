@@ -40,7 +40,7 @@ pub(super) fn loaded(
         Some(known) if candidates.is_empty() && (proven || known.is_empty()) => Ok(Admission::Duplicate),
         // What gave the txid stands.
         Some(_) if proven => Err(Rejected::RevokedContradicts { number }),
-        // What does not give it changes nothing, whoever told it: the right one may still come (A13).
+        // Candidates that do not give the txid are refused: the right one may still be told (A13).
         Some(_) | None if candidates.is_empty() || channel.gives_a_txid(number, candidates) => Ok(Admission::New),
         Some(_) | None => Err(Rejected::RevokedContradicts { number }),
     }

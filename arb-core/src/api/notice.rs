@@ -188,7 +188,7 @@ pub struct ContractReport {
     /// What our transactions among them paid in fees, in satoshi; of a transaction that several claims share, this
     /// contract's part.
     pub fee_sat: u64,
-    /// The output that was given up and is unspent: whoever has our keys may still claim it.
+    /// The output, if it was given up and is unspent. It can still be claimed with our keys.
     pub unclaimed: Option<Box<UnclaimedOutput>>,
 }
 

@@ -267,14 +267,14 @@ pub enum Rejected {
     },
 }
 
-/// What a refusal means for whoever told the event.
+/// What the sender of a refused event should do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RejectedClass {
     /// Something else must be heard first; told again after it, the event may be accepted.
     NotYet,
     /// The embedder, or its source, is wrong: told again, it is refused again.
     Mistake,
-    /// The counterparty, or somebody else outside, made what cannot be right: its message must be refused.
+    /// The counterparty sent something invalid. The node must refuse that message.
     Hostile,
 }
 

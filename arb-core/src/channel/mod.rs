@@ -179,8 +179,8 @@ impl ChannelArbitrator {
         self.chain.kept.values().any(|kept| kept.tier == Tier::Funding)
     }
 
-    /// Whether an unconfirmed spend of the funding brings outputs into view. Of commitments that cannot be ours to resolve, such
-    /// as revoked ones, a few are enough.
+    /// Whether the outputs of an unconfirmed spend of the funding are to be watched from now on. The number of watched
+    /// commitments that are not current, such as revoked ones, is bounded.
     pub(crate) fn is_new_in_view(&self, txid: &Txid, tx: &Transaction) -> bool {
         let in_view = &self.ratchet.in_view;
         !in_view.contains_key(txid) && (in_view.len() < IN_VIEW_MAX || self.is_remote_of_set(tx))
