@@ -47,15 +47,18 @@ pub(crate) fn htlc<'a>(
     key: &HtlcKey,
 ) -> Result<(&'a ChannelArbitrator, &'a HtlcState), Rejected> {
     let channel = channel(court, &key.channel)?;
-    let state = channel.htlcs.get(&key.htlc).ok_or(Rejected::UnknownHtlc(key.htlc))?;
+    let joins = channel.adopted.is_none();
+    let missing = if joins { Rejected::HtlcNotTold(key.htlc) } else { Rejected::UnknownHtlc(key.htlc) };
+    let state = channel.htlcs.get(&key.htlc).ok_or(missing)?;
     Ok((channel, state))
 }
 
-/// Whether an id was used that the channel does not know any more, or the channel is resolved: its HTLC is over.
+/// Whether an id was used that the channel does not know any more, or the channel is resolved: its HTLC is over. While a channel
+/// joins, a lower id may still be told (A15, A17).
 pub(crate) fn is_over(court: CourtView<'_>, key: &HtlcKey) -> bool {
     let of_channel = |channel: &ChannelArbitrator| {
         let next = if key.htlc.is_offered() { channel.next_htlc.0 } else { channel.next_htlc.1 };
-        key.htlc.id < next && !channel.htlcs.contains_key(&key.htlc)
+        channel.adopted.is_some() && key.htlc.id < next && !channel.htlcs.contains_key(&key.htlc)
     };
     court.tombstone(&key.channel).is_some() || court.channel_of(&key.channel).is_some_and(of_channel)
 }

@@ -4,6 +4,7 @@
 
 use crate::admit::admission::{Admission, channel, htlc, is_over};
 use crate::api::event::{Acknowledged, ClosingSigned, PeerState};
+use crate::api::facts::Link;
 use crate::api::ids::{ChannelId, HtlcKey};
 use crate::api::outcome::Upstream;
 use crate::api::reject::Rejected;
@@ -47,13 +48,17 @@ pub(super) fn close_requested(court: CourtView<'_>, id: &ChannelId) -> Result<Ad
 pub(super) fn forgotten(court: CourtView<'_>, id: &ChannelId) -> Result<Admission, Rejected> {
     let channel = channel(court, id)?;
     let held = channel.ratchet.held_htlc || !channel.chain.kept.is_empty();
-    // The counterparty can publish what pays us (A33).
-    let confirmed = channel.chain.fundings.iter().any(|funding| funding.confirmed.is_some());
-    let ours = channel.set.all().any(|(_, commitment)| commitment.local_msat >= 1000);
-    if held || (confirmed && ours) || (channel.ratchet.frozen.is_some() && !channel.ratchet.forgotten) {
+    if held || channel.can_pay_us() || (channel.ratchet.frozen.is_some() && !channel.ratchet.forgotten) {
         return Err(Rejected::CannotForget(*id));
     }
-    Ok(Admission::new_if(!channel.ratchet.forgotten))
+    let state = court.state();
+    if channel.ratchet.forgotten {
+        Ok(Admission::Duplicate)
+    } else if state.is_caught_up() && state.is_told(channel) && channel.is_searched() {
+        Ok(Admission::New)
+    } else {
+        Err(Rejected::ForgottenTooSoon(*id))
+    }
 }
 
 pub(super) fn closing(court: CourtView<'_>, closing: &ClosingSigned) -> Result<Admission, Rejected> {
@@ -106,10 +111,12 @@ pub(super) fn acknowledged(court: CourtView<'_>, key: &HtlcKey, outcome: Acknowl
     if is_over(court, key) {
         return Ok(Admission::Past);
     }
-    let (channel, _) = htlc(court, key)?;
+    let (channel, state) = htlc(court, key)?;
     let released = channel.ratchet.released.get(&key.htlc).ok_or(Rejected::NoSuchOutcome(*key))?;
     match (released.outcome, released.acknowledged, outcome) {
         (_, Some(before), now) if before == now => Ok(Admission::Duplicate),
+        // Another HTLC with the same upstream HTLC, which the court does not know any more, may have paid for it (A9).
+        (Upstream::Failed(_), None, Acknowledged::Settled) if state.htlc.link != Link::Own => Ok(Admission::New),
         (Upstream::Settled(_), None, Acknowledged::Settled)
         // The node may have failed the upstream HTLC before the settlement that overrides the failure reached it.
         | (Upstream::Failed(_) | Upstream::Settled(_), None, Acknowledged::Failed) => Ok(Admission::New),

@@ -69,7 +69,8 @@ pub enum Event {
     CloseRequested { channel: ChannelId, why: CloseReason },
     /// A closing transaction that we are about to sign. Accepted: our signature may leave.
     ClosingSigned(Box<ClosingSigned>),
-    /// The node has given up a channel that never held an HTLC.
+    /// The node has given up a channel that never held an HTLC. Refused until all blocks are heard, the funding was searched
+    /// for, and everything is told: only then is it known that nothing of ours can be on chain.
     ChannelForgotten { channel: ChannelId },
     /// The operator wants more for a claim, or for a whole close. What it changed is in the records; a later request
     /// adds to an earlier one and lowers nothing.

@@ -149,12 +149,16 @@ pub enum Alert {
         next_commitment_number: u64,
         /// Its `next_revocation_number` (BOLT 2).
         next_revocation_number: u64,
+        /// How many starts the court had heard: one such alert for each channel and start, whatever the numbers.
+        start: u64,
     },
     /// An HTLC calls for going to chain, which waits for [`Event::AdoptionComplete`](crate::Event::AdoptionComplete): the
     /// node must say that it has told everything.
     AdoptionIncomplete {
         /// The tip when that was noticed first.
         since: Height,
+        /// How many starts the court had heard: after each, the node must say so again.
+        start: u64,
     },
     /// Our commitment should be sent, and no funding is known to be confirmed, so nothing is sent. The search for the funding's
     /// spends tells; if its answer does not come, or the funding really is unconfirmed, a person has to look.
@@ -230,11 +234,8 @@ impl Alert {
             Self::FeeTooLow { txid: id } => txid("alert fee", id),
             Self::Stuck => ActionId::of("alert stuck", channel, &[]),
             Self::CoinRefused { coin } => outpoint("alert coin", coin),
-            Self::PeerClaimsNewer { next_commitment_number, next_revocation_number } => {
-                let numbers = [next_commitment_number.to_le_bytes(), next_revocation_number.to_le_bytes()].concat();
-                ActionId::of("alert claim", channel, &[&numbers])
-            }
-            Self::AdoptionIncomplete { .. } => ActionId::of("alert adoption", channel, &[]),
+            Self::PeerClaimsNewer { start, .. } => ActionId::of("alert claim", channel, &[&start.to_le_bytes()]),
+            Self::AdoptionIncomplete { start, .. } => ActionId::of("alert adoption", channel, &[&start.to_le_bytes()]),
             Self::OutputWaits { output, .. } => outpoint("alert waits", &output.outpoint),
             Self::FundingUnconfirmed { number, .. } => ActionId::of("alert funding", channel, &[&number.to_le_bytes()]),
         }

@@ -113,6 +113,9 @@ pub enum Rejected {
     /// The channel, or the commitment before, has no such HTLC.
     #[error("HTLC {0} is unknown")]
     UnknownHtlc(HtlcRef),
+    /// The channel joins, and no commitment that was told has this HTLC.
+    #[error("HTLC {0} is not told yet: its channel joins, and a commitment that has it must come first")]
+    HtlcNotTold(HtlcRef),
     /// The HTLC is invalid.
     #[error("HTLC {htlc} is invalid: {why}")]
     BadHtlc { htlc: HtlcRef, why: &'static str },
@@ -233,6 +236,13 @@ pub enum Rejected {
         "channel {0} held an HTLC, is closing, or has a confirmed funding and a balance of ours: it must not be forgotten"
     )]
     CannotForget(ChannelId),
+    /// That nothing of the channel can be claimed follows from absence, so it waits for the best known block, for the search for
+    /// the funding and for the node (R11).
+    #[error(
+        "it is too soon to forget channel {0}: blocks are missing, its funding was not searched for, or the node has not \
+         told everything"
+    )]
+    ForgottenTooSoon(ChannelId),
     /// A closing transaction spends a funding of the channel, and `local_output` is one of its outputs.
     #[error("a closing transaction must spend a funding of the channel, and local_output must be one of its outputs")]
     NotAClosing,
@@ -285,6 +295,8 @@ impl Rejected {
             Self::JournalNotOpened
             | Self::UnknownChannel(_)
             | Self::UnknownUpstream(_)
+            | Self::HtlcNotTold(_)
+            | Self::ForgottenTooSoon(_)
             | Self::HeightGap { .. }
             | Self::UnknownParent { .. }
             | Self::ScanTooShort { .. }

@@ -90,6 +90,11 @@ impl ChannelArbitrator {
                 Direction::Received => &mut self.state.next_htlc.1,
             };
             *next = (*next).max(htlc.key.id.saturating_add(1));
+            // Told anew with another content, it has another hash.
+            let fits = |known: &Usable| known.preimage.hash() == htlc.payment_hash;
+            if self.state.ratchet.usable.get(&htlc.key).is_some_and(|known| !fits(known)) {
+                self.state.ratchet.usable.remove(&htlc.key);
+            }
             self.state.htlcs.entry(htlc.key).or_insert_with(|| HtlcState {
                 htlc: htlc.clone(),
                 upstream_expiry: match htlc.link {
@@ -128,10 +133,17 @@ impl ChannelArbitrator {
             let owed = |key: &HtlcRef| released.get(key).is_some_and(|released| released.acknowledged.is_none());
             let held = |key: &HtlcRef| set.all().any(|(_, commitment)| commitment.position(*key).is_some());
             self.state.htlcs.retain(|key, _| held(key) || owed(key));
-            let htlcs = &self.state.htlcs;
-            self.state.ratchet.released.retain(|key, _| htlcs.contains_key(key));
-            self.state.ratchet.usable.retain(|key, _| htlcs.contains_key(key));
-            self.state.ratchet.given_up.retain(|key| htlcs.contains_key(key));
+            self.forget_gone();
+        }
+    }
+
+    /// Forgets what is known of HTLCs that are gone. While a channel joins, perhaps anew, they may still be told (A4).
+    fn forget_gone(&mut self) {
+        if self.state.ratchet.frozen.is_none() && self.state.adopted.is_some() {
+            let (htlcs, ratchet) = (&self.state.htlcs, &mut self.state.ratchet);
+            ratchet.released.retain(|key, _| htlcs.contains_key(key));
+            ratchet.usable.retain(|key, _| htlcs.contains_key(key));
+            ratchet.given_up.retain(|key| htlcs.contains_key(key));
         }
     }
 
@@ -313,6 +325,7 @@ impl ChannelArbitrator {
     /// The node has told everything of this channel; `starts` is the court's count.
     pub(crate) fn hear_adopted(&mut self, starts: u64) {
         self.state.adopted = Some(starts);
+        self.forget_gone();
     }
 
     /// An HTLC is irrevocably committed, although one side's commitment has it no more (A7).

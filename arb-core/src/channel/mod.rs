@@ -179,6 +179,17 @@ impl ChannelArbitrator {
         self.chain.kept.values().any(|kept| kept.tier == Tier::Funding)
     }
 
+    /// Whether the chain was searched for spends of all fundings.
+    pub(crate) fn is_searched(&self) -> bool {
+        self.chain.fundings.iter().all(|funding| funding.scanned)
+    }
+
+    /// Whether a funding is confirmed of which a commitment pays us: the counterparty can publish that (A33).
+    pub(crate) fn can_pay_us(&self) -> bool {
+        self.chain.fundings.iter().any(|funding| funding.confirmed.is_some())
+            && self.set.all().any(|(_, commitment)| commitment.local_msat >= 1000)
+    }
+
     /// Whether the outputs of an unconfirmed spend of the funding are to be watched from now on. The number of watched
     /// commitments that are not current, such as revoked ones, is bounded.
     pub(crate) fn is_new_in_view(&self, txid: &Txid, tx: &Transaction) -> bool {

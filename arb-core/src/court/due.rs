@@ -77,7 +77,7 @@ pub(crate) fn owes(view: &ChannelView<'_>) -> bool {
         && channel.outbox.is_empty()
         && channel.ratchet.released.is_empty()
         && channel.chain.kept.is_empty()
-        && channel.chain.fundings.iter().all(|funding| funding.scanned)
+        && channel.is_searched()
     {
         return false;
     }

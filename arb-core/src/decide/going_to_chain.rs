@@ -44,11 +44,12 @@ pub(super) fn freezes(bench: &Bench<'_>, view: &ChannelView<'_>, out: &mut Vec<C
 
 fn alerts(bench: &Bench<'_>, view: &ChannelView<'_>, out: &mut Vec<Conclusion>) {
     let mut raise = |alert: Alert| out.extend(view.channel.raise(Notice::Alert(alert)));
+    let start = bench.court.state().starts;
     // A deadline does not lead to chain before the node has told everything; but it does not pass in silence.
     let waits =
         bench.caught_up && !bench.told && view.close.is_none() && view.channel.ratchet.commitment_signed.is_empty();
     if waits && deadline(bench, view).is_some() {
-        raise(Alert::AdoptionIncomplete { since: view.tip });
+        raise(Alert::AdoptionIncomplete { since: view.tip, start });
     }
     if view.channel.ratchet.outdated {
         raise(Alert::Outdated);
@@ -57,7 +58,7 @@ fn alerts(bench: &Bench<'_>, view: &ChannelView<'_>, out: &mut Vec<Conclusion>) 
         raise(Alert::FundingUnconfirmed { number: local.commitment.number, amount_sat });
     }
     if let Some((next_commitment_number, next_revocation_number)) = view.channel.ratchet.claimed {
-        raise(Alert::PeerClaimsNewer { next_commitment_number, next_revocation_number });
+        raise(Alert::PeerClaimsNewer { next_commitment_number, next_revocation_number, start });
     }
     if let Some(close) = &view.close {
         match close.kind {

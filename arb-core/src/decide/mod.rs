@@ -15,7 +15,6 @@ mod upstream;
 use crate::api::event::{Acknowledged, CommitmentUpdate, Event};
 use crate::api::facts::{Htlc, Link};
 use crate::api::ids::{ChannelIndex, HtlcKey, HtlcRef};
-use crate::api::outcome::Upstream;
 use crate::api::record::{Conclusion, Record};
 use crate::bolt3::{Preimage, revealed_by};
 use crate::channel::HtlcState;
@@ -46,9 +45,7 @@ pub(crate) fn consequences(court: CourtView<'_>, event: &Event) -> Vec<Record> {
         Event::BlockConnected(block) => revealed(court, &block.txs),
         Event::MempoolSeen { tx } => revealed(court, [tx]),
         Event::Scanned(scanned) => revealed(court, scanned.spends.iter().map(|spend| &spend.tx)),
-        Event::PreimageLearned { preimage, usable_for } => {
-            usable_for.iter().flat_map(|key| paid_by_another(court, key, *preimage)).collect()
-        }
+        Event::PreimageLearned { preimage, usable_for } => paid_by_another(court, usable_for, *preimage),
         Event::LocalCommitmentSigned(heard) => linked(court, &heard.update),
         Event::RemoteCommitmentSigned(heard) => linked(court, &heard.update),
         Event::UpstreamAcknowledged { htlc, outcome } => downstream_over(court, htlc, *outcome),
@@ -134,18 +131,15 @@ fn others(court: CourtView<'_>, key: &HtlcKey) -> Vec<(ChannelIndex, HtlcRef)> {
     all
 }
 
-/// The upstream HTLC is settled with the first of its links: a failure of another one, which the node has not carried out,
-/// becomes a settlement (A9, R8).
-fn paid_by_another(court: CourtView<'_>, key: &HtlcKey, preimage: Preimage) -> Vec<Record> {
-    let mut out = Vec::new();
-    for (channel, htlc) in others(court, key) {
-        let released = court.channel(channel).and_then(|channel| channel.ratchet.released.get(&htlc));
-        if released.is_some_and(|it| matches!(it.outcome, Upstream::Failed(_)) && it.acknowledged.is_none()) {
-            let what = Conclusion::Released { htlc, outcome: Upstream::Settled(preimage) };
-            out.push(Record { channel, what });
-        }
-    }
-    out
+/// The upstream HTLC is settled with the first of its links, which may be gone when another one ends: so none of them fails it
+/// any more, and a failure that the node has not carried out becomes a settlement (A9, R8).
+fn paid_by_another(court: CourtView<'_>, keys: &[HtlcKey], preimage: Preimage) -> Vec<Record> {
+    let others: BTreeSet<(ChannelIndex, HtlcRef)> = keys.iter().flat_map(|key| others(court, key)).collect();
+    let new = others.into_iter().filter(|(channel, htlc)| {
+        // Those that the event itself names know it already.
+        court.channel(*channel).is_some_and(|channel| channel.usable(*htlc).is_none())
+    });
+    new.map(|(channel, htlc)| Record { channel, what: Conclusion::PreimageUsable { htlc, preimage } }).collect()
 }
 
 /// Links received HTLCs to HTLCs that we sent for them and that were heard before: channels are adopted in any order.
@@ -155,19 +149,19 @@ fn linked(court: CourtView<'_>, update: &CommitmentUpdate) -> Vec<Record> {
         let key = HtlcKey { channel: update.channel, htlc: received.key };
         for (channel, htlc) in court.offered_with(&received.payment_hash) {
             let state = court.channel(channel).and_then(|channel| channel.htlcs.get(&htlc));
-            let waits = |state: &HtlcState| state.htlc.link == Link::Forward(key) && state.upstream_expiry.is_none();
-            if state.is_some_and(waits) {
+            let Some(state) = state.filter(|state| state.htlc.link == Link::Forward(key)) else { continue };
+            if state.upstream_expiry.is_none() {
                 let what = Conclusion::UpstreamLinked { htlc, expiry: received.cltv_expiry };
                 out.push(Record { channel, what });
-                // A transaction showed its preimage before its channel told it (A15).
-                let known = court.channel(channel).and_then(|channel| channel.ratchet.usable.get(&htlc));
-                let upstream = court.index_of(&update.channel);
-                let is_new = |index| court.channel(index).is_some_and(|channel| channel.usable(received.key).is_none());
-                if let (Some(known), Some(channel)) = (known.filter(|known| known.shown), upstream) {
-                    if is_new(channel) && shown.insert(received.key) {
-                        let what = Conclusion::PreimageUsable { htlc: received.key, preimage: known.preimage };
-                        out.push(Record { channel, what });
-                    }
+            }
+            // A transaction showed its preimage before its channel told it (A15), or told it anew (A4).
+            let known = court.channel(channel).and_then(|channel| channel.ratchet.usable.get(&htlc));
+            let upstream = court.index_of(&update.channel);
+            let is_new = |index| court.channel(index).is_some_and(|channel| channel.usable(received.key).is_none());
+            if let (Some(known), Some(channel)) = (known.filter(|known| known.shown), upstream) {
+                if is_new(channel) && shown.insert(received.key) {
+                    let what = Conclusion::PreimageUsable { htlc: received.key, preimage: known.preimage };
+                    out.push(Record { channel, what });
                 }
             }
         }
@@ -178,8 +172,8 @@ fn linked(court: CourtView<'_>, update: &CommitmentUpdate) -> Vec<Record> {
     out
 }
 
-/// The preimage of an HTLC that we sent, and that is told only now, if a transaction showed it before: to another HTLC with its
-/// hash, or in what is kept of the channel's close (A15).
+/// The preimage of an HTLC that we sent, and that is told only now, if it is known already: a transaction showed it to another
+/// HTLC with its hash, or in what is kept of the channel's close (A15), or it paid for the same upstream HTLC (A9).
 fn shown_before(court: CourtView<'_>, update: &CommitmentUpdate, sent: &Htlc) -> Vec<Record> {
     let Some(own) = court.index_of(&update.channel) else { return Vec::new() };
     let Some(channel) = court.channel(own).filter(|channel| channel.usable(sent.key).is_none()) else {
@@ -187,9 +181,14 @@ fn shown_before(court: CourtView<'_>, update: &CommitmentUpdate, sent: &Htlc) ->
     };
     let hash = &sent.payment_hash;
     let of_twin = || {
+        let is_split = |state: &HtlcState| matches!(sent.link, Link::Forward(_)) && state.htlc.link == sent.link;
         let twins = court.offered_with(hash).into_iter();
-        let mut known = twins.filter_map(|(index, htlc)| court.channel(index)?.ratchet.usable.get(&htlc));
-        known.find(|known| known.shown).map(|known| known.preimage)
+        let mut known = twins.filter_map(|(index, htlc)| {
+            let channel = court.channel(index)?;
+            let known = channel.ratchet.usable.get(&htlc)?;
+            (known.shown || channel.htlcs.get(&htlc).is_some_and(is_split)).then_some(known.preimage)
+        });
+        known.next()
     };
     let Some(preimage) = channel.kept_preimage(hash).or_else(of_twin) else { return Vec::new() };
     let upstream = upstream_of(court, own, sent.key);

@@ -29,7 +29,7 @@ pub(super) fn notices(bench: &Bench<'_>, view: &ChannelView<'_>, out: &mut Vec<C
             of_contract(bench, view, close, contract, &mut notices);
         }
     }
-    if let Some(sheet) = resolved(view).filter(|_| bench.told) {
+    if let Some(sheet) = resolved(bench, view).filter(|_| bench.told) {
         notices.push(Notice::Resolved(sheet));
     }
     let raised = out.iter().filter_map(|conclusion| {
@@ -134,13 +134,16 @@ fn of_contract(
 }
 
 /// The balance sheet, once every contract is over and reported and the outside has carried out every notice.
-fn resolved(view: &ChannelView<'_>) -> Option<Sheet> {
+fn resolved(bench: &Bench<'_>, view: &ChannelView<'_>) -> Option<Sheet> {
     let channel = view.channel;
     if !channel.outbox.is_empty() {
         return None;
     }
     let Some(close) = &view.close else {
-        return (channel.ratchet.forgotten && channel.ratchet.frozen.is_some()).then(Sheet::default);
+        // A funding that is forgotten may have confirmed in a block that is still to be heard or searched (R11).
+        let nothing_is_ours = bench.caught_up && channel.is_searched() && !channel.can_pay_us();
+        let ends = channel.ratchet.forgotten && channel.ratchet.frozen.is_some() && nothing_is_ours;
+        return ends.then(Sheet::default);
     };
     let id = &channel.facts.id;
     let reported = view.contracts.iter().all(|contract| channel.raised.contains(&report_id(id, &contract.id)));

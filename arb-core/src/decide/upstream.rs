@@ -41,8 +41,10 @@ fn one(bench: &Bench<'_>, view: &ChannelView<'_>, htlc: HtlcRef, state: &HtlcSta
                 raise(Alert::Loss { htlc, payment_hash: state.htlc.payment_hash, amount_sat }, out);
             }
         }
+        // The node had settled it, for another HTLC with the same upstream HTLC (A9).
+        (Some((Upstream::Failed(_), Some(Acknowledged::Settled))), Some(_)) => {}
         // A preimage alone is no loss: another HTLC with the same hash may have shown it (R7).
-        (Some((Upstream::Failed(_), Some(Acknowledged::Failed | Acknowledged::Settled))), Some(_)) => {
+        (Some((Upstream::Failed(_), Some(Acknowledged::Failed))), Some(_)) => {
             if was_paid(view, htlc, state) {
                 raise(Alert::Loss { htlc, payment_hash: state.htlc.payment_hash, amount_sat }, out);
             }

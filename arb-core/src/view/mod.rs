@@ -141,7 +141,7 @@ impl<'a> ChannelView<'a> {
 
     /// Whether the chain was searched for spends of all fundings and closes: a failure may rest on the absence of a spend (R5).
     pub(crate) fn is_scanned(&self) -> bool {
-        self.channel.chain.fundings.iter().all(|funding| funding.scanned)
+        self.channel.is_searched()
             && self.channel.chain.kept.iter().all(|(txid, kept)| {
                 // Without an output to watch no search is asked for, so none is waited for.
                 kept.scanned || kept.tier != Tier::Funding || !self.channel.watches_outputs(txid, kept)

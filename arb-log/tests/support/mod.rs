@@ -5,7 +5,7 @@ use arb_core::bolt3::{Basepoints, ChannelType, PaymentHash, Point, Secret, commi
 use arb_core::{
     Block, Blocks, ChainArbitrator, ChannelFacts, ChannelId, ChannelOpened, CloseReason, CommitmentUpdate,
     Disconnected, Event, Fees, Freshness, Funding, Height, Htlc, HtlcRef, JournalIdentity, Link, Policy,
-    RemoteCommitmentSigned, RemoteRevoked, Side, SideFacts, Standing, Started, Tip,
+    RemoteCommitmentSigned, RemoteRevoked, Scanned, Side, SideFacts, Standing, Started, Tip,
 };
 use arb_log::memory::{Memory, MemoryError};
 use arb_log::{Journal, JournalError};
@@ -115,7 +115,11 @@ impl Move {
             Self::Close(channel) => {
                 vec![Event::CloseRequested { channel: id(channel), why: CloseReason::Operator }]
             }
-            Self::Forget(channel) => vec![Event::ChannelForgotten { channel: id(channel) }],
+            Self::Forget(channel) => {
+                let (channel, parent) = (id(channel), funding(channel).txid);
+                let searched = Scanned { channel, parent, through: tip, confirmed: None, spends: vec![] };
+                vec![Event::Scanned(Box::new(searched)), Event::ChannelForgotten { channel }]
+            }
             Self::Perform(channel) => {
                 let known = court.index_of(&id(channel)).and_then(|index| court.channel(index));
                 let ids: Vec<_> = known.into_iter().flat_map(|channel| channel.outbox()).map(|(id, _)| *id).collect();

@@ -113,11 +113,11 @@ pub(crate) fn alert(alert: &Alert) -> String {
         Alert::OutputWaits { output, since } => {
             format!("an output of ours can be claimed since height {since} and is unspent: {}", unclaimed(output))
         }
-        Alert::PeerClaimsNewer { next_commitment_number, next_revocation_number } => format!(
+        Alert::PeerClaimsNewer { next_commitment_number, next_revocation_number, .. } => format!(
             "the peer expects commitment {next_commitment_number} and revocation {next_revocation_number}, more than we \
              know of, and proves nothing: the journal may be old"
         ),
-        Alert::AdoptionIncomplete { since } => {
+        Alert::AdoptionIncomplete { since, .. } => {
             format!("an HTLC calls for going to chain since height {since}, but the node has not told everything yet")
         }
         Alert::FundingUnconfirmed { number, amount_sat } => {

@@ -240,6 +240,24 @@ fn r11_a_deadline_waits_for_the_node_and_does_not_pass_in_silence() {
 }
 
 #[test]
+fn r11_a_deadline_that_waits_is_told_after_every_start() {
+    let (mut test, mut fixture) = (TestCourt::new(), channel(1, ANCHORS));
+    test.open(&mut fixture, &[]);
+    for run in 1..4 {
+        // Each start meets the deadline of another HTLC.
+        let (id, expiry) = (u64::from(run), START + 30 * run);
+        test.update(&mut fixture, 2 * id - 1, &[received(id, 1_000_000, 2, expiry)]);
+        test.hear(learned(&fixture, HtlcRef::received(id), 2));
+        test.hear(started(&format!("run {run}"), Freshness::Trusted, START));
+        test.blocks_to(expiry - 3);
+        let alerts = test.alerts(&fixture);
+        let waits = alerts.iter().filter(|alert| matches!(alert, Alert::AdoptionIncomplete { .. }));
+        assert_eq!(waits.count(), usize::try_from(run).unwrap(), "one for each start");
+        test.update(&mut fixture, 2 * id, &[]);
+    }
+}
+
+#[test]
 fn r11_nothing_is_failed_or_ended_before_everything_is_told() {
     for joining in [true, false] {
         let (mut test, mut fixture) = (TestCourt::new(), channel(1, ANCHORS));

@@ -121,6 +121,24 @@ fn a4_a_greater_number_is_a_claim_unless_our_own_secret_proves_it() {
     assert_ne!(signs(&mut test, &fixture), 0);
 }
 
+#[test]
+fn a4_claims_raise_one_alert_for_each_start() {
+    let (mut test, fixture) = restored(true);
+    let claims = |test: &TestCourt| {
+        let alerts = test.alerts(&fixture);
+        alerts.iter().filter(|alert| matches!(alert, Alert::PeerClaimsNewer { .. })).count()
+    };
+    for above in 1..20 {
+        test.hear(fixture.peer_state(above, false));
+        test.settle();
+        assert_eq!(claims(&test), 1, "{above}");
+    }
+    test.start("restored again", Freshness::Suspect, START);
+    test.hear(fixture.peer_state(20, false));
+    test.settle();
+    assert_eq!(claims(&test), 2);
+}
+
 /// The standing from which the channel is told anew, and its newest commitments, with an HTLC each way.
 fn anew(fixture: &mut ChannelFixture) -> (Event, Vec<Event>) {
     let htlcs = [offered(3, 50_000, 1, START + 90, Link::Own), received(2, 1_000_000, 2, START + 90)];

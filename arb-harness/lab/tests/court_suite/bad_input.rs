@@ -6,8 +6,9 @@ use arb_core::{
     Acknowledged, Block, Bump, ChainArbitrator, ClosingSigned, ContractKind, ContractStatus, Disconnected, Event, Fees,
     Freshness, HtlcRef, Policy, Rejected, Scanned, Side,
 };
-use bitcoin::BlockHash;
+use arb_lab::fixture::ChannelFixture;
 use bitcoin::hashes::Hash;
+use bitcoin::{BlockHash, Transaction};
 
 use crate::test_court::{
     ANCHORS, START, TestCourt, channel, height, identity, key, learned, output_of, preimage, running, spend, started,
@@ -218,6 +219,8 @@ fn a33_a_channel_with_a_confirmed_funding_and_a_balance_of_ours_is_not_forgotten
         if ours {
             test.open_states(&mut fixture, &[]);
         }
+        test.hear(fixture.adopted());
+        test.settle();
         let event = Event::ChannelForgotten { channel: fixture.id() };
         if confirmed && ours {
             assert_eq!(test.refuse(&event), Rejected::CannotForget(fixture.id()));
@@ -225,6 +228,66 @@ fn a33_a_channel_with_a_confirmed_funding_and_a_balance_of_ours_is_not_forgotten
             test.hear(event);
         }
     }
+}
+
+/// A channel whose funding transaction, which is returned, is not confirmed; their first commitment pays us.
+fn unconfirmed() -> (TestCourt, ChannelFixture, Transaction) {
+    let (mut test, mut fixture) = (TestCourt::new(), channel(1, ANCHORS));
+    let Event::ChannelOpened(mut opened) = fixture.opened(fixture.standing(0, 0).unwrap()) else { panic!() };
+    let funding = spend(&[(bitcoin::OutPoint::null(), vec![])], bitcoin::ScriptBuf::new(), 1000);
+    opened.facts.fundings[0].outpoint = bitcoin::OutPoint::new(funding.compute_txid(), 0);
+    opened.facts.fundings[0].confirmed = None;
+    test.hear(Event::ChannelOpened(opened));
+    test.hear(fixture.remote_signed(0, crate::test_court::state(&[])).unwrap());
+    (test, fixture, funding)
+}
+
+#[test]
+fn a33_forgetting_waits_for_blocks_for_the_search_and_for_the_node() {
+    let (mut test, fixture, _) = unconfirmed();
+    let event = Event::ChannelForgotten { channel: fixture.id() };
+    let too_soon = Rejected::ForgottenTooSoon(fixture.id());
+    assert_eq!(too_soon.class(), arb_core::RejectedClass::NotYet);
+    let mut unsearched = test.fork();
+    unsearched.hear(fixture.adopted());
+    assert_eq!(unsearched.refuse(&event), too_soon, "it is not searched");
+    test.settle();
+    let mut untold = test.fork();
+    untold.hear(Event::ChannelSignals { channel: fixture.id(), short_channel_id: 1 });
+    let answer = untold.court.clone().step().hear(&event);
+    assert_eq!(answer, Err(too_soon.clone()), "it joins");
+    test.hear(fixture.adopted());
+    test.best = Some(START + 2);
+    test.quiet_block(&[]);
+    assert_eq!(test.refuse(&event), too_soon, "a block is missing");
+    test.best = None;
+    test.quiet_block(&[]);
+    test.hear(started("again", Freshness::Trusted, START));
+    let answer = test.court.clone().step().hear(&event);
+    assert_eq!(answer, Err(too_soon), "a start is to be told");
+    test.hear(arb_lab::process::all_told());
+    test.hear(event.clone());
+    test.again(&event);
+}
+
+#[test]
+fn a33_a_forgotten_channel_ends_only_while_its_funding_is_known_to_be_unconfirmed() {
+    let (mut test, fixture, funding) = unconfirmed();
+    test.settle();
+    test.hear(fixture.adopted());
+    test.hear(Event::ChannelForgotten { channel: fixture.id() });
+    // The freeze is carried out while a block is missing, and that block has the funding.
+    test.best = Some(START + 2);
+    test.quiet_block(&[]);
+    test.settle();
+    assert!(test.court.index_of(&fixture.id()).is_some());
+    test.best = None;
+    let mut without = test.fork();
+    without.block(&[]);
+    assert_eq!(without.court.index_of(&fixture.id()), None);
+    test.block(&[funding]);
+    test.block(&[]);
+    assert!(test.court.index_of(&fixture.id()).is_some(), "the counterparty can close it, and pays us then");
 }
 
 #[test]

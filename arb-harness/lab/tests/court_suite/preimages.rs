@@ -2,7 +2,8 @@
 //! are told later.
 
 use arb_core::{
-    Acknowledged, Action, CloseReason, Event, FreezeReason, HtlcRef, Link, Rejected, Side, Stage, Upstream,
+    Acknowledged, Action, CloseReason, ContractOutcome, Event, FreezeReason, Heard, HtlcRef, Link, Rejected,
+    RejectedClass, Side, Stage, Upstream,
 };
 use arb_lab::fixture::ChannelFixture;
 use arb_lab::fixture::hostile::unsigned;
@@ -176,6 +177,93 @@ fn a15_what_was_shown_counts_for_an_htlc_that_is_told_later() {
     let mut other = channel(2, ANCHORS);
     test.open(&mut other, &htlcs);
     assert_eq!(test.outcome(&other, HTLC), SETTLED);
+}
+
+#[test]
+fn a15_while_a_channel_joins_an_htlc_with_a_lower_id_is_not_over() {
+    let (mut test, mut fixture) = (TestCourt::new(), channel(1, ANCHORS));
+    let setup = fixture.setup().clone();
+    test.signer.add_channel(setup.id, setup.funding, setup.local);
+    test.hear(fixture.opened(fixture.standing(5, 5).unwrap()));
+    let (three, five) = (received(3, 1_000_000, 1, START + 90), received(5, 20_000, 2, START + 90));
+    test.hear(fixture.local_signed(5, state(std::slice::from_ref(&five))).unwrap());
+    let told = learned(&fixture, HtlcRef::received(3), 1);
+    let given_up = Event::HtlcGivenUp { htlc: key(&fixture, HtlcRef::received(3)) };
+    let done = Event::UpstreamAcknowledged { htlc: key(&fixture, HtlcRef::offered(3)), outcome: Acknowledged::Settled };
+    for (event, htlc) in
+        [(&told, HtlcRef::received(3)), (&given_up, HtlcRef::received(3)), (&done, HtlcRef::offered(3))]
+    {
+        // What `refuse` hears around it would end the adoption.
+        let answer = test.try_hear(event).unwrap_err();
+        assert_eq!((answer.class(), answer), (RejectedClass::NotYet, Rejected::HtlcNotTold(htlc)));
+    }
+    test.hear(fixture.remote_signed(5, state(&[three, five])).unwrap());
+    test.hear(told.clone());
+    let committed = vec![key(&fixture, HtlcRef::received(3))];
+    test.hear(Event::AdoptionComplete { channel: Some(fixture.id()), committed });
+    test.block(&[fixture.remote_commitment_tx(5).unwrap()]);
+    test.mine_to(START + 250);
+    assert_eq!(test.contract_report(&fixture, HtlcRef::received(3)), Some(ContractOutcome::Claimed));
+    // Once all is told, what was never told is over.
+    let (mut test, mut fixture) = (TestCourt::new(), channel(1, ANCHORS));
+    test.open(&mut fixture, &[received(5, 20_000, 2, START + 90)]);
+    assert_eq!(test.try_hear(&told), Ok(Heard::Past));
+}
+
+#[test]
+fn a15_what_was_shown_stays_for_a_channel_that_is_adopted_anew() {
+    // The preimage is shown before the upstream channel begins anew, while it joins, and after.
+    for shown in 0..3 {
+        let (mut test, mut up, mut down) = (TestCourt::new(), channel(1, ANCHORS), channel(2, ANCHORS));
+        let htlcs = [received(0, 51_000, 1, START + 70)];
+        test.open(&mut up, &htlcs);
+        test.open(&mut down, &[offered(0, 50_000, 1, START + 30, Link::Forward(key(&up, HtlcRef::received(0))))]);
+        test.block(&[down.remote_commitment_tx(0).unwrap()]);
+        let show = |test: &mut TestCourt, now| {
+            if now == shown {
+                test.block(&[peer_takes(&down, Side::Remote, 0, HTLC, 1)]);
+            }
+        };
+        show(&mut test, 0);
+        test.hear(up.peer_is_newer());
+        test.settle();
+        up.sign_unheard(Side::Local, 8, state(&htlcs));
+        up.sign_unheard(Side::Remote, 8, state(&htlcs));
+        let standing = Box::new(up.standing(8, 8).unwrap());
+        test.hear(Event::ChannelAdoptedAnew { channel: up.id(), standing });
+        show(&mut test, 1);
+        test.hear(up.whole(Side::Local, 8).unwrap());
+        test.hear(up.whole(Side::Remote, 8).unwrap());
+        test.hear(up.adopted());
+        show(&mut test, 2);
+        let usable = test.court.channel(test.index(&up)).unwrap().usable(HtlcRef::received(0));
+        assert_eq!(usable, Some(preimage(1)), "{shown}");
+    }
+}
+
+#[test]
+fn a15_what_was_known_stays_for_an_htlc_that_is_told_anew_and_for_no_other() {
+    let (mut test, mut fixture) = (TestCourt::new(), channel(1, ANCHORS));
+    let stays = received(2, 53_000, 1, START + 70);
+    let htlcs = [received(0, 51_000, 1, START + 70), received(1, 52_000, 1, START + 70), stays.clone()];
+    test.open(&mut fixture, &htlcs);
+    for id in [0, 1, 2] {
+        test.hear(learned(&fixture, HtlcRef::received(id), 1));
+    }
+    test.hear(fixture.peer_is_newer());
+    test.settle();
+    // Number 1 has another content now, which the old preimage does not fit.
+    let htlcs = [received(1, 52_000, 3, START + 70), stays];
+    fixture.sign_unheard(Side::Local, 8, state(&htlcs));
+    fixture.sign_unheard(Side::Remote, 8, state(&htlcs));
+    let standing = Box::new(fixture.standing(8, 8).unwrap());
+    test.hear(Event::ChannelAdoptedAnew { channel: fixture.id(), standing });
+    test.hear(fixture.whole(Side::Remote, 8).unwrap());
+    test.hear(fixture.whole(Side::Local, 8).unwrap());
+    test.hear(fixture.adopted());
+    let usable = |id| test.court.channel(test.index(&fixture)).unwrap().usable(HtlcRef::received(id));
+    assert_eq!([usable(0), usable(1), usable(2)], [None, None, Some(preimage(1))]);
+    test.hear(learned(&fixture, HtlcRef::received(1), 3));
 }
 
 #[test]

@@ -117,6 +117,7 @@ fn a52_a_forgotten_channel_may_be_opened_again() {
     };
     test.hear(opened(&fixture));
     test.hear(fixture.adopted());
+    test.settle();
     test.hear(Event::ChannelForgotten { channel: fixture.id() });
     test.settle();
     assert_eq!(test.court.index_of(&fixture.id()), None);

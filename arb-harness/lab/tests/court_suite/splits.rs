@@ -61,6 +61,60 @@ fn a9_an_incoming_htlc_is_settled_with_the_first_of_its_links() {
     assert_eq!(told.acknowledged(&first, HTLC), Some(Acknowledged::Settled));
 }
 
+/// One incoming HTLC, and two channels without commitments yet that it is forwarded to.
+fn two_links() -> (TestCourt, ChannelFixture, [(ChannelFixture, Htlc); 2]) {
+    let (mut test, mut up) = (TestCourt::new(), channel(1, ANCHORS));
+    test.open(&mut up, &[received(0, 101_000, 1, START + 300)]);
+    let link = Link::Forward(key(&up, INCOMING));
+    let links = [(2, START + 5), (3, START + 100)].map(|(number, expiry)| {
+        let fixture = channel(number, ANCHORS);
+        test.open_bare(&fixture);
+        (fixture, offered(0, 50_000, 1, expiry, link))
+    });
+    (test, up, links)
+}
+
+#[test]
+fn a9_a_link_that_was_paid_off_chain_and_is_gone_still_settles() {
+    // The other link is there when the preimage comes, or it is told later, while the paid one is still there.
+    for later in [false, true] {
+        let (mut test, _, [(mut first, one), (mut second, two)]) = two_links();
+        if !later {
+            test.open_states(&mut first, std::slice::from_ref(&one));
+        }
+        test.open_states(&mut second, &[two]);
+        test.hear(learned(&second, HTLC, 1));
+        if later {
+            test.open_states(&mut first, &[one]);
+        }
+        test.update(&mut second, 1, &[]);
+        test.block(&[first.remote_commitment_tx(0).unwrap()]);
+        test.mine_to(START + 20);
+        assert_eq!(test.outcome(&first, HTLC), Some(Upstream::Settled(preimage(1))), "{later}");
+        assert_eq!(test.acknowledged(&first, HTLC), Some(Acknowledged::Settled));
+    }
+}
+
+#[test]
+fn a9_a_node_that_settled_for_a_link_that_nobody_knows_says_so() {
+    let (mut test, up, [(mut first, one), (mut second, two)]) = two_links();
+    test.open_states(&mut second, &[two]);
+    test.hear(learned(&second, HTLC, 1));
+    test.update(&mut second, 1, &[]);
+    test.open_states(&mut first, &[one]);
+    test.acknowledges = false;
+    test.block(&[first.remote_commitment_tx(0).unwrap()]);
+    test.mine_to(START + 20);
+    assert_eq!(fails(&test), 1);
+    let settled = Event::UpstreamAcknowledged { htlc: key(&first, HTLC), outcome: Acknowledged::Settled };
+    test.hear(settled.clone());
+    test.again(&settled);
+    test.hear(learned(&first, HTLC, 1));
+    assert_eq!((fails(&test), test.alerts(&first)), (0, vec![]), "no loss");
+    // The incoming HTLC is not given up for it.
+    test.hear(Event::HtlcGivenUp { htlc: key(&up, INCOMING) });
+}
+
 #[test]
 fn a49_an_upstream_htlc_has_the_same_hash_and_does_not_expire_first() {
     let (mut test, mut up, mut down) = (TestCourt::new(), channel(1, ANCHORS), channel(2, ANCHORS));
