@@ -97,6 +97,7 @@ pub(crate) fn verify(court: CourtView<'_>, event: &Event, checked: Option<&Check
         | Event::FeeInputsOffered(_)
         | Event::FeeInputsRefused { .. }
         | Event::RevokedLoaded { .. }
+        | Event::PointLoaded { .. }
         | Event::Performed { .. }
         | Event::Failed { .. } => Ok(Proof::Nothing),
     }

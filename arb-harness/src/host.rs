@@ -105,6 +105,10 @@ impl<C: ChainSource> Outside for Host<'_, C> {
                 let candidates = self.node.revoked(channel, number);
                 answers.push(Event::RevokedLoaded { channel, number, candidates });
             }
+            Action::LoadPoint { channel, number, .. } => {
+                let point = self.node.point(channel, number);
+                answers.push(Event::PointLoaded { channel, number, point });
+            }
             Action::FreezeChannel { id, channel, why } => {
                 self.node.freeze(channel, why);
                 answers.push(Event::Performed { channel, id });

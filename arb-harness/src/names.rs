@@ -39,7 +39,8 @@ pub const fn outcome_name(outcome: ContractOutcome) -> &'static str {
     }
 }
 
-/// The word for whose commitment closed the channel: `ours`, `theirs`, `pending` (theirs, not yet current), …
+/// The word for whose commitment closed the channel: `ours`, `theirs`, `pending` (theirs, not yet current), `superseded` (an
+/// old one of ours), …
 pub const fn close_name(kind: CloseKind) -> &'static str {
     match kind {
         CloseKind::Local => "ours",
@@ -48,6 +49,7 @@ pub const fn close_name(kind: CloseKind) -> &'static str {
         CloseKind::Revoked => "revoked",
         CloseKind::Mutual => "mutual",
         CloseKind::Unknown => "unknown",
+        CloseKind::Superseded => "superseded",
     }
 }
 

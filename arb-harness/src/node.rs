@@ -1,6 +1,6 @@
 //! The node's side of the court: it settles and fails upstream HTLCs, knows preimages, and is told what happens.
 
-use arb_core::bolt3::Preimage;
+use arb_core::bolt3::{Point, Preimage};
 use arb_core::{
     Acknowledged, Alert, ChannelId, ContractReport, FailReason, FreezeReason, HtlcKey, RevokedCommitment, Sheet,
 };
@@ -21,6 +21,12 @@ pub trait Node {
     /// joined the court. Empty for a node without such records.
     fn revoked(&mut self, _channel: ChannelId, _number: u64) -> Vec<RevokedCommitment> {
         Vec::new()
+    }
+
+    /// Our per-commitment point (BOLT 3) for our commitment with this number, as the node's seed gives it. With it, our main
+    /// output on an old commitment of ours is found and claimed. `None` for a node that cannot tell.
+    fn point(&mut self, _channel: ChannelId, _number: u64) -> Option<Point> {
+        None
     }
 
     /// The channel must take no more updates: it is going to chain.

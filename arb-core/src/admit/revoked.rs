@@ -1,5 +1,5 @@
-//! What is accepted about a revoked commitment (R14): only while it is on chain, only in a commitment's form, and nothing that
-//! its txid contradicts.
+//! What is accepted about a revoked commitment, or an old one of ours (R14): only while it is on chain, only in a commitment's
+//! form, and nothing that its txid or its outputs contradict.
 //!
 //! Tests: `arb-harness/lab/tests/court_suite/breach_state.rs`, `arb-harness/lab/tests/court_suite/bad_input.rs`.
 
@@ -7,7 +7,7 @@ use crate::admit::admission::{Admission, channel};
 use crate::api::ids::{ChannelId, Direction};
 use crate::api::past::{RevokedCommitment, RevokedHtlc};
 use crate::api::reject::Rejected;
-use crate::bolt3::HTLC_EXPIRY_LIMIT;
+use crate::bolt3::{HTLC_EXPIRY_LIMIT, Point};
 use crate::channel::ChannelArbitrator;
 use crate::court::draft::CourtView;
 
@@ -43,6 +43,32 @@ pub(super) fn loaded(
         // Candidates that do not give the txid are refused: the right one may still be told (A13).
         Some(_) | None if candidates.is_empty() || channel.gives_a_txid(number, candidates) => Ok(Admission::New),
         Some(_) | None => Err(Rejected::RevokedContradicts { number }),
+    }
+}
+
+/// Our point of a commitment that confirmed and may be ours. One that does not give an output of it proves nothing, so a later
+/// one may; what gave an output stands.
+pub(super) fn point_loaded(
+    court: CourtView<'_>,
+    id: &ChannelId,
+    number: u64,
+    point: Option<Point>,
+) -> Result<Admission, Rejected> {
+    let channel = channel(court, id)?;
+    if point.is_some_and(|point| point.parse().is_err()) {
+        return Err(Rejected::BadKey);
+    }
+    // A reorg may have removed the commitment since the request. If it confirms again, the request is due again.
+    if !channel.shows(number) {
+        return Ok(Admission::Duplicate);
+    }
+    let known = channel.points.get(&number).copied();
+    let proven = known.flatten().is_some_and(|known| channel.fits_own(number, &known));
+    match (known, point) {
+        (Some(known), point) if known == point => Ok(Admission::Duplicate),
+        (Some(Some(_)), None) => Ok(Admission::Duplicate),
+        (_, Some(_)) if proven => Err(Rejected::PointContradicts { number }),
+        (_, Some(_)) | (None | Some(None), None) => Ok(Admission::New),
     }
 }
 

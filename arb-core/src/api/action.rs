@@ -134,6 +134,14 @@ pub enum Action {
         /// Its commitment number.
         number: u64,
     },
+    /// A commitment confirmed that is, or may be, an old one of ours: say our per-commitment point for its number, with
+    /// [`Event::PointLoaded`](crate::Event::PointLoaded). Our main output on it is claimed with that point.
+    LoadPoint {
+        id: ActionId,
+        channel: ChannelId,
+        /// Its commitment number.
+        number: u64,
+    },
     /// Something that a person should know; answer with `Performed`.
     Alert { id: ActionId, channel: ChannelId, alert: Alert },
     /// A contract is over; answer with `Performed`.

@@ -166,6 +166,14 @@ pub enum Event {
         /// How far it has come: no number is below one that was ever shown.
         standing: Box<Standing>,
     },
+    /// Our per-commitment point of a commitment that confirmed; the answer to [`Action::LoadPoint`](crate::Action::LoadPoint).
+    PointLoaded {
+        channel: ChannelId,
+        /// The commitment's number.
+        number: u64,
+        /// The point of *our* commitment of that number, as the node's seed gives it; `None` if the node cannot tell.
+        point: Option<Point>,
+    },
 }
 
 impl Event {

@@ -79,7 +79,8 @@ pub enum Alert {
         number: u64,
         txid: Txid,
     },
-    /// A transaction of no known kind spent the funding (G9, RC5): a commitment newer than our state, or a leaked key.
+    /// A transaction of no known kind spent the funding (G9, RC5): a commitment newer than our state, one of which neither log
+    /// nor node can tell whose it is, or a leaked key.
     UnknownCommitment { txid: Txid },
     /// Our state is outdated: our commitment is never signed or sent, and the counterparty must close (I10).
     Outdated,
@@ -168,6 +169,15 @@ pub enum Alert {
         /// Our balance on it, without HTLCs.
         amount_sat: u64,
     },
+    /// A commitment of ours that is not our newest confirmed, and the counterparty can take every output of it that is ours
+    /// (A32). Our main output is claimed after our delay, if the node tells the point for that number
+    /// ([`Event::PointLoaded`](crate::Event::PointLoaded)). Its HTLCs cannot be claimed. Find out who published it: another
+    /// copy of the node, or of its keys, may be running.
+    SupersededCommitment {
+        /// Its commitment number.
+        number: u64,
+        txid: Txid,
+    },
 }
 
 /// How one contract ended.
@@ -237,6 +247,7 @@ impl Alert {
             Self::PeerClaimsNewer { start, .. } => ActionId::of("alert claim", channel, &[&start.to_le_bytes()]),
             Self::AdoptionIncomplete { start, .. } => ActionId::of("alert adoption", channel, &[&start.to_le_bytes()]),
             Self::OutputWaits { output, .. } => outpoint("alert waits", &output.outpoint),
+            Self::SupersededCommitment { txid: id, .. } => txid("alert superseded", id),
             Self::FundingUnconfirmed { number, .. } => ActionId::of("alert funding", channel, &[&number.to_le_bytes()]),
         }
     }

@@ -104,6 +104,9 @@ pub enum Rejected {
     /// What was told of a revoked commitment does not give the txid that confirmed (A13), or is not what gave it before.
     #[error("what was told of revoked commitment {number} contradicts the txid that confirmed, or what is stored")]
     RevokedContradicts { number: u64 },
+    /// Another point gave an output of the commitment that confirmed.
+    #[error("our point of commitment {number} contradicts the one that gave an output of it")]
+    PointContradicts { number: u64 },
     /// There are more candidates than one commitment number can have.
     #[error("{got} candidates for one commitment number, expected at most {max}")]
     TooManyCandidates { got: usize, max: usize },
@@ -329,6 +332,7 @@ impl Rejected {
             | Self::WrongNumber { .. }
             | Self::RevocationMissing { .. }
             | Self::RevokedContradicts { .. }
+            | Self::PointContradicts { .. }
             | Self::TooManyCandidates { .. }
             | Self::HtlcTwice(_)
             | Self::UnknownHtlc(_)

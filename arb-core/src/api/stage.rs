@@ -19,8 +19,10 @@ pub enum CloseKind {
     Revoked,
     /// A closing transaction that we signed.
     Mutual,
-    /// No transaction that we know: newer than our state, or foreign.
+    /// No transaction that we know: newer than our state, foreign, or a commitment of which nothing proves whose it is.
     Unknown,
+    /// A commitment of ours that is not the newest which we know: superseded, or from after a backup.
+    Superseded,
 }
 
 /// The stages of a channel. Never back to `Open` once left (R10).

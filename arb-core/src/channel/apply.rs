@@ -18,7 +18,7 @@ use crate::api::plan::{FeeInputs, Sweep};
 use crate::api::policy::Policy;
 use crate::api::record::Conclusion;
 use crate::api::units::{Blocks, Height};
-use crate::bolt3::{CompactSig, Preimage};
+use crate::bolt3::{CompactSig, Point, Preimage};
 use crate::channel::age::Reading;
 use crate::channel::chain::Tier;
 use crate::channel::commitments::{Commitment, CommitmentSet, LocalCommitment};
@@ -79,6 +79,11 @@ impl ChannelArbitrator {
 
     pub(crate) fn hear_revoked_loaded(&mut self, number: u64, candidates: &[RevokedCommitment]) {
         self.state.revoked.insert(number, candidates.to_vec());
+        self.reclassify();
+    }
+
+    pub(crate) fn hear_point_loaded(&mut self, number: u64, point: Option<Point>) {
+        self.state.points.insert(number, point);
         self.reclassify();
     }
 

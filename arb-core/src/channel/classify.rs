@@ -1,18 +1,20 @@
 //! Which transaction spends the funding: classified, never assumed (R6).
 //!
 //! What *we signed* decides: the obscured number (BOLT 3) names a commitment, which is rebuilt and compared by txid. Revoked
-//! comes before mutual (B1). Scripts that an attacker chooses never decide, nor does a number alone (B59).
+//! comes before mutual (B1). Scripts that an attacker chooses never decide, nor does a number alone (B59): a commitment that is not
+//! rebuilt counts as revoked only if it cannot be an old one of ours (A32).
 //!
 //! Tests: `arb-harness/lab/tests/court_suite/incidents_outcomes.rs`, `arb-harness/lab/tests/court_suite/breach_state.rs`.
 
 use crate::api::facts::{ChannelFacts, Funding, Side};
 use crate::api::past::RevokedCommitment;
 use crate::api::stage::CloseKind;
-use crate::bolt3::{CommitmentKeys, ObscureFactor, delayed_script, point_of_secret};
+use crate::bolt3::{CommitmentKeys, ObscureFactor, Point, delayed_script, point_of_secret};
 use crate::channel::chain::Tier;
 use crate::channel::close::{Close, Penalty};
 use crate::channel::commitments::{Commitment, Rebuilt};
 use crate::channel::state::{ChannelArbitrator, Memo};
+use crate::channel::whose::{Whose, own, whose};
 use alloc::sync::Arc;
 use bitcoin::secp256k1::{All, Secp256k1};
 use bitcoin::{Transaction, Txid};
@@ -35,6 +37,8 @@ pub(crate) fn classify(channel: &ChannelArbitrator, secp: &Secp256k1<All>) -> Op
         rebuilt: None,
         penalty: None,
         loading: false,
+        asks_point: false,
+        own: None,
         remote: None,
         past: None,
     };
@@ -46,8 +50,8 @@ pub(crate) fn classify(channel: &ChannelArbitrator, secp: &Secp256k1<All>) -> Op
             close.rebuilt = Some(rebuilt);
             return Some(close);
         }
-        if let Some(penalty) = channel.penalty(secp, number) {
-            return Some(revoked(channel, secp, close, number, funding, penalty));
+        if let Some(close) = not_in_set(channel, secp, &close, number, funding) {
+            return Some(close);
         }
     }
     if channel.ratchet.closings.contains_key(txid) {
@@ -56,23 +60,49 @@ pub(crate) fn classify(channel: &ChannelArbitrator, secp: &Secp256k1<All>) -> Op
     Some(close)
 }
 
-/// The close by a commitment whose secret we hold: number and secret suffice to call it revoked. Which HTLCs it has, a candidate
-/// tells only by its txid (B46). Until one does, or until nobody knows any, the candidates are asked for.
-fn revoked(
+/// The close by a commitment that is none of the set; `None` if it is not known what it is and nobody need be asked.
+///
+/// Number and secret tell that the counterparty's commitment of this number is revoked; which HTLCs it has, a candidate tells
+/// only by its txid (B46). Until one does, or until nobody knows any, the candidates are asked for. But ours has the same
+/// numbers: what may be an old one of ours is no breach before an output proves it (A32).
+fn not_in_set(
     channel: &ChannelArbitrator,
     secp: &Secp256k1<All>,
-    mut close: Close,
+    close: &Close,
     number: u64,
     funding: &Funding,
-    penalty: Penalty,
-) -> Close {
-    let stored = channel.revoked.get(&number);
+) -> Option<Close> {
+    let mut close = close.clone();
+    let penalty = channel.penalty(secp, number);
+    let stored = channel.revoked.get(&number).filter(|_| penalty.is_some());
     let found = stored.and_then(|candidates| channel.rebuild_past(secp, number, candidates, funding, close.txid));
-    close.kind = CloseKind::Revoked;
-    close.loading = found.is_none() && stored.is_none_or(|candidates| !candidates.is_empty());
-    close.penalty = Some(penalty);
-    (close.past, close.rebuilt) = found.unzip();
-    close
+    let loading = penalty.is_some() && found.is_none() && stored.is_none_or(|candidates| !candidates.is_empty());
+    let outputs = channel.chain.kept.get(&close.txid).map(|kept| &kept.outputs).into_iter().flatten();
+    let scripts = outputs.map(|(_, output)| output.script_pubkey.as_script());
+    let whose = match &found {
+        Some(_) => Whose::Theirs,
+        None => whose(channel, secp, number, penalty.as_ref(), scripts),
+    };
+    match (whose, penalty) {
+        (Whose::Theirs, Some(penalty)) => {
+            close.kind = CloseKind::Revoked;
+            close.loading = loading;
+            close.penalty = Some(penalty);
+            (close.past, close.rebuilt) = found.unzip();
+        }
+        (Whose::Theirs, None) => return None,
+        (Whose::Ours(own), _) => {
+            close.kind = CloseKind::Superseded;
+            close.owner = Side::Local;
+            close.asks_point = !channel.points.contains_key(&number);
+            close.own = own;
+        }
+        (Whose::Undecided, _) => {
+            close.loading = loading;
+            close.asks_point = !channel.points.contains_key(&number);
+        }
+    }
+    Some(close)
 }
 
 /// The commitment number that a transaction shows (BOLT 3); `None` if it does not have the form of a commitment.
@@ -143,11 +173,26 @@ impl ChannelArbitrator {
         })
     }
 
-    /// Whether this is a commitment that the counterparty has revoked: it shows a revoked number, and is none that can
-    /// confirm, for ours may have the same number.
+    /// Whether this is a commitment that the counterparty has revoked: it shows a revoked number, is none that can confirm, and
+    /// its outputs prove that it is not an old one of ours, which has the same numbers (A32).
     pub(crate) fn is_revoked(&self, tx: &Transaction) -> bool {
-        let revoked = |number: &u64| *number < self.set.next_revoked && self.set.secrets.get(*number).is_some();
-        commitment_number(&self.facts, tx).filter(revoked).is_some() && self.owner_in_set(tx).is_none()
+        let Some(number) = commitment_number(&self.facts, tx) else { return false };
+        let secp = Secp256k1::new();
+        let Some(penalty) = self.penalty(&secp, number).filter(|_| self.owner_in_set(tx).is_none()) else {
+            return false;
+        };
+        let scripts = tx.output.iter().map(|output| output.script_pubkey.as_script());
+        match whose(self, &secp, number, Some(&penalty), scripts) {
+            Whose::Theirs => true,
+            Whose::Ours(_) | Whose::Undecided => false,
+        }
+    }
+
+    /// Whether this point, as ours, gives an output of a confirmed commitment with this number.
+    pub(crate) fn fits_own(&self, number: u64, point: &Point) -> bool {
+        let Some(own) = own(&self.facts, &Secp256k1::new(), point) else { return false };
+        let kept = self.chain.kept.values().filter(|kept| kept.number == Some(number));
+        kept.into_iter().flat_map(|kept| kept.outputs.values()).any(|output| output.script_pubkey == own.script_pubkey)
     }
 
     /// Whether this is one of the counterparty's commitments that can confirm, rebuilt and compared by txid.

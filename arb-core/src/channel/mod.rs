@@ -17,6 +17,7 @@ mod requests;
 mod rows;
 mod spends;
 mod state;
+mod whose;
 
 use crate::api::record::Conclusion;
 pub(crate) use age::Reading;

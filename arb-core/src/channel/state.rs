@@ -10,7 +10,7 @@ use crate::api::outcome::Upstream;
 use crate::api::past::RevokedCommitment;
 use crate::api::policy::Policy;
 use crate::api::units::Height;
-use crate::bolt3::{CompactSig, Preimage};
+use crate::bolt3::{CompactSig, Point, Preimage};
 use crate::channel::chain::ChainFacts;
 use crate::channel::close::Close;
 use crate::channel::commitments::CommitmentSet;
@@ -57,6 +57,8 @@ pub struct State {
     /// The candidates that were loaded for each revoked commitment that confirmed, by number. An empty list: log and node
     /// know none.
     pub(crate) revoked: BTreeMap<u64, Vec<RevokedCommitment>>,
+    /// Our per-commitment points that the node told for commitments that confirmed, by number. `None`: it cannot tell.
+    pub(crate) points: BTreeMap<u64, Option<Point>>,
     pub(crate) chain: ChainFacts,
     pub(crate) requests: Requests,
     /// Raised notices that no `Performed` event has acknowledged.
@@ -197,6 +199,7 @@ impl ChannelArbitrator {
             next_htlc: (0, 0),
             ratchet: Ratchet::default(),
             revoked: BTreeMap::new(),
+            points: BTreeMap::new(),
             chain,
             requests: Requests::default(),
             outbox: BTreeMap::new(),

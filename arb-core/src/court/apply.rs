@@ -182,6 +182,9 @@ impl Draft {
             Event::RevokedLoaded { channel, number, candidates } => {
                 self.with(base, channel, |channel| channel.hear_revoked_loaded(*number, candidates));
             }
+            Event::PointLoaded { channel, number, point } => {
+                self.with(base, channel, |channel| channel.hear_point_loaded(*number, *point));
+            }
             Event::ClaimAbandoned { channel, outpoint } => {
                 let court = CourtView::new(base, self);
                 let view = court.index_of(channel).and_then(|index| court.channel_view(index));

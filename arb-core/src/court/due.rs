@@ -63,6 +63,7 @@ pub(crate) fn in_order(actions: &mut [Action]) {
         | Action::FailUpstream { .. }
         | Action::AskForPreimage { .. }
         | Action::LoadRevoked { .. }
+        | Action::LoadPoint { .. }
         | Action::Alert { .. }
         | Action::ReportOutcome { .. }
         | Action::ChannelResolved { .. } => (2, Height::new(0), Reverse(0)),
@@ -108,17 +109,19 @@ fn collect(view: &ChannelView<'_>, hold: Hold, out: &mut Vec<Action>) {
     }
 }
 
-/// Asks for a revoked commitment of which only the number and the secret are known.
+/// Asks for a revoked commitment of which only the number and the secret are known, and for our point of a commitment that is,
+/// or may be, an old one of ours (A32).
 fn load(view: &ChannelView<'_>, out: &mut Vec<Action>) {
-    let channel = view.channel;
-    let Some(close) = view.close.as_ref().filter(|close| close.loading) else { return };
-    if let (Some(number), Some(funding)) = (close.number, close.funding(&channel.facts)) {
-        out.push(Action::LoadRevoked {
-            id: ActionId::of("load revoked", &channel.facts.id, &[&number.to_le_bytes()]),
-            channel: channel.facts.id,
-            funding: funding.outpoint,
-            number,
-        });
+    let of = view.channel.facts.id;
+    let Some(close) = &view.close else { return };
+    let (Some(number), Some(funding)) = (close.number, close.funding(&view.channel.facts)) else { return };
+    if close.loading {
+        let id = ActionId::of("load revoked", &of, &[&number.to_le_bytes()]);
+        out.push(Action::LoadRevoked { id, channel: of, funding: funding.outpoint, number });
+    }
+    if close.asks_point {
+        let id = ActionId::of("load point", &of, &[&number.to_le_bytes()]);
+        out.push(Action::LoadPoint { id, channel: of, number });
     }
 }
 

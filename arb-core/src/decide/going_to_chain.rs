@@ -63,7 +63,12 @@ fn alerts(bench: &Bench<'_>, view: &ChannelView<'_>, out: &mut Vec<Conclusion>) 
     if let Some(close) = &view.close {
         match close.kind {
             // It may still be told while the channel joins.
-            CloseKind::Unknown if !bench.told => {}
+            CloseKind::Unknown | CloseKind::Superseded if !bench.told => {}
+            // The answer may show whose it is, so the alert waits for it; but one block only (R13).
+            CloseKind::Unknown if close.is_asked() && view.tip <= close.height => {}
+            CloseKind::Superseded => {
+                raise(Alert::SupersededCommitment { number: close.number.unwrap_or(0), txid: close.txid });
+            }
             CloseKind::Unknown => raise(Alert::UnknownCommitment { txid: close.txid }),
             // What is loaded may still show that it is unknown, so the alert waits for the answer; but one block only (R13).
             CloseKind::Revoked if close.loading && view.tip <= close.height => {}

@@ -75,6 +75,7 @@ pub(crate) fn consequences(court: CourtView<'_>, event: &Event) -> Vec<Record> {
         | Event::FeeInputsOffered(_)
         | Event::FeeInputsRefused { .. }
         | Event::RevokedLoaded { .. }
+        | Event::PointLoaded { .. }
         | Event::Performed { .. }
         | Event::Failed { .. } => Vec::new(),
     }

@@ -2,11 +2,12 @@
 //!
 //! Tests: `arb-harness/lab/tests/closes/main.rs`, `arb-harness/lab/tests/breach_suite/main.rs`.
 
+use crate::api::facts::Side;
 use crate::api::ids::ContractId;
 use crate::api::outcome::ContractOutcome;
 use crate::api::sheet::Sheet;
 use crate::api::stage::{CloseKind, ContractKind};
-use crate::bolt3::{ScriptTemplate, SpendPath, anchor_script, parse_script};
+use crate::bolt3::{ScriptTemplate, SpendPath, anchor_script, parse_script, to_remote_script_pubkey};
 use crate::channel::{Close, KeptTx, SpendOf};
 use crate::resolver::{Taker, taker};
 use crate::view::{ChannelView, Contract, ContractState};
@@ -221,7 +222,9 @@ fn of_foreign(view: &ChannelView<'_>, close: &Close, outpoint: OutPoint, amount_
             let term = if ours == Some(outpoint.vout) { &mut sheet.swept_sat } else { &mut sheet.peer_sat };
             add(term, amount_sat);
         }
-        CloseKind::Revoked | CloseKind::Unknown => of_unknown(view, close, outpoint, amount_sat, sheet),
+        CloseKind::Revoked | CloseKind::Unknown | CloseKind::Superseded => {
+            of_unknown(view, close, outpoint, amount_sat, sheet);
+        }
     }
 }
 
@@ -230,7 +233,11 @@ fn of_unknown(view: &ChannelView<'_>, close: &Close, outpoint: OutPoint, amount_
     let facts = &view.channel.facts;
     let remote_anchor = close.funding(facts).map(|funding| anchor_script(&funding.remote_key).to_p2wsh());
     let script = view.channel.chain.output(&outpoint).map(|output| &output.script_pubkey);
-    if script.is_some_and(|script| !script.is_p2wsh()) || script == remote_anchor.as_ref() {
+    // On our own commitment: the counterparty's main output.
+    let theirs = (close.owner == Side::Local)
+        .then(|| to_remote_script_pubkey(facts.channel_type, &facts.remote.basepoints.payment));
+    if script.is_some_and(|script| !script.is_p2wsh()) || script == remote_anchor.as_ref() || script == theirs.as_ref()
+    {
         return add(&mut sheet.peer_sat, amount_sat);
     }
     let Some(spend) = view.spends.get(&outpoint) else {
@@ -239,7 +246,9 @@ fn of_unknown(view: &ChannelView<'_>, close: &Close, outpoint: OutPoint, amount_
     if close.kind == CloseKind::Revoked {
         return of_revoked(view, close, outpoint, amount_sat, sheet);
     }
-    let ours = could_have_been_ours(view, spend, amount_sat);
+    // What the counterparty takes with the revocation key of an old commitment of ours was ours (A32).
+    let punished = close.kind == CloseKind::Superseded && spend.path == SpendPath::Revocation;
+    let ours = punished || could_have_been_ours(view, spend, amount_sat);
     let term = if ours { &mut sheet.lost_sat } else { &mut sheet.peer_sat };
     left(view, spend, amount_sat, &mut sheet.fees_sat, term);
 }

@@ -101,7 +101,9 @@ fn was_paid(view: &ChannelView<'_>, htlc: HtlcRef, state: &HtlcState) -> bool {
                 shown.any(|(outpoint, _)| counterparty_keeps(view, *outpoint))
             }
         },
-        Some(CloseKind::Unknown) => view.spends.iter().any(|(outpoint, spend)| is_its_amount(outpoint) && shows(spend)),
+        Some(CloseKind::Unknown | CloseKind::Superseded) => {
+            view.spends.iter().any(|(outpoint, spend)| is_its_amount(outpoint) && shows(spend))
+        }
         Some(CloseKind::Local | CloseKind::Remote | CloseKind::RemotePending) => {
             view.output_of(htlc).and_then(|outpoint| view.spends.get(&outpoint)).is_some_and(shows)
         }
@@ -162,7 +164,8 @@ fn give_up(bench: &Bench<'_>, view: &ChannelView<'_>, state: &HtlcState) -> Opti
 fn by_the_chain(bench: &Bench<'_>, view: &ChannelView<'_>, close: &Close, htlc: HtlcRef) -> Option<FailReason> {
     let buried = view.tip.buries(close.height, view.fail_depth);
     match close.kind {
-        CloseKind::Unknown => None,
+        // Whose it is, or which HTLCs it has, is not known.
+        CloseKind::Unknown | CloseKind::Superseded => None,
         CloseKind::Revoked => {
             // A block that was not heard or searched yet may hold a spend of its output with the preimage (R5, R11): then the
             // counterparty was paid, and failing the upstream HTLC would lose the amount.

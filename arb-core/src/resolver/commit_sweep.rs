@@ -28,7 +28,7 @@ impl CommitSweep {
         }
         match self.claim(kit) {
             Some(claim) => kit.claim(claim),
-            // Not reached: the output was found on the commitment, and our own commitment is rebuilt.
+            // Not reached: the output was found on the commitment, with the keys that it needs.
             None => Next::Done(ContractOutcome::Unclaimed),
         }
     }
@@ -38,7 +38,7 @@ impl CommitSweep {
         let facts = &kit.channel.facts;
         let (way, witness_script, sequence, since) = match kit.owner() {
             Side::Local => {
-                let keys = &kit.close.rebuilt.as_ref()?.built.keys;
+                let keys = kit.close.own_keys()?;
                 let delay = facts.local.delay_blocks;
                 let script = delayed_script(&keys.revocation, delay, &keys.owner_delayed);
                 let since = ResolverKit::matures(kit.close.height, delay);

@@ -23,7 +23,7 @@ use crate::resolver::{
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use bitcoin::OutPoint;
+use bitcoin::{OutPoint, ScriptBuf};
 use core::ops::Deref;
 
 /// One output of the confirmed close, or one HTLC that has none there, and where it stands.
@@ -107,7 +107,7 @@ impl<'a> ChannelView<'a> {
     /// Whether close and contracts are irrevocable and the node acknowledged an outcome for every HTLC that we sent.
     pub(crate) fn is_resolved(&self, close: &Close) -> bool {
         self.tip.buries(close.height, self.policy.irrevocable_depth)
-            && !close.loading
+            && !close.is_asked()
             && self.foreign_until(close).is_none_or(|until| self.tip >= until)
             && self.contracts.iter().all(|contract| matches!(contract.state, ContractState::Done(_)))
             && self.channel.htlcs.keys().filter(|htlc| htlc.is_offered()).all(|htlc| {
@@ -174,7 +174,7 @@ impl<'a> ChannelView<'a> {
         let mut contracts = match close.kind {
             CloseKind::Local | CloseKind::Remote | CloseKind::RemotePending => self.known_outputs(close),
             CloseKind::Revoked if close.rebuilt.is_some() => self.known_outputs(close),
-            CloseKind::Revoked | CloseKind::Unknown => self.outputs_by_script(close),
+            CloseKind::Revoked | CloseKind::Unknown | CloseKind::Superseded => self.outputs_by_script(close),
             CloseKind::Mutual => Vec::new(),
         };
         let without_output = self.channel.htlcs.values().filter(|state| self.output_of(state.htlc.key).is_none());
@@ -222,7 +222,7 @@ impl<'a> ChannelView<'a> {
 
     /// The outputs of ours on a commitment that we cannot rebuild, found by script. `to_remote` (static_remotekey) and our
     /// anchor have the same script on every commitment of the counterparty. Once a commitment is revoked, the scripts of its
-    /// `to_local` and second levels are also known.
+    /// `to_local` and second levels are also known. On an old commitment of ours, our `to_local` is known with the node's point.
     fn outputs_by_script(&self, close: &Close) -> Vec<Contract> {
         let Some(kept) = self.channel.chain.kept.get(&close.txid) else { return Vec::new() };
         let facts = &self.channel.facts;
@@ -237,11 +237,14 @@ impl<'a> ChannelView<'a> {
         let mut contracts = Vec::new();
         for (vout, output) in &kept.outputs {
             let outpoint = OutPoint { txid: close.txid, vout: *vout };
-            if output.script_pubkey == to_remote {
+            let is = |script: Option<&ScriptBuf>| script == Some(&output.script_pubkey);
+            if is(close.own.as_ref().map(|own| &own.script_pubkey)) {
+                contracts.extend(contract(&kit, outpoint, ContractKind::ToLocal, None));
+            } else if close.owner == Side::Remote && output.script_pubkey == to_remote {
                 contracts.extend(contract(&kit, outpoint, ContractKind::ToRemote, None));
-            } else if anchor.as_ref() == Some(&output.script_pubkey) {
+            } else if is(anchor.as_ref()) {
                 contracts.extend(contract(&kit, outpoint, ContractKind::Anchor, None));
-            } else if close.penalty.as_ref().is_some_and(|penalty| penalty.script_pubkey == output.script_pubkey) {
+            } else if is(close.penalty.as_ref().map(|penalty| &penalty.script_pubkey)) {
                 contracts.extend(contract(&kit, outpoint, ContractKind::RevokedToLocal, None));
             }
         }
@@ -271,7 +274,7 @@ impl<'a> ChannelView<'a> {
         let Some(state) = state else { return ContractState::Done(ContractOutcome::NoOutput) };
         let until = match close.kind {
             // An unknown commitment may still have an output for it, so its burial decides nothing.
-            CloseKind::Unknown => forget_height(state, self.policy),
+            CloseKind::Unknown | CloseKind::Superseded => forget_height(state, self.policy),
             CloseKind::Local
             | CloseKind::Remote
             | CloseKind::RemotePending

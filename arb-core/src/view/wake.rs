@@ -83,7 +83,7 @@ impl ChannelView<'_> {
         heights
             .extend(self.spends.values().map(|spend| Height::buried_at(spend.height, self.policy.irrevocable_depth)));
         heights.extend(self.foreign_until(close));
-        if close.loading {
+        if close.is_asked() {
             heights.push(self.tip.next());
         }
         if let ScriptsRequest::Asked { at } = self.channel.requests.scripts {

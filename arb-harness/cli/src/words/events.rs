@@ -69,6 +69,10 @@ pub(crate) fn event(event: &Event) -> String {
             [one] => format!("revoked commitment {number} had {} HTLCs", one.htlcs.len()),
             several => format!("revoked commitment {number} is one of {} candidates", several.len()),
         },
+        Event::PointLoaded { number, point: Some(_), .. } => format!("the node tells our point of commitment {number}"),
+        Event::PointLoaded { number, point: None, .. } => {
+            format!("the node cannot tell our point of commitment {number}")
+        }
         Event::Performed { id, .. } => format!("{id} was carried out"),
         Event::Failed { id, why, .. } => format!("{id} could not be carried out: {why}"),
     }
@@ -102,6 +106,7 @@ pub(crate) fn channel(event: &Event) -> Option<ChannelId> {
         | Event::ScriptsOffered { channel, .. }
         | Event::FeeInputsRefused { channel, .. }
         | Event::RevokedLoaded { channel, .. }
+        | Event::PointLoaded { channel, .. }
         | Event::Performed { channel, .. }
         | Event::Failed { channel, .. } => Some(*channel),
         Event::JournalOpened(_)

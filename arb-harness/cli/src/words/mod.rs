@@ -120,6 +120,11 @@ pub(crate) fn alert(alert: &Alert) -> String {
         Alert::AdoptionIncomplete { since, .. } => {
             format!("an HTLC calls for going to chain since height {since}, but the node has not told everything yet")
         }
+        Alert::SupersededCommitment { number, txid: id } => {
+            format!(
+                "our old commitment {number} confirmed, and the peer can take all of it: find out who published it: {id}"
+            )
+        }
         Alert::FundingUnconfirmed { number, amount_sat } => {
             format!(
                 "our commitment {number} ({amount_sat} sat are ours) is not sent: as far as is known, the funding is not \

@@ -116,7 +116,8 @@ impl Outside for Counter {
             | Action::HoldFeeInputs { .. }
             | Action::SettleUpstream { .. }
             | Action::FailUpstream { .. }
-            | Action::LoadRevoked { .. } => panic!("not in a breach that the rows know: {action:?}"),
+            | Action::LoadRevoked { .. }
+            | Action::LoadPoint { .. } => panic!("not in a breach that the rows know: {action:?}"),
         }
     }
 

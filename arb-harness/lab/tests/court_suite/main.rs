@@ -16,6 +16,7 @@
 //! - `properties`: drawn closes and arbitrary spends (I1, I4, I6).
 //! - `searches`: which answers of a search are believed (A10), and what else they tell (A21).
 //! - `splits`: several HTLCs for one upstream HTLC (A9), and what an upstream HTLC must be (A49, A50).
+//! - `superseded`: old commitments of ours, which are no breach (A32).
 //! - `scenarios`: the duties of BOLT 5 as text files.
 #![allow(clippy::unwrap_used, reason = "clippy does not know the helpers of tests as test code")]
 #![allow(clippy::wildcard_enum_match_arm, reason = "a test looks for one variant and panics at the others")]
@@ -49,4 +50,5 @@ mod scenario_run;
 mod scenarios;
 mod searches;
 mod splits;
+mod superseded;
 mod test_court;

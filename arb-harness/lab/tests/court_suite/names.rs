@@ -191,7 +191,8 @@ impl Names {
             | Action::RequestFeeInputs { .. }
             | Action::HoldFeeInputs { .. }
             | Action::ReleaseFeeInputs { .. }
-            | Action::LoadRevoked { .. } => return None,
+            | Action::LoadRevoked { .. }
+            | Action::LoadPoint { .. } => return None,
         })
     }
 

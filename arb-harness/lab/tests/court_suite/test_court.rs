@@ -305,6 +305,8 @@ impl TestCourt {
         let tip = self.tip();
         Some(match action {
             Action::LoadRevoked { .. } if self.withholds_rows => return None,
+            // A node that has no answer yet.
+            Action::LoadPoint { .. } => return None,
             Action::LoadRevoked { channel, number, .. } => {
                 let index = self.court.index_of(&channel)?;
                 Event::RevokedLoaded { channel, number, candidates: self.frames.revoked(index, number) }

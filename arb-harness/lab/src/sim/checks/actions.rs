@@ -59,6 +59,7 @@ fn concerns(action: &Action, outpoint: &OutPoint) -> bool {
         | Action::FailUpstream { .. }
         | Action::AskForPreimage { .. }
         | Action::LoadRevoked { .. }
+        | Action::LoadPoint { .. }
         | Action::Alert { .. }
         | Action::ReportOutcome { .. }
         | Action::ChannelResolved { .. } => false,

@@ -118,6 +118,7 @@ pub(crate) fn close_name(kind: CloseKind) -> &'static str {
         CloseKind::Revoked => "close/revoked",
         CloseKind::Mutual => "close/mutual",
         CloseKind::Unknown => "close/unknown",
+        CloseKind::Superseded => "close/superseded",
     }
 }
 

@@ -136,14 +136,15 @@ impl World {
                     // Without a record the court cannot tell two HTLCs of one hash and amount apart: it may report too many
                     // losses.
                     Some(CloseKind::Revoked) if recorded && !paid && self.has_no_record(channel) => {}
-                    Some(CloseKind::Unknown) if recorded && !paid => {}
+                    Some(CloseKind::Unknown | CloseKind::Superseded) if recorded && !paid => {}
                     Some(
                         CloseKind::Local
                         | CloseKind::Remote
                         | CloseKind::RemotePending
                         | CloseKind::Revoked
                         | CloseKind::Mutual
-                        | CloseKind::Unknown,
+                        | CloseKind::Unknown
+                        | CloseKind::Superseded,
                     )
                     | None => outcomes::invariant_i14_no_silent_loss_between_channels(paid, settled, recorded)?,
                 }

@@ -65,6 +65,7 @@ impl CheckedHost<'_> {
             | Action::SettleUpstream { .. }
             | Action::AskForPreimage { .. }
             | Action::LoadRevoked { .. }
+            | Action::LoadPoint { .. }
             | Action::Alert { .. }
             | Action::ReportOutcome { .. }
             | Action::ChannelResolved { .. } => {}

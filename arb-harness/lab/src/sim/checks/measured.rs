@@ -28,7 +28,7 @@ impl World {
             commitment: self.knowledge(channel, kind),
         };
         let (lost_sat, kept_out_sat) = match kind {
-            CloseKind::Unknown => (0, 0),
+            CloseKind::Unknown | CloseKind::Superseded => (0, 0),
             CloseKind::Revoked => {
                 let missed = balance_oracle::missed(&self.chain, &known(&all)).map_err(Violation::world)?;
                 self.split_missed(channel, &missed)
@@ -54,7 +54,7 @@ impl World {
     /// What the court may know of the confirmed commitment.
     fn knowledge(&self, channel: usize, kind: CloseKind) -> Knowledge {
         match kind {
-            CloseKind::Unknown => Knowledge::Nothing,
+            CloseKind::Unknown | CloseKind::Superseded => Knowledge::Nothing,
             CloseKind::Revoked if self.has_no_record(channel) => Knowledge::RevokedUntold,
             CloseKind::Revoked => Knowledge::Revoked,
             CloseKind::Local | CloseKind::Remote | CloseKind::RemotePending | CloseKind::Mutual => Knowledge::Live,

@@ -23,7 +23,9 @@ pub(crate) fn invariant_i11_every_satoshi_is_accounted_for(
     let same = match close {
         // Without a record of the commitment, the court cannot tell to whom an unspent output belongs, nor which of two
         // HTLCs of one hash and amount was spent. It may overstate what was lost, and never hides a loss.
-        CloseKind::Unknown => merged(measured) == merged(court) && court.lost_sat >= measured.lost_sat,
+        CloseKind::Unknown | CloseKind::Superseded => {
+            merged(measured) == merged(court) && court.lost_sat >= measured.lost_sat
+        }
         CloseKind::Local | CloseKind::Remote | CloseKind::RemotePending | CloseKind::Revoked | CloseKind::Mutual => {
             measured == court
         }

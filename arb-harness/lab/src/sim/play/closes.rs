@@ -24,7 +24,8 @@ impl World {
         let kind = self.channels[channel].plan.close;
         self.note(|| format!("channel {channel} closes: {kind:?}"));
         match kind {
-            CloseKind::Local => {
+            // No plan has a superseded one: only we could publish it.
+            CloseKind::Local | CloseKind::Superseded => {
                 self.queue_up(channel)?;
                 self.request_close(channel);
             }
