@@ -47,6 +47,56 @@ impl<'a, C: ChainSource> Host<'a, C> {
             None
         })
     }
+
+    /// The node's part.
+    fn ask_the_node(&mut self, action: Action, answers: &mut Vec<Event>) {
+        match action {
+            Action::SettleUpstream { htlc, preimage, .. } => {
+                let outcome = self.node.settle(htlc, preimage);
+                answers.push(Event::UpstreamAcknowledged { htlc, outcome });
+            }
+            Action::FailUpstream { htlc, why, .. } => {
+                let outcome = self.node.fail(htlc, why);
+                answers.push(Event::UpstreamAcknowledged { htlc, outcome });
+            }
+            Action::AskForPreimage { htlc, .. } => {
+                let preimage = self.node.preimage(htlc);
+                answers.extend(preimage.map(|preimage| Event::PreimageLearned { preimage, usable_for: vec![htlc] }));
+            }
+            // Only if the journal's rows had no answer.
+            Action::LoadRevoked { channel, number, .. } => {
+                let candidates = self.node.revoked(channel, number);
+                answers.push(Event::RevokedLoaded { channel, number, candidates });
+            }
+            Action::LoadPoint { channel, number, .. } => {
+                let point = self.node.point(channel, number);
+                answers.push(Event::PointLoaded { channel, number, point });
+            }
+            Action::FreezeChannel { id, channel, why } => {
+                self.node.freeze(channel, why);
+                answers.push(Event::Performed { channel, id });
+            }
+            Action::Alert { id, channel, alert } => {
+                self.node.alert(channel, &alert);
+                answers.push(Event::Performed { channel, id });
+            }
+            Action::ReportOutcome { id, channel, report } => {
+                self.node.report(channel, &report);
+                answers.push(Event::Performed { channel, id });
+            }
+            Action::ChannelResolved { id, channel, sheet } => {
+                self.node.resolved(channel, &sheet);
+                answers.push(Event::Performed { channel, id });
+            }
+            Action::SearchSpends { .. }
+            | Action::Broadcast { .. }
+            | Action::Sign(_)
+            | Action::RequestScripts { .. }
+            | Action::RequestFeeInputs { .. }
+            | Action::HoldFeeInputs { .. }
+            | Action::ReleaseFeeInputs { .. } => {}
+        }
+    }
 }
 
 impl<C: ChainSource> Outside for Host<'_, C> {
@@ -88,43 +138,15 @@ impl<C: ChainSource> Outside for Host<'_, C> {
                 self.wallet.release(owner, &coins);
                 answers.push(Event::Performed { channel, id });
             }
-            Action::SettleUpstream { htlc, preimage, .. } => {
-                let outcome = self.node.settle(htlc, preimage);
-                answers.push(Event::UpstreamAcknowledged { htlc, outcome });
-            }
-            Action::FailUpstream { htlc, why, .. } => {
-                let outcome = self.node.fail(htlc, why);
-                answers.push(Event::UpstreamAcknowledged { htlc, outcome });
-            }
-            Action::AskForPreimage { htlc, .. } => {
-                let preimage = self.node.preimage(htlc);
-                answers.extend(preimage.map(|preimage| Event::PreimageLearned { preimage, usable_for: vec![htlc] }));
-            }
-            // Only if the journal's rows had no answer.
-            Action::LoadRevoked { channel, number, .. } => {
-                let candidates = self.node.revoked(channel, number);
-                answers.push(Event::RevokedLoaded { channel, number, candidates });
-            }
-            Action::LoadPoint { channel, number, .. } => {
-                let point = self.node.point(channel, number);
-                answers.push(Event::PointLoaded { channel, number, point });
-            }
-            Action::FreezeChannel { id, channel, why } => {
-                self.node.freeze(channel, why);
-                answers.push(Event::Performed { channel, id });
-            }
-            Action::Alert { id, channel, alert } => {
-                self.node.alert(channel, &alert);
-                answers.push(Event::Performed { channel, id });
-            }
-            Action::ReportOutcome { id, channel, report } => {
-                self.node.report(channel, &report);
-                answers.push(Event::Performed { channel, id });
-            }
-            Action::ChannelResolved { id, channel, sheet } => {
-                self.node.resolved(channel, &sheet);
-                answers.push(Event::Performed { channel, id });
-            }
+            Action::SettleUpstream { .. }
+            | Action::FailUpstream { .. }
+            | Action::AskForPreimage { .. }
+            | Action::LoadRevoked { .. }
+            | Action::LoadPoint { .. }
+            | Action::FreezeChannel { .. }
+            | Action::Alert { .. }
+            | Action::ReportOutcome { .. }
+            | Action::ChannelResolved { .. } => self.ask_the_node(action, answers),
         }
     }
 

@@ -100,6 +100,9 @@ pub(super) fn revoked(court: CourtView<'_>, heard: &RemoteRevoked) -> Result<Adm
     // Only the oldest commitment can be revoked, and only once another follows it.
     let followed = set.remotes.iter().any(|remote| remote.number > set.next_revoked);
     if heard.number != set.next_revoked || !followed {
+        if channel.ratchet.outdated {
+            return Err(Rejected::Outdated(channel.facts.id));
+        }
         return Err(Rejected::WrongNumber { expected: set.next_revoked, got: heard.number });
     }
     let point = point_of_secret(&Secp256k1::new(), &heard.secret).ok();

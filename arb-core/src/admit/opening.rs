@@ -2,7 +2,7 @@
 //!
 //! Tests: `arb-harness/lab/tests/court_suite/bad_input.rs`, `arb-harness/lab/tests/court_suite/bad_commitments.rs`.
 
-use crate::admit::admission::{Admission, channel, htlc, is_payable, text};
+use crate::admit::admission::{Admission, channel, htlc, is_over, is_payable, text};
 use crate::api::event::{ChannelOpened, Freshness, JournalIdentity, Started};
 use crate::api::facts::{ChannelFacts, SideFacts, Standing};
 use crate::api::ids::{ChannelId, HtlcKey};
@@ -63,8 +63,14 @@ pub(super) fn adopted(
         Some(id) => !court.state().is_told(channel(court, id)?),
         None => court.state().retold < court.state().starts || court.any_untold(),
     };
-    for key in committed.iter().filter(|key| court.tombstone(&key.channel).is_none()) {
-        new |= !htlc(court, key)?.1.irrevocable;
+    for key in committed {
+        // Of an outdated channel not everything can be known.
+        let is_outdated = || court.channel_of(&key.channel).is_some_and(|channel| channel.ratchet.outdated);
+        match htlc(court, key) {
+            Ok((_, state)) => new |= !state.irrevocable,
+            Err(_) if is_over(court, key) || is_outdated() => {}
+            Err(why) => return Err(why),
+        }
         if id.is_some_and(|id| key.channel != *id) {
             return Err(Rejected::UnknownHtlc(key.htlc));
         }
@@ -88,9 +94,14 @@ pub(super) fn adopted_anew(court: CourtView<'_>, id: &ChannelId, anew: &Standing
     let Ratchet { outdated, shown, .. } = &channel.ratchet;
     let set = &channel.set;
     if !outdated {
-        // While it joins, a repetition is one.
+        // While it joins, a repetition is one. Later nothing is left to compare it with, and the court is at least as far.
         let again = channel.adopted.is_none() && *anew == set.standing();
-        return if again { Ok(Admission::Duplicate) } else { Err(Rejected::NotOutdated(*id)) };
+        let is_past = anew.next_local < set.next_local && anew.next_remote <= set.next_revoked;
+        return match (again, is_past) {
+            (true, _) => Ok(Admission::Duplicate),
+            (false, true) => Ok(Admission::Past),
+            (false, false) => Err(Rejected::NotOutdated(*id)),
+        };
     }
     if !channel.ratchet.commitment_signed.is_empty() {
         return Err(Rejected::SignatureGiven(*id));

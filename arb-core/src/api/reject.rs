@@ -66,7 +66,7 @@ pub enum Rejected {
     /// The channel takes no new commitments any more (R10).
     #[error("channel {0} is frozen: it takes no new commitments")]
     Frozen(ChannelId),
-    /// Our state is outdated for ever (R10).
+    /// Our state is outdated (R10), until the channel is adopted anew.
     #[error("our state of channel {0} is outdated: it takes no new commitments")]
     Outdated(ChannelId),
     /// Only an outdated channel is adopted anew.
@@ -297,6 +297,8 @@ impl Rejected {
         match self {
             Self::JournalNotOpened
             | Self::UnknownChannel(_)
+            | Self::Outdated(_)
+            | Self::RevocationMissing { .. }
             | Self::UnknownUpstream(_)
             | Self::HtlcNotTold(_)
             | Self::ForgottenTooSoon(_)
@@ -325,12 +327,10 @@ impl Rejected {
             | Self::BadScript
             | Self::BadStanding { .. }
             | Self::Frozen(_)
-            | Self::Outdated(_)
             | Self::NotOutdated(_)
             | Self::SignatureGiven(_)
             | Self::StandingBehind { .. }
             | Self::WrongNumber { .. }
-            | Self::RevocationMissing { .. }
             | Self::RevokedContradicts { .. }
             | Self::PointContradicts { .. }
             | Self::TooManyCandidates { .. }

@@ -1,7 +1,7 @@
 //! Age is proved, not claimed (A4): what makes a channel outdated, what lifts a suspicion, and the way back.
 
 use arb_core::bolt3::Secret;
-use arb_core::{Alert, CloseReason, Event, Freshness, Heard, HtlcRef, Link, Rejected, Side, Standing};
+use arb_core::{Alert, CloseReason, Event, Freshness, Heard, HtlcRef, Link, Rejected, RejectedClass, Side, Standing};
 use arb_lab::fixture::ChannelFixture;
 
 use crate::test_court::{ANCHORS, START, TYPES, TestCourt, channel, learned, offered, received, running, state};
@@ -48,6 +48,21 @@ fn a4_the_node_s_own_newer_numbers_prove_that_the_journal_is_old() {
             assert!(test.alerts(&fixture).contains(&Alert::Outdated));
             assert_eq!(test.try_hear(&event), Ok(Heard::Past), "it is on record");
         }
+    }
+}
+
+#[test]
+fn a4_an_outdated_channel_asks_for_what_is_missing() {
+    let (mut test, mut fixture) = restored(true);
+    test.try_hear(&fixture.local_signed(8, state(&[])).unwrap()).unwrap();
+    let next = [
+        fixture.local_signed(2, state(&[])).unwrap(),
+        fixture.remote_signed(2, state(&[])).unwrap(),
+        fixture.remote_revoked(1).unwrap(),
+    ];
+    for event in next {
+        let refused = test.refuse(&event);
+        assert_eq!((refused.class(), refused), (RejectedClass::NotYet, Rejected::Outdated(fixture.id())));
     }
 }
 
@@ -216,8 +231,9 @@ fn a4_what_is_adopted_anew_is_never_older_than_what_was_shown() {
         Event::ChannelAdoptedAnew { channel: fixture.id(), standing }
     };
     let (mut test, mut fixture) = running();
-    let event = anew(&fixture, 0, 0);
-    assert_eq!(test.refuse(&event), Rejected::NotOutdated(fixture.id()));
+    assert_eq!(test.refuse(&anew(&fixture, 3, 3)), Rejected::NotOutdated(fixture.id()));
+    // Told again after the channel was brought up to date, it says nothing, and nothing is left to compare it with.
+    assert_eq!(test.try_hear(&anew(&fixture, 0, 0)), Ok(Heard::Past));
     test.try_hear(&fixture.local_signed(8, state(&[])).unwrap()).unwrap();
     test.try_hear(&fixture.remote_revoked(6).unwrap()).unwrap();
     test.settle();

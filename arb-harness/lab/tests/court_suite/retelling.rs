@@ -1,6 +1,6 @@
 //! Starts after which the node tells everything again (A53), and what an end leaves behind.
 
-use arb_core::{Acknowledged, Action, Event, Heard, HtlcRef, Link, Rejected, RejectedClass, Side};
+use arb_core::{Acknowledged, Action, Event, Freshness, Heard, HtlcRef, Link, Rejected, RejectedClass, Side};
 
 use crate::incidents_outcomes::peer_takes;
 use crate::test_court::{
@@ -61,6 +61,26 @@ fn a53_of_several_htlcs_those_that_are_over_hide_no_news() {
     let usable_for = [0, 1].map(|id| key(&fixture, HtlcRef::received(id))).to_vec();
     test.hear(Event::PreimageLearned { preimage: preimage(2), usable_for });
     assert!(test.court.channel(test.index(&fixture)).unwrap().usable(HtlcRef::received(1)).is_some());
+}
+
+#[test]
+fn a53_the_last_word_names_htlcs_that_are_over_or_of_an_outdated_channel() {
+    let (mut test, mut fixture) = running();
+    test.update(&mut fixture, 1, &[received(1, 60_000, 2, 500)]);
+    test.update(&mut fixture, 2, &[received(1, 60_000, 2, 500)]);
+    let mut other = channel(2, ANCHORS);
+    test.open(&mut other, &[]);
+    test.start("again", Freshness::Trusted, START);
+    // The node has come further with the other channel, and the court cannot know its HTLCs.
+    let htlcs = [received(0, 60_000, 3, 500)];
+    assert_eq!(test.try_hear(&other.local_signed(8, state(&htlcs)).unwrap()), Ok(Heard::Outdated));
+    let over = key(&fixture, HtlcRef::received(0));
+    let committed = vec![over, key(&fixture, HtlcRef::received(1)), key(&other, HtlcRef::received(0))];
+    test.again(&Event::AdoptionComplete { channel: None, committed });
+    // One that was never used is a mistake.
+    let unknown = vec![key(&fixture, HtlcRef::received(7))];
+    let refused = test.refuse(&Event::AdoptionComplete { channel: None, committed: unknown });
+    assert_eq!(refused, Rejected::UnknownHtlc(HtlcRef::received(7)));
 }
 
 #[test]
