@@ -32,12 +32,15 @@ pub(crate) struct Options {
 enum Subject {
     /// The sweeper's economy: many HTLCs of all sizes, dear and cheap times, poor wallets.
     Money,
+    /// What the court believes: channels that join late, starts that tell everything again, backups, late answers.
+    Belief,
 }
 
 impl From<Subject> for Focus {
     fn from(subject: Subject) -> Self {
         match subject {
             Subject::Money => Self::Money,
+            Subject::Belief => Self::Belief,
         }
     }
 }
@@ -93,7 +96,10 @@ fn text(report: &SimReport, focus: Option<Subject>) -> String {
         verdict(report.lost_sat, "sat lost"),
         verdict(report.given_up_sat, "sat given up"),
     );
-    let again = focus.map_or("", |Subject::Money| " --focus money");
+    let again = focus.map_or("", |subject| match subject {
+        Subject::Money => " --focus money",
+        Subject::Belief => " --focus belief",
+    });
     report.failures.iter().fold(head, |text, failure| {
         let (seed, invariant, what) = (failure.seed, &failure.invariant, &failure.what);
         let trace: String = failure.trace.iter().map(|line| format!("\n    {line}")).collect();

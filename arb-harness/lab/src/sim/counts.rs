@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 /// Every name that is counted, so that names that were never seen are shown with zero.
-pub(crate) const NAMES: [&str; 119] = [
+pub(crate) const NAMES: [&str; 133] = [
     "channel/one",
     "channel/linked",
     "channel/adopted",
@@ -96,6 +96,20 @@ pub(crate) const NAMES: [&str; 119] = [
     "world/poor",
     "world/money",
     "world/queue",
+    "world/belief",
+    "belief/joined",
+    "belief/joined_in_an_update",
+    "belief/joined_after_close",
+    "belief/retold",
+    "belief/restored",
+    "belief/outdated",
+    "belief/old_node",
+    "belief/shown",
+    "belief/split",
+    "belief/mutual_left",
+    "belief/slow_search",
+    "belief/late_acknowledgement",
+    "belief/wrong_record",
     "wallet/gone_coin",
     "wallet/refused_coin",
     "wallet/deposit",

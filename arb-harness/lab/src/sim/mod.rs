@@ -91,7 +91,9 @@ fn play(seed: u64, focus: Option<Focus>, faults: Faults, traced: bool) -> Run {
 
 fn to_the_end(world: &mut World, seed: u64) -> Result<Ended, Violation> {
     world.open()?;
-    for _ in 0..world.plan.acts.0 {
+    for number in 0..world.plan.acts.0 {
+        world.join_at(Some(number))?;
+        world.backup_at(number)?;
         let act = Act::draw(&mut world.rng, world.economy.act_weights(false));
         world.act(act)?;
     }
@@ -102,7 +104,8 @@ fn to_the_end(world: &mut World, seed: u64) -> Result<Ended, Violation> {
         world.act(Act::Mine(depth))?;
         world.act(Act::Reorg(ReorgKind::Swap, depth))?;
     }
-    for _ in 0..world.plan.acts.1 {
+    for number in 0..world.plan.acts.1 {
+        world.join_at(Some(world.plan.acts.0 + number))?;
         let act = Act::draw(&mut world.rng, world.economy.act_weights(true));
         world.act(act)?;
     }

@@ -46,7 +46,7 @@ fn a_seed_is_a_run_and_a_later_run_stands_alone() {
 
 #[test]
 fn threads_change_nothing_in_the_report() {
-    for focus in [None, Some(Focus::Money)] {
+    for focus in [None, Some(Focus::Money), Some(Focus::Belief)] {
         let on = |jobs| {
             let mut done = Vec::new();
             let options = SimOptions { jobs, focus, ..SimOptions::new(4, 5) };

@@ -24,6 +24,11 @@ impl World {
             self.counts.many("wallet/gone_coin", u64::from(poor.gone_sat.is_some()));
             self.counts.many("wallet/refused_coin", u64::from(poor.is_refused));
         }
+        self.counts.many("world/belief", u64::from(self.belief.is_some()));
+        let manners = &self.process.manners;
+        self.counts.many("belief/slow_search", manners.slow);
+        self.counts.many("belief/late_acknowledgement", u64::try_from(manners.late.len()).unwrap_or(u64::MAX));
+        self.counts.many("belief/wrong_record", manners.wrong());
         self.counts.many("world/money", u64::from(self.economy.money.is_some()));
         self.counts.many("fault/refused_batch", self.seen.actions.refused_batches);
         self.counts.one(if self.channels.len() == 1 { "channel/one" } else { "channel/linked" });

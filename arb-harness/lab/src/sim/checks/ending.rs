@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use arb_core::{Acknowledged, Alert, ChannelIndex, CloseKind, Conclusion, Event, Frame, HtlcKey, HtlcRef, Side};
+use arb_core::{Acknowledged, Alert, CloseKind, Conclusion, Event, Frame, HtlcKey, HtlcRef, Side};
 
 use super::counted::close_name;
 use super::recovery::{Close, Outcomes};
 use super::{journal, outcomes, prices, recovery, sheet, unclaimed, worth};
 use crate::sim::violation::Violation;
 use crate::sim::world::World;
+use crate::sim::world::payment::Payment;
 
 /// The result of a run without a violation.
 #[derive(Clone, Debug, Default)]
@@ -27,8 +28,10 @@ impl World {
             self.counts.one("check/replayed");
         }
         for channel in 0..self.channels.len() {
-            let index = ChannelIndex::new(u32::try_from(channel).unwrap_or(u32::MAX));
             let id = self.channels[channel].fixture.id();
+            let Some(index) = journal::index_of(&frames, &id) else {
+                return Err(Violation::world(format!("channel {channel} never joined")));
+            };
             outcomes::invariant_i4_outcomes_only_rise(&frames, index, id)?;
             outcomes::invariant_i5_every_give_up_has_a_risk_on_record(&frames, index)?;
             let (at_stake, policy) = (self.at_stake(channel, &frames)?, &self.plan.policy);
@@ -45,8 +48,9 @@ impl World {
                 self.counts.many("revoked/preimage_shown", settled);
             }
             let upstream = self.node.origins.iter().filter(|(key, _)| key.channel == id);
-            let upstream: BTreeMap<HtlcRef, Acknowledged> =
+            let mut upstream: BTreeMap<HtlcRef, Acknowledged> =
                 upstream.map(|(key, (done, _))| (key.htlc, *done)).collect();
+            upstream.extend(self.shared_outcomes(channel));
             outcomes::invariant_i4_every_htlc_has_an_outcome(&self.channels[channel].owed, &upstream)?;
             self.balance(channel, &mut ended)?;
         }
@@ -103,6 +107,21 @@ impl World {
         self.count_unclaimed(channel)
     }
 
+    /// HTLCs of this channel that share their upstream HTLC with others of which the node was told (A9): it fails with the last
+    /// of them, and is settled with the first.
+    fn shared_outcomes(&self, channel: usize) -> Vec<(HtlcRef, Acknowledged)> {
+        let split = self.payments.iter().filter(|payment| payment.forwarded.len() > 1);
+        let told = split.filter_map(|payment| {
+            let mut outcomes = payment.forwarded.iter().filter_map(|(_, sent)| self.node.origins.get(sent));
+            outcomes.next().map(|(outcome, _)| (payment, *outcome))
+        });
+        let of_channel = |(payment, outcome): (&Payment, Acknowledged)| {
+            let parts = payment.forwarded.iter().filter(|(to, _)| *to == channel);
+            parts.map(|(_, sent)| (sent.htlc, outcome)).collect::<Vec<_>>()
+        };
+        told.flat_map(of_channel).collect()
+    }
+
     fn close_of(&self, channel: usize, kind: CloseKind) -> Option<Close> {
         let at = &self.channels[channel];
         let (height, txid, _) = self.chain.spender_of(&at.fixture.setup().funding)?;
@@ -124,7 +143,7 @@ impl World {
                 let key = HtlcKey { channel: id, htlc };
                 let paid = self.was_paid(channel, htlc);
                 let upstream = self.node.origins.get(&key).map(|(done, _)| *done);
-                let payment = self.payments.iter().find(|payment| payment.forwarded == Some((channel, key)));
+                let payment = self.payments.iter().find(|payment| payment.forwarded.contains(&(channel, key)));
                 let learnt = payment.is_some_and(|payment| self.node.preimages.contains_key(&payment.received));
                 let settled = upstream == Some(Acknowledged::Settled) || learnt || self.seen.fulfilled.contains(&key);
                 let recorded = self.node.alerts.iter().any(|(channel, alert)| {

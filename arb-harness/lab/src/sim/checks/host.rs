@@ -8,6 +8,7 @@ use super::{actions, outcomes};
 use crate::chain::Chain;
 use crate::sim::violation::Violation;
 use crate::sim::world::channel::SimChannel;
+use crate::sim::world::manners::{Manner, Manners};
 use crate::sim::world::seen::SeenActions;
 use crate::sim::world::short;
 
@@ -17,6 +18,7 @@ pub(crate) struct CheckedHost<'a> {
     pub(crate) channels: &'a [SimChannel],
     pub(crate) policy: &'a Policy,
     pub(crate) actions: &'a mut SeenActions,
+    pub(crate) manners: &'a mut Manners,
     pub(crate) refusals: &'a mut Vec<(Event, Rejected)>,
     pub(crate) trace: Option<&'a mut Vec<String>>,
 }
@@ -27,7 +29,11 @@ impl CheckedHost<'_> {
         match action {
             Action::Broadcast { channel, txs, .. } => {
                 let Some(tx) = txs.first() else { return Ok(()) };
-                actions::invariant_i7_no_sweep_spends_the_spent(self.host.chain, self.host.heard.height.get(), tx)?;
+                // The court cannot know of a spend that a slow search will find.
+                let is_searched = tx.input.iter().any(|input| self.manners.is_searched(&input.previous_output.txid));
+                if !is_searched {
+                    actions::invariant_i7_no_sweep_spends_the_spent(self.host.chain, self.host.heard.height.get(), tx)?;
+                }
                 let Some(at) = channel_of(*channel) else { return Ok(()) };
                 // A remote commitment that was seen unconfirmed is sent again, together with our child.
                 let theirs = txs.len() > 1 && at.is_remote(tx);
@@ -45,7 +51,8 @@ impl CheckedHost<'_> {
             }
             Action::FailUpstream { htlc, why, .. } => {
                 let Some(at) = channel_of(htlc.channel) else { return Ok(()) };
-                if !why.is_give_up() {
+                // What was released stays due until it is acknowledged, also in a reorg.
+                if !why.is_give_up() && !self.manners.was_asked(htlc) {
                     let heard = self.host.heard.height.get();
                     outcomes::invariant_i5_no_failure_while_it_can_be_claimed(
                         self.host.chain,
@@ -71,6 +78,15 @@ impl CheckedHost<'_> {
             | Action::ChannelResolved { .. } => {}
         }
         Ok(())
+    }
+
+    fn carry_out(&mut self, action: Action, answers: &mut Vec<Event>) {
+        match self.manners.of(&action, self.host.heard.height.get(), self.host.node) {
+            Manner::Prompt => self.host.perform(action, answers),
+            Manner::Slow => self.host.perform(action, &mut self.manners.held),
+            Manner::Later => {}
+            Manner::Wrong(answer) => answers.push(answer),
+        }
     }
 
     /// The answer of a node that refuses a batch of claims for a reason that nothing explains (A3).
@@ -99,7 +115,7 @@ impl Outside for CheckedHost<'_> {
         }
         match self.whim(&action) {
             Some(answer) => answers.push(answer),
-            None => self.host.perform(action, answers),
+            None => self.carry_out(action, answers),
         }
     }
 

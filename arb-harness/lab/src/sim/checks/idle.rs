@@ -1,7 +1,7 @@
 //! What is checked when the process is idle: refusals, claims that are missing (I7), and the sheet of each channel that the
 //! court is done with.
 
-use arb_core::Height;
+use arb_core::{Action, Height};
 use bitcoin::OutPoint;
 
 use super::{actions, recovery};
@@ -43,6 +43,11 @@ impl World {
             at.frozen = true;
             at.frozen_at.get_or_insert(height);
             at.owed.extend(at.on_unrevoked().iter().map(|htlc| htlc.key).filter(|htlc| htlc.is_offered()));
+            // What a slow search will find, the court cannot know.
+            let id = at.fixture.id();
+            if due.iter().any(|due| matches!(due, Action::SearchSpends { channel, .. } if *channel == id)) {
+                continue;
+            }
             let below = |outpoint: &OutPoint| {
                 let spender = self.chain.spender_of(outpoint);
                 spender.map(|(_, txid, input)| OutPoint::new(txid, u32::try_from(input).unwrap_or(u32::MAX)))
@@ -63,7 +68,8 @@ impl World {
             }
         }
         for channel in 0..self.channels.len() {
-            if self.channels[channel].measured.is_none() && !self.is_watched(channel) {
+            let at = &self.channels[channel];
+            if at.joined.is_some() && at.measured.is_none() && !self.is_watched(channel) {
                 self.channels[channel].measured = Some(self.measure(channel)?);
             }
         }

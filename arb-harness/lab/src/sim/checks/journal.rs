@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
-use arb_core::{ChannelIndex, Conclusion, Frame};
+use arb_core::{ChannelId, ChannelIndex, Conclusion, Event, Frame};
 use arb_log::memory::Memory;
 use arb_log::{Journal, Storage};
 use bitcoin::OutPoint;
@@ -15,6 +15,20 @@ pub(crate) fn frames(memory: &Memory) -> Vec<Frame> {
         frames_from(&journal, 1, |frame| frames.push(frame));
     }
     frames
+}
+
+/// The number that the journal has for a channel: channels are numbered as they join.
+pub(crate) fn index_of(frames: &[Frame], id: &ChannelId) -> Option<ChannelIndex> {
+    let mut joined: Vec<ChannelId> = Vec::new();
+    for entry in frames.iter().flat_map(|frame| &frame.entries) {
+        if let Event::ChannelOpened(opened) = &entry.heard
+            && !joined.contains(&opened.facts.id)
+        {
+            joined.push(opened.facts.id);
+        }
+    }
+    let place = joined.iter().position(|other| other == id)?;
+    u32::try_from(place).ok().map(ChannelIndex::new)
 }
 
 /// Shows the frames of a journal from this sequence number on.

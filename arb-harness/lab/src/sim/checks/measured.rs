@@ -76,7 +76,7 @@ impl World {
     fn is_promised(&self, channel: usize, missed: &Missed) -> bool {
         let at = &self.channels[channel];
         let end = missed.since + u32::from(at.plan.delays.1);
-        let first = missed.since.max(at.revoked_late.unwrap_or(0)) + 1;
+        let first = missed.since.max(at.revoked_late.unwrap_or(0)).max(at.joined.unwrap_or(0)) + 1;
         let chances = self.seen.fair_blocks.range(first..end.max(first)).count();
         let last = self.seen.fair_blocks.range(end.saturating_sub(2).max(first)..end.max(first)).count();
         // If prices vary, only a claim at the end of its curve is sure to confirm.

@@ -87,6 +87,15 @@ pub(crate) fn invariant_i4_what_was_shown_is_not_failed(
     Ok(settled)
 }
 
+/// I4, R8: an HTLC of which a mempool showed the preimage is settled at once, or the node is slow to acknowledge it.
+pub(crate) fn invariant_i4_what_a_mempool_shows_is_settled(htlc: HtlcRef, settled: bool) -> Verdict {
+    if settled {
+        Ok(())
+    } else {
+        violated("I4", format!("a mempool showed the preimage of {htlc}; it was not settled"))
+    }
+}
+
 fn buried(height: u32, depth: u32, tip: u32) -> bool {
     tip >= height.saturating_add(depth).saturating_sub(1)
 }

@@ -151,6 +151,12 @@ fn i4_a_failure_with_a_preimage_or_after_an_outcome() {
 }
 
 #[test]
+fn i4_a_preimage_in_a_mempool_that_settles_nothing() {
+    assert_eq!(name(invariant_i4_what_a_mempool_shows_is_settled(HTLC, false)), Some("I4"));
+    assert_eq!(name(invariant_i4_what_a_mempool_shows_is_settled(HTLC, true)), None);
+}
+
+#[test]
 fn i4_a_failure_after_the_chain_showed_its_preimage() {
     let funding = OutPoint::new(Txid::all_zeros(), 5);
     let tx = |previous_output, item: &[u8]| {

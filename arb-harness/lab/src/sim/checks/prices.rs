@@ -86,11 +86,9 @@ pub(crate) fn invariant_i8_prices_rise_and_budgets_hold(
         }
         history.estimates.hear(&entry.heard);
         if let Event::BlockConnected(block) = &entry.heard {
-            let tip = block.height.get();
-            history.confirmed.extend(block.txs.iter().map(|tx| (tip, tx.compute_txid())));
-            let inputs = block.txs.iter().flat_map(|tx| &tx.input);
-            history.spent.extend(inputs.map(|input| (tip, input.previous_output)));
-            block.txs.iter().for_each(|tx| history.add_penalties(tx));
+            block.txs.iter().for_each(|tx| history.confirms(tx, block.height.get()));
+        } else if let Event::Scanned(scanned) = &entry.heard {
+            scanned.spends.iter().for_each(|found| history.confirms(&found.tx, found.height.get()));
         } else if let Event::BlockDisconnected(block) = &entry.heard {
             history.confirmed.retain(|(height, _)| *height < block.height.get());
             history.spent.retain(|(height, _)| *height < block.height.get());
@@ -172,10 +170,16 @@ impl<'a> OfferHistory<'a> {
         if is_near { amount_sat } else { amount_sat / u64::from(self.policy.budget_divisor) }
     }
 
+    fn confirms(&mut self, tx: &Transaction, height: u32) {
+        self.confirmed.push((height, tx.compute_txid()));
+        self.spent.extend(tx.input.iter().map(|input| (height, input.previous_output)));
+        self.add_penalties(tx, height);
+    }
+
     /// Adds the penalty outputs of a transaction: of a revoked commitment, or of an HTLC transaction that spends one, at
     /// the input's own index.
-    fn add_penalties(&mut self, tx: &Transaction) {
-        let (txid, tip, delay) = (tx.compute_txid(), self.estimates.tip, self.at_stake.delay_blocks);
+    fn add_penalties(&mut self, tx: &Transaction, tip: u32) {
+        let (txid, delay) = (tx.compute_txid(), self.at_stake.delay_blocks);
         for (outpoint, output) in self.at_stake.penalties.iter().filter(|(outpoint, _)| outpoint.txid == txid) {
             let deadline = match output.htlc {
                 Some(expiry) => expiry.max(tip).saturating_add(delay),

@@ -102,6 +102,14 @@ pub(crate) fn refusals_are_expected(why: &Rejected, heard_again: bool) -> Verdic
             | Rejected::UnknownChannel(_)
             | Rejected::UnknownRequest(_)
             | Rejected::UnknownUpstream(_)
+            // A journal from a backup (A4).
+            | Rejected::Outdated(_)
+            | Rejected::HtlcNotTold(_)
+            | Rejected::RevocationMissing { .. }
+            // A slow search and a node that misremembers (A10, A13).
+            | Rejected::SearchedElsewhere { .. }
+            | Rejected::ScanTooShort { .. }
+            | Rejected::RevokedContradicts { .. }
     );
     if late { Ok(()) } else { violated("refusal", why.to_string()) }
 }

@@ -102,8 +102,13 @@ impl World {
         let second_weight = costs::second_weight(at.plan.channel_type);
         let mut at_stake = AtStake { child_sat, delay_blocks, second_weight, ..AtStake::default() };
         for entry in frames.iter().flat_map(|frame| &frame.entries) {
-            let Event::BlockConnected(block) = &entry.heard else { continue };
-            for tx in &block.txs {
+            let mut txs: Vec<&Transaction> = Vec::new();
+            if let Event::BlockConnected(block) = &entry.heard {
+                txs.extend(&block.txs);
+            } else if let Event::Scanned(scanned) = &entry.heard {
+                txs.extend(scanned.spends.iter().map(|found| &found.tx));
+            }
+            for tx in txs {
                 at_stake.add_if_revoked(at, tx).map_err(Violation::world)?;
             }
         }

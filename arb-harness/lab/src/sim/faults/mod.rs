@@ -32,6 +32,7 @@
 //! [`faults`](super::plan::faults).
 
 mod adversary;
+mod backup;
 mod counterparty;
 mod process;
 mod reorgs;

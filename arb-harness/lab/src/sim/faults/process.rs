@@ -55,7 +55,12 @@ impl World {
             idle = blocks.is_empty();
             driver.tell_all(blocks);
             driver.tell_all(self.process.inbox.iter().cloned());
-            driver.tell_all(core::mem::take(&mut self.process.retells).then(all_told));
+            if core::mem::take(&mut self.process.retells) {
+                let tells = self.belief.is_some() && !self.process.is_mute;
+                let everything = if tells { self.everything(driver.court())? } else { vec![all_told()] };
+                self.counts.many("belief/retold", u64::from(everything.len() > 1));
+                driver.tell_all(everything);
+            }
             self.process.told = true;
         }
         let fault = self.process.faults.draw();
@@ -123,7 +128,8 @@ impl World {
             return Ok(driver);
         }
         let best_height = Height::new(self.chain.tip().0);
-        let started = Started { build: BUILD.into(), freshness: Freshness::Trusted, best_height, run: 0 };
+        let freshness = if self.process.is_suspect { Freshness::Suspect } else { Freshness::Trusted };
+        let started = Started { build: BUILD.into(), freshness, best_height, run: 0 };
         let driver = Driver::start(self.process.memory.clone(), &self.process.identity, started)
             .map_err(|why| Violation::new("I2", format!("recovery: {why}")))?;
         if let Some(dead) = self.process.dead.take() {
@@ -144,6 +150,19 @@ impl World {
         Ok(false)
     }
 
+    /// Ends the process between two turns; the next turn starts it again.
+    pub(crate) fn restart(&mut self) {
+        self.process.dead = self.process.driver.take().map(|driver| driver.court().clone());
+        self.process.told = false;
+    }
+
+    /// Tells what was under way.
+    pub(crate) fn deliver(&mut self) {
+        for event in core::mem::take(&mut self.process.manners.held) {
+            self.tell(event);
+        }
+    }
+
     fn checked_host(&mut self, heard: Tip) -> CheckedHost<'_> {
         let host =
             Host::new(&mut self.chain, &mut self.process.signer, &mut self.process.wallet, &mut self.node, heard);
@@ -152,6 +171,7 @@ impl World {
             channels: &self.channels,
             policy: &self.plan.policy,
             actions: &mut self.seen.actions,
+            manners: &mut self.process.manners,
             refusals: &mut self.process.refusals,
             trace: self.trace.as_mut(),
         }

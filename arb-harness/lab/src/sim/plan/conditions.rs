@@ -73,6 +73,11 @@ impl Conditions {
         Self { market, offset, calm_from: None, money, adversary }
     }
 
+    /// Flat fees and no adversary, for a world that is hard enough to believe.
+    pub(crate) fn calmed(self) -> Self {
+        Self { market: None, adversary: None, ..self }
+    }
+
     /// Flat fees and no adversary.
     #[cfg(test)]
     pub(crate) fn fair() -> Self {

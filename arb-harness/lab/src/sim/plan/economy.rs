@@ -15,6 +15,8 @@ use crate::market::MarketKind;
 pub enum Focus {
     /// The sweeper's economy: many HTLCs of all sizes on channels with anchors, dear and cheap times, and poor wallets.
     Money,
+    /// What the court believes: channels that join late, starts that tell everything again, backups, late answers.
+    Belief,
 }
 
 /// The smallest HTLC of a world with a focus on money, in satoshi.
@@ -90,10 +92,10 @@ impl Economy {
     pub(crate) fn draw(seed: u64, focus: Option<Focus>) -> Self {
         let mut rng = Rng::new(seed, 4);
         let money = Money::draw(&mut rng);
-        let is_poor = rng.percent(POOR_PERCENT) || focus == Some(Focus::Money);
+        let is_poor = (rng.percent(POOR_PERCENT) || focus == Some(Focus::Money)) && focus != Some(Focus::Belief);
         let wallet = PoorWallet::draw(&mut rng);
         let queue = Some(Queue::draw(&mut rng)).filter(|_| rng.percent(QUEUE_PERCENT) && is_poor);
-        Self { poor: is_poor.then_some(wallet), money: focus.map(|Focus::Money| money), queue }
+        Self { poor: is_poor.then_some(wallet), money: Some(money).filter(|_| focus == Some(Focus::Money)), queue }
     }
 
     /// An economy without anything special.

@@ -1,10 +1,12 @@
 //! What a seed draws before a run begins: the channels and how each closes, the policy, and how many acts there are.
 //!
 //! The rest of what is drawn is in this folder, too: keys ([`seeds`]), acts ([`act`]), how a peer cheats ([`cheater`]), fee
-//! market and adversary ([`conditions`]), money ([`economy`]), faults of process and storage ([`faults`]). Every stream of
+//! market and adversary ([`conditions`]), money ([`economy`]), what is hard to believe ([`belief`]), faults of process and storage
+//! ([`faults`]). Every stream of
 //! numbers comes from [`rng`].
 
 pub(crate) mod act;
+pub(crate) mod belief;
 pub(crate) mod cheater;
 pub(crate) mod conditions;
 pub(crate) mod economy;

@@ -4,6 +4,7 @@ use arb_core::{CloseKind, Side};
 
 use crate::fixture::Close;
 use crate::peer::Publish;
+use crate::sim::plan::act::ReorgKind;
 use crate::sim::plan::seeds::our_script;
 use crate::sim::violation::Violation;
 use crate::sim::world::World;
@@ -21,7 +22,14 @@ impl World {
 
     /// Begins a channel's close: the one of its plan, or the nearest that is possible.
     fn close(&mut self, channel: usize) -> Result<(), Violation> {
-        let kind = self.channels[channel].plan.close;
+        let at = &self.channels[channel];
+        let kind = at.plan.close;
+        // Only what the counterparty does alone can happen to a channel that the court does not know.
+        let is_theirs =
+            matches!(kind, CloseKind::Remote | CloseKind::RemotePending | CloseKind::Unknown | CloseKind::Revoked);
+        if at.joined.is_none() && (!is_theirs || at.plan.cheater.revokes_late.is_some()) {
+            self.join(channel)?;
+        }
         self.note(|| format!("channel {channel} closes: {kind:?}"));
         match kind {
             // No plan has a superseded one: only we could publish it.
@@ -94,9 +102,23 @@ impl World {
                 Some(number) => self.publish(channel, number),
                 None => {
                     self.channels[channel].peer.plan_mut().publishes = Some((height, Publish::Transaction(close.tx)));
+                    self.lose_the_close(channel)?;
                 }
             }
         }
         Ok(())
+    }
+
+    /// Takes a confirmed mutual close off the chain for ever, if the world has that (A20).
+    fn lose_the_close(&mut self, channel: usize) -> Result<(), Violation> {
+        let depth = self.free_depth().min(2);
+        if depth == 0 || !self.belief.as_ref().is_some_and(|belief| belief.mutual_leaves) {
+            return Ok(());
+        }
+        self.mine(depth)?;
+        self.channels[channel].peer.plan_mut().publishes = None;
+        self.plan.reorgs += 1;
+        self.counts.one("belief/mutual_left");
+        self.reorg(ReorgKind::Empty, depth)
     }
 }

@@ -22,6 +22,10 @@ impl World {
     pub(crate) fn exchange(&mut self, channel: usize, message: Message) -> Result<bool, Violation> {
         let event = self.channels[channel].message(message).map_err(Violation::world)?;
         self.note(|| format!("channel {channel}: {message:?}"));
+        if self.channels[channel].joined.is_none() {
+            self.channels[channel].heard(message);
+            return Ok(true);
+        }
         self.channels[channel].arriving = message == Message::LocalSigned;
         let heard = self.ask(event)?;
         self.channels[channel].arriving = false;

@@ -6,6 +6,7 @@ use bitcoin::OutPoint;
 use crate::balance_oracle::UnspentKind;
 use crate::sim::checks::outcomes;
 use crate::sim::plan::START;
+use crate::sim::plan::belief::LATEST;
 use crate::sim::plan::conditions::BLOCKS_UNTIL_CALM;
 use crate::sim::violation::Violation;
 use crate::sim::world::World;
@@ -27,6 +28,8 @@ impl World {
     pub(crate) fn finish(&mut self) -> Result<(), Violation> {
         self.process.faults.stop();
         self.plan.reorgs = 0;
+        self.join_at(None)?;
+        self.deliver();
         for channel in 0..self.channels.len() {
             let funding = self.channels[channel].fixture.setup().funding;
             if self.chain.spender_of(&funding).is_none() && self.is_watched(channel) {
@@ -35,7 +38,7 @@ impl World {
                 self.channels[channel].closing = true;
             }
         }
-        let (calm_from, end) = (self.height() + BLOCKS_UNTIL_CALM, START + LONGEST + self.conditions.patience_blocks());
+        let (calm_from, end) = (self.height() + BLOCKS_UNTIL_CALM, START + LONGEST + self.patience_blocks());
         while (0..self.channels.len()).any(|channel| self.is_watched(channel)) && self.height() < end {
             if self.height() >= calm_from {
                 let height = self.height();
@@ -50,6 +53,7 @@ impl World {
             self.node_speaks();
             self.mine(BLOCKS_A_TURN)?;
         }
+        self.start_again()?;
         let left = |channel: &usize| self.is_watched(*channel);
         let unresolved: Vec<(usize, String)> = (0..self.channels.len())
             .filter(left)
@@ -61,6 +65,22 @@ impl World {
             })
             .collect();
         outcomes::invariant_i12_everything_ends(&unresolved)
+    }
+
+    /// Blocks that a run may take longer than one with flat fees, without an adversary, and with a node that is never late.
+    fn patience_blocks(&self) -> u32 {
+        let late = if self.belief.is_some() { LATEST } else { 0 };
+        self.conditions.patience_blocks() + late
+    }
+
+    /// One more start at the end, after which the node tells everything again: what is resolved stays so (A52).
+    fn start_again(&mut self) -> Result<(), Violation> {
+        if self.belief.is_none() {
+            return Ok(());
+        }
+        self.restart();
+        self.settle()?;
+        self.mine(1)
     }
 
     /// The operator gives up what will never leave anything, at prices as they are now.

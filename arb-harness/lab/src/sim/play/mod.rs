@@ -4,11 +4,13 @@ mod blocks;
 mod closes;
 mod dance;
 mod finish;
+mod joining;
 mod node;
 mod opening;
 mod publish;
 mod queue;
 mod revoked;
+mod showing;
 #[cfg(test)]
 mod stories;
 mod updates;
@@ -42,7 +44,9 @@ impl World {
             Act::Close => self.close_next()?,
             Act::Reorg(turn, depth) => self.reorg(turn, depth)?,
         }
+        self.deliver();
         self.settle()?;
-        self.node_reacts()
+        self.node_reacts()?;
+        self.show_a_preimage()
     }
 }

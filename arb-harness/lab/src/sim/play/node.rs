@@ -1,6 +1,6 @@
 //! What the node does about received HTLCs: it settles them, fails them, and passes on the outcome of forwarded ones.
 
-use arb_core::{Acknowledged, Event, HtlcRef};
+use arb_core::{Acknowledged, Event, HtlcKey, HtlcRef};
 
 use crate::sim::violation::Violation;
 use crate::sim::world::World;
@@ -51,19 +51,28 @@ impl World {
         let mut spoke = false;
         for index in 0..self.payments.len() {
             let payment = &self.payments[index];
-            let Some((channel, sent)) = payment.forwarded.filter(|_| !payment.told) else { continue };
-            let to = &self.channels[channel];
-            let failed_off_chain = to.failed_for_good().contains(&sent.htlc);
-            let unsent = to.frozen && !to.was_sent(sent.htlc);
-            match self.node.origins.get(&sent).map(|(done, _)| *done) {
-                Some(Acknowledged::Settled) => self.settle_back(index),
-                Some(Acknowledged::Failed) => self.fail_back(index),
-                None if failed_off_chain => {
-                    self.counts.one("htlc/failed_off_chain");
-                    self.fail_back(index);
-                }
-                None if unsent => self.fail_back(index),
-                None => continue,
+            if payment.forwarded.is_empty() || payment.told {
+                continue;
+            }
+            let outcomes = payment.forwarded.iter().filter_map(|(_, sent)| self.node.origins.get(sent));
+            let outcomes: Vec<Acknowledged> = outcomes.map(|(done, _)| *done).collect();
+            let off_chain =
+                |(channel, sent): &&(usize, HtlcKey)| self.channels[*channel].failed_for_good().contains(&sent.htlc);
+            let unsent = |(channel, sent): &&(usize, HtlcKey)| {
+                let to = &self.channels[*channel];
+                to.frozen && !to.was_sent(sent.htlc)
+            };
+            let failed_off_chain = payment.forwarded.iter().filter(off_chain).count();
+            let all_failed = payment.forwarded.iter().all(|part| off_chain(&part) || unsent(&part));
+            if outcomes.contains(&Acknowledged::Settled) {
+                self.settle_back(index);
+            } else if outcomes.contains(&Acknowledged::Failed) {
+                self.fail_back(index);
+            } else if all_failed {
+                self.counts.many("htlc/failed_off_chain", u64::from(failed_off_chain > 0));
+                self.fail_back(index);
+            } else {
+                continue;
             }
             spoke = true;
         }
@@ -73,7 +82,7 @@ impl World {
     /// Settles or fails a received HTLC that was not forwarded.
     pub(crate) fn node_ends(&mut self, channel: usize, htlc: HtlcRef) {
         let received = self.channels[channel].key(htlc);
-        let waits = |payment: &Payment| payment.received == received && !payment.told && payment.forwarded.is_none();
+        let waits = |payment: &Payment| payment.received == received && !payment.told && payment.forwarded.is_empty();
         let Some(index) = self.payments.iter().position(waits) else { return };
         match self.payments[index].intent {
             Intent::Known(_) | Intent::KnownAtOnce(_) => self.settle_back(index),

@@ -13,7 +13,11 @@ impl World {
     pub(crate) fn open(&mut self) -> Result<(), Violation> {
         for channel in 0..self.channels.len() {
             let mut first = self.adopt(channel)?;
-            self.process.inbox.append(&mut first);
+            // A channel that joins later is told then, as it is then.
+            if self.belief.as_ref().is_none_or(|belief| belief.joins_at[channel].is_none()) {
+                self.channels[channel].joined = Some(self.height());
+                self.process.inbox.append(&mut first);
+            }
         }
         self.tell_fees();
         self.settle()

@@ -27,7 +27,7 @@ impl World {
             let terms = (preimage, queue.amount_sat * 1_000);
             let received = self.add(channel, Side::Remote, terms, learnt + queue.left, Link::Received);
             let intent = Intent::KnownAtOnce(learnt);
-            self.payments.push(Payment { channel, received, preimage, intent, forwarded: None, told: false });
+            self.payments.push(Payment { channel, received, preimage, intent, forwarded: Vec::new(), told: false });
         }
         self.counts.one("world/queue");
         self.finish_dance(channel)

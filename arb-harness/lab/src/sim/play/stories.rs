@@ -58,12 +58,12 @@ fn a_node_forwards_nothing_that_it_has_begun_to_fail() {
             assert_eq!(world.exchange(0, message).ok(), Some(true));
         }
         let (received, intent) = (world.channels[0].key(key), Intent::Forward);
-        world.payments.push(Payment { channel: 0, received, preimage, intent, forwarded: None, told: false });
+        world.payments.push(Payment { channel: 0, received, preimage, intent, forwarded: Vec::new(), told: false });
         if ends {
             assert!(world.channels[0].propose_end(key, false));
         }
         world.act(Act::Forward).ok().unwrap();
-        assert_eq!(world.payments[0].forwarded.is_none(), ends);
+        assert_eq!(world.payments[0].forwarded.is_empty(), ends);
         assert_eq!(world.channels[1].htlcs().count(), usize::from(!ends));
     }
 }

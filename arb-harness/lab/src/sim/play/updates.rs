@@ -98,7 +98,14 @@ impl World {
             (intent[self.rng.weighted(&[6, 1, 2])], expiry)
         };
         let received = self.add(channel, Side::Remote, terms, expiry, Link::Received);
-        self.payments.push(Payment { channel, received, preimage: terms.0, intent, forwarded: None, told: false });
+        self.payments.push(Payment {
+            channel,
+            received,
+            preimage: terms.0,
+            intent,
+            forwarded: Vec::new(),
+            told: false,
+        });
     }
 
     /// Adds an HTLC of ours on some channel: for our own payment, or for an upstream HTLC outside this node.
@@ -146,8 +153,10 @@ impl World {
         let ready: Vec<usize> = (0..self.payments.len())
             .filter(|index| {
                 let payment = &self.payments[*index];
-                let waits = payment.intent == Intent::Forward && payment.forwarded.is_none() && !payment.told;
-                waits && self.channels[payment.channel].stands(payment.received.htlc)
+                let waits = payment.intent == Intent::Forward && payment.forwarded.is_empty() && !payment.told;
+                let from = &self.channels[payment.channel];
+                // The court takes no link to an HTLC that it does not know.
+                waits && from.joined.is_some() && from.stands(payment.received.htlc)
             })
             .collect();
         let Some(index) = self.rng.pick(&ready) else { return };
@@ -164,8 +173,18 @@ impl World {
             return self.fail_back(index);
         }
         let link = Link::Forward(payment.received);
-        let sent = self.add(to, Side::Local, (payment.preimage, amount_msat), expiry, link);
-        self.payments[index].forwarded = Some((to, sent));
+        let percent = self.belief.as_ref().map_or(0, |belief| belief.splits_percent);
+        let mut expiries = vec![expiry];
+        if percent > 0 && self.rng.percent(percent) {
+            self.counts.one("belief/split");
+            let earlier = expiry.saturating_sub(self.rng.blocks(0, 40)).max(self.height() + 7);
+            expiries.push(earlier.min(expiry));
+        }
+        let parts = u64::try_from(expiries.len()).unwrap_or(1);
+        for expiry in expiries {
+            let sent = self.add(to, Side::Local, (payment.preimage, amount_msat / parts), expiry, link);
+            self.payments[index].forwarded.push((to, sent));
+        }
         self.peer_learns(to, payment.preimage, expiry);
     }
 
@@ -195,7 +214,7 @@ impl World {
         let sent = self.channels[channel].key(htlc.key);
         self.seen.fulfilled.insert(sent);
         self.tell(Event::PreimageLearned { preimage, usable_for: vec![sent] });
-        let upstream = self.payments.iter().position(|payment| payment.forwarded == Some((channel, sent)));
+        let upstream = self.payments.iter().position(|payment| payment.forwarded.contains(&(channel, sent)));
         if let Some(upstream) = upstream {
             self.settle_back(upstream);
         }

@@ -19,6 +19,7 @@ use crate::peer::{Peer, PeerPlan};
 use crate::process::tip;
 use crate::sim::checks::unclaimed::Sums;
 use crate::sim::counts::Counts;
+use crate::sim::plan::belief::Belief;
 use crate::sim::plan::conditions::{ADVERSARY_COINS, Conditions};
 use crate::sim::plan::economy::{Economy, Focus};
 use crate::sim::plan::faults::Faults;
@@ -40,7 +41,12 @@ impl World {
         let plan = Plan::draw(&mut rng);
         let economy = Economy::draw(seed, focus);
         let conditions = Conditions::draw(seed, plan.channels.len(), &economy);
-        Self::build(seed, rng, plan, (conditions, economy), faults, traced)
+        let belief = Belief::draw(seed, focus, &plan);
+        let conditions = if belief.is_some() { conditions.calmed() } else { conditions };
+        let mut world = Self::build(seed, rng, plan, (conditions, economy), faults, traced)?;
+        world.process.manners.belief.clone_from(&belief);
+        world.belief = belief;
+        Ok(world)
     }
 
     /// The world of a seed with flat fees, without an adversary, and with channels that are new to the court.
@@ -95,11 +101,13 @@ impl World {
             plan,
             conditions,
             economy,
+            belief: None,
             adversary,
             chain,
             channels,
             node: Notebook::default(),
             payments: Vec::new(),
+            told: Vec::new(),
             preimages: Preimages::new(seed),
             process: Process::new(identity, signer, gone.into_iter().collect(), faults),
             seen: Seen { actions: SeenActions { whims, ..SeenActions::default() }, ..Seen::default() },

@@ -63,6 +63,8 @@ pub(crate) struct SimChannel {
     pub(crate) frozen: bool,
     /// The height at which that was seen.
     pub(crate) frozen_at: Option<u32>,
+    /// The height at which the channel joined the court.
+    pub(crate) joined: Option<u32>,
     /// Whether a close was begun.
     pub(crate) closing: bool,
     /// HTLCs that we sent and that an unrevoked commitment had when the court froze the channel, or later. Each needs an
@@ -108,6 +110,7 @@ impl SimChannel {
             pending: false,
             frozen: false,
             frozen_at: None,
+            joined: None,
             closing: false,
             owed: BTreeSet::new(),
             arriving: false,

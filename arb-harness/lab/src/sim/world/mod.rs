@@ -4,10 +4,12 @@
 mod build;
 pub(crate) mod channel;
 mod facts;
+pub(crate) mod manners;
 pub(crate) mod payment;
 pub(crate) mod process;
 pub(crate) mod seen;
 pub(crate) mod signer;
+mod telling;
 
 use arb_core::bolt3::Preimage;
 use arb_core::{ChainArbitrator, Event};
@@ -18,6 +20,7 @@ use crate::notebook::Notebook;
 use crate::sim::checks::unclaimed::Sums;
 use crate::sim::counts::Counts;
 use crate::sim::plan::Plan;
+use crate::sim::plan::belief::Belief;
 use crate::sim::plan::conditions::Conditions;
 use crate::sim::plan::economy::Economy;
 use crate::sim::plan::rng::Rng;
@@ -32,12 +35,16 @@ pub(crate) struct World {
     pub(crate) plan: Plan,
     pub(crate) conditions: Conditions,
     pub(crate) economy: Economy,
+    /// What is hard to believe; `None` in most worlds.
+    pub(crate) belief: Option<Belief>,
     /// The channel whose counterparty is the adversary, while it acts.
     pub(crate) adversary: Option<(usize, Adversary)>,
     pub(crate) chain: Chain,
     pub(crate) channels: Vec<SimChannel>,
     pub(crate) node: Notebook,
     pub(crate) payments: Vec<Payment>,
+    /// What the node has told of HTLCs, and tells again after a start; empty in worlds that are easy to believe.
+    pub(crate) told: Vec<Event>,
     pub(crate) preimages: Preimages,
     pub(crate) process: Process,
     pub(crate) seen: Seen,
@@ -62,8 +69,10 @@ impl World {
 
     /// Queues an event of the node; the process hears it in its next turn.
     pub(crate) fn tell(&mut self, event: Event) {
-        self.note(|| format!("told {}", short(&event)));
-        self.process.inbox.push(event);
+        if self.remember(&event) {
+            self.note(|| format!("told {}", short(&event)));
+            self.process.inbox.push(event);
+        }
     }
 
     /// Queues the present fee estimate.

@@ -13,8 +13,8 @@ pub(crate) struct Payment {
     pub(crate) received: HtlcKey,
     pub(crate) preimage: Preimage,
     pub(crate) intent: Intent,
-    /// The channel and the HTLC that it was forwarded with.
-    pub(crate) forwarded: Option<(usize, HtlcKey)>,
+    /// The channels and the HTLCs that it was forwarded with: none, one, or several.
+    pub(crate) forwarded: Vec<(usize, HtlcKey)>,
     /// Whether the node has told the court that it settles or fails it.
     pub(crate) told: bool,
 }

@@ -10,6 +10,7 @@ use bitcoin::{OutPoint, TxOut};
 
 use crate::sim::plan::faults::Faults;
 use crate::sim::plan::seeds::OUR_KEYS;
+use crate::sim::world::manners::Manners;
 use crate::sim::world::signer::SimSigner;
 use crate::wallet::SmallWallet;
 
@@ -35,6 +36,14 @@ pub(crate) struct Process {
     pub(crate) inbox: Vec<Event>,
     /// Whether the process has just started, and the node is still to say that it has told everything.
     pub(crate) retells: bool,
+    /// Whether the journal comes from a backup, and the channels are not brought up to date yet (A4).
+    pub(crate) is_suspect: bool,
+    /// Whether the node has nothing newer to tell than the journal has.
+    pub(crate) is_mute: bool,
+    /// A backup of the journal.
+    pub(crate) backup: Option<Backup>,
+    /// How node and chain source answer.
+    pub(crate) manners: Manners,
     /// Whether the driver already holds the new blocks and the inbox.
     pub(crate) told: bool,
     /// Events that the court refused since the process was idle last.
@@ -47,6 +56,14 @@ pub(crate) struct Process {
     pub(crate) alarm: Option<u32>,
     /// The sequence number of the frame at the last checkpoint.
     pub(crate) checkpointed: u64,
+}
+
+/// A copy of the journal.
+pub(crate) struct Backup {
+    pub(crate) memory: Memory,
+    pub(crate) checkpointed: u64,
+    /// The numbers of each channel then: our commitment, and the counterparty's.
+    pub(crate) numbers: Vec<(u64, u64)>,
 }
 
 impl Process {
@@ -68,6 +85,10 @@ impl Process {
             dead: None,
             inbox: Vec::new(),
             retells: false,
+            is_suspect: false,
+            is_mute: false,
+            backup: None,
+            manners: Manners::default(),
             told: false,
             refusals: Vec::new(),
             heard_again: false,
