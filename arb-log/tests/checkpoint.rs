@@ -221,13 +221,16 @@ fn a_row_of_a_newer_version_is_refused() {
     assert_eq!(try_open(&memory).map(|_| ()), Err(Error::BadRow { key: COURT, why }));
 }
 
-/// A row that is larger than a frame may be ends neither the checkpoint of the other channels nor recovery (A22). The frames of
-/// the two blocks that made it fit, each by itself.
+/// A row that is larger than a frame may be ends neither the checkpoint of the other channels nor recovery (A22), whether they
+/// come before it or after it, in its batch or in another. The frames of the two blocks that made it fit, each by itself.
 #[test]
 fn a22_a_row_that_is_too_large_ends_no_other_channel_s_checkpoint() {
     let (memory, mut journal, mut court) = told(&STORY[..4]);
     play(&mut court, &mut journal, Move::Open(9)).unwrap();
-    let (large, other) = (court.index_of(&id(9)).unwrap(), court.index_of(&id(1)).unwrap());
+    play(&mut court, &mut journal, Move::Open(3)).unwrap();
+    let index = |channel| court.index_of(&id(channel)).unwrap();
+    let (large, others) = (index(9), [1, 3].map(index));
+    assert!(others[0] < large && large < others[1]);
     journal.checkpoint(&court, 2).unwrap();
     for salt in 0..2 {
         let mut tx = spend(9);
@@ -237,18 +240,24 @@ fn a22_a_row_that_is_too_large_ends_no_other_channel_s_checkpoint() {
         block.txs = vec![tx];
         hear(&mut court, &mut journal, &[Event::BlockConnected(block)]).unwrap();
     }
-    play(&mut court, &mut journal, Move::Close(1)).unwrap();
     let rows = channel_rows(&memory);
-    let of_other = || memory.row(Key::new(Space::Channel, other.get(), 0)).unwrap();
-    let before = of_other();
-    match journal.checkpoint(&court, 1) {
-        Err(JournalError::RowTooLarge { channel, why: FrameError::TooLong { got } }) => {
-            assert_eq!(channel, large);
-            assert!(got > frame::PAYLOAD_MAX);
+    let of_others = || others.map(|other| memory.row(Key::new(Space::Channel, other.get(), 0)).unwrap());
+    for batch in [1, 8] {
+        for channel in [1, 3] {
+            play(&mut court, &mut journal, Move::Update(channel)).unwrap();
         }
-        other => panic!("{other:?}"),
+        let before = of_others();
+        match journal.checkpoint(&court, batch) {
+            Err(JournalError::RowTooLarge { channel, why: FrameError::TooLong { got } }) => {
+                assert_eq!(channel, large);
+                assert!(got > frame::PAYLOAD_MAX);
+            }
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(channel_rows(&memory), rows, "no row is lost");
+        for (before, now) in before.iter().zip(of_others()) {
+            assert_ne!(*before, now, "the rows of the other channels are new");
+        }
     }
-    assert_eq!(channel_rows(&memory), rows, "no row is lost");
-    assert_ne!(of_other(), before, "the other channel's row is new");
     assert_eq!(recovered(&memory), court);
 }
