@@ -195,6 +195,38 @@ fn b40_one_output_that_costs_more_than_it_is_worth_stops_no_other() {
     assert_eq!(test.node.sheets.len(), 1, "the channel is resolved");
 }
 
+/// A second-level output that is given up: what its first stage cost stays paid.
+#[test]
+fn a55_the_report_of_a_contract_that_is_given_up_has_what_its_first_stage_cost() {
+    for channel_type in TYPES {
+        let (mut test, mut fixture) = (TestCourt::new(), channel(1, channel_type));
+        test.open(&mut fixture, &[offered(0, 50_000, 1, START + 5, Link::Own)]);
+        let close = fixture.local_commitment_tx(0).unwrap();
+        test.block(std::slice::from_ref(&close));
+        test.mine_to(START + 10);
+        test.blocks_to(START + 10 + u32::from(fixture.setup().delay_blocks(Side::Local)));
+        let outpoint = output_of(&fixture, Side::Local, 0, HtlcRef::offered(0));
+        test.hear(Event::ClaimAbandoned { channel: fixture.id(), outpoint });
+        // The claim that was sent before does not confirm.
+        test.block(&[]);
+        test.mine_to(START + 600);
+        assert_eq!(test.contract_report(&fixture, HtlcRef::offered(0)), Some(ContractOutcome::Uneconomic));
+        let fees = |htlc: Option<HtlcRef>| {
+            let reports = test.node.reports.iter().map(|(_, report)| report);
+            reports
+                .filter(|report| htlc.is_none_or(|htlc| report.htlc == Some(htlc)))
+                .map(|report| report.fee_sat)
+                .sum()
+        };
+        let (of_htlc, of_all): (u64, u64) = (fees(Some(HtlcRef::offered(0))), fees(None));
+        assert!(of_htlc > 0, "{channel_type:?}");
+        // With the commitment's own, they are the sheet's.
+        let outputs: u64 = close.output.iter().map(|output| output.value.to_sat()).sum();
+        let sheet = test.node.sheets[&fixture.id()];
+        assert_eq!(of_all + sheet.capacity_sat - outputs, sheet.fees_sat, "{channel_type:?}");
+    }
+}
+
 #[test]
 fn b41_our_main_output_is_claimed_from_a_revoked_and_from_an_unknown_commitment() {
     for channel_type in [ChannelType::StaticRemotekey, ANCHORS] {

@@ -122,8 +122,17 @@ fn a42_in_one_step_and_after_a_reorg() {
     step.hear(&Event::MempoolSeen { tx: takes.clone() }).unwrap();
     step.commit(&mut other.frames).unwrap();
     assert_eq!(other.outcome(&fixture, HTLC), SETTLED);
-    // Seen, confirmed, and unconfirmed again.
+    // Seen, but ours confirmed, and the block leaves in the step that shows the preimage.
     test.hear(Event::MempoolSeen { tx: close.clone() });
+    let mut other = test.fork();
+    other.block(&[fixture.local_commitment_tx(0).unwrap()]);
+    let leaves = other.disconnection();
+    let mut step = other.court.step();
+    step.hear(&leaves).unwrap();
+    step.hear(&Event::MempoolSeen { tx: takes.clone() }).unwrap();
+    step.commit(&mut other.frames).unwrap();
+    assert_eq!(other.outcome(&fixture, HTLC), SETTLED);
+    // Seen, confirmed, and unconfirmed again.
     test.block(&[close]);
     test.disconnect_to(START);
     test.hear(Event::MempoolSeen { tx: takes });
@@ -136,8 +145,9 @@ fn a42_a_revoked_commitment_is_in_view_too() {
     let htlcs = [offered(0, 50_000, 1, START + 30, Link::Own)];
     test.open(&mut fixture, &htlcs);
     test.update(&mut fixture, 1, &htlcs);
-    // The newest one was seen first.
-    for number in [1, 0] {
+    test.update(&mut fixture, 2, &htlcs);
+    // The newest one was seen first, and another revoked one before it.
+    for number in [2, 1, 0] {
         let tx = fixture.remote_commitment_tx(number).unwrap();
         test.hear(Event::MempoolSeen { tx });
     }

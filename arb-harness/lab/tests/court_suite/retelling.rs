@@ -4,7 +4,7 @@ use arb_core::{Acknowledged, Action, Event, Freshness, Heard, HtlcRef, Link, Rej
 
 use crate::incidents_outcomes::peer_takes;
 use crate::test_court::{
-    ANCHORS, START, TYPES, TestCourt, channel, key, learned, offered, preimage, received, running, state,
+    ANCHORS, CAPACITY_SAT, START, TYPES, TestCourt, channel, key, learned, offered, preimage, received, running, state,
 };
 
 /// Hears an event that is past; panics unless the court stays as it was.
@@ -105,8 +105,15 @@ fn a53_whole_commitments_are_kept_as_changes() {
 fn a53_a_whole_commitment_with_other_content_is_no_duplicate() {
     let (mut test, mut fixture) = running();
     let added = [offered(0, 50_000, 1, 500, Link::Own), received(0, 60_000, 2, 500), received(1, 10_000, 3, 500)];
-    test.hear(fixture.remote_signed(1, state(&added)).unwrap());
+    let told = fixture.remote_signed(1, state(&added)).unwrap();
+    test.hear(told.clone());
     test.again(&fixture.whole(Side::Remote, 1).unwrap());
+    // Nor is a change that leaves an HTLC out: its balances are the same, but not its sum.
+    let Event::RemoteCommitmentSigned(mut change) = told else { panic!() };
+    change.update.added.pop();
+    let capacity_msat = CAPACITY_SAT * 1000;
+    let why = Rejected::NotTheFunding { sum_msat: capacity_msat - 10_000_000, capacity_msat };
+    assert_eq!(test.refuse(&Event::RemoteCommitmentSigned(change)), why);
     let Event::RemoteCommitmentSigned(mut fewer) = fixture.whole(Side::Remote, 1).unwrap() else { panic!() };
     fewer.update.added.pop();
     fewer.update.remote_msat += 10_000_000;

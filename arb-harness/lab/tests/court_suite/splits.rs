@@ -1,6 +1,6 @@
 //! Several HTLCs that we sent for one upstream HTLC, and upstream HTLCs that do not fit or are gone.
 
-use arb_core::{Acknowledged, Action, Event, FailReason, Htlc, HtlcRef, Link, Rejected, Upstream};
+use arb_core::{Acknowledged, Action, Conclusion, Event, FailReason, Htlc, HtlcRef, Link, Rejected, Upstream};
 use arb_lab::fixture::ChannelFixture;
 
 use crate::incidents_outcomes::peer_takes;
@@ -54,6 +54,10 @@ fn a9_an_incoming_htlc_is_settled_with_the_first_of_its_links() {
         assert_eq!(test.acknowledged(fixture, HTLC), Some(Acknowledged::Settled));
     }
     assert_eq!(test.court.channel(test.index(&up)).unwrap().usable(INCOMING), Some(preimage(1)));
+    let concluded = test.frames.0.iter().flat_map(|frame| &frame.entries).flat_map(|entry| &entry.concluded);
+    let usable =
+        concluded.filter(|record| record.what == Conclusion::PreimageUsable { htlc: INCOMING, preimage: preimage(1) });
+    assert_eq!(usable.count(), 1, "once, though both are paid for it");
     // The second channel is open, and the node tells the preimage.
     told.hear(learned(&second, HTLC, 1));
     told.settle();

@@ -279,9 +279,9 @@ impl TestCourt {
         }
     }
 
-    /// Answers every action that is due until the answers change nothing.
+    /// Answers every action that is due until the answers change nothing; panics if they never end.
     pub fn settle(&mut self) {
-        loop {
+        for _ in 0..1_000 {
             let due = self.court.actions_due();
             let mut answers = Vec::new();
             for action in due {
@@ -298,6 +298,7 @@ impl TestCourt {
                 return;
             }
         }
+        panic!("every answer leads to another action: {:?}", self.court.actions_due());
     }
 
     /// What signer, wallet, chain, log or node answers to an action; `None` if it gets no answer.
