@@ -8,10 +8,12 @@
 
 use crate::admit::admission::Admission;
 use crate::admit::admit;
-use crate::api::event::{Event, LocalCommitmentSigned, RemoteCommitmentSigned, Signed};
-use crate::api::facts::{Funding, Side};
+use crate::api::event::{CommitmentSignatures, Event, LocalCommitmentSigned, RemoteCommitmentSigned, Signed};
+use crate::api::facts::{ChannelFacts, Funding, Side};
 use crate::api::reject::Rejected;
-use crate::bolt3::{CompactSig, counterparty_sighash_type, htlc_script, second_level_tx, sighash_p2wsh, verify_sig};
+use crate::bolt3::{
+    CommitmentHtlc, CompactSig, counterparty_sighash_type, htlc_script, second_level_tx, sighash_p2wsh, verify_sig,
+};
 use crate::channel::{ChannelArbitrator, Commitment, Rebuilt};
 use crate::claims::sign::{Refusal, commitment_signature, complete_sweep, verify_commitment, verify_sweep};
 use crate::claims::wants::wants;
@@ -21,18 +23,32 @@ use crate::court::draft::{CourtView, Draft};
 use alloc::vec::Vec;
 use bitcoin::secp256k1::{All, Secp256k1};
 
-/// Proof that signatures were checked, for exactly this event after exactly this commitment.
+/// Proof that signatures were checked, for exactly this commitment of this channel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Checked {
-    base: Option<Commitment>,
-    heard: LocalCommitmentSigned,
+    facts: ChannelFacts,
+    commitment: Commitment,
+    /// What its HTLCs are: an id may have another content by now, after the channel was adopted anew or opened again (A49).
+    htlcs: Vec<CommitmentHtlc>,
+    signatures: Vec<CommitmentSignatures>,
 }
 
 impl Checked {
-    /// Whether it was made for this event: the commitment that it changes, the change, and the signatures.
-    fn is_for(&self, channel: &ChannelArbitrator, heard: &LocalCommitmentSigned) -> bool {
-        self.base.as_ref() == channel.set.base(Side::Local, heard.update.number) && self.heard == *heard
+    fn new(channel: &ChannelArbitrator, heard: &LocalCommitmentSigned) -> Self {
+        let (facts, commitment) = (channel.facts.clone(), local_commitment(channel, heard));
+        let htlcs = channel.bolt3_htlcs(Side::Local, &commitment, &heard.update.added);
+        Self { facts, commitment, htlcs, signatures: heard.signatures.clone() }
     }
+
+    /// Whether it was made for this event: facts, commitment with its HTLCs, and signatures.
+    fn is_for(&self, channel: &ChannelArbitrator, heard: &LocalCommitmentSigned) -> bool {
+        *self == Self::new(channel, heard)
+    }
+}
+
+/// Our commitment, as the event describes it.
+fn local_commitment(channel: &ChannelArbitrator, heard: &LocalCommitmentSigned) -> Commitment {
+    Commitment::updated(channel.set.base(Side::Local, heard.update.number).as_deref(), &heard.update)
 }
 
 impl ChainArbitrator {
@@ -42,7 +58,9 @@ impl ChainArbitrator {
     /// # Errors
     /// The refusal that `hear` would answer.
     pub fn check(&self, event: &Event) -> Result<Option<Checked>, Rejected> {
-        let Event::LocalCommitmentSigned(heard) = event else { return Ok(None) };
+        let (Event::LocalCommitmentSigned(heard) | Event::LocalCommitmentSignedAgain(heard)) = event else {
+            return Ok(None);
+        };
         let draft = Draft::new(self, false);
         let court = CourtView::new(self, &draft);
         if admit(court, event)? != Admission::New {
@@ -50,15 +68,14 @@ impl ChainArbitrator {
         }
         let Some(channel) = court.channel_of(&heard.update.channel) else { return Ok(None) };
         verify_local(&Secp256k1::new(), channel, heard)?;
-        let base = channel.set.base(Side::Local, heard.update.number).cloned();
-        Ok(Some(Checked { base, heard: (**heard).clone() }))
+        Ok(Some(Checked::new(channel, heard)))
     }
 }
 
 /// Verifies what an admitted event must prove.
 pub(crate) fn verify(court: CourtView<'_>, event: &Event, checked: Option<&Checked>) -> Result<Proof, Rejected> {
     match event {
-        Event::LocalCommitmentSigned(heard) => {
+        Event::LocalCommitmentSigned(heard) | Event::LocalCommitmentSignedAgain(heard) => {
             let Some(channel) = court.channel_of(&heard.update.channel) else { return Ok(Proof::Nothing) };
             if !checked.is_some_and(|checked| checked.is_for(channel, heard)) {
                 verify_local(&Secp256k1::new(), channel, heard)?;
@@ -106,7 +123,8 @@ pub(crate) fn verify(court: CourtView<'_>, event: &Event, checked: Option<&Check
 /// What we are about to sign for the counterparty must be a commitment transaction (BOLT 3).
 fn verify_remote(court: CourtView<'_>, heard: &RemoteCommitmentSigned) -> Result<(), Rejected> {
     let Some(channel) = court.channel_of(&heard.update.channel) else { return Ok(()) };
-    let commitment = Commitment::updated(channel.set.base(Side::Remote, heard.update.number), &heard.update);
+    let base = channel.set.base(Side::Remote, heard.update.number);
+    let commitment = Commitment::updated(base.as_deref(), &heard.update);
     let htlcs = channel.bolt3_htlcs(Side::Remote, &commitment, &heard.update.added);
     let mut fundings = channel.facts.fundings.iter();
     let buildable =
@@ -120,7 +138,7 @@ fn rebuild<'a>(
     channel: &'a ChannelArbitrator,
     heard: &LocalCommitmentSigned,
 ) -> Result<Vec<(&'a Funding, Rebuilt)>, Rejected> {
-    let commitment = Commitment::updated(channel.set.base(Side::Local, heard.update.number), &heard.update);
+    let commitment = local_commitment(channel, heard);
     let build = |funding: &'a Funding| {
         let rebuilt = channel.rebuild(secp, Side::Local, &commitment, funding, &heard.update.added);
         Ok((funding, rebuilt.ok_or(Rejected::CannotBuild)?))

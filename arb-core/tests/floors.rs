@@ -44,6 +44,7 @@ const IMPLS: &[(&str, &[&str])] = &[
             "channel/classify.rs",
             "channel/mod.rs",
             "channel/rebuild.rs",
+            "channel/replaced.rs",
             "channel/state.rs",
         ],
     ),

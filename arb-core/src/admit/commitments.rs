@@ -9,9 +9,9 @@ use crate::api::facts::{Htlc, Link, Side, TAG_MAX};
 use crate::api::ids::{Direction, HtlcRef};
 use crate::api::reject::Rejected;
 use crate::bolt3::{HTLC_EXPIRY_LIMIT, point_of_secret};
-use crate::channel::{ChannelArbitrator, Commitment, Shown};
+use crate::channel::{ChannelArbitrator, Commitment, LocalCommitment, Shown};
 use crate::court::draft::CourtView;
-use alloc::collections::BTreeSet;
+use alloc::collections::{BTreeMap, BTreeSet};
 use bitcoin::secp256k1::Secp256k1;
 
 /// BOLT 2's limit of `max_accepted_htlcs`, in each direction.
@@ -19,7 +19,8 @@ pub(super) const HTLCS_MAX: usize = 483;
 /// Candidates for one number of the counterparty's commitments. Each further one takes a reconnection, so there are few.
 pub(super) const CANDIDATES_MAX: usize = 8;
 
-pub(super) fn local(court: CourtView<'_>, heard: &LocalCommitmentSigned) -> Result<Admission, Rejected> {
+/// `again`: the node says that this is another version of our newest commitment.
+pub(super) fn local(court: CourtView<'_>, heard: &LocalCommitmentSigned, again: bool) -> Result<Admission, Rejected> {
     let update = &heard.update;
     let channel = channel(court, &update.channel)?;
     if let Some(current) = &channel.set.local {
@@ -33,9 +34,14 @@ pub(super) fn local(court: CourtView<'_>, heard: &LocalCommitmentSigned) -> Resu
     if let Some(shown) = channel.newer_local(update) {
         return Ok(proof(channel, shown));
     }
-    may_change(channel)?;
-    if update.number != channel.set.next_local {
-        return Err(Rejected::WrongNumber { expected: channel.set.next_local, got: update.number });
+    let replaced = channel.set.local.as_ref().filter(|local| again && local.commitment.number == update.number);
+    if let Some(replaced) = replaced {
+        may_replace(channel, replaced, update)?;
+    } else {
+        may_change(channel)?;
+        if update.number != channel.set.next_local {
+            return Err(Rejected::WrongNumber { expected: channel.set.next_local, got: update.number });
+        }
     }
     let expected = channel.facts.fundings.len();
     if heard.signatures.len() != expected {
@@ -43,6 +49,33 @@ pub(super) fn local(court: CourtView<'_>, heard: &LocalCommitmentSigned) -> Resu
     }
     content(court, channel, Side::Local, update)?;
     Ok(Admission::New)
+}
+
+/// Whether nothing that left rests on our newest commitment, so that another version may replace it (A18). That our revocation
+/// of the one before has not left, the node says.
+fn may_replace(
+    channel: &ChannelArbitrator,
+    replaced: &LocalCommitment,
+    update: &CommitmentUpdate,
+) -> Result<(), Rejected> {
+    let number = replaced.commitment.number;
+    if !channel.ratchet.commitment_signed.is_empty() {
+        return Err(Rejected::CannotReplace { number, why: "a signature of ours for it was given out" });
+    }
+    may_change(channel)?;
+    if channel.ratchet.frozen.is_some() {
+        return Err(Rejected::Frozen(channel.facts.id));
+    }
+    // A version that is told as a change has what it adds to the commitment before.
+    let kept: BTreeSet<HtlcRef> = update.added.iter().map(|htlc| htlc.key).collect();
+    let added = replaced.added.iter().filter(|htlc| !htlc.is_offered() && !kept.contains(htlc));
+    if added.into_iter().any(|htlc| channel.set.is_on_remote(*htlc)) {
+        return Err(Rejected::CannotReplace {
+            number,
+            why: "a commitment of theirs has a received HTLC that only the first version added",
+        });
+    }
+    Ok(())
 }
 
 pub(super) fn remote(court: CourtView<'_>, heard: &RemoteCommitmentSigned) -> Result<Admission, Rejected> {
@@ -53,7 +86,7 @@ pub(super) fn remote(court: CourtView<'_>, heard: &RemoteCommitmentSigned) -> Re
     // names can be compared.
     let base = set.base(Side::Remote, update.number);
     let complete = |known: &Commitment| {
-        (base.is_none() && update.number != set.first_remote) || Commitment::updated(base, update) == *known
+        (base.is_none() && update.number != set.first_remote) || Commitment::updated(base.as_deref(), update) == *known
     };
     if set.remotes.iter().any(|known| is_again(channel, update, known) && complete(known)) {
         return Ok(Admission::Duplicate);
@@ -161,7 +194,9 @@ fn content(
         return Err(Rejected::BadKey);
     }
     let base = channel.set.base(side, update.number);
+    let base = base.as_deref();
     let in_base = |htlc: &HtlcRef| !update.whole && base.is_some_and(|base| base.position(*htlc).is_some());
+    let replaced = channel.replaced_by(side, update);
     if let Some(unknown) = update.removed.iter().find(|htlc| !in_base(htlc)) {
         return Err(Rejected::UnknownHtlc(*unknown));
     }
@@ -170,7 +205,11 @@ fn content(
         if in_base(&htlc.key) || !added.insert(htlc.key) {
             return Err(Rejected::HtlcTwice(htlc.key));
         }
-        one_htlc(court, channel, htlc)?;
+        if replaced.contains(&htlc.key) {
+            new_htlc(court, channel, htlc)?;
+        } else {
+            one_htlc(court, channel, htlc)?;
+        }
     }
     let commitment = Commitment::updated(base, update);
     for direction in [Direction::Offered, Direction::Received] {
@@ -193,6 +232,11 @@ fn one_htlc(court: CourtView<'_>, channel: &ChannelArbitrator, htlc: &Htlc) -> R
     if htlc.key.id < next && channel.adopted.is_some() {
         return Err(Rejected::HtlcTwice(htlc.key));
     }
+    new_htlc(court, channel, htlc)
+}
+
+/// Checks an HTLC that is not in the channel's table, or that is there with the content of a version that is replaced (A18).
+fn new_htlc(court: CourtView<'_>, channel: &ChannelArbitrator, htlc: &Htlc) -> Result<(), Rejected> {
     let bad = |why| Err(Rejected::BadHtlc { htlc: htlc.key, why });
     match (htlc.key.direction, htlc.link) {
         (Direction::Offered, Link::Own | Link::Relay { .. }) | (Direction::Received, Link::Received) => {}
@@ -232,9 +276,11 @@ fn one_htlc(court: CourtView<'_>, channel: &ChannelArbitrator, htlc: &Htlc) -> R
 /// Refuses balances and HTLCs that are not the funding exactly: one that was left out, such as one too small for an output,
 /// would never get an outcome (A56).
 fn sums(channel: &ChannelArbitrator, commitment: &Commitment, update: &CommitmentUpdate) -> Result<(), Rejected> {
+    // What is told counts before what is known: another version may have another HTLC under an id (A18).
+    let added: BTreeMap<HtlcRef, u64> = update.added.iter().map(|added| (added.key, added.amount_msat)).collect();
     let amount = |htlc: &HtlcRef| {
-        let known = channel.htlcs.get(htlc).map(|state| state.htlc.amount_msat);
-        known.or_else(|| update.added.iter().find(|added| added.key == *htlc).map(|added| added.amount_msat))
+        let known = || channel.htlcs.get(htlc).map(|state| state.htlc.amount_msat);
+        added.get(htlc).copied().or_else(known)
     };
     let amounts = commitment.htlcs.iter().map(|htlc| amount(htlc).unwrap_or(0));
     let sum_msat =

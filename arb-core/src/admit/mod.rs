@@ -35,6 +35,7 @@ const fn is_retold(event: &Event) -> bool {
     matches!(
         event,
         Event::LocalCommitmentSigned(_)
+            | Event::LocalCommitmentSignedAgain(_)
             | Event::RemoteCommitmentSigned(_)
             | Event::RemoteRevoked(_)
             | Event::ChannelSignals { .. }
@@ -53,7 +54,8 @@ fn of_event(court: CourtView<'_>, event: &Event) -> Result<Admission, Rejected> 
         Event::ChannelOpened(opened) => opening::opened(court, opened),
         Event::ChannelRestored(facts) => opening::restored(court, facts),
         Event::ChannelSignals { channel, short_channel_id } => node::signals(court, channel, *short_channel_id),
-        Event::LocalCommitmentSigned(heard) => commitments::local(court, heard),
+        Event::LocalCommitmentSigned(heard) => commitments::local(court, heard, false),
+        Event::LocalCommitmentSignedAgain(heard) => commitments::local(court, heard, true),
         Event::RemoteCommitmentSigned(heard) => commitments::remote(court, heard),
         Event::RemoteRevoked(heard) => commitments::revoked(court, heard),
         Event::PreimageLearned { preimage, usable_for } => node::preimage_learned(court, preimage, usable_for),

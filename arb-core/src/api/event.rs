@@ -174,6 +174,11 @@ pub enum Event {
         /// The point of *our* commitment of that number, as the node's seed gives it; `None` if the node cannot tell.
         point: Option<Point>,
     },
+    /// The counterparty signed our newest commitment again, with other content, as BOLT 2 allows after a reconnection: the node
+    /// says with it that our revocation of the commitment before has not left. Accepted: this version is our commitment, the
+    /// other one is gone, and `revoke_and_ack` may be sent. The update is the change from the commitment before both, or whole.
+    /// If the court has no version of it yet, it is the same as `LocalCommitmentSigned`.
+    LocalCommitmentSignedAgain(Box<LocalCommitmentSigned>),
 }
 
 impl Event {

@@ -83,6 +83,9 @@ pub enum Rejected {
     /// A commitment number was skipped, or repeated with another content.
     #[error("commitment {got} is out of order, expected {expected}")]
     WrongNumber { expected: u64, got: u64 },
+    /// Another version of our newest commitment was signed, and something rests on the first one (A18).
+    #[error("our commitment {number} cannot be replaced by another version of it: {why}")]
+    CannotReplace { number: u64, why: &'static str },
     /// The counterparty has two unrevoked commitments, or too many candidates for the newer one.
     #[error("the counterparty must first revoke the commitment before commitment {pending}")]
     RevocationMissing {
@@ -331,6 +334,7 @@ impl Rejected {
             | Self::SignatureGiven(_)
             | Self::StandingBehind { .. }
             | Self::WrongNumber { .. }
+            | Self::CannotReplace { .. }
             | Self::RevokedContradicts { .. }
             | Self::PointContradicts { .. }
             | Self::TooManyCandidates { .. }

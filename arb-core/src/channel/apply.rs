@@ -42,18 +42,26 @@ impl ChannelArbitrator {
     }
 
     pub(crate) fn hear_local_signed(&mut self, heard: &LocalCommitmentSigned) {
-        let commitment = Commitment::updated(self.state.set.base(Side::Local, heard.update.number), &heard.update);
-        self.add_htlcs(&heard.update);
+        let update = &heard.update;
+        let commitment = Commitment::updated(self.state.set.base(Side::Local, update.number).as_deref(), update);
+        self.forget_replaced(update);
+        self.add_htlcs(update);
         self.state.set.next_local = heard.update.number.saturating_add(1);
-        // Our previous commitment is gone: it is never chosen, signed or sent again (R10).
-        self.state.set.local = Some(LocalCommitment { commitment, signatures: heard.signatures.clone() });
+        // Our previous commitment, or the version that this one replaces, is gone: it is never chosen, signed or sent again (R10).
+        self.state.set.local = Some(LocalCommitment {
+            commitment,
+            signatures: heard.signatures.clone(),
+            added: update.added.iter().map(|htlc| htlc.key).collect(),
+            removed: update.removed.clone(),
+        });
         self.state.ratchet.commitment_signed.clear();
         self.settle_set();
     }
 
     /// Returns the row that the log keeps, so that the commitment can be rebuilt if it confirms after its revocation (R15).
     pub(crate) fn hear_remote_signed(&mut self, heard: &RemoteCommitmentSigned) -> CommitmentRow {
-        let commitment = Commitment::updated(self.state.set.base(Side::Remote, heard.update.number), &heard.update);
+        let base = self.state.set.base(Side::Remote, heard.update.number);
+        let commitment = Commitment::updated(base.as_deref(), &heard.update);
         self.add_htlcs(&heard.update);
         self.state.set.remotes.push(commitment);
         self.settle_set();

@@ -1,5 +1,5 @@
 //! The commitments that can confirm: ours, theirs, their pending ones. A commitment leaves the set with its revocation, ours
-//! with the acceptance of the next one (R10).
+//! with the acceptance of the next one (R10), or of another version of the same number (A18).
 //!
 //! Tests: `arb-harness/lab/tests/court_suite/ratchets.rs`, `arb-harness/lab/tests/court_suite/bad_commitments.rs`.
 
@@ -8,6 +8,8 @@ use crate::api::facts::{Side, Standing};
 use crate::api::ids::HtlcRef;
 use crate::bolt3::{BuiltCommitment, CommitmentHtlc, OutputKind, Point, SecretStore};
 use crate::channel::rows::RowsSince;
+use alloc::borrow::Cow;
+use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 use bitcoin::OutPoint;
 use serde::{Deserialize, Serialize};
@@ -31,6 +33,21 @@ pub(crate) struct LocalCommitment {
     pub(crate) commitment: Commitment,
     /// One entry for each funding, in the order of the channel's facts.
     pub(crate) signatures: Vec<CommitmentSignatures>,
+    /// The HTLCs that it has and our commitment before had not, and those that only that one had: another version of it is told
+    /// as a change from that one, too (A18).
+    pub(crate) added: Vec<HtlcRef>,
+    pub(crate) removed: Vec<HtlcRef>,
+}
+
+impl LocalCommitment {
+    /// The HTLCs of our commitment before, in the form of a commitment to which a change is applied.
+    fn before(&self) -> Commitment {
+        let (mut before, added) = (self.commitment.clone(), BTreeSet::from_iter(&self.added));
+        before.htlcs.retain(|htlc| !added.contains(htlc));
+        before.htlcs.extend(&self.removed);
+        before.htlcs.sort_unstable();
+        before
+    }
 }
 
 /// The commitments that can confirm.
@@ -90,19 +107,27 @@ impl CommitmentSet {
 
     /// An update as the change from the commitment before, in which form the log keeps it.
     pub(crate) fn change(&self, side: Side, update: &CommitmentUpdate) -> CommitmentUpdate {
-        Commitment::change(self.base(side, update.number), update)
+        Commitment::change(self.base(side, update.number).as_deref(), update)
     }
 
     /// The commitment that an update with this number changes; `None` for a side's first one, and if the set no longer
-    /// holds it.
-    pub(crate) fn base(&self, side: Side, number: u64) -> Option<&Commitment> {
+    /// holds it. Of our commitment before the newest only the HTLCs are known.
+    pub(crate) fn base(&self, side: Side, number: u64) -> Option<Cow<'_, Commitment>> {
         match side {
-            Side::Local => self.local.as_ref().map(|local| &local.commitment),
+            Side::Local => self.local.as_ref().map(|local| {
+                let replaces = local.commitment.number == number;
+                if replaces { Cow::Owned(local.before()) } else { Cow::Borrowed(&local.commitment) }
+            }),
             Side::Remote => {
                 let before = number.checked_sub(1)?;
-                self.remotes.iter().rev().find(|remote| remote.number == before)
+                self.remotes.iter().rev().find(|remote| remote.number == before).map(Cow::Borrowed)
             }
         }
+    }
+
+    /// Whether a commitment of theirs has this HTLC.
+    pub(crate) fn is_on_remote(&self, htlc: HtlcRef) -> bool {
+        self.remotes.iter().any(|remote| remote.position(htlc).is_some())
     }
 }
 

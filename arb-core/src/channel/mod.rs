@@ -13,6 +13,7 @@ mod close;
 mod commitments;
 mod deadlines;
 mod rebuild;
+mod replaced;
 mod requests;
 mod rows;
 mod spends;
@@ -26,7 +27,7 @@ pub(crate) use asked::{ask_id, commitment_id, scripts_id, sweep_id};
 use chain::KeptInput;
 pub(crate) use chain::{KeptTx, Tier};
 pub(crate) use close::Close;
-pub(crate) use commitments::{Commitment, Rebuilt};
+pub(crate) use commitments::{Commitment, LocalCommitment, Rebuilt};
 pub(crate) use deadlines::{
     SECOND_STAGE_MIN, THEIRS_FIRST, chain_height, claim_deadline, forget_height, give_up_height, outgoing_deadline,
     theirs_first_until,

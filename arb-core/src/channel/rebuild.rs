@@ -9,6 +9,7 @@ use crate::api::past::{CommitmentChange, CommitmentRow, RevokedCommitment, Revok
 use crate::bolt3::{CommitmentHtlc, CommitmentTerms, is_trimmed};
 use crate::channel::commitments::{Commitment, Rebuilt};
 use crate::channel::state::ChannelArbitrator;
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use bitcoin::secp256k1::{All, Secp256k1};
 
@@ -36,12 +37,13 @@ impl ChannelArbitrator {
         }
     }
 
-    /// The HTLCs of a commitment as BOLT 3 sees them, in the commitment's order. `added` are those of an update that are not
-    /// in the channel's table yet.
+    /// The HTLCs of a commitment as BOLT 3 sees them, in the commitment's order. `added` are those of an update, which counts
+    /// before the channel's table: another version of our commitment may have another HTLC under an id (A18).
     pub(crate) fn bolt3_htlcs(&self, owner: Side, commitment: &Commitment, added: &[Htlc]) -> Vec<CommitmentHtlc> {
+        let added: BTreeMap<HtlcRef, &Htlc> = added.iter().map(|htlc| (htlc.key, htlc)).collect();
         let find = |key: &HtlcRef| {
-            let known = self.htlcs.get(key).map(|state| &state.htlc);
-            known.or_else(|| added.iter().find(|htlc| htlc.key == *key))
+            let known = || self.htlcs.get(key).map(|state| &state.htlc);
+            added.get(key).copied().or_else(known)
         };
         commitment.htlcs.iter().filter_map(find).map(|htlc| bolt3_htlc(owner, htlc)).collect()
     }

@@ -3,7 +3,8 @@
 //! Tests: `arb-harness/lab/tests/court_suite/log_order.rs`, `arb-harness/lab/tests/court_suite/properties.rs`.
 
 use crate::api::event::{
-    Block, ChannelOpened, CommitmentUpdate, Disconnected, Event, RemoteCommitmentSigned, Scanned, Signed,
+    Block, ChannelOpened, CommitmentUpdate, Disconnected, Event, LocalCommitmentSigned, RemoteCommitmentSigned,
+    Scanned, Signed,
 };
 use crate::api::facts::{ChannelFacts, Side, Standing};
 use crate::api::ids::{ActionId, ChannelId, ChannelIndex, HtlcKey};
@@ -114,13 +115,10 @@ impl Draft {
             Event::Signed(signed) => self.signed(base, signed, proof),
             Event::Performed { channel, id } => self.performed(base, channel, id),
             Event::LocalCommitmentSigned(heard) => {
-                if self.newer(base, &heard.update.channel, |channel| channel.newer_local(&heard.update)) {
-                    return event.clone();
-                }
-                let mut heard = (**heard).clone();
-                heard.update = self.change(base, Side::Local, &heard.update);
-                self.with(base, &heard.update.channel, |channel| channel.hear_local_signed(&heard));
-                return Event::LocalCommitmentSigned(Box::new(heard));
+                return self.local_signed(base, heard).map_or_else(|| event.clone(), Event::LocalCommitmentSigned);
+            }
+            Event::LocalCommitmentSignedAgain(heard) => {
+                return self.local_signed(base, heard).map_or_else(|| event.clone(), Event::LocalCommitmentSignedAgain);
             }
             Event::RemoteCommitmentSigned(heard) => {
                 if self.newer(base, &heard.update.channel, |channel| channel.newer_remote(&heard.update)) {
@@ -276,6 +274,22 @@ impl Draft {
     fn change(&self, base: &ChainArbitrator, side: Side, update: &CommitmentUpdate) -> CommitmentUpdate {
         let channel = CourtView::new(base, self).channel_of(&update.channel);
         channel.map_or_else(|| update.clone(), |channel| channel.set.change(side, update))
+    }
+
+    /// Our commitment, new or another version of the newest, in the form in which the log keeps it; `None` if it only shows that
+    /// our state is old.
+    fn local_signed(
+        &mut self,
+        base: &ChainArbitrator,
+        heard: &LocalCommitmentSigned,
+    ) -> Option<Box<LocalCommitmentSigned>> {
+        if self.newer(base, &heard.update.channel, |channel| channel.newer_local(&heard.update)) {
+            return None;
+        }
+        let update = self.change(base, Side::Local, &heard.update);
+        let heard = Box::new(LocalCommitmentSigned { update, signatures: heard.signatures.clone() });
+        self.with(base, &heard.update.channel, |channel| channel.hear_local_signed(&heard));
+        Some(heard)
     }
 
     fn remote_signed(&mut self, base: &ChainArbitrator, heard: &RemoteCommitmentSigned) {

@@ -46,7 +46,7 @@ pub(crate) fn consequences(court: CourtView<'_>, event: &Event) -> Vec<Record> {
         Event::MempoolSeen { tx } => revealed(court, [tx]),
         Event::Scanned(scanned) => revealed(court, scanned.spends.iter().map(|spend| &spend.tx)),
         Event::PreimageLearned { preimage, usable_for } => paid_by_another(court, usable_for, *preimage),
-        Event::LocalCommitmentSigned(heard) => linked(court, &heard.update),
+        Event::LocalCommitmentSigned(heard) | Event::LocalCommitmentSignedAgain(heard) => linked(court, &heard.update),
         Event::RemoteCommitmentSigned(heard) => linked(court, &heard.update),
         Event::UpstreamAcknowledged { htlc, outcome } => downstream_over(court, htlc, *outcome),
         Event::JournalOpened(_)

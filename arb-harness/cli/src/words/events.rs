@@ -22,6 +22,7 @@ pub(crate) fn event(event: &Event) -> String {
         Event::ChannelRestored(facts) => format!("channel {} restored from a backup", facts.id),
         Event::ChannelSignals { .. } => "the channel has a new short channel id".to_owned(),
         Event::LocalCommitmentSigned(heard) => commitment("our", &heard.update),
+        Event::LocalCommitmentSignedAgain(heard) => format!("{}, in another version", commitment("our", &heard.update)),
         Event::RemoteCommitmentSigned(heard) => commitment("their", &heard.update),
         Event::RemoteRevoked(heard) => format!("their commitment {} revoked", heard.number),
         Event::PreimageLearned { usable_for, .. } => {
@@ -83,7 +84,7 @@ pub(crate) fn channel(event: &Event) -> Option<ChannelId> {
     match event {
         Event::ChannelOpened(opened) => Some(opened.facts.id),
         Event::ChannelRestored(facts) => Some(facts.id),
-        Event::LocalCommitmentSigned(heard) => Some(heard.update.channel),
+        Event::LocalCommitmentSigned(heard) | Event::LocalCommitmentSignedAgain(heard) => Some(heard.update.channel),
         Event::RemoteCommitmentSigned(heard) => Some(heard.update.channel),
         Event::RemoteRevoked(heard) => Some(heard.channel),
         Event::PreimageLearned { usable_for, .. } => usable_for.first().map(|key| key.channel),

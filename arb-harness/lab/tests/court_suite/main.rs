@@ -15,6 +15,7 @@
 //! - `preimages`: those that chain and mempool show, for whom they count, and what is kept of them (R8).
 //! - `properties`: drawn closes and arbitrary spends (I1, I4, I6).
 //! - `searches`: which answers of a search are believed (A10), and what else they tell (A21).
+//! - `signed_again`: another version of our newest commitment (A18), and checks that were made for another content (A49).
 //! - `splits`: several HTLCs for one upstream HTLC (A9), and what an upstream HTLC must be (A49, A50).
 //! - `superseded`: old commitments of ours, which are no breach (A32).
 //! - `scenarios`: the duties of BOLT 5 as text files.
@@ -49,6 +50,7 @@ mod retelling;
 mod scenario_run;
 mod scenarios;
 mod searches;
+mod signed_again;
 mod splits;
 mod superseded;
 mod test_court;

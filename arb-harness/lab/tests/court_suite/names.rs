@@ -93,6 +93,9 @@ impl Names {
             Event::BlockDisconnected(block) => format!("{} disconnected", block.height),
             Event::ChannelOpened(_) => "channel opened".into(),
             Event::LocalCommitmentSigned(heard) => format!("our commitment {} is signed", heard.update.number),
+            Event::LocalCommitmentSignedAgain(heard) => {
+                format!("our commitment {} is signed again", heard.update.number)
+            }
             Event::RemoteCommitmentSigned(heard) => format!("their commitment {} is signed", heard.update.number),
             Event::RemoteRevoked(heard) => format!("their commitment {} is revoked", heard.number),
             Event::PreimageLearned { usable_for, .. } => {
