@@ -74,6 +74,10 @@ pub(super) fn closing(court: CourtView<'_>, closing: &ClosingSigned) -> Result<A
         return Err(Rejected::NotAClosing);
     }
     let known = channel.ratchet.closings.contains_key(&closing.tx.compute_txid());
+    let pending = channel.set.all().flat_map(|(_, commitment)| &commitment.htlcs).next();
+    if let (Some(htlc), false) = (pending, known) {
+        return Err(Rejected::HtlcPending(*htlc));
+    }
     let got = channel.ratchet.closings.len();
     if !known && got >= CLOSINGS_MAX {
         return Err(Rejected::TooMany { what: "closing transactions", got, max: CLOSINGS_MAX });

@@ -3,7 +3,7 @@
 //!
 //! Tests: arb-harness/lab/tests/court_suite/incidents_restart.rs, arb-harness/lab/tests/court_suite/outcomes.rs
 
-use crate::api::ids::{ActionId, ChannelId, ContractId, HtlcRef, htlc_bytes, outpoint_bytes, report_id};
+use crate::api::ids::{ActionId, ChannelId, ContractId, HtlcKey, HtlcRef, htlc_bytes, outpoint_bytes, report_id};
 use crate::api::outcome::{ContractOutcome, FailReason};
 use crate::api::sheet::Sheet;
 use crate::api::stage::{CloseKind, ContractKind, ResolverKind};
@@ -178,6 +178,24 @@ pub enum Alert {
         number: u64,
         txid: Txid,
     },
+    /// An HTLC that we sent expires after its upstream HTLC: the counterparty can be paid when the upstream HTLC is over already. A
+    /// new one is refused where both are known; this one is there. Ask the counterparty to end it, or settle or fail it upstream.
+    UpstreamExpiresFirst {
+        htlc: HtlcRef,
+        amount_sat: u64,
+        /// Its own expiry.
+        cltv_expiry: Height,
+        /// The height at which the upstream HTLC expires.
+        upstream_expiry: Height,
+    },
+    /// The upstream HTLC that an HTLC was linked to before that was told has another payment hash: a mistake of the node. The two
+    /// are not taken for linked, so the upstream's expiry is not known.
+    UpstreamOfOtherHash {
+        htlc: HtlcRef,
+        amount_sat: u64,
+        /// The HTLC that it was linked to.
+        upstream: HtlcKey,
+    },
 }
 
 /// How one contract ended.
@@ -248,6 +266,8 @@ impl Alert {
             Self::AdoptionIncomplete { start, .. } => ActionId::of("alert adoption", channel, &[&start.to_le_bytes()]),
             Self::OutputWaits { output, .. } => outpoint("alert waits", &output.outpoint),
             Self::SupersededCommitment { txid: id, .. } => txid("alert superseded", id),
+            Self::UpstreamExpiresFirst { htlc: id, .. } => htlc("alert upstream expires first", id),
+            Self::UpstreamOfOtherHash { htlc: id, .. } => htlc("alert upstream hash", id),
             Self::FundingUnconfirmed { number, .. } => ActionId::of("alert funding", channel, &[&number.to_le_bytes()]),
         }
     }

@@ -252,6 +252,9 @@ pub enum Rejected {
     /// A closing transaction spends a funding of the channel, and `local_output` is one of its outputs.
     #[error("a closing transaction must spend a funding of the channel, and local_output must be one of its outputs")]
     NotAClosing,
+    /// A closing transaction has no output for an HTLC, so none may be on a commitment that can confirm (BOLT 2).
+    #[error("HTLC {0} is on a commitment that can confirm: no closing transaction can be signed before it is gone")]
+    HtlcPending(HtlcRef),
     /// Nothing of the close wants this output.
     #[error("{0} is no unspent output that is ours to claim now: there is nothing to give up")]
     NothingToAbandon(OutPoint),
@@ -305,6 +308,7 @@ impl Rejected {
             | Self::UnknownUpstream(_)
             | Self::HtlcNotTold(_)
             | Self::ForgottenTooSoon(_)
+            | Self::HtlcPending(_)
             | Self::HeightGap { .. }
             | Self::UnknownParent { .. }
             | Self::ScanTooShort { .. }

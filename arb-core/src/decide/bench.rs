@@ -21,13 +21,16 @@ impl Bench<'_> {
     }
 }
 
-/// The upstream HTLC of an HTLC that we sent; `None` if it is no forward, or if the upstream is not known here.
+/// The upstream HTLC of an HTLC that we sent; `None` if it is no forward, or if the upstream is not known here. One of another hash
+/// is not its upstream (A49).
 pub(crate) fn upstream_of(
     court: CourtView<'_>,
     channel: ChannelIndex,
     htlc: HtlcRef,
 ) -> Option<(ChannelIndex, HtlcRef)> {
-    let Link::Forward(key) = court.channel(channel)?.htlcs.get(&htlc)?.htlc.link else { return None };
+    let sent = &court.channel(channel)?.htlcs.get(&htlc)?.htlc;
+    let Link::Forward(key) = sent.link else { return None };
     let upstream = court.index_of(&key.channel)?;
-    court.channel(upstream)?.htlcs.contains_key(&key.htlc).then_some((upstream, key.htlc))
+    let incoming = &court.channel(upstream)?.htlcs.get(&key.htlc)?.htlc;
+    (incoming.payment_hash == sent.payment_hash).then_some((upstream, key.htlc))
 }

@@ -15,6 +15,7 @@ mod upstream;
 use crate::api::event::{Acknowledged, CommitmentUpdate, Event};
 use crate::api::facts::{Htlc, Link};
 use crate::api::ids::{ChannelIndex, HtlcKey, HtlcRef};
+use crate::api::notice::{Alert, Notice};
 use crate::api::record::{Conclusion, Record};
 use crate::bolt3::{Preimage, revealed_by};
 use crate::channel::HtlcState;
@@ -199,12 +200,17 @@ fn shown_before(court: CourtView<'_>, update: &CommitmentUpdate, sent: &Htlc) ->
     all.map(|(channel, htlc)| Record { channel, what: Conclusion::PreimageUsable { htlc, preimage } }).collect()
 }
 
+/// Links HTLCs that we sent to upstream HTLCs that are known by now. The node may have told a wrong one first (A49).
 fn link_upstream(bench: &Bench<'_>, view: &ChannelView<'_>, out: &mut Vec<Conclusion>) {
     for (htlc, state) in &view.channel.htlcs {
         let (Link::Forward(key), None) = (state.htlc.link, state.upstream_expiry) else { continue };
         let upstream = bench.court.channel_of(&key.channel);
-        if let Some(upstream) = upstream.and_then(|upstream| upstream.htlcs.get(&key.htlc)) {
+        let Some(upstream) = upstream.and_then(|upstream| upstream.htlcs.get(&key.htlc)) else { continue };
+        if upstream.htlc.payment_hash == state.htlc.payment_hash {
             out.push(Conclusion::UpstreamLinked { htlc: *htlc, expiry: upstream.htlc.cltv_expiry });
+        } else {
+            let alert = Alert::UpstreamOfOtherHash { htlc: *htlc, amount_sat: state.htlc.amount_sat(), upstream: key };
+            out.extend(view.channel.raise(Notice::Alert(alert)));
         }
     }
 }

@@ -23,8 +23,18 @@ use bitcoin::OutPoint;
 
 pub(super) fn outcomes(bench: &Bench<'_>, view: &ChannelView<'_>, out: &mut Vec<Conclusion>) {
     for (htlc, state) in view.channel.htlcs.iter().filter(|(htlc, _)| htlc.is_offered()) {
+        out.extend(expires_late(view, *htlc, state));
         one(bench, view, *htlc, state, out);
     }
+}
+
+/// The alert for an HTLC that expires after its upstream HTLC. A new one is refused, but a channel may join with one, or the
+/// upstream HTLC may be told later (A49).
+fn expires_late(view: &ChannelView<'_>, htlc: HtlcRef, state: &HtlcState) -> Option<Conclusion> {
+    let (amount_sat, cltv_expiry) = (state.htlc.amount_sat(), state.htlc.cltv_expiry);
+    let upstream_expiry = state.upstream_expiry.filter(|upstream| *upstream < cltv_expiry)?;
+    let alert = Alert::UpstreamExpiresFirst { htlc, amount_sat, cltv_expiry, upstream_expiry };
+    view.channel.raise(Notice::Alert(alert))
 }
 
 fn one(bench: &Bench<'_>, view: &ChannelView<'_>, htlc: HtlcRef, state: &HtlcState, out: &mut Vec<Conclusion>) {

@@ -125,6 +125,14 @@ pub(crate) fn alert(alert: &Alert) -> String {
                 "our old commitment {number} confirmed, and the peer can take all of it: find out who published it: {id}"
             )
         }
+        Alert::UpstreamExpiresFirst { htlc, amount_sat, cltv_expiry, upstream_expiry } => format!(
+            "HTLC {htlc} ({amount_sat} sat) expires at {cltv_expiry}, after its upstream HTLC at {upstream_expiry}: it may be \
+             paid when that is over"
+        ),
+        Alert::UpstreamOfOtherHash { htlc, amount_sat, upstream } => format!(
+            "HTLC {htlc} ({amount_sat} sat) was linked to upstream HTLC {upstream}, which has another payment hash: it is \
+             not taken for linked"
+        ),
         Alert::FundingUnconfirmed { number, amount_sat } => {
             format!(
                 "our commitment {number} ({amount_sat} sat are ours) is not sent: as far as is known, the funding is not \

@@ -11,7 +11,8 @@ use bitcoin::hashes::Hash;
 use bitcoin::{BlockHash, Transaction};
 
 use crate::test_court::{
-    ANCHORS, START, TestCourt, channel, height, identity, key, learned, output_of, preimage, running, spend, started,
+    ANCHORS, START, TestCourt, channel, height, identity, key, learned, offered, output_of, preimage, received,
+    running, spend, started, state,
 };
 
 fn block(event: Event) -> Block {
@@ -123,8 +124,8 @@ fn unknown_channel() {
     let (mut test, _fixture) = running();
     let mut other = channel(2, ANCHORS);
     let id = other.id();
-    let remote = other.remote_signed(0, crate::test_court::state(&[])).unwrap();
-    let local = other.local_signed(0, crate::test_court::state(&[])).unwrap();
+    let remote = other.remote_signed(0, state(&[])).unwrap();
+    let local = other.local_signed(0, state(&[])).unwrap();
     let request = arb_core::ActionId([1; 16]);
     let events = [
         remote,
@@ -238,7 +239,7 @@ fn unconfirmed() -> (TestCourt, ChannelFixture, Transaction) {
     opened.facts.fundings[0].outpoint = bitcoin::OutPoint::new(funding.compute_txid(), 0);
     opened.facts.fundings[0].confirmed = None;
     test.hear(Event::ChannelOpened(opened));
-    test.hear(fixture.remote_signed(0, crate::test_court::state(&[])).unwrap());
+    test.hear(fixture.remote_signed(0, state(&[])).unwrap());
     (test, fixture, funding)
 }
 
@@ -298,6 +299,38 @@ fn a_closing_spends_the_funding_and_has_the_output_that_is_ours() {
     for (tx, local_output) in [(tx, Some(1)), (elsewhere, None)] {
         let event = Event::ClosingSigned(Box::new(ClosingSigned { channel: fixture.id(), tx, local_output }));
         assert_eq!(test.refuse(&event), Rejected::NotAClosing);
+    }
+}
+
+#[test]
+fn a20_a_closing_is_refused_while_an_htlc_is_on_a_commitment_that_can_confirm() {
+    let closing = |fixture: &ChannelFixture, sat| {
+        let tx = spend(&[(fixture.setup().funding, vec![])], fixture.setup().fallback_script.clone(), sat);
+        let closing = ClosingSigned { channel: fixture.id(), tx, local_output: Some(0) };
+        Event::ClosingSigned(Box::new(closing))
+    };
+    // One of either direction, also one too small for an output, on our commitment only, on theirs only, on their pending one.
+    let htlcs = [offered(0, 50_000, 1, 500, arb_core::Link::Own), received(0, 300, 2, 500)];
+    for htlc in htlcs {
+        let (none, one) = (state(&[]), state(std::slice::from_ref(&htlc)));
+        for (ours, theirs, pending) in [(&one, &none, &none), (&none, &one, &none), (&none, &none, &one)] {
+            let (mut test, mut fixture) = (TestCourt::new(), channel(1, ANCHORS));
+            test.open_bare(&fixture);
+            test.hear(fixture.local_signed(0, ours.clone()).unwrap());
+            test.hear(fixture.remote_signed(0, theirs.clone()).unwrap());
+            test.hear(fixture.remote_signed(1, pending.clone()).unwrap());
+            let why = test.refuse(&closing(&fixture, 1000));
+            assert_eq!((why.class(), why), (arb_core::RejectedClass::NotYet, Rejected::HtlcPending(htlc.key)));
+            test.hear(fixture.local_signed(1, none.clone()).unwrap());
+            test.hear(fixture.remote_revoked(0).unwrap());
+            test.hear(fixture.remote_signed(2, none.clone()).unwrap());
+            test.hear(fixture.remote_revoked(1).unwrap());
+            test.hear(closing(&fixture, 1000));
+            // What was signed then is no news now.
+            test.hear(fixture.remote_signed(3, state(&[received(1, 9_000, 3, 500)])).unwrap());
+            test.again(&closing(&fixture, 1000));
+            assert_eq!(test.refuse(&closing(&fixture, 2000)), Rejected::HtlcPending(HtlcRef::received(1)));
+        }
     }
 }
 

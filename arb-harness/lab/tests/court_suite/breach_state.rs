@@ -355,9 +355,7 @@ fn revoked_valid_and_mutual_closes_replace_each_other() {
     for channel_type in TYPES {
         let (mut test, mut fixture) = (TestCourt::new(), channel(1, channel_type));
         let htlcs = [offered(0, 50_000, 1, 480, Link::Own)];
-        test.open(&mut fixture, &htlcs);
-        test.update(&mut fixture, 1, &[offered(0, 50_000, 1, 480, Link::Own), received(0, 70_000, 2, 470)]);
-        test.update(&mut fixture, 2, &htlcs);
+        test.open(&mut fixture, &[]);
         let close = Close {
             local_sat: 4_000_000,
             local_script: fixture.setup().fallback_script.clone(),
@@ -365,7 +363,10 @@ fn revoked_valid_and_mutual_closes_replace_each_other() {
             remote_script: fixture.setup().fallback_script.clone(),
         };
         let mutual = fixture.mutual_close(close).unwrap();
+        // Signed while there is no HTLC.
         test.hear(mutual.event);
+        test.update(&mut fixture, 1, &[offered(0, 50_000, 1, 480, Link::Own), received(0, 70_000, 2, 470)]);
+        test.update(&mut fixture, 2, &htlcs);
         let theirs = |number| fixture.remote_commitment_tx(number).unwrap();
         let closes = [
             (theirs(0), CloseKind::Revoked),

@@ -33,21 +33,21 @@ fn before_a_close() {
     once(&mut test, &fixture.remote_signed(1, state(&[])).unwrap());
     once(&mut test, &fixture.remote_revoked(0).unwrap());
     once(&mut test, &fixture.local_signed(1, state(&[])).unwrap());
-    let htlcs = [received(1, 60_000, 2, 500)];
-    test.update(&mut fixture, 2, &htlcs);
     let close = Close {
         local_sat: 4_000_000,
         local_script: fixture.setup().fallback_script.clone(),
         remote_sat: 4_000_000,
         remote_script: test.keys.script_for(b"peer"),
     };
+    once(&mut test, &fixture.mutual_close(close).unwrap().event);
+    let htlcs = [received(1, 60_000, 2, 500)];
+    test.update(&mut fixture, 2, &htlcs);
     let events = [
         Event::PolicySet(Policy { alone: arb_core::Blocks::new(7), ..Policy::default() }),
         Event::ChannelSignals { channel: id, short_channel_id: 7 },
         learned(&fixture, HtlcRef::received(1), 2),
         Event::HtlcGivenUp { htlc: key(&fixture, HtlcRef::received(1)) },
         Event::FeesEstimated(Fees::new(vec![(1, 500)], 250)),
-        fixture.mutual_close(close).unwrap().event,
         Event::MempoolSeen { tx: fixture.remote_commitment_tx(2).unwrap() },
         Event::CloseRequested { channel: id, why: CloseReason::Operator },
         fixture.peer_is_newer(),

@@ -1,10 +1,10 @@
 //! Several HTLCs that we sent for one upstream HTLC, and upstream HTLCs that do not fit or are gone.
 
-use arb_core::{Acknowledged, Action, Conclusion, Event, FailReason, Htlc, HtlcRef, Link, Rejected, Upstream};
+use arb_core::{Acknowledged, Action, Alert, Conclusion, Event, FailReason, Htlc, HtlcRef, Link, Rejected, Upstream};
 use arb_lab::fixture::ChannelFixture;
 
 use crate::incidents_outcomes::peer_takes;
-use crate::test_court::{ANCHORS, START, TestCourt, channel, key, learned, offered, preimage, received, state};
+use crate::test_court::{ANCHORS, START, TestCourt, channel, height, key, learned, offered, preimage, received, state};
 use arb_core::Side;
 
 const HTLC: HtlcRef = HtlcRef::offered(0);
@@ -133,6 +133,47 @@ fn a49_an_upstream_htlc_has_the_same_hash_and_does_not_expire_first() {
     refused(2, START + 20, "its upstream HTLC has another payment hash");
     refused(1, START + 51, "its upstream HTLC expires before it");
     test.open_states(&mut down, &[offered(0, 50_000, 1, START + 50, Link::Forward(key(&up, INCOMING)))]);
+}
+
+#[test]
+fn a49_an_upstream_htlc_that_expires_first_is_told_where_it_cannot_be_refused() {
+    // A channel joins with one, or the upstream HTLC is told later.
+    for (joins, expiry) in [(true, START + 51), (true, START + 50), (false, START + 51), (false, START + 50)] {
+        let (mut test, mut up, mut down) = (TestCourt::new(), channel(1, ANCHORS), channel(2, ANCHORS));
+        test.open_bare(&up);
+        let htlcs = [offered(0, 50_000, 1, expiry, Link::Forward(key(&up, INCOMING)))];
+        let incoming = [received(0, 51_000, 1, START + 50)];
+        if joins {
+            test.open_states(&mut up, &incoming);
+            test.hear(down.opened(down.standing(0, 0).unwrap()));
+            test.open_states(&mut down, &htlcs);
+            test.hear(down.adopted());
+        } else {
+            test.open(&mut down, &htlcs);
+            test.open_states(&mut up, &incoming);
+        }
+        test.settle();
+        let (cltv_expiry, upstream_expiry) = (height(expiry), height(START + 50));
+        let alert = Alert::UpstreamExpiresFirst { htlc: HTLC, amount_sat: 50_000, cltv_expiry, upstream_expiry };
+        let alerts = if expiry > START + 50 { vec![alert] } else { Vec::new() };
+        assert_eq!(test.alerts(&down), alerts, "{joins}");
+    }
+}
+
+#[test]
+fn a49_an_upstream_htlc_of_another_hash_that_is_told_later_is_none() {
+    let (mut test, mut up, mut down) = (TestCourt::new(), channel(1, ANCHORS), channel(2, ANCHORS));
+    test.open_bare(&up);
+    test.open(&mut down, &[offered(0, 50_000, 1, START + 30, Link::Forward(key(&up, INCOMING)))]);
+    test.open_states(&mut up, &[received(0, 51_000, 2, START + 70)]);
+    test.hear(Event::ChannelSignals { channel: down.id(), short_channel_id: 7 });
+    test.settle();
+    let alert = Alert::UpstreamOfOtherHash { htlc: HTLC, amount_sat: 50_000, upstream: key(&up, INCOMING) };
+    assert_eq!(test.alerts(&down), [alert]);
+    test.block(&[down.remote_commitment_tx(0).unwrap()]);
+    test.block(&[peer_takes(&down, Side::Remote, 0, HTLC, 1)]);
+    assert_eq!(test.court.channel(test.index(&up)).unwrap().usable(INCOMING), None, "it does not fit");
+    assert_eq!(test.acknowledged(&down, HTLC), Some(Acknowledged::Settled));
 }
 
 #[test]

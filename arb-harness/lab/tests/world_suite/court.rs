@@ -60,12 +60,13 @@ fn every_event_of_the_fixture_is_accepted() {
         };
         let events = [
             opened,
+            // Before any HTLC is told.
+            fixture.mutual_close(close).unwrap().event,
             fixture.remote_signed(NUMBER, state.clone()).unwrap(),
             fixture.local_signed(NUMBER, state).unwrap(),
             fixture.remote_signed(NUMBER + 1, fewer.clone()).unwrap(),
             fixture.remote_revoked(NUMBER).unwrap(),
             fixture.local_signed(NUMBER + 1, fewer).unwrap(),
-            fixture.mutual_close(close).unwrap().event,
         ];
         for event in &events {
             assert_eq!(hear(&mut court, event), Ok(Heard::Accepted), "{channel_type:?} {event:?}");
