@@ -106,6 +106,7 @@ pub(crate) fn verify(court: CourtView<'_>, event: &Event, checked: Option<&Check
         | Event::BlockConnected(_)
         | Event::BlockDisconnected(_)
         | Event::Scanned(_)
+        | Event::ScannedPart(_)
         | Event::MempoolSeen { .. }
         | Event::FeesEstimated(_)
         | Event::BroadcastAnswered { .. }

@@ -104,7 +104,7 @@ impl<C: ChainSource> Outside for Host<'_, C> {
         match action {
             Action::SearchSpends { channel, parent, outpoints, .. } => {
                 let scanned = source::scan(self.chain, channel, parent, &outpoints, self.heard);
-                answers.extend(self.said(scanned));
+                answers.extend(self.said(scanned).into_iter().flatten());
             }
             Action::Broadcast { channel, txs, .. } => {
                 let Some(txid) = txs.last().map(Transaction::compute_txid) else { return };

@@ -130,8 +130,8 @@ pub fn next_blocks<C: ChainSource>(source: &C, tip: Tip, limit: usize) -> Result
     Ok(events)
 }
 
-/// Searches the chain for spends of these outputs up to `through`, the court's tip. `None` if that block is not on the source's
-/// best chain.
+/// Searches the chain for spends of these outputs up to `through`, the court's tip, and answers in one event, or in parts if one
+/// would be too large. `None` if that block is not on the source's best chain.
 ///
 /// # Errors
 /// If the source fails.
@@ -141,11 +141,33 @@ pub fn scan<C: ChainSource>(
     parent: Txid,
     outpoints: &[OutPoint],
     through: Tip,
-) -> Result<Option<Event>, C::Error> {
+) -> Result<Option<Vec<Event>>, C::Error> {
     let Some(found) = source.spends_of(&parent, outpoints, &through.hash)? else { return Ok(None) };
     let Found { confirmed, mut spends } = found;
     // The order is recorded, so it must not depend on the source.
     spends.sort_by_cached_key(|spend| (spend.height, spend.tx.compute_txid()));
     spends.dedup_by_key(|spend| (spend.height, spend.tx.compute_txid()));
-    Ok(Some(Event::Scanned(Box::new(Scanned { channel, parent, through, confirmed, spends }))))
+    Ok(Some(in_parts(Scanned { channel, parent, through, confirmed, spends })))
+}
+
+/// An answer of a search, whose spends are in chain order, as the events that bring it: no event has more than
+/// [`Scanned::BYTES_MAX`], and none ends within a block, which is far smaller.
+pub fn in_parts(scanned: Scanned) -> Vec<Event> {
+    let (mut parts, mut bytes) = (vec![Vec::new()], 0_usize);
+    for block in scanned.spends.chunk_by(|a, b| a.height == b.height) {
+        let size: usize = block.iter().map(|spend| spend.tx.total_size()).sum();
+        bytes = bytes.saturating_add(size);
+        if bytes > Scanned::BYTES_MAX {
+            parts.push(Vec::new());
+            bytes = size;
+        }
+        if let Some(part) = parts.last_mut() {
+            part.extend_from_slice(block);
+        }
+    }
+    let last = parts.pop().unwrap_or_default();
+    let part = |spends| Event::ScannedPart(Box::new(Scanned { confirmed: None, spends, ..scanned }));
+    let mut events: Vec<Event> = parts.into_iter().map(part).collect();
+    events.push(Event::Scanned(Box::new(Scanned { spends: last, ..scanned })));
+    events
 }

@@ -2,12 +2,12 @@
 
 use std::cell::Cell;
 
-use arb_core::{Action, ActionId, BroadcastAnswer, ChannelId, Event, Fees, Height, Tip};
+use arb_core::{Action, ActionId, BroadcastAnswer, ChannelId, Event, Fees, FoundSpend, Height, Scanned, Tip};
 use arb_harness::driver::Outside;
 use arb_harness::host::Host;
 use arb_harness::keys::WalletKeys;
 use arb_harness::signer::KeySigner;
-use arb_harness::source::{ChainSource, Found, Header, next_blocks};
+use arb_harness::source::{ChainSource, Found, Header, in_parts, next_blocks};
 use arb_lab::chain::{Chain, ChainConfig};
 use arb_lab::notebook::Notebook;
 use arb_lab::wallet::SmallWallet;
@@ -220,4 +220,32 @@ fn blocks_of_two_branches_are_never_mixed() {
     source.chain.mine();
     source.leaves.set(source.chain.block_at(102).map(|block| block.hash));
     assert_eq!(next_blocks(&source, start, 9).unwrap().len(), 1, "the second block does not follow the first any more");
+}
+
+#[test]
+fn a51_what_is_too_large_for_one_event_is_told_in_parts_of_whole_blocks() {
+    // Four blocks of 12 MB: no block is that large, but the sums are the same.
+    let found = |height, byte| FoundSpend {
+        height: Height::new(height),
+        tx: Transaction {
+            output: vec![TxOut {
+                value: Amount::from_sat(u64::from(byte)),
+                script_pubkey: ScriptBuf::from_bytes(vec![byte; 6_000_000]),
+            }],
+            ..spend(OutPoint::null(), 1_000)
+        },
+    };
+    let spends: Vec<FoundSpend> = (0..8).map(|n| found(100 + u32::from(n) / 2, n)).collect();
+    let through = Tip { height: Height::new(110), hash: BlockHash::from_raw_hash(bitcoin::hashes::Hash::all_zeros()) };
+    let parent = OutPoint::null().txid;
+    let scanned = Scanned { channel: CHANNEL, parent, through, confirmed: Some(Height::new(99)), spends };
+    let events = in_parts(scanned.clone());
+    let [Event::ScannedPart(first), Event::Scanned(last)] = events.as_slice() else { panic!("{}", events.len()) };
+    assert_eq!((first.spends.len(), first.confirmed), (4, None));
+    assert_eq!((last.spends.len(), last.confirmed), (4, scanned.confirmed));
+    assert!([first.spends.clone(), last.spends.clone()].concat() == scanned.spends);
+    let few = Scanned { spends: scanned.spends[..2].to_vec(), ..scanned };
+    assert!(in_parts(few.clone()) == [Event::Scanned(Box::new(few.clone()))]);
+    let none = Scanned { spends: Vec::new(), ..few };
+    assert!(in_parts(none.clone()) == [Event::Scanned(Box::new(none))]);
 }

@@ -3,7 +3,7 @@
 //! Tests: `arb-harness/lab/tests/court_suite/bad_input.rs`, `arb-harness/lab/tests/court_suite/ratchets.rs`.
 
 use crate::admit::admission::{Admission, channel};
-use crate::api::event::{Block, Disconnected, Scanned};
+use crate::api::event::{Block, Disconnected, FoundSpend, Scanned};
 use crate::api::fees::Fees;
 use crate::api::reject::Rejected;
 use crate::api::units::Height;
@@ -40,7 +40,8 @@ pub(super) fn disconnected(court: CourtView<'_>, block: &Disconnected) -> Result
     Ok(Admission::New)
 }
 
-pub(super) fn scanned(court: CourtView<'_>, scanned: &Scanned) -> Result<Admission, Rejected> {
+/// `whole`: it brings the end of what the search found.
+pub(super) fn scanned(court: CourtView<'_>, scanned: &Scanned, whole: bool) -> Result<Admission, Rejected> {
     let channel = channel(court, &scanned.channel)?;
     let state = court.state();
     let (tip, through) = (state.tip, scanned.through);
@@ -62,7 +63,19 @@ pub(super) fn scanned(court: CourtView<'_>, scanned: &Scanned) -> Result<Admissi
         Some(needed) if through.height < needed.min(tip.height) => {
             Err(Rejected::ScanTooShort { through: through.height, needed: needed.min(tip.height) })
         }
-        needed => Ok(Admission::new_if(needed.is_some())),
+        None => Ok(Admission::Duplicate),
+        Some(_) => {
+            let got = scanned.spends.iter().fold(0, |sum: usize, spend| sum.saturating_add(spend.tx.total_size()));
+            if got > Scanned::BYTES_MAX {
+                let what = "list of what a search found";
+                return Err(Rejected::TooLong { what, got, max: Scanned::BYTES_MAX });
+            }
+            let is_new = |spend: &FoundSpend| {
+                let kept = channel.chain.kept.get(&spend.tx.compute_txid());
+                kept.is_none_or(|kept| kept.height != spend.height)
+            };
+            Ok(Admission::new_if(whole || scanned.spends.iter().any(is_new)))
+        }
     }
 }
 

@@ -179,6 +179,10 @@ pub enum Event {
     /// other one is gone, and `revoke_and_ack` may be sent. The update is the change from the commitment before both, or whole.
     /// If the court has no version of it yet, it is the same as `LocalCommitmentSigned`.
     LocalCommitmentSignedAgain(Box<LocalCommitmentSigned>),
+    /// A part of an answer to [`Action::SearchSpends`](crate::Action::SearchSpends) that has more than [`Scanned::BYTES_MAX`]:
+    /// the next blocks in chain order, each whole, and nothing of `confirmed`. What it found counts at once. The search stays
+    /// due until `Scanned` brings the last part.
+    ScannedPart(Box<Scanned>),
 }
 
 impl Event {
@@ -391,6 +395,11 @@ pub struct Scanned {
     pub confirmed: Option<Height>,
     /// The spends that were found, in chain order.
     pub spends: Vec<FoundSpend>,
+}
+
+impl Scanned {
+    /// The most bytes that the transactions of one event may have, so that it fits into a frame of the log.
+    pub const BYTES_MAX: usize = 32 * 1024 * 1024;
 }
 
 /// One transaction that a scan found.

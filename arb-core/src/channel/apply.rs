@@ -208,14 +208,18 @@ impl ChannelArbitrator {
         }
     }
 
-    /// `txids`: those of the spends that the search found.
-    pub(crate) fn hear_scanned(&mut self, heard: &Scanned, txids: &[Txid]) {
+    /// The spends that a search found, with their `txids`.
+    pub(crate) fn hear_found(&mut self, heard: &Scanned, txids: &[Txid]) {
         // Twice: one may spend an output of another that confirmed in the same block and is listed after it.
         for (spend, txid) in heard.spends.iter().zip(txids).chain(heard.spends.iter().zip(txids)) {
             if self.keep(spend.height, *txid, &spend.tx) {
                 self.confirmed(spend.height, txid);
             }
         }
+    }
+
+    /// A search came to its end.
+    pub(crate) fn hear_scanned(&mut self, heard: &Scanned) {
         if let Some(kept) = self.state.chain.kept.get_mut(&heard.parent) {
             kept.scanned = true;
         }

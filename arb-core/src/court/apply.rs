@@ -151,9 +151,8 @@ impl Draft {
             }
             Event::ClosingSigned(heard) => self.with(base, &heard.channel, |channel| channel.hear_closing(heard)),
             Event::ChannelForgotten { channel } => self.with(base, channel, ChannelArbitrator::hear_forgotten),
-            Event::Scanned(heard) => {
-                self.scanned(base, heard);
-            }
+            Event::Scanned(heard) => self.scanned(base, heard, true),
+            Event::ScannedPart(heard) => self.scanned(base, heard, false),
             Event::BroadcastAnswered { channel, txid, answer } => {
                 let caught_up = self.state.is_caught_up();
                 self.with(base, channel, |channel| channel.hear_broadcast(txid, *answer, caught_up));
@@ -300,11 +299,14 @@ impl Draft {
         }
     }
 
-    fn scanned(&mut self, base: &ChainArbitrator, heard: &Scanned) {
+    fn scanned(&mut self, base: &ChainArbitrator, heard: &Scanned, whole: bool) {
         let txids: Vec<Txid> = heard.spends.iter().map(|spend| spend.tx.compute_txid()).collect();
         let Some(index) = CourtView::new(base, self).index_of(&heard.channel) else { return };
         let Some(channel) = self.touch(base, index) else { return };
-        channel.hear_scanned(heard, &txids);
+        channel.hear_found(heard, &txids);
+        if whole {
+            channel.hear_scanned(heard);
+        }
         for txid in &txids {
             self.note_outputs(index, txid);
         }

@@ -45,7 +45,9 @@ pub(crate) fn consequences(court: CourtView<'_>, event: &Event) -> Vec<Record> {
     match event {
         Event::BlockConnected(block) => revealed(court, &block.txs),
         Event::MempoolSeen { tx } => revealed(court, [tx]),
-        Event::Scanned(scanned) => revealed(court, scanned.spends.iter().map(|spend| &spend.tx)),
+        Event::Scanned(scanned) | Event::ScannedPart(scanned) => {
+            revealed(court, scanned.spends.iter().map(|spend| &spend.tx))
+        }
         Event::PreimageLearned { preimage, usable_for } => paid_by_another(court, usable_for, *preimage),
         Event::LocalCommitmentSigned(heard) | Event::LocalCommitmentSignedAgain(heard) => linked(court, &heard.update),
         Event::RemoteCommitmentSigned(heard) => linked(court, &heard.update),

@@ -27,6 +27,57 @@ fn is_searched_for(test: &TestCourt, wanted: Txid) -> bool {
     due.iter().any(|action| matches!(action, Action::SearchSpends { parent, .. } if *parent == wanted))
 }
 
+/// A channel whose close and the payment of its HTLC are found by the search for its funding.
+fn found_in_parts(parts: bool) -> (TestCourt, ChannelFixture) {
+    let (mut test, mut fixture) = (TestCourt::new(), channel(1, ANCHORS));
+    let setup = fixture.setup().clone();
+    test.signer.add_channel(setup.id, setup.funding, setup.local);
+    test.hear(fixture.opened(Standing::default()));
+    test.open_states(&mut fixture, &[offered(0, 50_000, 1, START + 90, Link::Own)]);
+    let close = fixture.remote_commitment_tx(0).unwrap();
+    let takes = peer_takes(&fixture, Side::Remote, 0, HTLC, 1);
+    let found = [(START - 9, close), (START - 5, takes)].map(|(at, tx)| FoundSpend { height: height(at), tx });
+    let (parent, through) = (setup.funding.txid, test.court.tip());
+    if parts {
+        let [first, last] = found.clone();
+        let part = Event::ScannedPart(Box::new(searched(fixture.id(), parent, through, vec![first])));
+        test.hear(part.clone());
+        test.again(&part);
+        assert!(is_searched_for(&test, parent), "the rest is due");
+        test.hear(hears(searched(fixture.id(), parent, through, vec![last])));
+        test.again(&part);
+    } else {
+        test.hear(hears(searched(fixture.id(), parent, through, found.to_vec())));
+    }
+    assert!(!is_searched_for(&test, parent));
+    test.hear(fixture.adopted());
+    test.settle();
+    (test, fixture)
+}
+
+#[test]
+fn a51_what_a_search_found_may_be_told_in_parts() {
+    let [(one, fixture), (parts, _)] = [false, true].map(found_in_parts);
+    assert_eq!(parts.outcome(&fixture, HTLC), Some(Upstream::Settled(preimage(1))));
+    assert_eq!(parts.docket(&fixture).contracts, one.docket(&fixture).contracts);
+}
+
+#[test]
+fn a51_an_event_that_does_not_fit_into_a_frame_is_refused() {
+    let (mut test, fixture) = (TestCourt::new(), channel(1, ANCHORS));
+    test.hear(fixture.opened(Standing::default()));
+    let mut tx = peer_tx(&fixture);
+    tx.output[0].script_pubkey = bitcoin::ScriptBuf::from_bytes(vec![0x51; Scanned::BYTES_MAX]);
+    let got = tx.total_size();
+    let spends = vec![FoundSpend { height: height(START), tx }];
+    let large = searched(fixture.id(), fixture.setup().funding.txid, test.court.tip(), spends);
+    let what = "list of what a search found";
+    for event in [hears(large.clone()), Event::ScannedPart(Box::new(large))] {
+        // Not `refuse`, which prints events.
+        assert_eq!(test.try_hear(&event), Err(Rejected::TooLong { what, got, max: Scanned::BYTES_MAX }));
+    }
+}
+
 /// A search saw the HTLC's timeout in a block that a reorg takes before the answer comes. On the new branch the output is
 /// unspent, and then the counterparty takes it with the preimage.
 #[test]
