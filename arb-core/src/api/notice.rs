@@ -43,7 +43,7 @@ pub enum Notice {
 pub enum FreezeReason {
     /// This HTLC's deadline for going to chain is reached.
     Deadline(HtlcRef),
-    /// Overdue HTLCs that are each not worth a close are worth one together.
+    /// Overdue HTLCs that are each not worth a close are worth one together, or are more than may still be given up (A12).
     OverdueSum,
     /// The operator asked.
     Operator,
@@ -169,6 +169,17 @@ pub enum Alert {
         /// Our balance on it, without HTLCs.
         amount_sat: u64,
     },
+    /// HTLCs that we forwarded and that have no output on any commitment are at the counterparty's mercy, and with what was given
+    /// up in this channel before they are more than the policy's `giveup_sum_sat` (A12). A close would only burn them. Add no
+    /// more of them in this channel; what is above the bound is not given up, so its upstream channels may close.
+    DustExposure {
+        /// These HTLCs together.
+        pending_sat: u64,
+        /// What was given up before.
+        given_up_sat: u64,
+        /// The policy's bound.
+        bound_sat: u64,
+    },
     /// A commitment of ours that is not our newest confirmed, and the counterparty can take every output of it that is ours
     /// (A32). Our main output is claimed after our delay, if the node tells the point for that number
     /// ([`Event::PointLoaded`](crate::Event::PointLoaded)). Its HTLCs cannot be claimed. Find out who published it: another
@@ -265,6 +276,10 @@ impl Alert {
             Self::PeerClaimsNewer { start, .. } => ActionId::of("alert claim", channel, &[&start.to_le_bytes()]),
             Self::AdoptionIncomplete { start, .. } => ActionId::of("alert adoption", channel, &[&start.to_le_bytes()]),
             Self::OutputWaits { output, .. } => outpoint("alert waits", &output.outpoint),
+            // Again after each give-up.
+            Self::DustExposure { given_up_sat, .. } => {
+                ActionId::of("alert exposure", channel, &[&given_up_sat.to_le_bytes()])
+            }
             Self::SupersededCommitment { txid: id, .. } => txid("alert superseded", id),
             Self::UpstreamExpiresFirst { htlc: id, .. } => htlc("alert upstream expires first", id),
             Self::UpstreamOfOtherHash { htlc: id, .. } => htlc("alert upstream hash", id),

@@ -39,6 +39,10 @@ pub struct Policy {
     pub giveup_max_close_costs: u32,
     /// The most that may be given up so, in satoshi, however high feerates are. Default 100,000.
     pub giveup_max_sat: u64,
+    /// The most that may be given up so in one channel, in satoshi, all HTLCs together that ever were: what is failed upstream
+    /// while the counterparty still holds it is at its mercy (A12). HTLCs too small for an output are at its mercy from the
+    /// start, so an alert counts them, too. Once it is used up, a larger value gives the channel more. Default 200,000.
+    pub giveup_sum_sat: u64,
     /// Blocks after which an overdue HTLC that is not worth a close still takes the channel to chain. Default 2,016.
     pub overdue_max: Blocks,
     /// The part of a claim's value that may go to fees, as a divisor. Default 2: half of it.
@@ -93,6 +97,7 @@ impl Default for Policy {
             upstream_giveup: Blocks::new(3),
             giveup_max_close_costs: 20,
             giveup_max_sat: 100_000,
+            giveup_sum_sat: 200_000,
             overdue_max: Blocks::new(2016),
             budget_divisor: 2,
             max_feerate_sat_per_kw: 250_000,

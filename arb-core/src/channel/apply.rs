@@ -12,7 +12,7 @@ use crate::api::event::{
 use crate::api::facts::{Link, Side, Standing};
 use crate::api::ids::{ActionId, Direction, HtlcRef};
 use crate::api::notice::{Alert, FreezeReason, Notice};
-use crate::api::outcome::Upstream;
+use crate::api::outcome::{FailReason, Upstream};
 use crate::api::past::{CommitmentRow, RevokedCommitment};
 use crate::api::plan::{FeeInputs, Sweep};
 use crate::api::policy::Policy;
@@ -515,6 +515,11 @@ impl ChannelArbitrator {
         match (self.state.ratchet.released.get(&htlc).map(|released| released.outcome), outcome) {
             (None, Upstream::Failed(_) | Upstream::Settled(_)) | (Some(Upstream::Failed(_)), Upstream::Settled(_)) => {
                 self.state.ratchet.released.insert(htlc, state);
+                if outcome == Upstream::Failed(FailReason::GivenUpForUpstream) {
+                    let amount_sat = self.state.htlcs.get(&htlc).map_or(0, |state| state.htlc.amount_sat());
+                    let wagered_sat = &mut self.state.ratchet.wagered_sat;
+                    *wagered_sat = wagered_sat.saturating_add(amount_sat);
+                }
                 Ok(())
             }
             (Some(Upstream::Failed(_) | Upstream::Settled(_)), Upstream::Failed(_))

@@ -166,6 +166,9 @@ pub(crate) struct Ratchet {
     /// Received HTLCs whose preimage will not come, so that we stop contesting their outputs.
     pub(crate) given_up: BTreeSet<HtlcRef>,
     pub(crate) released: BTreeMap<HtlcRef, Released>,
+    /// What was ever given up for its upstream while the counterparty held it, in satoshi (A12). A good end takes nothing back:
+    /// the node need not tell of it.
+    pub(crate) wagered_sat: u64,
     /// Our signatures for our current commitment, by funding.
     pub(crate) commitment_signed: BTreeMap<OutPoint, CompactSig>,
     /// Why a close was asked for: by the operator, or by the counterparty's error. The first reason stays.

@@ -10,6 +10,7 @@ use crate::bolt3::{ChannelType, commitment_weight};
 use crate::channel::chain_height;
 use crate::claims::child::newest_funding;
 use crate::decide::bench::Bench;
+use crate::decide::upstream::give_up_left_sat;
 use crate::view::ChannelView;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -119,11 +120,15 @@ fn reason(bench: &Bench<'_>, view: &ChannelView<'_>) -> Option<FreezeReason> {
 }
 
 /// The HTLC, or the sum of HTLCs, that asks for the chain. One that is dust on every commitment never does; small ones do if
-/// together they are worth more than a close, or once they are long overdue.
+/// together they are worth more than a close, or once they are long overdue; or if those that pay for their own claim are more
+/// than may still be given up for their upstream HTLCs (A12).
 fn deadline(bench: &Bench<'_>, view: &ChannelView<'_>) -> Option<FreezeReason> {
     let channel = view.channel;
     let close_cost_sat = close_cost_sat(bench, view);
-    let mut small_sat: u64 = 0;
+    // Two stages, and with anchors a coin of the wallet's with its change.
+    let stages = if channel.facts.channel_type.has_anchors() { 3 } else { 2 };
+    let claim_cost_sat = cost_sat(bench, view, SWEEP_WEIGHT.saturating_mul(stages));
+    let (mut small_sat, mut forwarded_sat): (u64, u64) = (0, 0);
     for (htlc, state) in &channel.htlcs {
         let usable = channel.ratchet.usable.contains_key(htlc);
         let Some(due) = chain_height(state, usable, view.policy).filter(|due| view.tip >= *due) else { continue };
@@ -135,8 +140,13 @@ fn deadline(bench: &Bench<'_>, view: &ChannelView<'_>) -> Option<FreezeReason> {
             return Some(FreezeReason::Deadline(*htlc));
         }
         small_sat = small_sat.saturating_add(amount_sat);
+        let pays = amount_sat >= claim_cost_sat && !channel.ratchet.released.contains_key(htlc);
+        if state.upstream_expiry.is_some() && pays {
+            forwarded_sat = forwarded_sat.saturating_add(amount_sat);
+        }
     }
-    (small_sat > close_cost_sat).then_some(FreezeReason::OverdueSum)
+    let too_many = small_sat > close_cost_sat || forwarded_sat > give_up_left_sat(view);
+    too_many.then_some(FreezeReason::OverdueSum)
 }
 
 /// Weight of one sweep, in weight units: an input with a witness script, and an output.
@@ -147,6 +157,11 @@ const CLOSE_WEIGHT: u64 = commitment_weight(ChannelType::AnchorsZeroFeeHtlcTx) +
 
 /// The policy's `close_cost`: the commitment and one sweep at the current lazy estimate, in satoshi.
 pub(crate) fn close_cost_sat(bench: &Bench<'_>, view: &ChannelView<'_>) -> u64 {
+    cost_sat(bench, view, CLOSE_WEIGHT)
+}
+
+/// What so many weight units cost at the current lazy estimate, in satoshi.
+fn cost_sat(bench: &Bench<'_>, view: &ChannelView<'_>, weight: u64) -> u64 {
     let feerate = bench.court.state().feerate(view.policy, view.policy.lazy_target);
-    u64::from(feerate).saturating_mul(CLOSE_WEIGHT).div_ceil(1000)
+    u64::from(feerate).saturating_mul(weight).div_ceil(1000)
 }

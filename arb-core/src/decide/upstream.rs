@@ -22,10 +22,12 @@ use alloc::vec::Vec;
 use bitcoin::OutPoint;
 
 pub(super) fn outcomes(bench: &Bench<'_>, view: &ChannelView<'_>, out: &mut Vec<Conclusion>) {
+    let mut left_sat = give_up_left_sat(view);
     for (htlc, state) in view.channel.htlcs.iter().filter(|(htlc, _)| htlc.is_offered()) {
         out.extend(expires_late(view, *htlc, state));
-        one(bench, view, *htlc, state, out);
+        one(bench, view, (*htlc, state), &mut left_sat, out);
     }
+    exposure(bench, view, out);
 }
 
 /// The alert for an HTLC that expires after its upstream HTLC. A new one is refused, but a channel may join with one, or the
@@ -37,7 +39,14 @@ fn expires_late(view: &ChannelView<'_>, htlc: HtlcRef, state: &HtlcState) -> Opt
     view.channel.raise(Notice::Alert(alert))
 }
 
-fn one(bench: &Bench<'_>, view: &ChannelView<'_>, htlc: HtlcRef, state: &HtlcState, out: &mut Vec<Conclusion>) {
+/// `left_sat`: what may still be given up in this channel.
+fn one(
+    bench: &Bench<'_>,
+    view: &ChannelView<'_>,
+    (htlc, state): (HtlcRef, &HtlcState),
+    left_sat: &mut u64,
+    out: &mut Vec<Conclusion>,
+) {
     let ratchet = &view.channel.ratchet;
     let released = ratchet.released.get(&htlc);
     let usable = ratchet.usable.get(&htlc).map(|known| known.preimage);
@@ -67,8 +76,11 @@ fn one(bench: &Bench<'_>, view: &ChannelView<'_>, htlc: HtlcRef, state: &HtlcSta
             out.push(Conclusion::Released { htlc, outcome: Upstream::Settled(preimage) });
         }
         (Some((Upstream::Failed(_), _)), None) => {}
-        (None, None) => match failure(bench, view, htlc, state) {
+        (None, None) => match failure(bench, view, htlc, state, *left_sat) {
             Some(why) => {
+                if why == FailReason::GivenUpForUpstream {
+                    *left_sat = left_sat.saturating_sub(amount_sat);
+                }
                 out.push(Conclusion::Released { htlc, outcome: Upstream::Failed(why) });
                 if why.is_give_up() {
                     raise(Alert::Risk { htlc, why, amount_sat }, out);
@@ -130,14 +142,20 @@ fn counterparty_keeps(view: &ChannelView<'_>, outpoint: OutPoint) -> bool {
 }
 
 /// The rule by which an HTLC without a usable preimage is failed now, if one applies.
-fn failure(bench: &Bench<'_>, view: &ChannelView<'_>, htlc: HtlcRef, state: &HtlcState) -> Option<FailReason> {
+fn failure(
+    bench: &Bench<'_>,
+    view: &ChannelView<'_>,
+    htlc: HtlcRef,
+    state: &HtlcState,
+    left_sat: u64,
+) -> Option<FailReason> {
     // A preimage may be among what the node is still to tell.
     if !bench.told {
         return None;
     }
     if is_open(view) {
         let may = bench.caught_up && view.is_scanned();
-        return if may { give_up(bench, view, state) } else { None };
+        return if may { give_up(bench, view, state, left_sat) } else { None };
     }
     // What the chain shows decides at once, also while blocks are caught up: for example a buried spend without a preimage.
     if let Some(close) = &view.close {
@@ -160,12 +178,13 @@ fn failure(bench: &Bench<'_>, view: &ChannelView<'_>, htlc: HtlcRef, state: &Htl
     if view.tip >= forget_height(state, view.policy) {
         return Some(FailReason::ForgetDepth);
     }
-    give_up(bench, view, state)
+    give_up(bench, view, state, left_sat)
 }
 
-/// The upstream HTLC is about to expire, its channel can still be saved by failing it, and the HTLC is small enough to risk.
-fn give_up(bench: &Bench<'_>, view: &ChannelView<'_>, state: &HtlcState) -> Option<FailReason> {
-    let small = state.htlc.amount_sat() <= give_up_max_sat(bench, view);
+/// The upstream HTLC is about to expire, its channel can still be saved by failing it, and the HTLC is small enough to risk,
+/// alone and with all that was given up before (A12).
+fn give_up(bench: &Bench<'_>, view: &ChannelView<'_>, state: &HtlcState, left_sat: u64) -> Option<FailReason> {
+    let small = state.htlc.amount_sat() <= give_up_max_sat(bench, view).min(left_sat);
     (upstream_is_near(view, state) && small && !upstream_on_chain(bench, state))
         .then_some(FailReason::GivenUpForUpstream)
 }
@@ -220,4 +239,26 @@ fn give_up_max_sat(bench: &Bench<'_>, view: &ChannelView<'_>) -> u64 {
     // Feerates grow with a flood that the counterparty may have made: the wager does not grow with them for ever (A48).
     let costs_sat = close_cost_sat(bench, view).saturating_mul(u64::from(view.policy.giveup_max_close_costs));
     costs_sat.min(view.policy.giveup_max_sat)
+}
+
+/// What may still be given up in this channel, in satoshi.
+pub(super) fn give_up_left_sat(view: &ChannelView<'_>) -> u64 {
+    view.policy.giveup_sum_sat.saturating_sub(view.channel.ratchet.wagered_sat)
+}
+
+/// Tells when HTLCs that are too small for an output, with all that was given up before, are more than may be given up: the
+/// node should add no more of them, for a close only burns them (A12).
+fn exposure(bench: &Bench<'_>, view: &ChannelView<'_>, out: &mut Vec<Conclusion>) {
+    let (channel, bound_sat) = (view.channel, view.policy.giveup_sum_sat);
+    if !is_open(view) || !bench.told {
+        return;
+    }
+    let waits = |htlc: &HtlcRef| !channel.ratchet.released.contains_key(htlc) && channel.usable(*htlc).is_none();
+    let small = channel.htlcs.iter().filter(|(htlc, state)| state.upstream_expiry.is_some() && waits(htlc));
+    let small = small.filter(|(htlc, _)| !channel.has_output_somewhere(**htlc));
+    let pending_sat = small.fold(0, |sum: u64, (_, state)| sum.saturating_add(state.htlc.amount_sat()));
+    let given_up_sat = channel.ratchet.wagered_sat;
+    if pending_sat > 0 && given_up_sat.saturating_add(pending_sat) > bound_sat {
+        out.extend(channel.raise(Notice::Alert(Alert::DustExposure { pending_sat, given_up_sat, bound_sat })));
+    }
 }

@@ -120,6 +120,12 @@ pub(crate) fn alert(alert: &Alert) -> String {
         Alert::AdoptionIncomplete { since, .. } => {
             format!("an HTLC calls for going to chain since height {since}, but the node has not told everything yet")
         }
+        Alert::DustExposure { pending_sat, given_up_sat, bound_sat } => {
+            format!(
+                "HTLCs too small for an output hold {pending_sat} sat, {given_up_sat} sat were given up before, and \
+                 {bound_sat} sat is the most: add no more of them"
+            )
+        }
         Alert::SupersededCommitment { number, txid: id } => {
             format!(
                 "our old commitment {number} confirmed, and the peer can take all of it: find out who published it: {id}"

@@ -5,6 +5,7 @@
 //! - `retelling`: starts after which the node tells everything again; `resolved_again`, also channels that are resolved.
 //! - `bad_answers`, `bad_commitments`, `bad_input`: what is refused (R14), and that a refusal changes nothing (R1, I1).
 //! - `log_order`, `duplicates`: records precede actions (R2, R3); an event that is heard again writes nothing.
+//! - `exposure`: what is at the counterparty's mercy, and its bound (A12).
 //! - `going_to_chain`, `outcomes`, `ratchets`: the policy's heights (R11, R12), one outcome for each HTLC that we sent (R8),
 //!   what is public stays public (R10, I10), and what a reorg restores (I6).
 //! - `channel_policy`: a policy for one channel.
@@ -33,6 +34,7 @@ mod breach_thief;
 mod builders;
 mod channel_policy;
 mod duplicates;
+mod exposure;
 mod going_to_chain;
 mod hostile;
 mod i19;
