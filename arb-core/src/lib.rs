@@ -32,7 +32,7 @@ pub use api::event::{
 pub use api::facts::{ChannelFacts, Funding, Htlc, Link, Side, SideFacts, Standing, TAG_MAX};
 pub use api::fees::Fees;
 pub use api::ids::{ActionId, ChannelId, ChannelIndex, ContractId, Direction, HtlcKey, HtlcRef};
-pub use api::notice::{Alert, ContractReport, FreezeReason, Notice};
+pub use api::notice::{Alert, ContractReport, FreezeReason, Held, Notice};
 pub use api::outcome::{ContractOutcome, FailReason, TakenBy, Upstream};
 pub use api::past::{CommitmentChange, CommitmentRow, RevokedCommitment, RevokedHtlc, StoredCommitment};
 pub use api::plan::Sweep;

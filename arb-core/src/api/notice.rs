@@ -84,11 +84,16 @@ pub enum Alert {
     UnknownCommitment { txid: Txid },
     /// Our state is outdated: our commitment is never signed or sent, and the counterparty must close (I10).
     Outdated,
-    /// The upstream HTLC is about to expire while this one is unresolved and too large to be given up.
+    /// Upstream HTLCs are about to expire while ours are unresolved and too large to be given up. Their channels may close; ask
+    /// the downstream peer to settle or fail, or fail upstream at your own risk.
     UpstreamAtRisk {
+        /// The first of them.
         htlc: HtlcRef,
+        /// How many HTLCs they are.
+        htlcs: u32,
+        /// What ours are worth together.
         amount_sat: u64,
-        /// The height at which the upstream HTLC expires.
+        /// The height at which the upstream HTLCs expire.
         upstream_expiry: Height,
     },
     /// The upstream HTLC is failed although the counterparty could still claim this one with a preimage.
@@ -180,6 +185,45 @@ pub enum Alert {
         /// The policy's bound.
         bound_sat: u64,
     },
+    /// Our commitment should be confirmed by now, or soon, and is not (I17): before each deadline of its HTLCs, and at once if it
+    /// is held back until somebody acts. What can be done depends on `why`.
+    CommitmentWaits {
+        /// The commitment's number; 0 if the channel comes from a backup.
+        number: u64,
+        why: Held,
+        /// The last block in which these HTLCs should be claimed; `None` if no HTLC is at stake.
+        deadline: Option<Height>,
+        /// How many HTLCs share that deadline.
+        htlcs: u32,
+        /// What they are worth together.
+        amount_sat: u64,
+    },
+    /// In the next block at the latest, outputs of a confirmed close should be claimed, and no signed claim of them is on offer: the
+    /// wallet lacks coins, the signer does not answer, or they cost more than they are worth (I17).
+    ClaimWaits {
+        /// The close.
+        txid: Txid,
+        /// The last height at which the claims are in time.
+        deadline: Height,
+        /// How many outputs share that deadline.
+        outputs: u32,
+        /// What they are worth together.
+        amount_sat: u64,
+    },
+    /// The chain source announces blocks that it has not delivered, and a deadline lies in them (I17). Until they are heard,
+    /// nothing is decided or sent (R11). Repair the source, or use another one.
+    SourceBehind {
+        /// The last block that the court has heard.
+        tip: Height,
+        /// The greatest height that the source announces.
+        best: Height,
+        /// The nearest deadline.
+        deadline: Height,
+        /// How many HTLCs or outputs have a deadline in those blocks.
+        outputs: u32,
+        /// What they are worth together.
+        amount_sat: u64,
+    },
     /// A commitment of ours that is not our newest confirmed, and the counterparty can take every output of it that is ours
     /// (A32). Our main output is claimed after our delay, if the node tells the point for that number
     /// ([`Event::PointLoaded`](crate::Event::PointLoaded)). Its HTLCs cannot be claimed. Find out who published it: another
@@ -207,6 +251,21 @@ pub enum Alert {
         /// The HTLC that it was linked to.
         upstream: HtlcKey,
     },
+}
+
+/// Why our commitment is not confirmed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Held {
+    /// Our state is outdated, so it is never sent: ask the counterparty to close, or tell the newer state.
+    Outdated,
+    /// The journal may be old, so it is neither signed nor sent: connect to the counterparty, whose state clears the suspicion.
+    Suspect,
+    /// No funding is known to be confirmed: look whether one is, and whether the chain source answers searches.
+    FundingUnconfirmed,
+    /// The signer has not signed it.
+    Unsigned,
+    /// It is sent and does not confirm: its child needs coins, or more fee ([`Event::BumpRequested`](crate::Event::BumpRequested)).
+    Unconfirmed,
 }
 
 /// How one contract ended.
@@ -262,7 +321,9 @@ impl Alert {
             Self::RevokedStateMissing { txid: id, .. } => txid("alert revoked state", id),
             Self::UnknownCommitment { txid: id } => txid("alert unknown", id),
             Self::Outdated => ActionId::of("alert outdated", channel, &[]),
-            Self::UpstreamAtRisk { htlc: id, .. } => htlc("alert upstream", id),
+            Self::UpstreamAtRisk { upstream_expiry, .. } => {
+                ActionId::of("alert upstream", channel, &[&upstream_expiry.get().to_le_bytes()])
+            }
             Self::Risk { htlc: id, .. } => htlc("alert risk", id),
             Self::Loss { htlc: id, .. } => htlc("alert loss", id),
             Self::OutputLost { outpoint: id, .. } => outpoint("alert lost", id),
@@ -276,6 +337,23 @@ impl Alert {
             Self::PeerClaimsNewer { start, .. } => ActionId::of("alert claim", channel, &[&start.to_le_bytes()]),
             Self::AdoptionIncomplete { start, .. } => ActionId::of("alert adoption", channel, &[&start.to_le_bytes()]),
             Self::OutputWaits { output, .. } => outpoint("alert waits", &output.outpoint),
+            Self::CommitmentWaits { number, why, deadline, .. } => {
+                let why = match why {
+                    Held::Outdated => 0,
+                    Held::Suspect => 1,
+                    Held::FundingUnconfirmed => 2,
+                    Held::Unsigned => 3,
+                    Held::Unconfirmed => 4,
+                };
+                let deadline = deadline.map_or(0, Height::get).to_le_bytes();
+                ActionId::of("alert commitment", channel, &[&number.to_le_bytes(), &[why], &deadline])
+            }
+            Self::ClaimWaits { deadline, .. } => {
+                ActionId::of("alert claims", channel, &[&deadline.get().to_le_bytes()])
+            }
+            Self::SourceBehind { deadline, .. } => {
+                ActionId::of("alert behind", channel, &[&deadline.get().to_le_bytes()])
+            }
             // Again after each give-up.
             Self::DustExposure { given_up_sat, .. } => {
                 ActionId::of("alert exposure", channel, &[&given_up_sat.to_le_bytes()])

@@ -86,8 +86,10 @@ impl Draft {
                 self.with(base, channel, |channel| channel.hear_policy(policy.as_deref()));
             }
             Event::Started(started) => {
+                let best = self.state.best_height;
                 self.state.hear_started(started);
                 self.wake_deferred(base);
+                self.wake_behind(base, best);
             }
             Event::FeesEstimated(fees) => {
                 self.state.hear_fees(fees);
@@ -321,6 +323,7 @@ impl Draft {
     }
 
     fn connect(&mut self, base: &ChainArbitrator, block: &Block) -> Event {
+        let best = self.state.best_height;
         self.state.connect(block);
         let mut kept = Vec::new();
         for tx in &block.txs {
@@ -334,7 +337,22 @@ impl Draft {
         let drafted = self.drafted(is_due);
         self.touch_all(base, due.into_iter().chain(drafted));
         self.wake_deferred(base);
+        self.wake_behind(base, best);
         Event::BlockConnected(Box::new(Block { txs: kept, ..*block }))
+    }
+
+    /// The chain source announces blocks that it has not delivered: channels that have something to do in them are judged, so that
+    /// a deadline there is told (I17). Only when it announces a greater height than before, so not in every block.
+    fn wake_behind(&mut self, base: &ChainArbitrator, before: Height) {
+        let best = self.state.best_height;
+        if self.state.is_caught_up() || best <= before {
+            return;
+        }
+        let due = self.undrafted(base.indexes.alarms(best));
+        let policy = &self.state.policy;
+        let is_due = |slot: &Slot| slot.view_as_judged(policy).alarm().is_some_and(|alarm| alarm <= best);
+        let drafted = self.drafted(is_due);
+        self.touch_all(base, due.into_iter().chain(drafted));
     }
 
     /// Gives a confirmed transaction to every channel that watches one of its inputs or has a funding output in it. Returns

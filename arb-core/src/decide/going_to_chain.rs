@@ -49,7 +49,8 @@ fn alerts(bench: &Bench<'_>, view: &ChannelView<'_>, out: &mut Vec<Conclusion>) 
     // A deadline does not lead to chain before the node has told everything; but it does not pass in silence.
     let waits =
         bench.caught_up && !bench.told && view.close.is_none() && view.channel.ratchet.commitment_signed.is_empty();
-    if waits && deadline(bench, view).is_some() {
+    let asked = view.channel.ratchet.close_requested == Some(CloseReason::Operator);
+    if waits && (asked || deadline(bench, view).is_some()) {
         raise(Alert::AdoptionIncomplete { since: view.tip, start });
     }
     if view.channel.ratchet.outdated {

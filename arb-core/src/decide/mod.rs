@@ -9,6 +9,7 @@ pub(crate) mod bench;
 mod going_to_chain;
 mod notices;
 pub(crate) mod sheet;
+mod silence;
 mod sweeps;
 mod upstream;
 
@@ -36,6 +37,7 @@ pub(crate) fn judge(court: CourtView<'_>, index: ChannelIndex) -> Vec<Record> {
     going_to_chain::freezes(&bench, &view, &mut out);
     upstream::outcomes(&bench, &view, &mut out);
     sweeps::plans(&bench, &view, &mut out);
+    silence::alerts(&bench, &view, &mut out);
     notices::notices(&bench, &view, &mut out);
     out.into_iter().map(|what| Record { channel: index, what }).collect()
 }

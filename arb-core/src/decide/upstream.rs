@@ -18,14 +18,25 @@ use crate::channel::{Close, HtlcState, SpendOf, forget_height, give_up_height};
 use crate::decide::bench::Bench;
 use crate::decide::going_to_chain::close_cost_sat;
 use crate::view::ChannelView;
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use bitcoin::OutPoint;
 
 pub(super) fn outcomes(bench: &Bench<'_>, view: &ChannelView<'_>, out: &mut Vec<Conclusion>) {
     let mut left_sat = give_up_left_sat(view);
+    // One alert for all that expire upstream at one height.
+    let mut at_risk: BTreeMap<Height, (HtlcRef, u32, u64)> = BTreeMap::new();
     for (htlc, state) in view.channel.htlcs.iter().filter(|(htlc, _)| htlc.is_offered()) {
         out.extend(expires_late(view, *htlc, state));
-        one(bench, view, (*htlc, state), &mut left_sat, out);
+        if let Some(upstream_expiry) = one(bench, view, (*htlc, state), &mut left_sat, out) {
+            let (_, htlcs, amount_sat) = at_risk.entry(upstream_expiry).or_insert((*htlc, 0, 0));
+            *htlcs = htlcs.saturating_add(1);
+            *amount_sat = amount_sat.saturating_add(state.htlc.amount_sat());
+        }
+    }
+    for (upstream_expiry, (htlc, htlcs, amount_sat)) in at_risk {
+        let alert = Alert::UpstreamAtRisk { htlc, htlcs, amount_sat, upstream_expiry };
+        out.extend(view.channel.raise(Notice::Alert(alert)));
     }
     exposure(bench, view, out);
 }
@@ -39,14 +50,15 @@ fn expires_late(view: &ChannelView<'_>, htlc: HtlcRef, state: &HtlcState) -> Opt
     view.channel.raise(Notice::Alert(alert))
 }
 
-/// `left_sat`: what may still be given up in this channel.
+/// Decides for one HTLC; `left_sat`: what may still be given up in this channel. Answers the expiry of its upstream HTLC, if
+/// that is at risk.
 fn one(
     bench: &Bench<'_>,
     view: &ChannelView<'_>,
     (htlc, state): (HtlcRef, &HtlcState),
     left_sat: &mut u64,
     out: &mut Vec<Conclusion>,
-) {
+) -> Option<Height> {
     let ratchet = &view.channel.ratchet;
     let released = ratchet.released.get(&htlc);
     let usable = ratchet.usable.get(&htlc).map(|known| known.preimage);
@@ -86,13 +98,10 @@ fn one(
                     raise(Alert::Risk { htlc, why, amount_sat }, out);
                 }
             }
-            None => {
-                if let Some(upstream_expiry) = at_risk(bench, view, state) {
-                    raise(Alert::UpstreamAtRisk { htlc, amount_sat, upstream_expiry }, out);
-                }
-            }
+            None => return at_risk(bench, view, state),
         },
     }
+    None
 }
 
 /// Whether the channel still takes updates. Then the node settles and fails, and the court only gives up HTLCs that are too

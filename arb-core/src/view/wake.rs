@@ -8,7 +8,7 @@
 use super::{ChannelView, ContractState};
 use crate::api::outcome::Upstream;
 use crate::api::units::{Blocks, Height};
-use crate::channel::{ScriptsRequest, chain_height, forget_height, give_up_height};
+use crate::channel::{SECOND_STAGE_MIN, ScriptsRequest, chain_height, claim_deadline, forget_height, give_up_height};
 use crate::resolver::ContractStage;
 use alloc::vec::Vec;
 
@@ -20,6 +20,7 @@ impl ChannelView<'_> {
             self.open_wakes(&mut heights);
         }
         self.outcome_wakes(&mut heights);
+        self.held_wakes(&mut heights);
         self.closed_wakes(&mut heights);
         self.sweep_wakes(&mut heights);
         heights.into_iter().filter(|height| *height > self.tip).min()
@@ -39,6 +40,16 @@ impl ChannelView<'_> {
                 }
             }
         }
+    }
+
+    /// Heights at which a person is told that a deadline is near and no commitment is confirmed (I17).
+    fn held_wakes(&self, heights: &mut Vec<Height>) {
+        if self.close.is_some() || self.channel.ratchet.frozen.is_none() {
+            return;
+        }
+        let htlcs = self.channel.htlcs.keys();
+        let deadlines = htlcs.filter_map(|htlc| claim_deadline(self.channel, *htlc, self.tip, self.policy));
+        heights.extend(deadlines.map(|deadline| deadline.before(SECOND_STAGE_MIN)));
     }
 
     /// Heights at which an HTLC that we sent is given up, or its waiting ends.

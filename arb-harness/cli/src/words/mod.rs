@@ -5,7 +5,7 @@ mod reasons;
 
 use arb_core::sweep::Limit;
 use arb_core::{
-    Alert, BroadcastRejection, Conclusion, ContractId, ContractReport, FailReason, FreezeReason, Height, Notice,
+    Alert, BroadcastRejection, Conclusion, ContractId, ContractReport, FailReason, FreezeReason, Height, Held, Notice,
     SigningKey, StageRecord, Sweep, UnclaimedOutput, Upstream,
 };
 use arb_harness::names::{close_name, contract_name, kind_name, outcome_name, resolver_name};
@@ -76,9 +76,32 @@ pub(crate) fn alert(alert: &Alert) -> String {
         }
         Alert::UnknownCommitment { txid: id } => format!("an unknown transaction spent the funding: {id}"),
         Alert::Outdated => "our state is outdated: our commitment is never sent".to_owned(),
-        Alert::UpstreamAtRisk { htlc, amount_sat, upstream_expiry } => {
+        Alert::UpstreamAtRisk { htlc, htlcs, amount_sat, upstream_expiry } => {
             format!(
-                "HTLC {htlc} ({amount_sat} sat) is unresolved, and its upstream HTLC expires at height {upstream_expiry}"
+                "{htlcs} HTLCs from {htlc} on ({amount_sat} sat) are unresolved, and their upstream HTLCs expire at height \
+                 {upstream_expiry}: ask the peer to settle or fail them"
+            )
+        }
+        Alert::CommitmentWaits { number, why, deadline: Some(deadline), htlcs, amount_sat } => {
+            format!(
+                "our commitment {number} is not confirmed, and {htlcs} HTLCs ({amount_sat} sat) should be claimed by height \
+                 {deadline}: {}",
+                held(*why)
+            )
+        }
+        Alert::CommitmentWaits { number, why, deadline: None, .. } => {
+            format!("our commitment {number} is not sent: {}", held(*why))
+        }
+        Alert::ClaimWaits { txid: id, deadline, outputs, amount_sat } => {
+            format!(
+                "{outputs} outputs ({amount_sat} sat) of {id} should be claimed by height {deadline}, and no claim is on offer: \
+                 look at the wallet's coins, the signer and the feerate"
+            )
+        }
+        Alert::SourceBehind { tip, best, deadline, outputs, amount_sat } => {
+            format!(
+                "the chain source announces height {best} and delivered {tip}: {outputs} HTLCs ({amount_sat} sat) have their \
+                 deadlines in between, the first at {deadline}; look at the source"
             )
         }
         Alert::Risk { htlc, why, amount_sat } => {
@@ -145,6 +168,17 @@ pub(crate) fn alert(alert: &Alert) -> String {
                  confirmed; look whether it is, and whether the chain source answers searches"
             )
         }
+    }
+}
+
+/// Why our commitment waits, and what to do about it.
+const fn held(why: Held) -> &'static str {
+    match why {
+        Held::Outdated => "our state is outdated; ask the peer to close, or adopt the channel anew",
+        Held::Suspect => "the journal may be old; connect to the peer, whose state clears that",
+        Held::FundingUnconfirmed => "the funding is not known to be confirmed; look at the chain source",
+        Held::Unsigned => "the signer has not signed it",
+        Held::Unconfirmed => "give it more fee, and the wallet more coins",
     }
 }
 

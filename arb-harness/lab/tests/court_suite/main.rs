@@ -17,6 +17,7 @@
 //! - `properties`: drawn closes and arbitrary spends (I1, I4, I6).
 //! - `searches`: which answers of a search are believed (A10), and what else they tell (A21).
 //! - `signed_again`: another version of our newest commitment (A18), and checks that were made for another content (A49).
+//! - `silence`: no deadline and no request passes in silence (I17, A35).
 //! - `splits`: several HTLCs for one upstream HTLC (A9), and what an upstream HTLC must be (A49, A50).
 //! - `superseded`: old commitments of ours, which are no breach (A32).
 //! - `scenarios`: the duties of BOLT 5 as text files.
@@ -53,6 +54,7 @@ mod scenario_run;
 mod scenarios;
 mod searches;
 mod signed_again;
+mod silence;
 mod splits;
 mod superseded;
 mod test_court;

@@ -193,7 +193,7 @@ fn a_large_one_is_an_alert_only() {
         test.blocks_to(START + 60 + 20);
         assert_eq!(test.outcome(&fixture, HTLC).is_some(), given_up, "{sat}");
         let upstream_expiry = height(START + 60);
-        let risk = Alert::UpstreamAtRisk { htlc: HTLC, amount_sat: sat, upstream_expiry };
+        let risk = Alert::UpstreamAtRisk { htlc: HTLC, htlcs: 1, amount_sat: sat, upstream_expiry };
         let raised = test.alerts(&fixture).iter().filter(|alert| **alert == risk).count();
         assert_eq!(raised, usize::from(!given_up), "{sat}");
     }
