@@ -266,6 +266,9 @@ pub enum Held {
     Unsigned,
     /// It is sent and does not confirm: its child needs coins, or more fee ([`Event::BumpRequested`](crate::Event::BumpRequested)).
     Unconfirmed,
+    /// These HTLCs, which we could claim, are worth less than a close, so the channel stays open: ask the counterparty to take the
+    /// preimages off chain, or request a close ([`Event::CloseRequested`](crate::Event::CloseRequested)).
+    TooSmall,
 }
 
 /// How one contract ended.
@@ -344,6 +347,7 @@ impl Alert {
                     Held::FundingUnconfirmed => 2,
                     Held::Unsigned => 3,
                     Held::Unconfirmed => 4,
+                    Held::TooSmall => 5,
                 };
                 let deadline = deadline.map_or(0, Height::get).to_le_bytes();
                 ActionId::of("alert commitment", channel, &[&number.to_le_bytes(), &[why], &deadline])

@@ -50,12 +50,15 @@ fn commitment_waits(bench: &Bench<'_>, view: &ChannelView<'_>, alerts: &mut Vec<
     let (channel, ratchet) = (view.channel, &view.channel.ratchet);
     let local = channel.set.local.as_ref().map(|local| local.commitment.number);
     // A channel from a backup has none.
-    if ratchet.frozen.is_none() || local.is_none() && !ratchet.outdated {
+    if local.is_none() && !ratchet.outdated {
         return;
     }
     let number = local.unwrap_or(0);
+    let open = ratchet.frozen.is_none();
     let suspect = bench.court.state().suspects(channel);
-    let why = if ratchet.outdated {
+    let why = if open {
+        Held::TooSmall
+    } else if ratchet.outdated {
         Held::Outdated
     } else if suspect {
         Held::Suspect
@@ -70,12 +73,15 @@ fn commitment_waits(bench: &Bench<'_>, view: &ChannelView<'_>, alerts: &mut Vec<
     for (htlc, deadline) in deadlines(view) {
         let Some(state) = channel.htlcs.get(&htlc) else { continue };
         // A close that is refused for ever loses it from the start; any other is told while it can still be hurried.
-        if suspect || view.tip >= deadline.before(SECOND_STAGE_MIN) {
+        let near = view.tip >= deadline.before(SECOND_STAGE_MIN);
+        // In an open channel, one that we sent is given up at its upstream's height, or told then.
+        let is_due = if open { near && !htlc.is_offered() } else { near || suspect };
+        if is_due {
             due.entry(deadline).or_default().add(state.htlc.amount_sat());
         }
     }
     let asked = ratchet.close_requested == Some(CloseReason::Operator);
-    if due.is_empty() && (asked && ratchet.outdated || suspect && ratchet.went_to_chain) {
+    if due.is_empty() && !open && (asked && ratchet.outdated || suspect && ratchet.went_to_chain) {
         alerts.push(Alert::CommitmentWaits { number, why, deadline: None, htlcs: 0, amount_sat: 0 });
     }
     for (deadline, Sum { count: htlcs, amount_sat }) in due {

@@ -44,7 +44,7 @@ impl ChannelView<'_> {
 
     /// Heights at which a person is told that a deadline is near and no commitment is confirmed (I17).
     fn held_wakes(&self, heights: &mut Vec<Height>) {
-        if self.close.is_some() || self.channel.ratchet.frozen.is_none() {
+        if self.close.is_some() {
             return;
         }
         let htlcs = self.channel.htlcs.keys();

@@ -179,6 +179,7 @@ const fn held(why: Held) -> &'static str {
         Held::FundingUnconfirmed => "the funding is not known to be confirmed; look at the chain source",
         Held::Unsigned => "the signer has not signed it",
         Held::Unconfirmed => "give it more fee, and the wallet more coins",
+        Held::TooSmall => "they are worth less than a close; request one, or ask the peer to settle",
     }
 }
 

@@ -184,6 +184,22 @@ fn a35_e_a_request_that_cannot_be_carried_out_is_answered_by_an_alert() {
 }
 
 #[test]
+fn i17_what_is_not_worth_a_close_is_told_too() {
+    for channel_type in TYPES {
+        let mut fixture = channel(1, channel_type);
+        let mut test = TestCourt::new();
+        test.open(&mut fixture, &[received(0, 3_000, 2, DEADLINE)]);
+        test.hear(learned(&fixture, HtlcRef::received(0), 2));
+        test.blocks_to(DEADLINE - 7);
+        assert_eq!((test.docket(&fixture).stage, test.alerts(&fixture)), (Stage::Open, Vec::new()));
+        test.block(&[]);
+        let (why, deadline) = (Held::TooSmall, Some(height(DEADLINE)));
+        let alert = Alert::CommitmentWaits { number: 0, why, deadline, htlcs: 1, amount_sat: 3_000 };
+        assert_eq!(test.alerts(&fixture), [alert]);
+    }
+}
+
+#[test]
 fn i17_outputs_without_a_claim_on_offer_are_told_a_block_before_their_deadline() {
     for channel_type in TYPES {
         for answered in [true, false] {
