@@ -158,7 +158,9 @@ fn a35_e_a_request_that_cannot_be_carried_out_is_answered_by_an_alert() {
         untold.hear(started("again", Freshness::Trusted, START));
         untold.hear(close(&fixture));
         untold.settle();
-        assert_eq!(untold.alerts(&fixture), [Alert::AdoptionIncomplete { since: height(START) }]);
+        assert!(
+            matches!(untold.alerts(&fixture)[..], [Alert::AdoptionIncomplete { since, .. }] if since == height(START))
+        );
         // Our state is old, and that was told long ago.
         let mut outdated = test.fork();
         outdated.hear(fixture.peer_is_newer());

@@ -39,14 +39,16 @@ impl World {
         (self.process.told, self.process.checked, self.process.alarm) = (false, 0, None);
         self.process.is_suspect = true;
         let frames = journal::frames(&self.process.memory);
+        let mut has_all = true;
         for at in self.channels.iter_mut().filter(|at| at.joined.is_some()) {
             if journal::index_of(&frames, &at.fixture.id()).is_none() {
+                has_all = false;
                 // To the court it joins now.
                 at.plan.adopted = (at.local, at.remote);
             }
         }
         self.seen.excuses = Excuses::default();
-        if self.belief.as_ref().is_some_and(|belief| belief.node_is_old) {
+        if has_all && self.belief.as_ref().is_some_and(|belief| belief.node_is_old) {
             self.old_node(&backup.numbers)?;
         }
         let words: Vec<Event> = self.channels.iter().filter(|at| at.joined.is_some()).map(says_where_it_is).collect();
