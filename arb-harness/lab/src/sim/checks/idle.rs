@@ -54,6 +54,7 @@ impl World {
             };
             actions::invariant_i7_claims_are_live(&docket, &due, below, |outpoint| self.seen.excuses.has(outpoint))?;
         }
+        self.check_silence()?;
         self.measure_finished()
     }
 

@@ -9,6 +9,7 @@
 //! | [`prices`] | I8 | at the end, over the journal |
 //! | [`sheet`] | I11 | at the end |
 //! | [`unclaimed`] | I16, and I14 for what was lost | at the end |
+//! | [`silence`] | I17 | when the process is idle, once for each deadline |
 //! | [`worth`] | I18 | at the end, over the journal |
 //!
 //! I1 is the run itself: it neither panics nor runs for ever. I9 is checked by the chain, which refuses every invalid
@@ -35,6 +36,7 @@ mod queue;
 pub(crate) mod recovery;
 mod revoked;
 mod sheet;
+mod silence;
 mod stakes;
 pub(crate) mod unclaimed;
 mod worth;

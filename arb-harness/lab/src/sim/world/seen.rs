@@ -22,6 +22,8 @@ pub(crate) struct Seen {
     pub(crate) fair_blocks: BTreeSet<u32>,
     /// What a poor wallet had before the block after each height.
     pub(crate) purses: BTreeMap<u32, Purse>,
+    /// HTLCs whose deadline has passed and was looked at (I17).
+    pub(crate) deadlines: BTreeSet<HtlcKey>,
     /// Why nothing is due for some outputs.
     pub(crate) excuses: Excuses,
     pub(crate) actions: SeenActions,
