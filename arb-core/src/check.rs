@@ -116,6 +116,7 @@ pub(crate) fn verify(court: CourtView<'_>, event: &Event, checked: Option<&Check
         | Event::FeeInputsRefused { .. }
         | Event::RevokedLoaded { .. }
         | Event::PointLoaded { .. }
+        | Event::NeverFunded { .. }
         | Event::Performed { .. }
         | Event::Failed { .. } => Ok(Proof::Nothing),
     }

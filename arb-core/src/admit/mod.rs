@@ -85,6 +85,7 @@ fn of_event(court: CourtView<'_>, event: &Event) -> Result<Admission, Rejected> 
         Event::BumpRequested { channel, outpoint, bump } => answers::bump(court, channel, *outpoint, bump),
         Event::ClaimAbandoned { channel, outpoint } => answers::abandoned(court, channel, outpoint),
         Event::RevokedLoaded { channel, number, candidates } => revoked::loaded(court, channel, *number, candidates),
+        Event::NeverFunded { channel } => node::never_funded(court, channel),
         Event::PointLoaded { channel, number, point } => revoked::point_loaded(court, channel, *number, *point),
         Event::Performed { channel, id } => Ok(answers::performed(court, channel, id)),
         Event::ChannelAdoptedAnew { channel, standing } => opening::adopted_anew(court, channel, standing),

@@ -61,6 +61,17 @@ pub(super) fn forgotten(court: CourtView<'_>, id: &ChannelId) -> Result<Admissio
     }
 }
 
+/// The node's word that no funding can confirm any more (A19). The chain must not say otherwise, and must have been asked: what a
+/// confirmed funding holds is never forgotten.
+pub(super) fn never_funded(court: CourtView<'_>, id: &ChannelId) -> Result<Admission, Rejected> {
+    let channel = channel(court, id)?;
+    let searched = channel.chain.fundings.iter().all(|funding| funding.scanned && funding.confirmed.is_none());
+    if !searched || !channel.chain.kept.is_empty() || !court.state().is_caught_up() {
+        return Err(Rejected::CannotForget(*id));
+    }
+    Ok(Admission::new_if(!channel.ratchet.never_funded))
+}
+
 pub(super) fn closing(court: CourtView<'_>, closing: &ClosingSigned) -> Result<Admission, Rejected> {
     let channel = channel(court, &closing.channel)?;
     let spends = channel

@@ -70,7 +70,8 @@ pub enum Event {
     /// A closing transaction that we are about to sign. Accepted: our signature may leave.
     ClosingSigned(Box<ClosingSigned>),
     /// The node has given up a channel that never held an HTLC. Refused until all blocks are heard, the funding was searched
-    /// for, and everything is told: only then is it known that nothing of ours can be on chain.
+    /// for, and everything is told: only then is it known that nothing of ours can be on chain. One whose funding cannot
+    /// confirm: [`NeverFunded`](Self::NeverFunded).
     ChannelForgotten { channel: ChannelId },
     /// The operator wants more for a claim, or for a whole close. What it changed is in the records; a later request
     /// adds to an earlier one and lowers nothing.
@@ -166,6 +167,10 @@ pub enum Event {
         /// How far it has come: no number is below one that was ever shown.
         standing: Box<Standing>,
     },
+    /// No funding of the channel can confirm any more, for example because a confirmed transaction spends an input of each. The
+    /// node knows that, the court cannot. Every HTLC that we sent there is failed upstream, or settled with a known preimage, and
+    /// the channel is then forgotten, whatever froze it before.
+    NeverFunded { channel: ChannelId },
     /// Our per-commitment point of a commitment that confirmed; the answer to [`Action::LoadPoint`](crate::Action::LoadPoint).
     PointLoaded {
         channel: ChannelId,

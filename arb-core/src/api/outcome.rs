@@ -19,7 +19,7 @@ pub enum Upstream {
 pub enum FailReason {
     /// Its output was spent without a preimage, and that spend is buried (LL3, RL2).
     TimedOut,
-    /// No unrevoked commitment has an output for it (LL7, RL5; B63).
+    /// No unrevoked commitment has an output for it (LL7, RL5; B63), or none can confirm, because no funding can.
     OnNoCommitment,
     /// The confirmed commitment has no output for it, and is buried (LL6, RL4).
     NotOnConfirmed,

@@ -237,7 +237,8 @@ pub enum Rejected {
     /// No claim of this channel spends this output.
     #[error("no claim spends output {0}: nothing to raise")]
     NothingToBump(OutPoint),
-    /// The channel held an HTLC, is closing, or has a confirmed funding and a balance of ours (BOLT 5, Failing a Channel).
+    /// The channel held an HTLC, is closing, or has a confirmed funding and a balance of ours (BOLT 5, Failing a Channel). Of one
+    /// that shall never be funded: a funding is confirmed, or the chain was not searched for one yet.
     #[error(
         "channel {0} held an HTLC, is closing, or has a confirmed funding and a balance of ours: it must not be forgotten"
     )]

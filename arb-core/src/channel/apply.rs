@@ -417,6 +417,11 @@ impl ChannelArbitrator {
         self.state.ratchet.forgotten = true;
     }
 
+    pub(crate) fn hear_never_funded(&mut self) {
+        self.state.ratchet.never_funded = true;
+        self.state.ratchet.forgotten = true;
+    }
+
     pub(crate) fn hear_signing_refused(&mut self, request: ActionId, tip: Height, pause: Blocks) {
         self.state.requests.refused.insert(request);
         let group = self.sweep_asked(&request).map(|(group, ..)| group);

@@ -199,6 +199,16 @@ impl ChannelArbitrator {
         !in_view.contains_key(txid) && (in_view.len() < IN_VIEW_MAX || self.is_remote_of_set(tx))
     }
 
+    /// Whether no funding can ever confirm, as the node said, and the chain does not show that it was wrong (A19).
+    pub(crate) fn is_never_funded(&self) -> bool {
+        self.ratchet.never_funded && !self.is_funded() && !self.is_spent()
+    }
+
+    /// Whether a funding is confirmed, as far as the court knows.
+    pub(crate) fn is_funded(&self) -> bool {
+        self.chain.fundings.iter().any(|funding| funding.confirmed.is_some())
+    }
+
     /// Whether this transaction carries a funding output that is not confirmed: its confirmation alone matters.
     pub fn watches_parent(&self, txid: &Txid) -> bool {
         self.unconfirmed().any(|parent| parent == *txid)

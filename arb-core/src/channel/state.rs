@@ -184,6 +184,8 @@ pub(crate) struct Ratchet {
     pub(crate) cheat_seen: Option<Height>,
     /// The node forgot the channel.
     pub(crate) forgotten: bool,
+    /// The node said that no funding can confirm any more (A19).
+    pub(crate) never_funded: bool,
     /// It held an HTLC once, so the node must not forget it (F1, F3).
     pub(crate) held_htlc: bool,
     /// Closing transactions that we signed, each with the index of our output; `None` if it has none of ours.

@@ -181,6 +181,7 @@ impl Draft {
             Event::RevokedLoaded { channel, number, candidates } => {
                 self.with(base, channel, |channel| channel.hear_revoked_loaded(*number, candidates));
             }
+            Event::NeverFunded { channel } => self.with(base, channel, ChannelArbitrator::hear_never_funded),
             Event::PointLoaded { channel, number, point } => {
                 self.with(base, channel, |channel| channel.hear_point_loaded(*number, *point));
             }

@@ -26,7 +26,9 @@ pub(super) fn freezes(bench: &Bench<'_>, view: &ChannelView<'_>, out: &mut Vec<C
     // Our commitment follows every freeze, unless it must not be sent, or the funding is spent.
     let frozen = ratchet.frozen.or(reason);
     let wanted = frozen.is_some_and(|why| match why {
-        FreezeReason::Outdated | FreezeReason::Forgotten => false,
+        FreezeReason::Outdated => false,
+        // Never funded, the node said; and then it was.
+        FreezeReason::Forgotten => ratchet.never_funded && view.channel.is_funded(),
         // A mutual close that a reorg removed can confirm again, so our commitment is not needed (B62), unless an HTLC is at
         // stake, or somebody asks for it (A20).
         FreezeReason::FundingSpent => {

@@ -81,6 +81,7 @@ pub(crate) fn consequences(court: CourtView<'_>, event: &Event) -> Vec<Record> {
         | Event::FeeInputsRefused { .. }
         | Event::RevokedLoaded { .. }
         | Event::PointLoaded { .. }
+        | Event::NeverFunded { .. }
         | Event::Performed { .. }
         | Event::Failed { .. } => Vec::new(),
     }

@@ -166,6 +166,10 @@ fn failure(
         let may = bench.caught_up && view.is_scanned();
         return if may { give_up(bench, view, state, left_sat) } else { None };
     }
+    if view.channel.is_never_funded() {
+        // No commitment can confirm. That none has is a conclusion from absence (R11).
+        return bench.caught_up.then_some(FailReason::OnNoCommitment);
+    }
     // What the chain shows decides at once, also while blocks are caught up: for example a buried spend without a preimage.
     if let Some(close) = &view.close {
         if let Some(why) = by_the_chain(bench, view, close, htlc) {

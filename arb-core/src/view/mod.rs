@@ -110,9 +110,16 @@ impl<'a> ChannelView<'a> {
             && !close.is_asked()
             && self.foreign_until(close).is_none_or(|until| self.tip >= until)
             && self.contracts.iter().all(|contract| matches!(contract.state, ContractState::Done(_)))
-            && self.channel.htlcs.keys().filter(|htlc| htlc.is_offered()).all(|htlc| {
-                self.channel.ratchet.released.get(htlc).is_some_and(|released| released.acknowledged.is_some())
-            })
+            && self.is_answered()
+    }
+
+    /// Whether the node acknowledged an outcome for every HTLC that we sent.
+    pub(crate) fn is_answered(&self) -> bool {
+        self.channel
+            .htlcs
+            .keys()
+            .filter(|htlc| htlc.is_offered())
+            .all(|htlc| self.channel.ratchet.released.get(htlc).is_some_and(|released| released.acknowledged.is_some()))
     }
 
     /// The tip height until which the outputs of a close that we cannot rebuild are watched: any of them may be an HTLC whose

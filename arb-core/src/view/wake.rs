@@ -69,6 +69,8 @@ impl ChannelView<'_> {
         let requests = &self.channel.requests;
         let waiting =
             self.close.is_none() && (self.channel.ratchet.went_to_chain || !self.channel.ratchet.seen.is_empty());
+        // Until a funding confirms nothing of it can be sent, so it costs nothing in a block (A19).
+        let waiting = waiting && self.channel.is_funded();
         if waiting || !requests.bumps.is_empty() && self.close.is_some() {
             heights.push(self.tip.next());
         }

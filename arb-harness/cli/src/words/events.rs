@@ -71,6 +71,7 @@ pub(crate) fn event(event: &Event) -> String {
             [one] => format!("revoked commitment {number} had {} HTLCs", one.htlcs.len()),
             several => format!("revoked commitment {number} is one of {} candidates", several.len()),
         },
+        Event::NeverFunded { .. } => "no funding of the channel can confirm any more".to_owned(),
         Event::PointLoaded { number, point: Some(_), .. } => format!("the node tells our point of commitment {number}"),
         Event::PointLoaded { number, point: None, .. } => {
             format!("the node cannot tell our point of commitment {number}")
@@ -109,6 +110,7 @@ pub(crate) fn channel(event: &Event) -> Option<ChannelId> {
         | Event::FeeInputsRefused { channel, .. }
         | Event::RevokedLoaded { channel, .. }
         | Event::PointLoaded { channel, .. }
+        | Event::NeverFunded { channel }
         | Event::Performed { channel, .. }
         | Event::Failed { channel, .. } => Some(*channel),
         Event::JournalOpened(_)

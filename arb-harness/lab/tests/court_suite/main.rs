@@ -13,6 +13,7 @@
 //! - `breach`, `breach_state`, `breach_thief`: revoked commitments.
 //! - `incidents_contracts`, `incidents_outcomes`, `incidents_restart`: incidents of other implementations, by the ids of
 //!   `arb_core::incidents`.
+//! - `never_funded`: channels whose funding never confirms (A19).
 //! - `preimages`: those that chain and mempool show, for whom they count, and what is kept of them (R8).
 //! - `properties`: drawn closes and arbitrary spends (I1, I4, I6).
 //! - `searches`: which answers of a search are believed (A10), and what else they tell (A21).
@@ -44,6 +45,7 @@ mod incidents_outcomes;
 mod incidents_restart;
 mod log_order;
 mod names;
+mod never_funded;
 mod outcomes;
 mod preimages;
 mod properties;
