@@ -104,7 +104,11 @@ pub(super) fn mempool(court: CourtView<'_>, tx: &Transaction) -> Admission {
         let mut offered = court.offered_with_any(&hashes).into_iter();
         offered.any(|(_, index, htlc)| court.channel(index).is_some_and(|channel| channel.usable(htlc).is_none()))
     };
-    Admission::new_if(first_sight || reveals())
+    let early = || {
+        let keeps = concerned.first().and_then(|index| court.channel(*index));
+        keeps.is_some_and(|channel| court.early([tx]).keys().any(|hash| channel.keeps_early(hash)))
+    };
+    Admission::new_if(first_sight || reveals() || early())
 }
 
 pub(super) fn fees(court: CourtView<'_>, fees: &Fees) -> Result<Admission, Rejected> {

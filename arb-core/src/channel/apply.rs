@@ -18,7 +18,7 @@ use crate::api::plan::{FeeInputs, Sweep};
 use crate::api::policy::Policy;
 use crate::api::record::Conclusion;
 use crate::api::units::{Blocks, Height};
-use crate::bolt3::{CompactSig, Point, Preimage};
+use crate::bolt3::{CompactSig, PaymentHash, Point, Preimage};
 use crate::channel::age::Reading;
 use crate::channel::chain::Tier;
 use crate::channel::commitments::{Commitment, CommitmentSet, LocalCommitment};
@@ -26,6 +26,7 @@ use crate::channel::requests::{ScriptsRequest, SignedTx, SweepState};
 use crate::channel::state::{ChannelArbitrator, HtlcState, Released, Seen, Shown, Usable};
 use crate::sweep::Order;
 use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use bitcoin::secp256k1::Secp256k1;
 use bitcoin::{OutPoint, ScriptBuf, Transaction, Txid};
@@ -166,6 +167,15 @@ impl ChannelArbitrator {
             return;
         }
         self.state.ratchet.usable.entry(htlc).or_insert(Usable { preimage, since, shown });
+    }
+
+    /// Preimages that a transaction showed and that fit no HTLC yet.
+    pub(crate) fn hear_shown_early(&mut self, preimages: &BTreeMap<PaymentHash, Preimage>) {
+        for (hash, preimage) in preimages {
+            if self.keeps_early(hash) {
+                self.state.ratchet.shown_early.insert(*hash, *preimage);
+            }
+        }
     }
 
     pub(crate) fn hear_acknowledged(&mut self, htlc: HtlcRef, outcome: Acknowledged) {

@@ -10,7 +10,7 @@ use crate::api::outcome::Upstream;
 use crate::api::past::RevokedCommitment;
 use crate::api::policy::Policy;
 use crate::api::units::Height;
-use crate::bolt3::{CompactSig, Point, Preimage};
+use crate::bolt3::{CompactSig, PaymentHash, Point, Preimage};
 use crate::channel::chain::ChainFacts;
 use crate::channel::close::Close;
 use crate::channel::commitments::CommitmentSet;
@@ -163,6 +163,9 @@ pub(crate) struct Ratchet {
     /// means that the journal may be stale (F5).
     pub(crate) cleared: u64,
     pub(crate) usable: BTreeMap<HtlcRef, Usable>,
+    /// Preimages that transactions which spend something watched showed while the node was still telling, and that fit no HTLC
+    /// then: one that fits may be told later (A15). The mempool may never show them again.
+    pub(crate) shown_early: BTreeMap<PaymentHash, Preimage>,
     /// Received HTLCs whose preimage will not come, so that we stop contesting their outputs.
     pub(crate) given_up: BTreeSet<HtlcRef>,
     pub(crate) released: BTreeMap<HtlcRef, Released>,

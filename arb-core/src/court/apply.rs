@@ -13,7 +13,7 @@ use crate::api::past::StoredCommitment;
 use crate::api::record::{Conclusion, Record};
 use crate::api::reject::Mismatch;
 use crate::api::units::Height;
-use crate::bolt3::CompactSig;
+use crate::bolt3::{CompactSig, revealed_by};
 use crate::channel::{ChannelArbitrator, Shown, THEIRS_FIRST};
 use crate::claims::sign::{commitment_signature, complete_sweep};
 use crate::claims::wants::wants;
@@ -313,6 +313,8 @@ impl Draft {
         for txid in &txids {
             self.note_outputs(index, txid);
         }
+        let spends: Vec<_> = heard.spends.iter().map(|spend| (index, &spend.tx)).collect();
+        self.keep_early(base, &spends);
     }
 
     /// Adds the watched outputs of one transaction to the draft's own index. Only these: a block may have thousands of spends of
@@ -326,12 +328,14 @@ impl Draft {
     fn connect(&mut self, base: &ChainArbitrator, block: &Block) -> Event {
         let best = self.state.best_height;
         self.state.connect(block);
-        let mut kept = Vec::new();
+        let (mut kept, mut spends) = (Vec::new(), Vec::new());
         for tx in &block.txs {
-            if self.hear_tx(base, block.height, tx) {
+            if let Some(first) = self.hear_tx(base, block.height, tx).first() {
                 kept.push(tx.clone());
+                spends.push((*first, tx));
             }
         }
+        self.keep_early(base, &spends);
         let due = self.undrafted(base.indexes.alarms(block.height));
         let policy = &self.state.policy;
         let is_due = |slot: &Slot| slot.view_as_judged(policy).alarm().is_some_and(|alarm| alarm <= block.height);
@@ -356,14 +360,26 @@ impl Draft {
         self.touch_all(base, due.into_iter().chain(drafted));
     }
 
-    /// Gives a confirmed transaction to every channel that watches one of its inputs or has a funding output in it. Returns
-    /// whether there is such a channel.
-    fn hear_tx(&mut self, base: &ChainArbitrator, height: Height, tx: &Transaction) -> bool {
+    /// Keeps the preimages that these transactions show and that fit no HTLC yet, each in a channel that it concerns (A15).
+    fn keep_early(&mut self, base: &ChainArbitrator, spends: &[(ChannelIndex, &Transaction)]) {
+        let early = CourtView::new(base, self).early(spends.iter().map(|(_, tx)| *tx));
+        for (index, tx) in spends.iter().filter(|_| !early.is_empty()) {
+            let mut shown = revealed_by([*tx]);
+            shown.retain(|hash, _| early.contains_key(hash));
+            if let (Some(channel), false) = (self.touch(base, *index), shown.is_empty()) {
+                channel.hear_shown_early(&shown);
+            }
+        }
+    }
+
+    /// Gives a confirmed transaction to every channel that watches one of its inputs or has a funding output in it, which it
+    /// returns.
+    fn hear_tx(&mut self, base: &ChainArbitrator, height: Height, tx: &Transaction) -> BTreeSet<ChannelIndex> {
         let view = CourtView::new(base, self);
         let mut concerned = view.spent_by(tx);
         // To hash every transaction of every block would cost more than all look-ups together (I20).
         if concerned.is_empty() && !view.awaits_fundings() {
-            return false;
+            return concerned;
         }
         let txid = tx.compute_txid();
         concerned.append(&mut view.parents(&txid));
@@ -374,7 +390,7 @@ impl Draft {
                 self.note_outputs(*index, &txid);
             }
         }
-        !concerned.is_empty()
+        concerned
     }
 
     fn disconnect(&mut self, base: &ChainArbitrator, block: &Disconnected) {
@@ -396,6 +412,8 @@ impl Draft {
     fn mempool(&mut self, base: &ChainArbitrator, tx: &Transaction) {
         let tip = self.state.tip.height;
         let concerned = CourtView::new(base, self).spent_by(tx);
+        let first: Vec<_> = concerned.first().map(|index| (*index, tx)).into_iter().collect();
+        self.keep_early(base, &first);
         let txid = tx.compute_txid();
         for index in concerned {
             let Some(channel) = CourtView::new(base, self).channel(index) else { continue };

@@ -41,11 +41,12 @@ impl Row {
             prints
         };
         let offered = channel.htlcs.values().filter(|state| state.htlc.key.is_offered());
+        let hashes = offered.map(|state| &state.htlc.payment_hash).chain(channel.ratchet.shown_early.keys());
         Self {
             id: Some(channel.facts.id),
             outpoints: sorted(channel.watched().iter().map(print_outpoint).collect()),
             parents: sorted(channel.unconfirmed().map(|txid| print_txid(&txid)).collect()),
-            hashes: sorted(offered.map(|state| print_hash(&state.htlc.payment_hash)).collect()),
+            hashes: sorted(hashes.map(print_hash).collect()),
             alarm: view.alarm(),
             heights: channel.heights(),
             owes: due::owes(view),

@@ -180,7 +180,7 @@ fn linked(court: CourtView<'_>, update: &CommitmentUpdate) -> Vec<Record> {
 }
 
 /// The preimage of an HTLC that we sent, and that is told only now, if it is known already: a transaction showed it to another
-/// HTLC with its hash, or in what is kept of the channel's close (A15), or it paid for the same upstream HTLC (A9).
+/// HTLC with its hash, in what is kept of the channel's close, or while nothing fitted it (A15), or it paid for the same upstream HTLC (A9).
 fn shown_before(court: CourtView<'_>, update: &CommitmentUpdate, sent: &Htlc) -> Vec<Record> {
     let Some(own) = court.index_of(&update.channel) else { return Vec::new() };
     let Some(channel) = court.channel(own).filter(|channel| channel.usable(sent.key).is_none()) else {
@@ -197,7 +197,8 @@ fn shown_before(court: CourtView<'_>, update: &CommitmentUpdate, sent: &Htlc) ->
         });
         known.next()
     };
-    let Some(preimage) = channel.kept_preimage(hash).or_else(of_twin) else { return Vec::new() };
+    let shown = channel.kept_preimage(hash).or_else(of_twin).or_else(|| court.shown_early(hash));
+    let Some(preimage) = shown else { return Vec::new() };
     let upstream = upstream_of(court, own, sent.key);
     let upstream =
         upstream.filter(|(index, htlc)| court.channel(*index).is_some_and(|channel| channel.usable(*htlc).is_none()));

@@ -1,6 +1,10 @@
 //! I19: a channel that joins at any moment of its life, told in any order that respects each side's own, has from then on the
 //! same outcomes, claims and sheet as the same channel that was there from the start.
 //!
+//! The lives draw these incidents, and count them: joining while the close is on chain (A6), in the middle of a removal (A7), with
+//! several candidates (A8), a preimage that only mempool or chain shows (A15), crossing removals (A17), our newest commitment
+//! signed again (A18), and a funding whose confirmation only a search tells (A21).
+//!
 //! Excepted are revoked commitments older than the adoption, and notices that were raised before. `I19_LIVES` sets how many
 //! lives are drawn, and `I19_FIRST` the first seed. Each life is played twice, in two courts that see the same chain.
 
@@ -9,13 +13,14 @@ use std::collections::BTreeMap;
 use arb_core::{
     Acknowledged, CloseReason, ContractReport, Event, FoundSpend, Freshness, Htlc, HtlcRef, Link, Scanned, Sheet, Side,
 };
+use arb_lab::fixture::hostile::unsigned;
 use arb_lab::fixture::{ChannelFixture, Close, CommitmentState};
 use arb_lab::process::all_told;
-use bitcoin::Transaction;
+use bitcoin::{OutPoint, Transaction};
 
 use crate::incidents_outcomes::peer_takes;
 use crate::test_court::{
-    CAPACITY_SAT, START, TYPES, TestCourt, channel, height, key, learned, offered, received, started,
+    CAPACITY_SAT, START, TYPES, TestCourt, channel, height, key, learned, offered, preimage, received, started,
 };
 
 /// Lives that are drawn unless `I19_LIVES` says otherwise.
@@ -63,6 +68,10 @@ struct Life {
     remotes: Vec<(u64, Event)>,
     ids: (u64, u64),
     known: Vec<HtlcRef>,
+    /// Nothing has happened since our newest commitment was signed: our revocation of the one before has not left.
+    unrevoked: bool,
+    /// How often our newest commitment was signed again (A18).
+    again: u64,
 }
 
 fn secret(htlc: HtlcRef) -> u8 {
@@ -73,7 +82,7 @@ fn secret(htlc: HtlcRef) -> u8 {
 impl Life {
     fn new(fixture: ChannelFixture) -> Self {
         let (updates, remotes, known) = (Vec::new(), Vec::new(), Vec::new());
-        Self { fixture, updates, local: 0, remote: 0, remotes, ids: (0, 0), known }
+        Self { fixture, updates, local: 0, remote: 0, remotes, ids: (0, 0), known, unrevoked: false, again: 0 }
     }
 
     fn content(&self, has: impl Fn(&Update) -> bool) -> CommitmentState {
@@ -109,7 +118,37 @@ impl Life {
         self.local += 1;
         let event = self.fixture.local_signed(self.local, state).unwrap();
         self.advance(2, 0);
+        self.unrevoked = true;
         event
+    }
+
+    /// The node died before it wrote our newest commitment: the counterparty signs that number again, with what it proposed
+    /// meanwhile, and perhaps other HTLCs under the ids that only the first version had.
+    fn signs_local_again(&mut self, draw: &mut Draw) -> Option<Event> {
+        let before = self.on(Side::Local, self.local - 1);
+        for update in self.updates.iter_mut().filter(|update| update.by == Side::Remote && update.stage == 1) {
+            let new = update.add.as_mut().filter(|htlc| !before.contains(&htlc.key));
+            if let (Some(htlc), true) = (new, draw.percent(50)) {
+                htlc.amount_msat = [300_000, 30_000_000][draw.below(2)];
+            }
+        }
+        let state = self.content(|update| update.by == Side::Remote || update.stage >= 2);
+        let sorted = |state: &CommitmentState| {
+            let mut htlcs = state.htlcs.clone();
+            htlcs.sort_by_key(|htlc| htlc.key);
+            htlcs
+        };
+        if sorted(&state) == sorted(&self.fixture.states(Side::Local)[&self.local]) {
+            return None;
+        }
+        self.fixture.sign_unheard(Side::Local, self.local, state);
+        self.advance(DONE, 0);
+        self.again += 1;
+        // One that joined has never heard of the commitment before, so it is told whole.
+        let Event::LocalCommitmentSigned(whole) = self.fixture.whole(Side::Local, self.local).unwrap() else {
+            panic!()
+        };
+        Some(Event::LocalCommitmentSignedAgain(whole))
     }
 
     /// The next remote commitment, or another version of the pending one, as after a reconnection.
@@ -151,6 +190,17 @@ impl Life {
 
     /// Draws one thing that happens off chain; `None` if it is not possible now.
     fn step(&mut self, draw: &mut Draw) -> Option<Event> {
+        if self.unrevoked && draw.percent(20) {
+            return self.signs_local_again(draw);
+        }
+        let event = self.next(draw);
+        if event.is_some() && !matches!(event, Some(Event::LocalCommitmentSigned(_))) {
+            self.unrevoked = false;
+        }
+        event
+    }
+
+    fn next(&mut self, draw: &mut Draw) -> Option<Event> {
         let some = |life: &Self, by, stage| life.updates.iter().any(|update| update.by == by && update.stage == stage);
         match draw.below(12) {
             0 | 1 if self.updates.len() < 14 => {
@@ -240,10 +290,24 @@ enum Told {
     Event(Event),
     Search,
     Start,
+    /// Both courts see a transaction that shows a preimage, in the mempool or in a block.
+    Shown(Transaction, bool),
+}
+
+/// A transaction of anybody that spends this output, with the preimage of an HTLC that we sent as a spare item; `None` if no live
+/// commitment has one. One that failed already, because no commitment has an output for it, is not meant.
+fn shows(life: &Life, old: OutPoint, there: &TestCourt, draw: &mut Draw) -> Option<Transaction> {
+    let remotes = life.remotes.iter().flat_map(|(number, _)| life.on(Side::Remote, *number));
+    let all = life.on(Side::Local, life.local).into_iter().chain(remotes);
+    let sent = all.filter(|htlc| htlc.is_offered() && there.outcome(&life.fixture, *htlc).is_none());
+    let sent: Vec<HtlcRef> = sent.collect();
+    let htlc = sent.get(draw.below(sent.len().max(1)))?;
+    let witness = vec![preimage(secret(*htlc)).0.to_vec(), vec![0x51]];
+    Some(unsigned([(old, witness)], 1, 300, &bitcoin::ScriptBuf::new()))
 }
 
 /// The facts of a channel in any order that respects each side's own.
-fn facts(life: &Life, draw: &mut Draw) -> Vec<Told> {
+fn facts(life: &Life, old: Option<OutPoint>, there: &TestCourt, draw: &mut Draw) -> Vec<Told> {
     let local = vec![life.fixture.whole(Side::Local, life.local).unwrap()];
     let remote: Vec<Event> = life.remotes.iter().map(|(_, event)| event.clone()).collect();
     let mut queues = [local, remote].map(|events| events.into_iter().map(Told::Event).collect::<Vec<_>>());
@@ -258,6 +322,10 @@ fn facts(life: &Life, draw: &mut Draw) -> Vec<Told> {
         if draw.percent(60) {
             out.insert(draw.below(out.len() + 1), told);
         }
+    }
+    if let Some(tx) = old.and_then(|old| shows(life, old, there, draw)) {
+        let in_block = draw.percent(30);
+        out.insert(draw.below(out.len() + 1), Told::Shown(tx, in_block));
     }
     let live = life.committed();
     let known = life.known.iter().filter(|htlc| live.contains(htlc));
@@ -278,25 +346,52 @@ fn close(life: &Life, since: u64, draw: &mut Draw) -> Closed {
     }
 }
 
-/// The channel joins the second court; `found` is a close that is on chain already.
-fn join(life: &Life, draw: &mut Draw, there: &mut TestCourt, joins: &mut TestCourt, found: Option<&Transaction>) {
+/// How the channel joins the second court.
+struct Joining {
+    /// A close that is on chain already.
+    found: Option<Transaction>,
+    /// An output of a channel that was closed long ago, in both courts.
+    old: Option<OutPoint>,
+    /// The node does not know that the funding is confirmed.
+    missed: bool,
+}
+
+/// The channel joins the second court.
+fn join(life: &Life, how: &Joining, draw: &mut Draw, [there, joins]: [&mut TestCourt; 2], counts: &mut Counts) {
     let (id, setup) = (life.fixture.id(), life.fixture.setup());
     let at = height(there.tip());
     let search = |test: &mut TestCourt| {
-        let spends = found.map(|tx| FoundSpend { height: at, tx: tx.clone() }).into_iter().collect();
+        let spends = how.found.iter().map(|tx| FoundSpend { height: at, tx: tx.clone() }).collect();
         let (parent, through) = (setup.funding.txid, test.court.tip());
-        let scanned = Scanned { channel: id, parent, through, confirmed: None, spends };
+        let confirmed = how.missed.then(|| height(START - 3));
+        let scanned = Scanned { channel: id, parent, through, confirmed, spends };
         test.try_hear(&Event::Scanned(Box::new(scanned))).unwrap();
     };
     joins.signer.add_channel(id, setup.funding, setup.local.clone());
-    joins.hear(life.fixture.opened(life.fixture.standing(life.local, life.remote).unwrap()));
-    for told in facts(life, draw) {
+    let mut opened = life.fixture.opened(life.fixture.standing(life.local, life.remote).unwrap());
+    if let (Event::ChannelOpened(opened), true) = (&mut opened, how.missed) {
+        opened.facts.fundings[0].confirmed = None;
+        *counts.entry("A21").or_default() += 1;
+    }
+    joins.hear(opened);
+    for told in facts(life, how.old, there, draw) {
         match told {
             Told::Event(event) => {
                 let answer = joins.try_hear(&event);
                 assert!(answer.is_ok(), "{answer:?} to {event:?}");
             }
             Told::Search => search(joins),
+            Told::Shown(tx, in_block) => {
+                *counts.entry("A15").or_default() += 1;
+                if in_block {
+                    there.block(std::slice::from_ref(&tx));
+                    joins.quiet_block(&[tx]);
+                } else {
+                    for test in [&mut *there, &mut *joins] {
+                        test.try_hear(&Event::MempoolSeen { tx: tx.clone() }).unwrap();
+                    }
+                }
+            }
             Told::Start => {
                 joins.court = joins.recovered();
                 joins.hear(started("again", Freshness::Trusted, joins.tip()));
@@ -356,6 +451,14 @@ fn play(seed: u64, counts: &mut Counts) {
     let mut draw = Draw(seed);
     let channel_type = TYPES[draw.below(2)];
     let (mut there, mut joins) = (TestCourt::new(), TestCourt::new());
+    let old = draw.percent(30).then(|| {
+        let mut old = channel(2, TYPES[1]);
+        for test in [&mut there, &mut joins] {
+            test.open(&mut old, &[]);
+            test.block(&[old.remote_commitment_tx(0).unwrap()]);
+        }
+        OutPoint { txid: old.remote_commitment_tx(0).unwrap().compute_txid(), vout: 0 }
+    });
     let mut life = Life::new(channel(1, channel_type));
     there.open(&mut life.fixture, &[]);
     life.remotes.push((0, life.fixture.whole(Side::Remote, 0).unwrap()));
@@ -374,12 +477,15 @@ fn play(seed: u64, counts: &mut Counts) {
         *counts.entry("A6").or_default() += 1;
     }
     count(&life, counts);
-    join(&life, &mut draw, &mut there, &mut joins, found.as_ref());
+    let how = Joining { found, old, missed: draw.percent(30) };
+    join(&life, &how, &mut draw, [&mut there, &mut joins], counts);
+    life.unrevoked = false;
     let (name, side, number) = match before {
         Some(at) => at,
         None => go_on(&mut life, since, &mut draw, &mut [&mut there, &mut joins]),
     };
     *counts.entry(name).or_default() += 1;
+    *counts.entry("A18").or_default() += life.again;
     // The counterparty takes some of the HTLCs that we sent with their preimages.
     let commitment = life.fixture.commitment(side, number).unwrap();
     let outputs = commitment.htlcs.iter().zip(&commitment.built.htlc_vouts);
@@ -423,7 +529,8 @@ fn i19_a_channel_that_joins_is_as_one_that_was_there() {
     }
     println!("{lives} lives: {counts:?}");
     if lives >= LIVES {
-        for name in ["ours", "theirs", "pending", "revoked", "unknown", "mutual", "resolved", "A6", "A7", "A8", "A17"] {
+        let closes = ["ours", "theirs", "pending", "revoked", "unknown", "mutual", "resolved"];
+        for name in closes.into_iter().chain(["A6", "A7", "A8", "A15", "A17", "A18", "A21"]) {
             assert_ne!(counts.get(name).copied().unwrap_or_default(), 0, "{name} never occurred");
         }
     }

@@ -2,15 +2,18 @@
 //! are told later.
 
 use arb_core::{
-    Acknowledged, Action, CloseReason, ContractOutcome, Event, FreezeReason, Heard, HtlcRef, Link, Rejected,
+    Acknowledged, Action, CloseReason, ContractOutcome, Event, FreezeReason, Freshness, Heard, HtlcRef, Link, Rejected,
     RejectedClass, Side, Stage, Upstream,
 };
 use arb_lab::fixture::ChannelFixture;
 use arb_lab::fixture::hostile::unsigned;
+use arb_lab::process::all_told;
 use bitcoin::OutPoint;
 
 use crate::incidents_outcomes::peer_takes;
-use crate::test_court::{ANCHORS, START, TYPES, TestCourt, channel, key, learned, offered, preimage, received, state};
+use crate::test_court::{
+    ANCHORS, START, TYPES, TestCourt, channel, key, learned, offered, preimage, received, started, state,
+};
 
 const HTLC: HtlcRef = HtlcRef::offered(0);
 const SETTLED: Option<Upstream> = Some(Upstream::Settled(preimage_1()));
@@ -187,6 +190,74 @@ fn a15_what_was_shown_counts_for_an_htlc_that_is_told_later() {
     let mut other = channel(2, ANCHORS);
     test.open(&mut other, &htlcs);
     assert_eq!(test.outcome(&other, HTLC), SETTLED);
+}
+
+#[test]
+fn a15_what_the_mempool_showed_before_an_htlc_is_told_is_not_lost() {
+    // In a spend of the channel's own unconfirmed commitment, or of another channel's output; in the mempool only, or in a block
+    // that a reorg takes away again. The node is telling a channel that joins, or everything after a start.
+    for (elsewhere, in_block, joins) in
+        [(false, false, true), (true, false, true), (true, true, true), (true, false, false)]
+    {
+        let (mut test, mut up, mut down, old) = forward_and_old_close(START + 30);
+        let mut third = channel(4, ANCHORS);
+        let link = Link::Forward(key(&up, HtlcRef::received(1)));
+        let htlcs = [offered(0, 20_000, 7, START + 30, link)];
+        let setup = third.setup().clone();
+        test.signer.add_channel(setup.id, setup.funding, setup.local);
+        test.hear(third.opened(third.standing(0, 0).unwrap()));
+        test.settle();
+        if !joins {
+            test.hear(third.adopted());
+            test.hear(started("again", Freshness::Trusted, START));
+        }
+        let told = [third.remote_signed(0, state(&htlcs)).unwrap(), third.local_signed(0, state(&htlcs)).unwrap()];
+        let tx = if elsewhere {
+            unsigned([(old, vec![preimage(7).0.to_vec(), vec![0x51]])], 1, 300, &bitcoin::ScriptBuf::new())
+        } else {
+            let tx = third.remote_commitment_tx(0).unwrap();
+            test.hear(Event::MempoolSeen { tx });
+            peer_takes(&third, Side::Remote, 0, HTLC, 7)
+        };
+        if in_block {
+            test.quiet_block(&[tx]);
+            test.disconnect_to(START + 1);
+        } else {
+            let event = Event::MempoolSeen { tx };
+            test.hear(event.clone());
+            test.again(&event);
+        }
+        assert_eq!(test.recovered(), test.court);
+        told.into_iter().for_each(|event| drop(test.hear(event)));
+        test.hear(if joins { third.adopted() } else { all_told() });
+        assert_eq!(test.outcome(&third, HTLC), Some(Upstream::Settled(preimage(7))));
+        // And its upstream HTLC, which is told last.
+        let more = [received(0, 51_000, 1, START + 70), received(1, 21_000, 7, START + 70)];
+        test.update(&mut up, 1, &more);
+        let usable = test.court.channel(test.index(&up)).unwrap().usable(HtlcRef::received(1));
+        assert_eq!(usable, Some(preimage(7)), "{elsewhere} {in_block} {joins}");
+        test.update(&mut down, 1, &[]);
+    }
+}
+
+#[test]
+fn a15_once_everything_is_told_nothing_is_kept_for_later() {
+    let (mut test, _, _, old) = forward_and_old_close(START + 30);
+    let tx = unsigned([(old, vec![vec![7; 32], vec![0x51]])], 1, 300, &bitcoin::ScriptBuf::new());
+    test.again(&Event::MempoolSeen { tx });
+}
+
+#[test]
+fn a15_what_is_kept_for_later_is_bounded() {
+    let (mut test, _, _, old) = forward_and_old_close(START + 30);
+    test.hear(started("again", Freshness::Trusted, START));
+    let many = |from: u16| {
+        let items = (from..from + 400).map(|n| [n.to_le_bytes(); 16].concat()).collect();
+        Event::MempoolSeen { tx: unsigned([(old, items)], 1, 300, &bitcoin::ScriptBuf::new()) }
+    };
+    test.hear(many(0));
+    test.hear(many(400));
+    test.again(&many(800));
 }
 
 #[test]
