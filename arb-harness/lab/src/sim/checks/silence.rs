@@ -101,6 +101,8 @@ const fn tells_of_a_deadline(alert: &Alert) -> bool {
         | Alert::UnknownCommitment { .. }
         | Alert::SupersededCommitment { .. }
         | Alert::RevokedStateMissing { .. }
+        | Alert::UpstreamExpiresFirst { .. }
+        | Alert::UpstreamOfOtherHash { .. }
         | Alert::Outdated => true,
         Alert::RevokedCommitment { .. }
         | Alert::Risk { .. }
