@@ -95,7 +95,7 @@ fn not_in_set(
             close.kind = CloseKind::Superseded;
             close.owner = Side::Local;
             close.asks_point = !channel.points.contains_key(&number);
-            close.own = own;
+            close.own = own.map(|own| *own);
         }
         (Whose::Undecided, _) => {
             close.loading = loading;

@@ -9,6 +9,7 @@ use crate::api::facts::ChannelFacts;
 use crate::bolt3::{CommitmentKeys, Point, delayed_script, to_remote_script_pubkey};
 use crate::channel::close::{Own, Penalty};
 use crate::channel::state::ChannelArbitrator;
+use alloc::boxed::Box;
 use bitcoin::Script;
 use bitcoin::secp256k1::{All, Secp256k1};
 
@@ -17,7 +18,7 @@ use bitcoin::secp256k1::{All, Secp256k1};
 #[expect(clippy::large_enum_variant, reason = "one lives for one decision only")]
 pub(super) enum Whose {
     /// Ours. `None`: the point of its number is not known, so its `to_local` cannot be found.
-    Ours(Option<Own>),
+    Ours(Option<Box<Own>>),
     Theirs,
     /// No output tells. It may be ours.
     Undecided,
@@ -44,7 +45,7 @@ pub(super) fn whose<'a>(
     let own = told.flatten().and_then(|point| own(facts, secp, &point));
     let fits = own.as_ref().is_some_and(|own| has(&own.script_pubkey));
     if distinct && has(&to_them) || fits {
-        return Whose::Ours(own);
+        return Whose::Ours(own.map(Box::new));
     }
     // Below our next number, all that we had is ours; with the point, its `to_local` would have been found.
     let may_be_ours = number < channel.set.next_local || channel.ratchet.outdated;

@@ -10,7 +10,6 @@ use crate::bolt3::{ChannelType, commitment_weight};
 use crate::channel::chain_height;
 use crate::claims::child::newest_funding;
 use crate::decide::bench::Bench;
-use crate::decide::upstream::give_up_left_sat;
 use crate::view::ChannelView;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -150,6 +149,11 @@ fn deadline(bench: &Bench<'_>, view: &ChannelView<'_>) -> Option<FreezeReason> {
     }
     let too_many = small_sat > close_cost_sat || forwarded_sat > give_up_left_sat(view);
     too_many.then_some(FreezeReason::OverdueSum)
+}
+
+/// What may still be given up in this channel, in satoshi.
+pub(super) fn give_up_left_sat(view: &ChannelView<'_>) -> u64 {
+    view.policy.giveup_sum_sat.saturating_sub(view.channel.ratchet.wagered_sat)
 }
 
 /// Weight of one sweep, in weight units: an input with a witness script, and an output.

@@ -16,7 +16,7 @@ use crate::api::units::Height;
 use crate::bolt3::SpendPath;
 use crate::channel::{Close, HtlcState, SpendOf, forget_height, give_up_height};
 use crate::decide::bench::Bench;
-use crate::decide::going_to_chain::close_cost_sat;
+use crate::decide::going_to_chain::{close_cost_sat, give_up_left_sat};
 use crate::view::ChannelView;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
@@ -252,11 +252,6 @@ fn give_up_max_sat(bench: &Bench<'_>, view: &ChannelView<'_>) -> u64 {
     // Feerates grow with a flood that the counterparty may have made: the wager does not grow with them for ever (A48).
     let costs_sat = close_cost_sat(bench, view).saturating_mul(u64::from(view.policy.giveup_max_close_costs));
     costs_sat.min(view.policy.giveup_max_sat)
-}
-
-/// What may still be given up in this channel, in satoshi.
-pub(super) fn give_up_left_sat(view: &ChannelView<'_>) -> u64 {
-    view.policy.giveup_sum_sat.saturating_sub(view.channel.ratchet.wagered_sat)
 }
 
 /// Tells when HTLCs that are too small for an output, with all that was given up before, are more than may be given up: the
