@@ -68,6 +68,7 @@ pub(crate) fn stage(stage: &StageRecord) -> String {
 }
 
 /// An alert, for the operator.
+#[expect(clippy::too_many_lines, reason = "one match over every alert: an arm cannot be forgotten")]
 pub(crate) fn alert(alert: &Alert) -> String {
     match alert {
         Alert::RevokedCommitment { number, txid: id } => format!("revoked commitment {number} confirmed: {id}"),
