@@ -1,7 +1,7 @@
 //! I17: no deadline passes in silence. Asked once for each HTLC, when the process is idle for the first time at its deadline or
 //! after it: the expiry of the upstream HTLC of one that we sent, the expiry of a received one with its preimage.
 
-use arb_core::{Alert, ChannelArbitrator, Docket, Htlc, HtlcKey, Link, StageRecord};
+use arb_core::{Action, Alert, ChannelArbitrator, ContractId, Docket, Htlc, HtlcKey, Link, StageRecord};
 
 use super::{Verdict, violated};
 use crate::sim::world::World;
@@ -33,8 +33,13 @@ impl World {
     pub(super) fn check_silence(&mut self) -> Verdict {
         let Some(court) = self.process.driver.as_ref().map(arb_harness::driver::Driver::court) else { return Ok(()) };
         let tip = court.tip().height.get();
-        let mut passed = Vec::new();
+        let (mut passed, due) = (Vec::new(), court.actions_due());
         for at in &self.channels {
+            // What a slow search will find, the court cannot know; it is asked again.
+            let id = at.fixture.id();
+            if due.iter().any(|due| matches!(due, Action::SearchSpends { channel, .. } if *channel == id)) {
+                continue;
+            }
             let Some(index) = court.index_of(&at.fixture.id()) else { continue };
             let (Some(view), Some(docket)) = (court.channel(index), court.docket(index)) else { continue };
             let told = self.node.alerts.iter().any(|(id, alert)| *id == at.fixture.id() && tells_of_a_deadline(alert));
@@ -42,7 +47,9 @@ impl World {
             for htlc in view.htlcs() {
                 let key = at.key(htlc.key);
                 let Some(deadline) = self.deadline(key, htlc).filter(|deadline| *deadline <= tip) else { continue };
-                if !self.seen.deadlines.contains(&key) {
+                // One that joins late joins too late for some.
+                let is_late = at.joined.is_none_or(|joined| joined.saturating_add(KNOWN_BLOCKS) > deadline);
+                if !is_late && !self.seen.deadlines.contains(&key) {
                     passed.push((key, deadline, Fate { is_told: told, ..fate(view, &docket, htlc) }));
                 }
             }
@@ -81,6 +88,9 @@ fn fate(view: &ChannelArbitrator, docket: &Docket, htlc: &Htlc) -> Fate {
     // On chain, what is not to be claimed now is spent, over, or not ours.
     let passed = !htlc.key.is_offered() && contract.is_some_and(|contract| contract.stage != StageRecord::ClaimWanted);
     let next = contract.and_then(|contract| contract.next_output);
+    // Of our own second stage nothing is due by the HTLC's deadline.
+    let first = contract.map(|contract| contract.id);
+    let passed = passed || next.is_some_and(|next| first.is_some_and(|first| first != ContractId::Output(next)));
     let on_offer =
         docket.sweeps.iter().any(|sweep| sweep.signed && next.is_some_and(|next| sweep.plan.members.contains(&next)));
     Fate { is_over: released || settled || passed, on_offer, is_told: false }

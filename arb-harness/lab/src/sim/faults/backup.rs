@@ -48,6 +48,8 @@ impl World {
             }
         }
         self.seen.excuses = Excuses::default();
+        // The court learns the preimages once more.
+        self.seen.usable_since.clear();
         if has_all && self.belief.as_ref().is_some_and(|belief| belief.node_is_old) {
             self.old_node(&backup.numbers)?;
         }
