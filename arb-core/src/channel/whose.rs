@@ -15,7 +15,6 @@ use bitcoin::secp256k1::{All, Secp256k1};
 
 /// Whose commitment a transaction is.
 #[derive(Clone, Debug)]
-#[expect(clippy::large_enum_variant, reason = "one lives for one decision only")]
 pub(super) enum Whose {
     /// Ours. `None`: the point of its number is not known, so its `to_local` cannot be found.
     Ours(Option<Box<Own>>),
