@@ -41,7 +41,7 @@ impl SimOptions {
 pub struct SimFailure {
     /// The seed that repeats this run on its own.
     pub seed: u64,
-    /// The invariant by its name in the architecture (`I1` to `I18`), `refusal` for an event that the court should have
+    /// The invariant by its name in the architecture (`I1` to `I20`), `refusal` for an event that the court should have
     /// accepted, or `world` for a bug of the simulator.
     pub invariant: String,
     /// What was found, and what was expected.

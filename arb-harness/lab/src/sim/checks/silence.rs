@@ -1,7 +1,9 @@
 //! I17: no deadline passes in silence. Asked once for each HTLC, when the process is idle for the first time at its deadline or
 //! after it: the expiry of the upstream HTLC of one that we sent, the expiry of a received one with its preimage.
 
-use arb_core::{Action, Alert, ChannelArbitrator, ContractId, Docket, Htlc, HtlcKey, Link, StageRecord};
+use arb_core::{
+    Action, Alert, ChannelArbitrator, CloseKind, ContractId, Docket, Htlc, HtlcKey, Link, Stage, StageRecord,
+};
 
 use super::{Verdict, violated};
 use crate::sim::world::World;
@@ -88,9 +90,10 @@ fn fate(view: &ChannelArbitrator, docket: &Docket, htlc: &Htlc) -> Fate {
     // On chain, what is not to be claimed now is spent, over, or not ours.
     let passed = !htlc.key.is_offered() && contract.is_some_and(|contract| contract.stage != StageRecord::ClaimWanted);
     let next = contract.and_then(|contract| contract.next_output);
-    // Of our own second stage nothing is due by the HTLC's deadline.
+    // Of our own second stage, and of a revoked commitment, nothing is due by the HTLC's deadline.
     let first = contract.map(|contract| contract.id);
     let passed = passed || next.is_some_and(|next| first.is_some_and(|first| first != ContractId::Output(next)));
+    let passed = passed || docket.stage == Stage::Resolving(CloseKind::Revoked);
     let on_offer =
         docket.sweeps.iter().any(|sweep| sweep.signed && next.is_some_and(|next| sweep.plan.members.contains(&next)));
     Fate { is_over: released || settled || passed, on_offer, is_told: false }

@@ -22,12 +22,17 @@
 //!   may refuse whatever spends another one. There the *node* refuses some batches of claims for a reason that nothing explains,
 //!   and has no carve-out. In some of these worlds many claims with one deadline queue for the coins.
 //!
+//! - In worlds that are drawn for what the court believes, the *node* tells everything again after every start, acknowledges
+//!   outcomes up to 500 blocks late, and tells something else of a revoked commitment first. Channels join late: in the middle
+//!   of an update, or after their close. The *journal* may come from a backup, and the node's own store may be as old.
+//!   *Searches* are answered late, also after a reorg. A *mempool* shows preimages that no block ever has.
+//!
 //! Left out: transactions that are never relayed, mempools that differ, a signer that refuses a claim, a node that lies
 //! about its own commitments, a storage that loses what it acknowledged. A reorg as deep as the depth at which rights are
 //! given up only brings the same blocks back: no court could answer another close that late.
 //!
 //! Process and storage are in [`process`], the chain in [`reorgs`], counterparties that submit and mine in
-//! [`counterparty`], the adversary in [`adversary`]. Wallet, signer and node are drawn in
+//! [`counterparty`], the adversary in [`adversary`], backups in [`backup`]. Wallet, signer and node are drawn in
 //! [`economy`](super::plan::economy), the faults of process and storage are drawn in
 //! [`faults`](super::plan::faults).
 
