@@ -221,8 +221,8 @@ fn a_row_of_a_newer_version_is_refused() {
     assert_eq!(try_open(&memory).map(|_| ()), Err(Error::BadRow { key: COURT, why }));
 }
 
-/// A row that is larger than a frame may be ends neither the checkpoint of the other channels nor recovery (A22), whether they
-/// come before it or after it, in its batch or in another. The frames of the two blocks that made it fit, each by itself.
+/// A row that is larger than a frame may be stops neither the checkpoint of the other channels nor recovery (A22). The other
+/// channels come before and after it, in its batch and in another. Each of the two blocks that made the row fits in a frame.
 #[test]
 fn a22_a_row_that_is_too_large_ends_no_other_channel_s_checkpoint() {
     let (memory, mut journal, mut court) = told(&STORY[..4]);

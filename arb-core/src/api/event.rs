@@ -70,7 +70,7 @@ pub enum Event {
     /// A closing transaction that we are about to sign. Accepted: our signature may leave.
     ClosingSigned(Box<ClosingSigned>),
     /// The node has given up a channel that never held an HTLC. Refused until all blocks are heard, the funding was searched
-    /// for, and everything is told: only then is it known that nothing of ours can be on chain. One whose funding cannot
+    /// for, and everything is told: only then is it known what is on chain. One whose funding cannot
     /// confirm: [`NeverFunded`](Self::NeverFunded).
     ChannelForgotten { channel: ChannelId },
     /// The operator wants more for a claim, or for a whole close. What it changed is in the records; a later request

@@ -55,7 +55,7 @@ pub enum FreezeReason {
     FundingSpent,
     /// The counterparty proved a newer state, or the channel comes from a backup.
     Outdated,
-    /// The embedder forgot a channel that never held anything.
+    /// The embedder forgot a channel that held no HTLC, or whose funding never confirms.
     Forgotten,
 }
 
@@ -226,7 +226,7 @@ pub enum Alert {
     },
     /// A commitment of ours that is not our newest confirmed, and the counterparty can take every output of it that is ours
     /// (A32). Our main output is claimed after our delay, if the node tells the point for that number
-    /// ([`Event::PointLoaded`](crate::Event::PointLoaded)). Its HTLCs cannot be claimed. Find out who published it: another
+    /// ([`Event::PointLoaded`](crate::Event::PointLoaded)). We cannot claim its HTLCs. Find out who published it: another
     /// copy of the node, or of its keys, may be running.
     SupersededCommitment {
         /// Its commitment number.

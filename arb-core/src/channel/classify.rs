@@ -1,8 +1,8 @@
 //! Which transaction spends the funding: classified, never assumed (R6).
 //!
 //! What *we signed* decides: the obscured number (BOLT 3) names a commitment, which is rebuilt and compared by txid. Revoked
-//! comes before mutual (B1). Scripts that an attacker chooses never decide, nor does a number alone (B59): a commitment that is not
-//! rebuilt counts as revoked only if it cannot be an old one of ours (A32).
+//! comes before mutual (B1). Scripts that an attacker chooses never decide, nor does a number alone (B59): a commitment that we
+//! cannot rebuild is revoked only if it is not an old one of ours (A32).
 //!
 //! Tests: `arb-harness/lab/tests/court_suite/incidents_outcomes.rs`, `arb-harness/lab/tests/court_suite/breach_state.rs`.
 

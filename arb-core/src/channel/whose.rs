@@ -16,7 +16,7 @@ use bitcoin::secp256k1::{All, Secp256k1};
 /// Whose commitment a transaction is.
 #[derive(Clone, Debug)]
 pub(super) enum Whose {
-    /// Ours. `None`: the point of its number is not known, so its `to_local` cannot be found.
+    /// Ours. `None`: we do not know the point of its number, so we cannot tell which output is its `to_local`.
     Ours(Option<Box<Own>>),
     Theirs,
     /// No output tells. It may be ours.
@@ -51,7 +51,7 @@ pub(super) fn whose<'a>(
     if may_be_ours && own.is_none() { Whose::Undecided } else { Whose::Theirs }
 }
 
-/// What our commitment with this point pays to us after our delay; `None` if a key cannot be derived.
+/// The `to_local` of our commitment with this point, and its keys; `None` if a key cannot be derived.
 pub(super) fn own(facts: &ChannelFacts, secp: &Secp256k1<All>, point: &Point) -> Option<Own> {
     let (owner, other) = (&facts.local, &facts.remote);
     let keys = CommitmentKeys::derive(secp, point, &owner.basepoints, &other.basepoints).ok()?;

@@ -49,7 +49,7 @@ pub(crate) enum Failure {
     /// `channel` is the beginning of an id, as the user gave it.
     #[error("{} has no channel whose id begins with {channel}", path.display())]
     NoChannel { path: PathBuf, channel: String },
-    /// A frame of a journal cannot be encoded, to be written to a file or to be measured.
+    /// A frame of a journal cannot be encoded, so it is not written to a file or measured.
     #[error("{}: a frame of the journal could not be encoded", .0.display())]
     Unwritable(PathBuf, #[source] FrameError),
     /// The operating system answered an error.

@@ -87,7 +87,7 @@ fn fate(view: &ChannelArbitrator, docket: &Docket, htlc: &Htlc) -> Fate {
     let contract = docket.contracts.iter().find(|contract| contract.htlc == Some(htlc.key));
     let released = view.released().any(|(key, ..)| key == htlc.key);
     let settled = htlc.key.is_offered() && view.usable(htlc.key).is_some();
-    // On chain, what is not to be claimed now is spent, over, or not ours.
+    // A received HTLC on chain that has nothing to claim is spent, has ended, or is not ours.
     let passed = !htlc.key.is_offered() && contract.is_some_and(|contract| contract.stage != StageRecord::ClaimWanted);
     let next = contract.and_then(|contract| contract.next_output);
     // Of our own second stage, and of a revoked commitment, nothing is due by the HTLC's deadline.
