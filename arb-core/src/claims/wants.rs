@@ -65,19 +65,19 @@ pub(crate) fn terms(
     let input_weight = INPUT_BASE_WEIGHT.saturating_add(witness);
     // A second-level output is P2WSH.
     let output_weight = if is_second_level(path) { WIDEST_OUTPUT_WEIGHT } else { 0 };
-    let stakes = match &want.parent {
-        Some(parent) => parent.stakes.clone(),
+    let (stakes, any_price_sat) = match &want.parent {
+        Some(parent) => (parent.stakes.clone(), u64::MAX),
         None => {
             let dust = script.map_or(WIDEST_DUST_SAT, |script| dust_sat(script));
             let alone = Alone { weight: input_weight.saturating_add(output_weight), pays, dust_sat: dust };
-            let budget_sat = match pays {
-                Pays::Signed => signed_fee_sat(view, claim),
-                Pays::FromWallet => budget_sat(view, claim, spent, &alone, now),
+            let Budget { whole_sat, any_price_sat } = match pays {
+                Pays::Signed => Budget::at_any_price(signed_fee_sat(view, claim)),
+                Pays::FromWallet => budget(view, claim, spent, &alone, now),
                 Pays::FromValue => {
-                    budget_sat(view, claim, spent, &alone, now).min(claim.amount_sat.saturating_sub(dust))
+                    budget(view, claim, spent, &alone, now).at_most(claim.amount_sat.saturating_sub(dust))
                 }
             };
-            [Stake { deadline: view.bumped_deadline(claim), budget_sat }].into()
+            ([Stake { deadline: view.bumped_deadline(claim), budget_sat: whole_sat }].into(), any_price_sat)
         }
     };
     Terms {
@@ -89,6 +89,7 @@ pub(crate) fn terms(
         amount_sat: claim.amount_sat,
         lock_time: claim.lock_time,
         stakes,
+        any_price_sat,
         parent: want.parent.as_ref().map(|parent| Parent {
             weight: parent.tx.weight().to_wu(),
             fee_sat: parent.fee_sat,
@@ -122,21 +123,39 @@ impl Alone {
     }
 }
 
+/// What a claim may cost, in satoshi.
+#[derive(Clone, Copy, Debug)]
+struct Budget {
+    whole_sat: u64,
+    /// The part that may be spent at any feerate; the rest, up to the price of the next block.
+    any_price_sat: u64,
+}
+
+impl Budget {
+    const fn at_any_price(whole_sat: u64) -> Self {
+        Self { whole_sat, any_price_sat: whole_sat }
+    }
+
+    fn at_most(self, sat: u64) -> Self {
+        Self { whole_sat: self.whole_sat.min(sat), any_price_sat: self.any_price_sat.min(sat) }
+    }
+
+    fn at_least(self, sat: u64) -> Self {
+        Self { whole_sat: self.whole_sat.max(sat), any_price_sat: self.any_price_sat.max(sat) }
+    }
+}
+
 /// What a claim may cost from now on. Worth is what is still to be gained: what was spent before is no argument (A1).
-fn budget_sat(view: &ChannelView<'_>, claim: &Claim, spent: &ChildSpent, alone: &Alone, now: &Now<'_>) -> u64 {
+fn budget(view: &ChannelView<'_>, claim: &Claim, spent: &ChildSpent, alone: &Alone, now: &Now<'_>) -> Budget {
     let part = claim.amount_sat.checked_div(u64::from(view.policy.budget_divisor)).unwrap_or(0);
-    let budget_sat = match claim.way.path() {
+    let budget = match claim.way.path() {
         // Nobody contests it. It can wait for a better price, until there is none.
         ClaimPath::ToLocal | ClaimPath::ToRemote | ClaimPath::SecondLevelOutput => {
-            if now.is_cheapest() {
-                claim.amount_sat
-            } else {
-                part
-            }
+            Budget::at_any_price(if now.is_cheapest() { claim.amount_sat } else { part })
         }
         ClaimPath::HtlcTimeout | ClaimPath::HtlcSuccess | ClaimPath::DirectTimeout | ClaimPath::DirectPreimage => {
             let gave = spent.part_of(claim.way.htlc(), claim.amount_sat);
-            contested_sat(view, claim, part.saturating_sub(gave), alone, now)
+            contested(view, claim, part.saturating_sub(gave), alone, now)
         }
         // The cheat shall not save anything by making it expensive.
         ClaimPath::ToLocalPenalty
@@ -144,26 +163,27 @@ fn budget_sat(view: &ChannelView<'_>, claim: &Claim, spent: &ChildSpent, alone: 
         | ClaimPath::ReceivedPenalty
         | ClaimPath::SecondLevelPenalty => {
             let near = claim.deadline.is_some_and(|deadline| view.tip.after(view.policy.penalty_split) >= deadline);
-            if near { claim.amount_sat } else { part }
+            Budget::at_any_price(if near { claim.amount_sat } else { part })
         }
         // A child has stakes of its own.
-        ClaimPath::Anchor | ClaimPath::AnchorByAnyone => 0,
+        ClaimPath::Anchor | ClaimPath::AnchorByAnyone => Budget::at_any_price(0),
     };
     // A bump raises, and lowers nothing (A16).
     let bumped_sat = view.channel.requests.bumped_budget_sat(&claim.outpoint, claim.amount_sat);
-    bumped_sat.unwrap_or(0).max(budget_sat)
+    budget.at_least(bumped_sat.unwrap_or(0))
 }
 
 /// A contested claim: half of its value, less what its second stage will cost, so that this stage is not paid for in vain
 /// (A31). But a place in the next block may cost all that leaves something when both stages are paid.
-fn contested_sat(view: &ChannelView<'_>, claim: &Claim, part: u64, alone: &Alone, now: &Now<'_>) -> u64 {
+fn contested(view: &ChannelView<'_>, claim: &Claim, part: u64, alone: &Alone, now: &Now<'_>) -> Budget {
     let second_sat = if is_second_level(claim.way.path()) { second_stage_sat(view, now) } else { 0 };
     let left_sat = claim.amount_sat.saturating_sub(second_sat).saturating_sub(alone.dust_sat);
     // The estimate says whether it pays; the fifth above it that a pressing claim offers is paid as far as there is room.
     let next = now.estimate(NEXT);
     let pays = alone.fee_sat(next, now) < left_sat;
     let least_sat = if pays { alone.fee_sat(now.pressing(next), now) } else { 0 };
-    part.saturating_sub(second_sat).max(least_sat).min(left_sat)
+    let any_price_sat = part.saturating_sub(second_sat);
+    Budget { whole_sat: any_price_sat.max(least_sat), any_price_sat }.at_most(left_sat)
 }
 
 /// What it costs to sweep the output of a second-level transaction alone, at the lazy estimate.

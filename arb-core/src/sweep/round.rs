@@ -37,6 +37,8 @@ struct Round<'a> {
     now: &'a Now<'a>,
     /// What each claim wants now, worked out once: settling a group reads it many times.
     wanted: BTreeMap<OutPoint, Wanted>,
+    /// Claims that the wallet pays for, and that are in no group and have no coins.
+    without_coins: BTreeSet<OutPoint>,
     loose: BTreeSet<OutPoint>,
     opened: Vec<Opened<'a>>,
     next: u32,
@@ -65,6 +67,7 @@ impl Sweeper {
                 .values()
                 .map(|terms| (terms.outpoint, now.wanted_with_reason(terms, self.price(&terms.outpoint))))
                 .collect(),
+            without_coins: self.without_coins(terms),
             loose: terms.keys().copied().collect(),
             opened: Vec::new(),
             next: self.next_group,
@@ -126,7 +129,9 @@ impl<'a> Round<'a> {
         for member in &bundle.members {
             self.loose.remove(&member.outpoint);
         }
-        self.raise(number, group, bundle);
+        if !self.take_more(number, group, &bundle) {
+            self.raise(number, group, bundle);
+        }
     }
 
     /// Whether a refusal has put its members into two halves.
@@ -163,7 +168,7 @@ impl<'a> Round<'a> {
             let own = self.sweeper.unused.get(&terms.outpoint).cloned().unwrap_or_default();
             let fee_inputs = if terms.outpoint == successor.outpoint { &group.fee_inputs } else { &own };
             let single = self.bundle([*terms].into(), fee_inputs);
-            let cap = single.cap(terms, self.now.policy);
+            let cap = single.cap(terms, self.now);
             let least = if terms.outpoint == successor.outpoint {
                 self.replacement_sat(group, single.weight())
             } else {
@@ -176,7 +181,8 @@ impl<'a> Round<'a> {
             }
             if terms.pays == Pays::FromWallet && room_sat(&single, fee_inputs) < least {
                 all_can = false;
-                if terms.outpoint != successor.outpoint {
+                // One for which the wallet has too little stays in the group.
+                if terms.outpoint != successor.outpoint && !self.lacks_coins(terms) {
                     self.ask(&single, fee_inputs, self.wanted(terms).min(cap), 0);
                 }
             }
@@ -211,8 +217,12 @@ impl<'a> Round<'a> {
             bundle = self.bundle(bundle.members, &fee_inputs);
             (stay, wanted, leave) = self.settle(&bundle, least);
         }
-        // Estimates come at any time; between blocks only a steep rise is worth another signature.
+        // Estimates come at any time; between blocks only a steep rise is worth another signature. What a claim does not spend
+        // pays for one that has no coins, so none goes above the price of the next block before that block was too dear.
         let soon = group.planned >= self.now.tip && fee_inputs == group.fee_inputs;
+        if soon && first.pays == Pays::FromWallet && !self.without_coins.is_empty() {
+            wanted = wanted.min(self.next_block());
+        }
         let steep = u64::from(wanted).saturating_mul(4) >= u64::from(group.feerate_sat_per_kw).saturating_mul(5);
         if wanted <= group.feerate_sat_per_kw || (soon && !steep) {
             return;
@@ -227,9 +237,9 @@ impl<'a> Round<'a> {
             // The members that stay pay for the replacement if their budgets bear it; if not, no member leaves.
             fee = needed;
             let borne = fee <= fee_sat(offer.0.weight(), self.now.policy.max_feerate_sat_per_kw)
-                && offer.0.members.iter().all(|terms| share_sat(&offer.0, terms, fee) <= terms.budget_sat());
+                && offer.0.members.iter().all(|terms| self.bears(&offer.0, terms, fee));
             if !borne {
-                let lowest = bundle.lowest_cap(self.now.policy);
+                let lowest = bundle.lowest_cap(self.now);
                 leave.clear();
                 fee = bundle.fee_sat(lowest);
                 offer = (bundle, lowest);
@@ -244,6 +254,12 @@ impl<'a> Round<'a> {
         if self.orders.iter().skip(before).any(|order| matches!(order, Order::Plan(_))) {
             self.loose.extend(leave.iter().map(|terms| terms.outpoint));
         }
+    }
+
+    /// Whether one member's part of a fee is within what its budget bears.
+    fn bears(&self, bundle: &Bundle<'_>, terms: &Terms, fee: u64) -> bool {
+        let most = fee_sat(bundle.share(terms), bundle.cap(terms, self.now));
+        share_sat(bundle, terms, fee) <= most.min(terms.budget_sat())
     }
 
     /// Whether another child of this channel is in mempools: its commitment conflicts with this one's, and to outbid it would
@@ -274,9 +290,9 @@ impl<'a> Round<'a> {
         let mut stay = bundle.clone();
         let mut leave = Vec::new();
         loop {
-            let offer = |terms: &&Terms| self.wanted(terms).max(least).min(stay.cap(terms, self.now.policy));
+            let offer = |terms: &&Terms| self.wanted(terms).max(least).min(stay.cap(terms, self.now));
             let feerate = stay.members.iter().map(offer).max().unwrap_or(0);
-            let can = |terms: &&Terms| stay.cap(terms, self.now.policy) >= feerate;
+            let can = |terms: &&Terms| stay.cap(terms, self.now) >= feerate;
             let (fit, out): (Vec<&Terms>, Vec<&Terms>) = stay.members.iter().copied().partition(can);
             if out.is_empty() {
                 return (stay, feerate, leave);
@@ -333,6 +349,7 @@ impl<'a> Round<'a> {
                 let number = number.unwrap_or_else(|| self.number());
                 let least = replaced.map_or(0, |group| self.replacement_sat(group, stay.weight()));
                 let offer = if self.is_short(&stay) { wanted.min(self.next_block()) } else { wanted };
+                let offer = offer.max(replaced.map_or(0, |group| group.feerate_sat_per_kw));
                 let fee = stay.fee_sat(offer).max(least);
                 self.plan(number, &stay, fee_inputs, offer, fee, least);
             } else {
@@ -409,7 +426,7 @@ impl<'a> Round<'a> {
             first.fee_of(feerate, weight).saturating_add(CHANGE_MIN_SAT).saturating_sub(held).max(1)
         };
         let need = |feerate: u32| need_of(bundle, feerate);
-        let cap = bundle.lowest_cap(self.now.policy).max(feerate);
+        let cap = bundle.lowest_cap(self.now).max(feerate);
         // A replacement may have to pay more than its feerate says (BIP 125).
         let short = match coins {
             0 => 0,

@@ -5,6 +5,7 @@
 use crate::api::plan::FeeInputs;
 use crate::api::policy::Policy;
 use crate::api::units::{Blocks, Height};
+use crate::sweep::curve::{NEXT, Now};
 use crate::sweep::price::{FRAME_WEIGHT, WALLET_INPUT_WEIGHT, WEIGHT_MAX, WIDEST_DUST_SAT, fee_sat};
 use alloc::vec::Vec;
 use bitcoin::OutPoint;
@@ -95,6 +96,9 @@ pub struct Terms {
     /// Its deadline and budget. A child has one stake for each deadline of the claims that need its commitment, nearest first;
     /// the budget of each includes the budgets of those before it.
     pub stakes: Vec<Stake>,
+    /// The part of its budget that it may spend at any feerate, in satoshi. It may spend the rest of its budget, too, but only
+    /// up to the price of the next block.
+    pub any_price_sat: u64,
     /// The commitment that it pays for in addition to itself; `None` if it is no child.
     pub parent: Option<Parent>,
 }
@@ -179,14 +183,25 @@ impl<'a> Bundle<'a> {
         terms.own_weight().saturating_add(self.shared_weight.div_ceil(count))
     }
 
-    /// The highest feerate that one member's own budget bears here.
-    pub(crate) fn cap(&self, terms: &Terms, policy: &Policy) -> u32 {
-        terms.feerate_of(terms.budget_sat(), self.share(terms), policy)
+    /// The highest feerate that one member's own budget bears here. In a group a claim weighs less than alone, so what it may
+    /// spend for the next block would buy more than that.
+    pub(crate) fn cap(&self, terms: &Terms, now: &Now<'_>) -> u32 {
+        self.cap_at(terms, now.pressing(now.estimate(NEXT)), now.policy)
+    }
+
+    /// The same with another price for the next block, in satoshi per kiloweight.
+    pub(crate) fn cap_at(&self, terms: &Terms, next: u32, policy: &Policy) -> u32 {
+        let share = self.share(terms);
+        let whole = terms.feerate_of(terms.budget_sat(), share, policy);
+        if terms.any_price_sat >= terms.budget_sat() {
+            return whole;
+        }
+        terms.feerate_of(terms.any_price_sat, share, policy).max(next.min(whole))
     }
 
     /// The lowest of its members' caps.
-    pub(crate) fn lowest_cap(&self, policy: &Policy) -> u32 {
-        self.members.iter().map(|terms| self.cap(terms, policy)).min().unwrap_or(0)
+    pub(crate) fn lowest_cap(&self, now: &Now<'_>) -> u32 {
+        self.members.iter().map(|terms| self.cap(terms, now)).min().unwrap_or(0)
     }
 
     /// The fee at a feerate in satoshi: rounded up, but not above the budgets.

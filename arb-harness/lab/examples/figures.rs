@@ -179,6 +179,7 @@ fn fresh(claims: u32, pays: Pays, budget_sat: u64) -> BTreeMap<OutPoint, Terms> 
         amount_sat: 2 * budget_sat + u64::from(id),
         lock_time: Height::new(0),
         stakes: vec![Stake { deadline: Some(Height::new(200)), budget_sat: budget_sat + u64::from(id / 2) }],
+        any_price_sat: u64::MAX,
         parent: None,
     };
     (0..claims).map(|id| (OutPoint::new(Txid::from_byte_array(hash(1)), id), terms(id))).collect()

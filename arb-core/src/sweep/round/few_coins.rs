@@ -5,8 +5,25 @@
 use super::{Round, room_sat};
 use crate::api::plan::FeeInputs;
 use crate::api::units::Blocks;
-use crate::sweep::terms::{Bundle, Pays, Terms};
+use crate::sweep::sweeper::{Group, Sweeper};
+use crate::sweep::terms::{Bundle, CHANGE_MIN_SAT, Class, Pays, Terms};
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
+use bitcoin::OutPoint;
+use core::cmp::Reverse;
+
+impl Sweeper {
+    /// Of these claims, those that the wallet pays for, and that are in no group and have no coins.
+    pub(super) fn without_coins(&self, terms: &BTreeMap<OutPoint, Terms>) -> BTreeSet<OutPoint> {
+        let waits = |terms: &&Terms| terms.pays == Pays::FromWallet && terms.class != Class::Anchor;
+        let waiting = terms.values().filter(waits).map(|terms| terms.outpoint);
+        let mut waiting: BTreeSet<OutPoint> = waiting.filter(|outpoint| !self.unused.contains_key(outpoint)).collect();
+        for member in self.groups.values().flat_map(|group| &group.members) {
+            waiting.remove(member);
+        }
+        waiting
+    }
+}
 
 impl<'a> Round<'a> {
     /// The estimate for the next block, in satoshi per kiloweight.
@@ -19,6 +36,69 @@ impl<'a> Round<'a> {
     pub(super) fn is_short(&self, bundle: &Bundle<'_>) -> bool {
         bundle.members.iter().all(|terms| terms.pays == Pays::FromWallet)
             && self.sweeper.missing.keys().any(|outpoint| self.terms.contains_key(outpoint))
+    }
+
+    /// Adds claims that have no coins to a group whose coins pay for them, too, once the wallet has said that it has no more. Such
+    /// claims were to stand alone, so the first had all coins. Returns whether one was added. A transaction of several claims takes
+    /// more only in a later block: each time it pays for being replaced.
+    pub(super) fn take_more(&mut self, number: u32, group: &Group, bundle: &Bundle<'a>) -> bool {
+        let Some(first) = bundle.members.first().copied() else { return false };
+        let waiting = self.without_coins.iter().filter_map(|outpoint| self.terms.get(outpoint));
+        let is_short = waiting.clone().any(|terms| self.lacks_coins(terms));
+        let is_again = group.planned >= self.now.tip && group.members.len() > 1;
+        if !is_short
+            || is_again
+            || first.pays != Pays::FromWallet
+            || first.class == Class::Anchor
+            || group.trouble.is_some()
+        {
+            return false;
+        }
+        // Nodes take a replacement only at a higher feerate, counted in whole vbytes. Its claims may pay that much more, too.
+        let higher = |feerate: u32| feerate.saturating_add(feerate.div_ceil(100));
+        let price = higher(group.feerate_sat_per_kw).max(self.next_block());
+        let next = higher(self.now.pressing(self.next_block()));
+        let mut waiting: Vec<&Terms> = waiting.filter(|terms| self.shares_coins(first, terms)).collect();
+        waiting.sort_by_key(|terms| (Reverse(terms.budget_sat()), terms.outpoint));
+        let mut with = bundle.clone();
+        for terms in waiting.into_iter().filter(|terms| self.loose.contains(&terms.outpoint)) {
+            if !self.joins(&with, terms) {
+                continue;
+            }
+            let mut members = with.members.clone();
+            members.push(terms);
+            let more = with.of(members);
+            let fee = first.fee_of(price, more.weight()).max(self.replacement_sat(group, more.weight()));
+            let bears = |terms: &&Terms| more.cap_at(terms, next, self.now.policy) >= price;
+            if room_sat(&more, &group.fee_inputs) >= fee && more.members.iter().all(bears) {
+                with = more;
+            }
+        }
+        if with.members.len() == bundle.members.len() {
+            return false;
+        }
+        for terms in &with.members {
+            self.loose.remove(&terms.outpoint);
+            self.without_coins.remove(&terms.outpoint);
+        }
+        let least = self.replacement_sat(group, with.weight());
+        let fee = with.fee_sat(price).max(least);
+        self.plan(number, &with, group.fee_inputs.clone(), price, fee, least);
+        true
+    }
+
+    /// Whether the wallet has said that it cannot pay for this claim alone, at the price of the next block.
+    pub(super) fn lacks_coins(&self, terms: &'a Terms) -> bool {
+        let alone = self.bundle([terms].into(), &FeeInputs::default());
+        let cost = alone.fee_sat(self.next_block()).saturating_add(CHANGE_MIN_SAT);
+        let missing = self.sweeper.missing.get(&terms.outpoint);
+        missing.is_some_and(|shortage| shortage.asked_sat.saturating_sub(shortage.missing_sat) < cost)
+    }
+
+    fn shares_coins(&self, first: &Terms, terms: &Terms) -> bool {
+        let urgent = |terms: &Terms| self.now.is_urgent(terms.class, terms.deadline());
+        let place = |terms: &Terms| (terms.class, terms.pays, terms.lock_time, urgent(terms), self.suspicion(terms));
+        place(first) == place(terms) && !self.pauses(terms)
     }
 
     /// Parts claims that share coins into those that the coins pay for, and the rest: at the price of the next block, if that

@@ -14,7 +14,7 @@ impl<'a> Round<'a> {
     /// the same way, whatever came before (B12, B13).
     pub(super) fn partition(&self) -> Vec<Vec<&'a Terms>> {
         let mut loose: Vec<&Terms> = self.loose.iter().filter_map(|outpoint| self.terms.get(outpoint)).collect();
-        loose.retain(|terms| self.sweeper.paused.get(&terms.outpoint).is_none_or(|since| *since < self.now.tip));
+        loose.retain(|terms| !self.pauses(terms));
         loose.sort_by_cached_key(|terms| {
             let deadline = terms.deadline().unwrap_or(Height::MAX);
             (terms.class, terms.pays, terms.lock_time, deadline, Reverse(terms.amount_sat), terms.outpoint)
@@ -39,6 +39,11 @@ impl<'a> Round<'a> {
         parts.into_iter().map(|part| part.members).collect()
     }
 
+    /// Whether a claim's transaction was dropped in this block, because a coin was missing.
+    pub(super) fn pauses(&self, terms: &Terms) -> bool {
+        self.sweeper.paused.get(&terms.outpoint).is_some_and(|since| *since >= self.now.tip)
+    }
+
     /// Whether a claim gets a transaction of its own. An urgent claim that the wallet pays for does, unless the wallet said that
     /// it has no more coins.
     fn stands_alone(&self, terms: &Terms) -> bool {
@@ -58,7 +63,7 @@ impl<'a> Round<'a> {
 
     /// Whether a claim joins others: there is room, and its deadline is at most a quarter of the time left after their nearest
     /// one, or at most `alone` blocks.
-    fn joins(&self, part: &Bundle<'_>, terms: &Terms) -> bool {
+    pub(super) fn joins(&self, part: &Bundle<'_>, terms: &Terms) -> bool {
         let near = match (part.deadline(), terms.deadline()) {
             (Some(first), Some(deadline)) => {
                 let slack = self.now.left(first).get().checked_div(4).unwrap_or(0);

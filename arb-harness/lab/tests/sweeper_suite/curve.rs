@@ -211,3 +211,20 @@ fn a_rise_that_does_not_pay_for_its_own_relay_waits() {
     assert_eq!(plans(&orders).len(), 1);
     assert_eq!(test.offer(1), 1_250);
 }
+
+#[test]
+fn i8_claims_that_share_a_transaction_offer_no_more_than_the_next_block_costs_above_half_their_value() {
+    // Each may spend 500 sat at any feerate, and 1,500 sat for the next block. Together each weighs 605 WU, not 1,000.
+    for count in [1, 2, 10] {
+        let small = |n| arb_core::sweep::Terms { any_price_sat: 500, ..second(n, 100, 1_500) };
+        let mut test = TestSweeper::with(1_000, (1..=count).map(small));
+        assert_eq!(test.offer(1), 1_200, "{count}: a pressing claim pays a fifth more than the estimate");
+        test.estimate(&[(1, 600)]);
+        test.at(1);
+        assert_eq!(test.offer(1), 1_200, "{count}: what is offered never falls");
+    }
+    // What is within the part for any feerate is offered as before.
+    let small = |n| arb_core::sweep::Terms { any_price_sat: 1_400, ..second(n, 100, 1_500) };
+    let test = TestSweeper::with(1_000, (1..=10).map(small));
+    assert_eq!(test.offer(1), 1_500);
+}

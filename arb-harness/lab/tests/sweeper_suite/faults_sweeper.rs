@@ -21,6 +21,37 @@ fn a3_a_refused_batch_is_halved_and_suspicion_ends_with_an_acceptance() {
 }
 
 #[test]
+fn a3_claims_that_stood_alone_join_the_one_that_has_the_only_coin() {
+    // So near the deadline each stands alone and asks for coins. The wallet has one.
+    let mut sweeper = TestSweeper::new(1_000);
+    sweeper.wallet = Wallet::Silent;
+    sweeper.put((1..=24).map(|n| second(n, 2, 3_000)));
+    sweeper.settle();
+    let coin = sweeper.coin(100_000);
+    sweeper.sweeper.offered(&op(1), coin);
+    sweeper.settle();
+    assert_eq!(sweeper.partition(), parts(&[&[1]]));
+    let before = (sweeper.fee(1), sweeper.offer(1));
+    let refuse = |sweeper: &mut TestSweeper| {
+        let asked = sweeper.sweeper.asked().first().map(|ask| (ask.owner, ask.amount_sat));
+        asked.into_iter().for_each(|(owner, amount_sat)| sweeper.sweeper.refused(&owner, amount_sat));
+        sweeper.settle();
+    };
+    refuse(&mut sweeper);
+    let all: Vec<u32> = (1..=24).collect();
+    assert_eq!(sweeper.partition(), parts(&[&all]), "one answer is enough");
+    assert!(sweeper.offer(1) > before.1 && sweeper.fee(1) > before.0 + 250, "it replaces the first");
+    // Another one in the same block waits for the next: each replacement costs.
+    sweeper.put([second(25, 2, 3_000)]);
+    sweeper.settle();
+    refuse(&mut sweeper);
+    assert_eq!(sweeper.partition(), parts(&[&all]));
+    sweeper.next();
+    let all: Vec<u32> = (1..=25).collect();
+    assert_eq!(sweeper.partition(), parts(&[&all]));
+}
+
+#[test]
 fn a11_a_coin_that_was_refused_for_a_claim_alone_is_not_asked_for_again() {
     let mut sweeper = TestSweeper::with(1_000, [second(1, 400, 50_000)]);
     let coin = sweeper.group_of(1).unwrap().1.fee_inputs.coins[0].outpoint;

@@ -45,6 +45,7 @@ pub fn claim(n: u32, due_in: u32, budget_sat: u64) -> Terms {
         amount_sat: AMOUNT_SAT,
         lock_time: Height::new(0),
         stakes: vec![Stake { deadline: Some(height(START + due_in)), budget_sat }],
+        any_price_sat: u64::MAX,
         parent: None,
     }
 }
@@ -74,6 +75,7 @@ pub fn child(n: u32, stakes: &[(Option<u32>, u64)], parent_fee_sat: u64) -> Term
         input_weight: WALLET_PAID,
         output_weight: 0,
         stakes: stakes.iter().map(stake).collect(),
+        any_price_sat: u64::MAX,
         parent: Some(Parent { weight: 2_000, fee_sat: parent_fee_sat, at_stake_sat: AMOUNT_SAT }),
         ..second(n, 0, 0)
     }

@@ -153,6 +153,7 @@ fn claim(number: u8, amount_sat: u64, deadline: u32) -> Terms {
         amount_sat,
         lock_time: Height::new(0),
         stakes: vec![Stake { deadline: Some(Height::new(deadline)), budget_sat: amount_sat / 2 }],
+        any_price_sat: u64::MAX,
         parent: None,
     }
 }
@@ -217,6 +218,7 @@ fn anchor(number: u8, stakes: Vec<Stake>) -> Terms {
         output_weight: 0,
         amount_sat: 330,
         stakes,
+        any_price_sat: u64::MAX,
         parent: Some(arb_core::sweep::Parent { weight: 3_000, fee_sat: 800, at_stake_sat: 1_000_000 }),
         ..claim(number, 330, 0)
     }

@@ -51,6 +51,7 @@ fn terms(claim: &Claim) -> Terms {
         amount_sat: claim.amount_sat,
         lock_time: Height::new(claim.lock_time),
         stakes: vec![Stake { deadline, budget_sat: claim.budget_sat().min(most) }],
+        any_price_sat: u64::MAX,
         parent: None,
     }
 }

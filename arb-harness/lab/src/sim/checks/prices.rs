@@ -149,7 +149,8 @@ impl<'a> OfferHistory<'a> {
         let claimed_sat = claimed_sat(sweep);
         let contested = sweep.plan.members.iter().any(|member| self.at_stake.htlcs.contains_key(member));
         let (lazy, floor) = (self.estimates.lazy(), self.estimates.floor());
-        let next = u64::from(self.estimates.estimate(1)) * u64::from(self.policy.pressing_permille);
+        // A transaction that takes more claims offers a hundredth more than the one that it replaces.
+        let next = u64::from(self.estimates.estimate(1)) * u64::from(self.policy.pressing_permille) * 101 / 100;
         let Plan { fee_sat, feerate_sat_per_kw, .. } = sweep.plan;
         let weight = fee_sat * 1000 / u64::from(feerate_sat_per_kw).max(1);
         let may_pay_all = if contested {
