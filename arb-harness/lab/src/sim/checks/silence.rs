@@ -5,7 +5,10 @@ use arb_core::{
     Action, Alert, ChannelArbitrator, CloseKind, ContractId, Docket, Htlc, HtlcKey, Link, Stage, StageRecord,
 };
 
+use arb_core::bolt3::is_trimmed;
+
 use super::{Verdict, violated};
+use crate::sim::plan::ChannelPlan;
 use crate::sim::world::World;
 
 /// Blocks before its expiry by which a preimage must be known for the deadline to count: an alert comes a block before it.
@@ -51,7 +54,9 @@ impl World {
                 let Some(deadline) = self.deadline(key, htlc).filter(|deadline| *deadline <= tip) else { continue };
                 // One that joins late joins too late for some.
                 let is_late = at.joined.is_none_or(|joined| joined.saturating_add(KNOWN_BLOCKS) > deadline);
-                if !is_late && !self.seen.deadlines.contains(&key) {
+                // Going to chain, one that no commitment has an output for is fee already: no block brings it back.
+                let is_fee = docket.stage != Stage::Open && is_trimmed_everywhere(&at.plan, htlc);
+                if !is_late && !is_fee && !self.seen.deadlines.contains(&key) {
                     passed.push((key, deadline, Fate { is_told: told, ..fate(view, &docket, htlc) }));
                 }
             }
@@ -81,6 +86,12 @@ impl World {
             }
         }
     }
+}
+
+/// Whether no commitment has an output for an HTLC: for whoever publishes it, it is a timeout or a success transaction.
+fn is_trimmed_everywhere(plan: &ChannelPlan, htlc: &Htlc) -> bool {
+    let (kind, feerate, dust_sat) = (plan.channel_type, plan.feerate_sat_per_kw, plan.dust_limit_sat);
+    [true, false].into_iter().all(|offered| is_trimmed(kind, feerate, dust_sat, offered, htlc.amount_msat))
 }
 
 fn fate(view: &ChannelArbitrator, docket: &Docket, htlc: &Htlc) -> Fate {
