@@ -43,6 +43,7 @@ const IMPLS: &[(&str, &[&str])] = &[
             "channel/asked.rs",
             "channel/classify.rs",
             "channel/mod.rs",
+            "channel/raised.rs",
             "channel/rebuild.rs",
             "channel/replaced.rs",
             "channel/state.rs",

@@ -41,14 +41,22 @@ pub(super) fn peer_state(court: CourtView<'_>, id: &ChannelId, peer: &PeerState)
     }))
 }
 
+/// Of a forgotten channel there is something to close once a funding is known to be confirmed (I17).
 pub(super) fn close_requested(court: CourtView<'_>, id: &ChannelId) -> Result<Admission, Rejected> {
-    Ok(Admission::new_if(channel(court, id)?.ratchet.close_requested.is_none()))
+    let channel = channel(court, id)?;
+    let is_new = channel.ratchet.close_requested.is_none();
+    let has_close = channel.is_funded() && channel.set.local.is_some() || !channel.chain.kept.is_empty();
+    if is_new && channel.ratchet.forgotten && !has_close {
+        return Err(Rejected::NothingToClose(*id));
+    }
+    Ok(Admission::new_if(is_new))
 }
 
 pub(super) fn forgotten(court: CourtView<'_>, id: &ChannelId) -> Result<Admission, Rejected> {
     let channel = channel(court, id)?;
-    let held = channel.ratchet.held_htlc || !channel.chain.kept.is_empty();
-    if held || channel.can_pay_us() || (channel.ratchet.frozen.is_some() && !channel.ratchet.forgotten) {
+    // An unconfirmed funding may still confirm, so a balance of ours counts also then (A33).
+    let held = channel.ratchet.held_htlc || channel.holds_ours() || !channel.chain.kept.is_empty();
+    if held || (channel.ratchet.frozen.is_some() && !channel.ratchet.forgotten) {
         return Err(Rejected::CannotForget(*id));
     }
     let state = court.state();

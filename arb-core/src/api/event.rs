@@ -65,13 +65,13 @@ pub enum Event {
     },
     /// What `channel_reestablish` (BOLT 2) said about whose state is newer.
     PeerStateSeen { channel: ChannelId, peer: PeerState },
-    /// The channel shall go to chain.
+    /// The channel shall go to chain. Refused of a forgotten one while no funding is known to be confirmed.
     CloseRequested { channel: ChannelId, why: CloseReason },
     /// A closing transaction that we are about to sign. Accepted: our signature may leave.
     ClosingSigned(Box<ClosingSigned>),
-    /// The node has given up a channel that never held an HTLC. Refused until all blocks are heard, the funding was searched
-    /// for, and everything is told: only then is it known what is on chain. One whose funding cannot
-    /// confirm: [`NeverFunded`](Self::NeverFunded).
+    /// The node has given up a channel that never held an HTLC and of which no commitment pays us. Refused until all blocks are
+    /// heard, the funding was searched for, and everything is told: only then is it known what there is. One that would pay
+    /// us, and whose funding cannot confirm: [`NeverFunded`](Self::NeverFunded).
     ChannelForgotten { channel: ChannelId },
     /// The operator wants more for a claim, or for a whole close. What it changed is in the records; a later request
     /// adds to an earlier one and lowers nothing.

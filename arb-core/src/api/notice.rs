@@ -55,7 +55,7 @@ pub enum FreezeReason {
     FundingSpent,
     /// The counterparty proved a newer state, or the channel comes from a backup.
     Outdated,
-    /// The embedder forgot a channel that held no HTLC, or whose funding never confirms.
+    /// The node forgot the channel: it never held an HTLC or a balance of ours, or none of its fundings can confirm.
     Forgotten,
 }
 

@@ -237,10 +237,11 @@ pub enum Rejected {
     /// No claim of this channel spends this output.
     #[error("no claim spends output {0}: nothing to raise")]
     NothingToBump(OutPoint),
-    /// The channel held an HTLC, is closing, or has a confirmed funding and a balance of ours (BOLT 5, Failing a Channel). Of one
-    /// that shall never be funded: a funding is confirmed, or the chain was not searched for one yet.
+    /// The channel held an HTLC, is closing, or a commitment of it has a balance of ours (BOLT 5, Failing a Channel). Of one that
+    /// shall never be funded: a funding is confirmed, or spent.
     #[error(
-        "channel {0} held an HTLC, is closing, or has a confirmed funding and a balance of ours: it must not be forgotten"
+        "channel {0} held an HTLC, is closing, has a balance of ours, or was said never to be funded and is: it must not be \
+         forgotten"
     )]
     CannotForget(ChannelId),
     /// That nothing of the channel can be claimed follows from absence, so it waits for the best known block, for the search for
@@ -250,6 +251,9 @@ pub enum Rejected {
          told everything"
     )]
     ForgottenTooSoon(ChannelId),
+    /// The channel was forgotten, and no funding of it is known to be confirmed.
+    #[error("channel {0} was forgotten, and no funding of it is known to be confirmed: there is nothing to close")]
+    NothingToClose(ChannelId),
     /// A closing transaction spends a funding of the channel, and `local_output` is one of its outputs.
     #[error("a closing transaction must spend a funding of the channel, and local_output must be one of its outputs")]
     NotAClosing,
@@ -309,6 +313,7 @@ impl Rejected {
             | Self::UnknownUpstream(_)
             | Self::HtlcNotTold(_)
             | Self::ForgottenTooSoon(_)
+            | Self::NothingToClose(_)
             | Self::HtlcPending(_)
             | Self::HeightGap { .. }
             | Self::UnknownParent { .. }

@@ -204,6 +204,7 @@ impl ChannelArbitrator {
         let tier = kept.tier;
         self.state.chain.keep(txid, kept);
         if tier == Tier::Funding {
+            self.shown_on_chain();
             self.reclassify();
         }
         true
@@ -215,6 +216,9 @@ impl ChannelArbitrator {
             if funding.outpoint.txid == *txid {
                 facts.confirmed.get_or_insert(height);
             }
+        }
+        if self.is_funded() {
+            self.shown_on_chain();
         }
     }
 
@@ -238,6 +242,9 @@ impl ChannelArbitrator {
                 facts.scanned = true;
                 facts.confirmed = facts.confirmed.or(heard.confirmed);
             }
+        }
+        if self.is_funded() {
+            self.shown_on_chain();
         }
     }
 
@@ -417,6 +424,7 @@ impl ChannelArbitrator {
 
     pub(crate) fn hear_close_requested(&mut self, why: CloseReason) {
         self.state.ratchet.close_requested.get_or_insert(why);
+        self.take_back_end();
     }
 
     pub(crate) fn hear_abandoned(&mut self, outpoint: OutPoint) {
@@ -545,6 +553,7 @@ impl ChannelArbitrator {
     /// Removes the chain's facts of this height and above (R9).
     pub(crate) fn disconnect(&mut self, height: Height) {
         self.state.chain.disconnect(height);
+        self.take_back_end();
         self.reclassify();
     }
 }

@@ -12,6 +12,7 @@ mod classify;
 mod close;
 mod commitments;
 mod deadlines;
+mod raised;
 mod rebuild;
 mod replaced;
 mod requests;
@@ -195,10 +196,14 @@ impl ChannelArbitrator {
         self.chain.fundings.iter().all(|funding| funding.scanned)
     }
 
-    /// Whether a funding is confirmed of which a commitment pays us: the counterparty can publish that (A33).
+    /// Whether a commitment that can confirm has a balance of ours, or an HTLC.
+    pub(crate) fn holds_ours(&self) -> bool {
+        !self.htlcs.is_empty() || self.set.all().any(|(_, commitment)| commitment.local_msat >= 1000)
+    }
+
+    /// Whether a funding is confirmed that holds something of ours: the counterparty can publish a commitment of it (A33).
     pub(crate) fn can_pay_us(&self) -> bool {
-        self.chain.fundings.iter().any(|funding| funding.confirmed.is_some())
-            && self.set.all().any(|(_, commitment)| commitment.local_msat >= 1000)
+        self.is_funded() && self.holds_ours()
     }
 
     /// Whether the outputs of an unconfirmed spend of the funding are to be watched from now on. The number of watched
@@ -208,7 +213,7 @@ impl ChannelArbitrator {
         !in_view.contains_key(txid) && (in_view.len() < IN_VIEW_MAX || self.is_remote_of_set(tx))
     }
 
-    /// Whether no funding can ever confirm, as the node said, and the chain does not show that it was wrong (A19).
+    /// Whether no funding can ever confirm, as the node said, and the chain never showed that it was wrong (A19).
     pub(crate) fn is_never_funded(&self) -> bool {
         self.ratchet.never_funded && !self.is_funded() && !self.is_spent()
     }

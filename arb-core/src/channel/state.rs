@@ -147,7 +147,7 @@ pub(crate) struct Shown {
     pub(crate) remote: u64,
 }
 
-/// What only grows (R10): a reorg undoes none of it.
+/// What only grows (R10), unless a field says when it ends: a reorg undoes none of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Ratchet {
     pub(crate) frozen: Option<FreezeReason>,
@@ -187,7 +187,7 @@ pub(crate) struct Ratchet {
     pub(crate) cheat_seen: Option<Height>,
     /// The node forgot the channel.
     pub(crate) forgotten: bool,
-    /// The node said that no funding can confirm any more (A19).
+    /// The node said that no funding can confirm any more (A19), and none has confirmed since.
     pub(crate) never_funded: bool,
     /// It held an HTLC once, so the node must not forget it (F1, F3).
     pub(crate) held_htlc: bool,

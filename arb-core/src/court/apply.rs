@@ -467,9 +467,14 @@ impl Draft {
             self.state.resolved_again.remove(id);
             return;
         };
-        let sequence = self.state.sequence;
+        let (sequence, caught_up) = (self.state.sequence, self.state.is_caught_up());
         let Some(channel) = self.touch(base, index) else { return };
         let over = if let Some(Notice::Resolved(sheet)) = channel.outbox.get(action) { Some(*sheet) } else { None };
+        if over.is_some() && channel.close.0.is_none() && !caught_up {
+            // Blocks were announced since, and the funding may be in one of them: it is judged again after them (R11).
+            channel.take_back_end();
+            return;
+        }
         channel.hear_performed(action);
         // The outside knows that the channel is resolved: only now may its rows go (front page, Stages and resolvers).
         if let Some(sheet) = over {

@@ -26,8 +26,8 @@ pub(super) fn freezes(bench: &Bench<'_>, view: &ChannelView<'_>, out: &mut Vec<C
     let frozen = ratchet.frozen.or(reason);
     let wanted = frozen.is_some_and(|why| match why {
         FreezeReason::Outdated => false,
-        // Never funded, the node said; and then it was.
-        FreezeReason::Forgotten => ratchet.never_funded && view.channel.is_funded(),
+        // Its funding has confirmed since, and holds something of ours (A33); or somebody asks for it.
+        FreezeReason::Forgotten => view.channel.can_pay_us() || ratchet.close_requested.is_some(),
         // A mutual close that a reorg removed can confirm again, so our commitment is not needed (B62), unless an HTLC is at
         // stake, or somebody asks for it (A20).
         FreezeReason::FundingSpent => {
@@ -105,13 +105,13 @@ fn reason(bench: &Bench<'_>, view: &ChannelView<'_>) -> Option<FreezeReason> {
     if ratchet.outdated {
         return Some(FreezeReason::Outdated);
     }
-    if ratchet.forgotten {
-        return Some(FreezeReason::Forgotten);
-    }
     match ratchet.close_requested {
         Some(CloseReason::Operator) => return Some(FreezeReason::Operator),
         Some(CloseReason::PeerError) => return Some(FreezeReason::PeerError),
         None => {}
+    }
+    if ratchet.forgotten {
+        return Some(FreezeReason::Forgotten);
     }
     if ratchet.peer_on_chain {
         return Some(FreezeReason::PeerOnChain);

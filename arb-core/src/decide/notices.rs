@@ -140,14 +140,12 @@ fn resolved(bench: &Bench<'_>, view: &ChannelView<'_>) -> Option<Sheet> {
         return None;
     }
     let Some(close) = &view.close else {
-        // A funding that is forgotten may have confirmed in a block that is still to be heard or searched (R11). If one of those
-        // that never would has confirmed after all, the channel is not forgotten (A19, A33).
-        let is_over = if channel.ratchet.never_funded {
-            channel.is_never_funded() && view.is_answered()
-        } else {
-            channel.is_searched() && !channel.can_pay_us()
-        };
-        let ends = channel.ratchet.forgotten && channel.ratchet.frozen.is_some() && bench.caught_up && is_over;
+        // A funding that is forgotten may have confirmed in a block that is still to be heard or searched (R11). If one that
+        // never would has confirmed once, the channel is not forgotten, also if a reorg took it (A19, A33).
+        let ratchet = &channel.ratchet;
+        let closes = ratchet.went_to_chain || ratchet.close_requested.is_some();
+        let is_over = channel.is_never_funded() || channel.is_searched() && !channel.can_pay_us() && !closes;
+        let ends = ratchet.forgotten && ratchet.frozen.is_some() && bench.caught_up && is_over && view.is_answered();
         return ends.then(Sheet::default);
     };
     let id = &channel.facts.id;

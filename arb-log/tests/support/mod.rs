@@ -118,7 +118,12 @@ impl Move {
             Self::Forget(channel) => {
                 let (channel, parent) = (id(channel), funding(channel).txid);
                 let searched = Scanned { channel, parent, through: tip, confirmed: None, spends: vec![] };
-                vec![Event::Scanned(Box::new(searched)), Event::ChannelForgotten { channel }]
+                let known = court.index_of(&channel).and_then(|index| court.channel(index));
+                // Its commitments have a balance of ours.
+                let has_commitment = known.is_some_and(|known| !known.commitment_numbers().1.is_empty());
+                let forgotten =
+                    if has_commitment { Event::NeverFunded { channel } } else { Event::ChannelForgotten { channel } };
+                vec![Event::Scanned(Box::new(searched)), forgotten]
             }
             Self::Perform(channel) => {
                 let known = court.index_of(&id(channel)).and_then(|index| court.channel(index));

@@ -6,13 +6,13 @@ use arb_core::{
     Acknowledged, Block, Bump, ChainArbitrator, ClosingSigned, ContractKind, ContractStatus, Disconnected, Event, Fees,
     Freshness, HtlcRef, Policy, Rejected, Scanned, Side,
 };
-use arb_lab::fixture::ChannelFixture;
+use arb_lab::fixture::{ChannelFixture, CommitmentState};
 use bitcoin::hashes::Hash;
 use bitcoin::{BlockHash, Transaction};
 
 use crate::test_court::{
-    ANCHORS, START, TestCourt, channel, height, identity, key, learned, offered, output_of, preimage, received,
-    running, spend, started, state,
+    ANCHORS, CAPACITY_SAT, START, TestCourt, channel, height, identity, key, learned, offered, output_of, preimage,
+    received, running, spend, started, state,
 };
 
 fn block(event: Event) -> Block {
@@ -209,7 +209,7 @@ fn forgetting_a_channel_that_held_an_htlc() {
 }
 
 #[test]
-fn a33_a_channel_with_a_confirmed_funding_and_a_balance_of_ours_is_not_forgotten() {
+fn a33_a_channel_with_a_balance_of_ours_is_not_forgotten() {
     for (confirmed, ours) in [(true, true), (true, false), (false, true)] {
         let (mut test, mut fixture) = (TestCourt::new(), channel(1, ANCHORS));
         let Event::ChannelOpened(mut opened) = fixture.opened(fixture.standing(0, 0).unwrap()) else { panic!() };
@@ -223,7 +223,8 @@ fn a33_a_channel_with_a_confirmed_funding_and_a_balance_of_ours_is_not_forgotten
         test.hear(fixture.adopted());
         test.settle();
         let event = Event::ChannelForgotten { channel: fixture.id() };
-        if confirmed && ours {
+        if ours {
+            // An unconfirmed funding may confirm; that it cannot, only `NeverFunded` says.
             assert_eq!(test.refuse(&event), Rejected::CannotForget(fixture.id()));
         } else {
             test.hear(event);
@@ -231,21 +232,24 @@ fn a33_a_channel_with_a_confirmed_funding_and_a_balance_of_ours_is_not_forgotten
     }
 }
 
-/// A channel whose funding transaction, which is returned, is not confirmed; their first commitment pays us.
-fn unconfirmed() -> (TestCourt, ChannelFixture, Transaction) {
-    let (mut test, mut fixture) = (TestCourt::new(), channel(1, ANCHORS));
+/// A channel whose funding transaction, which is returned, is not confirmed; their first commitment pays us, or does not.
+fn unconfirmed(pays_us: bool) -> (TestCourt, ChannelFixture, Transaction) {
+    let mut setup = channel(1, ANCHORS).setup().clone();
+    setup.opener = Side::Remote;
+    let (mut test, mut fixture) = (TestCourt::new(), ChannelFixture::new(setup));
     let Event::ChannelOpened(mut opened) = fixture.opened(fixture.standing(0, 0).unwrap()) else { panic!() };
     let funding = spend(&[(bitcoin::OutPoint::null(), vec![])], bitcoin::ScriptBuf::new(), 1000);
     opened.facts.fundings[0].outpoint = bitcoin::OutPoint::new(funding.compute_txid(), 0);
     opened.facts.fundings[0].confirmed = None;
     test.hear(Event::ChannelOpened(opened));
-    test.hear(fixture.remote_signed(0, state(&[])).unwrap());
+    let theirs = CommitmentState { local_msat: 0, remote_msat: CAPACITY_SAT * 1000, ..state(&[]) };
+    test.hear(fixture.remote_signed(0, if pays_us { state(&[]) } else { theirs }).unwrap());
     (test, fixture, funding)
 }
 
 #[test]
 fn a33_forgetting_waits_for_blocks_for_the_search_and_for_the_node() {
-    let (mut test, fixture, _) = unconfirmed();
+    let (mut test, fixture, _) = unconfirmed(false);
     let event = Event::ChannelForgotten { channel: fixture.id() };
     let too_soon = Rejected::ForgottenTooSoon(fixture.id());
     assert_eq!(too_soon.class(), arb_core::RejectedClass::NotYet);
@@ -273,22 +277,25 @@ fn a33_forgetting_waits_for_blocks_for_the_search_and_for_the_node() {
 
 #[test]
 fn a33_a_forgotten_channel_ends_only_while_its_funding_is_known_to_be_unconfirmed() {
-    let (mut test, fixture, funding) = unconfirmed();
-    test.settle();
-    test.hear(fixture.adopted());
-    test.hear(Event::ChannelForgotten { channel: fixture.id() });
-    // The freeze is carried out while a block is missing, and that block has the funding.
-    test.best = Some(START + 2);
-    test.quiet_block(&[]);
-    test.settle();
-    assert!(test.court.index_of(&fixture.id()).is_some());
-    test.best = None;
-    let mut without = test.fork();
-    without.block(&[]);
-    assert_eq!(without.court.index_of(&fixture.id()), None);
-    test.block(&[funding]);
-    test.block(&[]);
-    assert!(test.court.index_of(&fixture.id()).is_some(), "the counterparty can close it, and pays us then");
+    for pays_us in [true, false] {
+        let (mut test, fixture, funding) = unconfirmed(pays_us);
+        test.settle();
+        test.hear(fixture.adopted());
+        let channel = fixture.id();
+        test.hear(if pays_us { Event::NeverFunded { channel } } else { Event::ChannelForgotten { channel } });
+        // The freeze is carried out while a block is missing, and that block has the funding.
+        test.best = Some(START + 2);
+        test.quiet_block(&[]);
+        test.settle();
+        assert!(test.court.index_of(&channel).is_some());
+        test.best = None;
+        let mut without = test.fork();
+        without.block(&[]);
+        assert_eq!(without.court.index_of(&channel), None);
+        test.block(&[funding]);
+        test.block(&[]);
+        assert_eq!(test.court.index_of(&channel).is_some(), pays_us, "the counterparty can close it, and pays us then");
+    }
 }
 
 #[test]

@@ -2,12 +2,17 @@
 
 use arb_core::bolt3::ChannelType;
 use arb_core::{
-    Acknowledged, CloseReason, Event, FailReason, FreezeReason, Heard, Htlc, HtlcRef, Link, Rejected, Stage, Upstream,
+    Acknowledged, Action, CloseReason, Event, FailReason, FreezeReason, Freshness, Heard, Htlc, HtlcRef, Link,
+    Rejected, RejectedClass, Side, Stage, Upstream,
 };
-use arb_lab::fixture::ChannelFixture;
+use arb_lab::fixture::{ChannelFixture, CommitmentState};
+use arb_lab::process::all_told;
 use bitcoin::{Transaction, absolute, transaction};
 
-use crate::test_court::{START, TYPES, TestCourt, channel, height, learned, offered, preimage, received, state};
+use crate::breach::to_the_end;
+use crate::test_court::{
+    CAPACITY_SAT, START, TYPES, TestCourt, channel, height, learned, offered, preimage, received, started, state,
+};
 
 /// A channel whose funding is this transaction's first output; it has no input, which no test here looks at.
 fn unfunded(channel_type: ChannelType) -> (ChannelFixture, Transaction) {
@@ -124,5 +129,139 @@ fn a19_never_with_a_confirmed_funding() {
         assert_eq!(channel.frozen(), Some(FreezeReason::Forgotten));
         let txid = fixture.local_commitment_tx(0).unwrap().compute_txid();
         assert!(test.sent.iter().any(|(_, tx)| tx.compute_txid() == txid), "our commitment brings it back");
+    }
+}
+
+/// The node says that it is never funded, and carries out the freeze. Returns the event that carries out the end.
+fn ended(test: &mut TestCourt, fixture: &ChannelFixture) -> Event {
+    test.hear(never(fixture));
+    carry_out_freeze(test)
+}
+
+fn carry_out_freeze(test: &mut TestCourt) -> Event {
+    let performed = |test: &TestCourt, wanted: fn(&Action) -> bool| {
+        let due = test.court.actions_due().into_iter().find(wanted);
+        match due.unwrap() {
+            Action::FreezeChannel { id, channel, .. } | Action::ChannelResolved { id, channel, .. } => {
+                Event::Performed { channel, id }
+            }
+            other => panic!("{other:?}"),
+        }
+    };
+    let freeze = performed(test, |due| matches!(due, Action::FreezeChannel { .. }));
+    test.hear(freeze);
+    performed(test, |due| matches!(due, Action::ChannelResolved { .. }))
+}
+
+fn sends_ours(test: &TestCourt, fixture: &ChannelFixture) -> bool {
+    let txid = fixture.local_commitment_tx(0).unwrap().compute_txid();
+    test.sent.iter().any(|(_, tx)| tx.compute_txid() == txid)
+}
+
+#[test]
+fn a19_a_funding_that_confirms_before_the_end_is_carried_out_takes_it_back() {
+    for channel_type in TYPES {
+        for way in 0..3 {
+            let (mut fixture, funding) = unfunded(channel_type);
+            let mut test = TestCourt::new();
+            test.open(&mut fixture, &[]);
+            let end = ended(&mut test, &fixture);
+            match way {
+                0 => {
+                    test.quiet_block(std::slice::from_ref(&funding));
+                    test.again(&end);
+                }
+                1 => {
+                    let block = test.next_block(std::slice::from_ref(&funding));
+                    let answers = test.hear_all(&[block, end]);
+                    assert_eq!(answers, [Ok(Heard::Accepted), Ok(Heard::Duplicate)]);
+                }
+                _ => {
+                    // The block that has it is announced, and not heard yet.
+                    test.hear(started("later", Freshness::Trusted, START + 1));
+                    test.hear(all_told());
+                    test.hear(end);
+                    let mut without = test.fork();
+                    without.block(&[]);
+                    assert_eq!(without.court.index_of(&fixture.id()), None, "it ends after that block");
+                    test.quiet_block(std::slice::from_ref(&funding));
+                }
+            }
+            assert!(test.court.index_of(&fixture.id()).is_some(), "{way}: it holds our balance");
+            test.settle();
+            assert!(sends_ours(&test, &fixture) && test.node.sheets.is_empty(), "{way}");
+            to_the_end(&mut test, &fixture);
+            assert!(test.node.sheets[&fixture.id()].swept_sat > 0);
+        }
+    }
+}
+
+#[test]
+fn a19_a_funding_that_confirmed_once_is_not_forgotten_when_a_reorg_takes_it() {
+    for channel_type in TYPES {
+        let (mut fixture, funding) = unfunded(channel_type);
+        let mut test = TestCourt::new();
+        test.open(&mut fixture, &[]);
+        test.hear(never(&fixture));
+        test.block(std::slice::from_ref(&funding));
+        test.disconnect_to(START);
+        test.settle();
+        test.block(&[]);
+        assert!(test.court.index_of(&fixture.id()).is_some(), "it may come back");
+        // The node may say it once more.
+        let mut again = test.fork();
+        again.hear(never(&fixture));
+        again.settle();
+        assert_eq!(again.court.index_of(&fixture.id()), None);
+        test.sent.clear();
+        test.block(std::slice::from_ref(&funding));
+        assert!(sends_ours(&test, &fixture));
+    }
+}
+
+/// All of the channel is the counterparty's.
+fn all_theirs() -> CommitmentState {
+    CommitmentState { local_msat: 0, remote_msat: CAPACITY_SAT * 1000, feerate_sat_per_kw: 1000, htlcs: Vec::new() }
+}
+
+#[test]
+fn i17_a_request_to_close_a_forgotten_channel_is_refused_or_carried_out() {
+    for channel_type in TYPES {
+        for why in [CloseReason::Operator, CloseReason::PeerError] {
+            let (mut fixture, funding) = unfunded(channel_type);
+            let close = Event::CloseRequested { channel: fixture.id(), why };
+            let mut test = TestCourt::new();
+            test.open(&mut fixture, &[]);
+            let mut before = test.fork();
+            before.hear(close.clone());
+            before.hear(never(&fixture));
+            before.again(&close);
+            test.hear(never(&fixture));
+            let refused = test.refuse(&close);
+            assert_eq!((refused.class(), refused), (RejectedClass::NotYet, Rejected::NothingToClose(fixture.id())));
+            test.quiet_block(std::slice::from_ref(&funding));
+            test.hear(close);
+            test.settle();
+            assert!(sends_ours(&test, &fixture));
+
+            // Confirmed, and nothing of it is ours: forgotten, and closed if somebody asks for it.
+            let mut setup = channel(2, channel_type).setup().clone();
+            setup.opener = Side::Remote;
+            let mut fixture = ChannelFixture::new(setup);
+            let close = Event::CloseRequested { channel: fixture.id(), why };
+            test.open_bare(&fixture);
+            let mut bare = test.fork();
+            test.hear(fixture.remote_signed(0, all_theirs()).unwrap());
+            test.hear(fixture.local_signed(0, all_theirs()).unwrap());
+            for test in [&mut bare, &mut test] {
+                test.hear(Event::ChannelForgotten { channel: fixture.id() });
+            }
+            assert_eq!(bare.refuse(&close), Rejected::NothingToClose(fixture.id()), "there is no commitment");
+            let end = carry_out_freeze(&mut test);
+            test.hear(close);
+            test.again(&end);
+            test.settle();
+            assert!(sends_ours(&test, &fixture));
+        }
     }
 }

@@ -164,6 +164,16 @@ impl TestCourt {
         answer
     }
 
+    /// Hears several events in one step.
+    pub fn hear_all(&mut self, events: &[Event]) -> Vec<Result<Heard, Rejected>> {
+        let blocks = events.iter().filter(|event| matches!(event, Event::BlockConnected(_)));
+        self.tips.extend(blocks.map(tip_of));
+        let mut step = self.court.step();
+        let answers = events.iter().map(|event| step.hear(event)).collect();
+        step.commit(&mut self.frames).unwrap();
+        answers
+    }
+
     /// Hears an event that says nothing new; panics unless it is a duplicate and the court stays as it was.
     pub fn again(&mut self, event: &Event) {
         let before = self.court.clone();
