@@ -73,11 +73,17 @@ pub(super) fn forgotten(court: CourtView<'_>, id: &ChannelId) -> Result<Admissio
 /// confirmed funding holds is never forgotten.
 pub(super) fn never_funded(court: CourtView<'_>, id: &ChannelId) -> Result<Admission, Rejected> {
     let channel = channel(court, id)?;
-    let searched = channel.chain.fundings.iter().all(|funding| funding.scanned && funding.confirmed.is_none());
-    if !searched || !channel.chain.kept.is_empty() || !court.state().is_caught_up() {
+    if channel.is_funded() || !channel.chain.kept.is_empty() {
         return Err(Rejected::CannotForget(*id));
     }
-    Ok(Admission::new_if(!channel.ratchet.never_funded))
+    if channel.ratchet.never_funded {
+        return Ok(Admission::Duplicate);
+    }
+    // That none is confirmed follows from absence (R11).
+    if !channel.is_searched() || !court.state().is_caught_up() {
+        return Err(Rejected::ForgottenTooSoon(*id));
+    }
+    Ok(Admission::New)
 }
 
 pub(super) fn closing(court: CourtView<'_>, closing: &ClosingSigned) -> Result<Admission, Rejected> {

@@ -244,8 +244,8 @@ pub enum Rejected {
          forgotten"
     )]
     CannotForget(ChannelId),
-    /// That nothing of the channel can be claimed follows from absence, so it waits for the best known block, for the search for
-    /// the funding and for the node (R11).
+    /// That nothing of the channel can be claimed, or that no funding is confirmed, follows from absence, so it waits for the best
+    /// known block and for the search for the funding, and the former for the node, too (R11).
     #[error(
         "it is too soon to forget channel {0}: blocks are missing, its funding was not searched for, or the node has not \
          told everything"

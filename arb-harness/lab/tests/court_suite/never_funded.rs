@@ -98,16 +98,18 @@ fn a19_never_with_a_confirmed_funding() {
     for channel_type in TYPES {
         let (mut fixture, funding) = unfunded(channel_type);
         let refused = Rejected::CannotForget(fixture.id());
+        let too_soon = Rejected::ForgottenTooSoon(fixture.id());
+        assert_eq!((too_soon.class(), refused.class()), (RejectedClass::NotYet, RejectedClass::Mistake));
         let mut test = TestCourt::new();
         test.hear(fixture.opened(fixture.standing(0, 0).unwrap()));
-        assert_eq!(test.refuse(&never(&fixture)), refused, "the chain was not searched");
+        assert_eq!(test.refuse(&never(&fixture)), too_soon, "the chain was not searched");
         test.signer.add_channel(fixture.setup().id, fixture.setup().funding, fixture.setup().local.clone());
         test.open_states(&mut fixture, &[]);
         test.settle();
         let mut behind = test.fork();
         behind.best = Some(START + 9);
         behind.block(&[]);
-        assert_eq!(behind.refuse(&never(&fixture)), refused, "it may be in a block that is still to come");
+        assert_eq!(behind.refuse(&never(&fixture)), too_soon, "it may be in a block that is still to come");
         let mut confirmed = test.fork();
         confirmed.block(std::slice::from_ref(&funding));
         assert_eq!(confirmed.refuse(&never(&fixture)), refused);
