@@ -251,6 +251,14 @@ pub enum Alert {
         /// The HTLC that it was linked to.
         upstream: HtlcKey,
     },
+    /// The point that the node told for a commitment that confirmed gives no output of it, so it proves nothing (A32): it is wrong,
+    /// or our balance was too small for an output. Until a point does, nobody is accused, no main output of ours is claimed, and
+    /// the point of *our* commitment of that number should be told again ([`Event::PointLoaded`](crate::Event::PointLoaded)).
+    PointGivesNoOutput {
+        /// The commitment number.
+        number: u64,
+        txid: Txid,
+    },
 }
 
 /// Why our commitment is not confirmed.
@@ -365,6 +373,7 @@ impl Alert {
             Self::SupersededCommitment { txid: id, .. } => txid("alert superseded", id),
             Self::UpstreamExpiresFirst { htlc: id, .. } => htlc("alert upstream expires first", id),
             Self::UpstreamOfOtherHash { htlc: id, .. } => htlc("alert upstream hash", id),
+            Self::PointGivesNoOutput { txid: id, .. } => txid("alert point", id),
             Self::FundingUnconfirmed { number, .. } => ActionId::of("alert funding", channel, &[&number.to_le_bytes()]),
         }
     }

@@ -27,7 +27,7 @@ pub(crate) struct Close {
     pub(crate) loading: bool,
     /// Whether it is, or may be, another commitment of ours, and the node has not said what our point for its number is.
     pub(crate) asks_point: bool,
-    /// Our keys for it; `Some` only for the kind `Superseded`, once the node has told its point.
+    /// Our keys for it; `Some` only for the kind `Superseded`, once the node has told the point that gives our main output.
     pub(crate) own: Option<Own>,
     /// Its index in [`CommitmentSet::remotes`]; `Some` exactly for the kinds `Remote` and `RemotePending`.
     pub(super) remote: Option<usize>,

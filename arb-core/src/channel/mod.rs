@@ -44,6 +44,7 @@ use crate::api::ids::{ActionId, ChannelId, HtlcRef};
 use crate::api::notice::{FreezeReason, Notice};
 use crate::api::outcome::Upstream;
 use crate::api::policy::Policy;
+use crate::api::stage::CloseKind;
 use crate::api::units::Height;
 use crate::bolt3::{PaymentHash, Preimage};
 use alloc::collections::BTreeMap;
@@ -189,6 +190,13 @@ impl ChannelArbitrator {
 
     fn is_spent(&self) -> bool {
         self.chain.kept.values().any(|kept| kept.tier == Tier::Funding)
+    }
+
+    /// Whether the node told a point of ours for a close of this number that gives no output of it, so that nothing is proven.
+    pub(crate) fn told_no_output(&self, close: &Close) -> bool {
+        let told = close.number.and_then(|number| self.points.get(&number).copied().flatten());
+        let may_be_ours = matches!(close.kind, CloseKind::Unknown | CloseKind::Superseded);
+        told.is_some() && may_be_ours && close.own.is_none()
     }
 
     /// Whether the chain was searched for spends of all fundings.

@@ -16,8 +16,9 @@ use bitcoin::secp256k1::{All, Secp256k1};
 /// Whose commitment a transaction is.
 #[derive(Clone, Debug)]
 pub(super) enum Whose {
-    /// Ours. `None`: we do not know the point of its number, so we cannot tell which output is its `to_local`.
+    /// Ours. `None`: the node told no point that gives an output, so we cannot tell which one is its `to_local`.
     Ours(Option<Box<Own>>),
+    /// Theirs; or nobody's that we know, if its number is not revoked and above all that we had.
     Theirs,
     /// No output tells. It may be ours.
     Undecided,
@@ -41,14 +42,14 @@ pub(super) fn whose<'a>(
         return Whose::Theirs;
     }
     let told = channel.points.get(&number).copied();
-    let own = told.flatten().and_then(|point| own(facts, secp, &point));
-    let fits = own.as_ref().is_some_and(|own| has(&own.script_pubkey));
-    if distinct && has(&to_them) || fits {
+    // A point that gives no output proves nothing: it may be wrong, or our balance was too small for an output.
+    let own = told.flatten().and_then(|point| own(facts, secp, &point)).filter(|own| has(&own.script_pubkey));
+    if distinct && has(&to_them) || own.is_some() {
         return Whose::Ours(own.map(Box::new));
     }
-    // Below our next number, all that we had is ours; with the point, its `to_local` would have been found.
-    let may_be_ours = number < channel.set.next_local || channel.ratchet.outdated;
-    if may_be_ours && own.is_none() { Whose::Undecided } else { Whose::Theirs }
+    // That we had no such number is no proof of a breach: our journal may be old.
+    let may_be_ours = number < channel.set.next_local || channel.ratchet.outdated || penalty.is_some();
+    if may_be_ours { Whose::Undecided } else { Whose::Theirs }
 }
 
 /// The `to_local` of our commitment with this point, and its keys; `None` if a key cannot be derived.

@@ -64,6 +64,9 @@ fn alerts(bench: &Bench<'_>, view: &ChannelView<'_>, out: &mut Vec<Conclusion>) 
         raise(Alert::PeerClaimsNewer { next_commitment_number, next_revocation_number, start });
     }
     if let Some(close) = &view.close {
+        if let (true, Some(number)) = (view.channel.told_no_output(close), close.number) {
+            raise(Alert::PointGivesNoOutput { number, txid: close.txid });
+        }
         match close.kind {
             // It may still be told while the channel joins.
             CloseKind::Unknown | CloseKind::Superseded if !bench.told => {}

@@ -163,6 +163,10 @@ pub(crate) fn alert(alert: &Alert) -> String {
             "HTLC {htlc} ({amount_sat} sat) was linked to upstream HTLC {upstream}, which has another payment hash: it is \
              not taken for linked"
         ),
+        Alert::PointGivesNoOutput { number, txid: id } => format!(
+            "the point that the node told for our commitment {number} gives no output of {id}, so it proves nothing: tell the \
+             right one, or our balance was too small for an output"
+        ),
         Alert::FundingUnconfirmed { number, amount_sat } => {
             format!(
                 "our commitment {number} ({amount_sat} sat are ours) is not sent: as far as is known, the funding is not \

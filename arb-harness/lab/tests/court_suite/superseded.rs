@@ -3,7 +3,7 @@
 use arb_core::bolt3::{ChannelType, OutputKind, Point};
 use arb_core::{
     Acknowledged, Action, Alert, CloseKind, CloseReason, ContractKind, ContractOutcome, Event, FailReason, Htlc,
-    HtlcRef, Link, Rejected, Side,
+    HtlcRef, Link, Rejected, RevokedCommitment, RevokedHtlc, Side,
 };
 use arb_harness::keys::ChannelKeys;
 use arb_lab::fixture::{ChannelFixture, ChannelSetup, CommitmentState};
@@ -193,7 +193,20 @@ fn a32_undecided_for_ever_still_ends() {
     }
 }
 
-/// Of a breach without an output that tells, our point shows that it is not ours.
+/// All that both have is in one HTLC, which is returned as well.
+fn only_htlc() -> (Htlc, CommitmentState) {
+    let htlc = offered(0, CAPACITY_SAT - 20_000, 1, START + 90, Link::Own);
+    let state = CommitmentState {
+        local_msat: 20_000_000,
+        remote_msat: 0,
+        // The fee takes what is left of our balance.
+        feerate_sat_per_kw: 20_000_000 / 1124,
+        htlcs: vec![htlc.clone()],
+    };
+    (htlc, state)
+}
+
+/// Without an output that tells, a candidate that gives the txid tells.
 #[test]
 fn a32_a_breach_stays_one() {
     for channel_type in TYPES {
@@ -204,24 +217,78 @@ fn a32_a_breach_stays_one() {
         assert_eq!(test.close_kind(&fixture), Some(CloseKind::Revoked));
         assert!(!asks(&test) && accuses(&test, &fixture));
     }
-    // All that both have is in one HTLC.
-    let htlc = offered(0, CAPACITY_SAT - 20_000, 1, START + 90, Link::Own);
-    let only_htlc = CommitmentState {
-        local_msat: 20_000_000,
-        remote_msat: 0,
-        // The fee takes what is left of our balance.
-        feerate_sat_per_kw: 20_000_000 / 1124,
-        htlcs: vec![htlc],
-    };
+    let (only, only_htlc) = only_htlc();
+    let (feerate_sat_per_kw, local_msat) = (only_htlc.feerate_sat_per_kw, only_htlc.local_msat);
     let (mut test, fixture) = adopted(ANCHORS, only_htlc);
     let theirs = fixture.remote_commitment_tx(0).unwrap();
     let kinds = &fixture.commitment(Side::Remote, 0).unwrap().built.outputs;
     assert!(!kinds.contains(&OutputKind::ToOwner) && !kinds.contains(&OutputKind::ToOther), "{kinds:?}");
     test.block(std::slice::from_ref(&theirs));
     assert_eq!(test.close_kind(&fixture), Some(CloseKind::Unknown));
+    // Our point gives no output of it, which may have other reasons; only the candidate that gives its txid proves it.
     test.hear(told(&fixture, 0, our_point(&fixture, 0)));
+    test.settle();
+    assert_eq!(test.close_kind(&fixture), Some(CloseKind::Unknown));
+    assert!(!accuses(&test, &fixture) && doubts(&test, &theirs));
+    let htlcs = vec![RevokedHtlc::from(&only)];
+    let candidates = vec![RevokedCommitment { feerate_sat_per_kw, local_msat, remote_msat: 0, htlcs }];
+    test.hear(Event::RevokedLoaded { channel: fixture.id(), number: 0, candidates });
     assert_eq!(test.close_kind(&fixture), Some(CloseKind::Revoked));
     test.settle();
+    assert!(accuses(&test, &fixture));
+}
+
+/// Whether a person was told that the point gives no output of this commitment.
+fn doubts(test: &TestCourt, tx: &Transaction) -> bool {
+    let alert = Alert::PointGivesNoOutput { number: 0, txid: tx.compute_txid() };
+    test.node.alerts.iter().any(|(_, told)| *told == alert)
+}
+
+#[test]
+fn a32_a_point_that_gives_no_output_proves_nothing_and_ends_nothing() {
+    for channel_type in TYPES {
+        // Nothing tells whose it is; or the counterparty's output does.
+        for (first, kind) in [(all_ours(), CloseKind::Unknown), (state(&[]), CloseKind::Superseded)] {
+            let (mut test, fixture) = moved_on(channel_type, first, true);
+            test.withholds_rows = true;
+            let ours = fixture.local_commitment_tx(0).unwrap();
+            test.block(std::slice::from_ref(&ours));
+            assert!(!doubts(&test, &ours));
+            test.hear(told(&fixture, 0, our_point(&fixture, 1)));
+            test.settle();
+            assert_eq!(test.close_kind(&fixture), Some(kind), "{channel_type:?}");
+            assert!(doubts(&test, &ours) && !accuses(&test, &fixture));
+            test.blocks_to(START + 200);
+            assert!(!accuses(&test, &fixture) && !test.node.sheets.contains_key(&fixture.id()));
+            // The right one is taken whenever it comes.
+            test.hear(told(&fixture, 0, our_point(&fixture, 0)));
+            assert_eq!(test.close_kind(&fixture), Some(CloseKind::Superseded));
+            to_the_end(&mut test, &fixture);
+            assert_eq!(outcomes(&test, ContractKind::ToLocal), [ContractOutcome::Claimed]);
+        }
+    }
+}
+
+/// That we had no such number proves no breach either: the journal may be old.
+#[test]
+fn a32_a_number_that_we_never_had_proves_nothing() {
+    let (mut test, mut fixture) = (TestCourt::new(), channel(1, ANCHORS));
+    let (only, only_htlc) = only_htlc();
+    test.open_bare(&fixture);
+    test.hear(fixture.remote_signed(0, only_htlc.clone()).unwrap());
+    test.hear(fixture.local_signed(0, only_htlc.clone()).unwrap());
+    for number in [1, 2] {
+        test.hear(fixture.remote_signed(number, only_htlc.clone()).unwrap());
+        test.hear(fixture.remote_revoked(number - 1).unwrap());
+    }
+    test.withholds_rows = true;
+    test.block(&[fixture.remote_commitment_tx(1).unwrap()]);
+    assert_eq!(test.close_kind(&fixture), Some(CloseKind::Unknown), "{only:?}");
+    assert!(!accuses(&test, &fixture));
+    // The log's rows prove it.
+    test.withholds_rows = false;
+    test.settle();
+    assert_eq!(test.close_kind(&fixture), Some(CloseKind::Revoked));
     assert!(accuses(&test, &fixture));
 }
 
@@ -298,8 +365,9 @@ fn a32_a_point_that_proved_it_stands() {
     test.again(&told(&fixture, 1, our_point(&fixture, 1)));
     test.hear(told(&fixture, 0, None));
     test.again(&told(&fixture, 0, None));
-    // A point that fits nothing is believed until a better one comes.
+    // A point that gives no output proves nothing.
     test.hear(told(&fixture, 0, our_point(&fixture, 1)));
+    assert_eq!(test.close_kind(&fixture), Some(CloseKind::Unknown));
     test.hear(told(&fixture, 0, our_point(&fixture, 0)));
     test.again(&told(&fixture, 0, None));
     let refused = test.refuse(&told(&fixture, 0, our_point(&fixture, 1)));

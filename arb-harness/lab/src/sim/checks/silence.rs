@@ -137,6 +137,7 @@ const fn tells_of_a_deadline(alert: &Alert) -> bool {
         | Alert::Stuck
         | Alert::CoinRefused { .. }
         | Alert::OutputWaits { .. }
+        | Alert::PointGivesNoOutput { .. }
         | Alert::PeerClaimsNewer { .. }
         | Alert::DustExposure { .. } => false,
     }
