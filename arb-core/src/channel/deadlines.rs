@@ -65,6 +65,12 @@ pub(crate) fn claim_deadline(
     Some(outgoing_deadline(state, confirmed, policy))
 }
 
+/// The same while no commitment is confirmed, for those who are told that none is: a height that does not move with the tip, so
+/// that they are told once.
+pub(crate) fn told_deadline(channel: &ChannelArbitrator, htlc: HtlcRef, policy: &Policy) -> Option<Height> {
+    claim_deadline(channel, htlc, Height::new(0), policy)
+}
+
 /// The last block in which a claim of an HTLC that we sent should confirm: the upstream expiry less a margin (B34, B50, D2).
 /// Without a known upstream it is `own_delta` past the later of its expiry and `confirmed`: about where a forward's would be,
 /// so that the deadline does not show that the payment is our own.

@@ -31,7 +31,7 @@ pub(crate) use close::Close;
 pub(crate) use commitments::{Commitment, LocalCommitment, Rebuilt};
 pub(crate) use deadlines::{
     SECOND_STAGE_MIN, THEIRS_FIRST, chain_height, claim_deadline, forget_height, give_up_height, outgoing_deadline,
-    theirs_first_until,
+    theirs_first_until, told_deadline,
 };
 pub(crate) use requests::{ScriptsRequest, SignedTx, SweepState};
 pub(crate) use spends::{SpendOf, spends};

@@ -9,7 +9,7 @@ use crate::api::ids::HtlcRef;
 use crate::api::notice::{Alert, Held, Notice};
 use crate::api::record::Conclusion;
 use crate::api::units::Height;
-use crate::channel::{SECOND_STAGE_MIN, chain_height, claim_deadline};
+use crate::channel::{SECOND_STAGE_MIN, chain_height, told_deadline};
 use crate::claims::child::newest_funding;
 use crate::decide::bench::Bench;
 use crate::resolver::{Claim, ContractStage};
@@ -94,7 +94,7 @@ fn deadlines<'a>(view: &'a ChannelView<'_>) -> impl Iterator<Item = (HtlcRef, He
     let channel = view.channel;
     let open = channel.htlcs.keys().filter(|htlc| !channel.ratchet.released.contains_key(htlc));
     let open = open.filter(|htlc| channel.has_output_somewhere(**htlc));
-    open.filter_map(|htlc| Some((*htlc, claim_deadline(channel, *htlc, view.tip, view.policy)?)))
+    open.filter_map(|htlc| Some((*htlc, told_deadline(channel, *htlc, view.policy)?)))
 }
 
 /// An alert for each deadline of the confirmed close before which nothing is on offer that was to be claimed in the block before.

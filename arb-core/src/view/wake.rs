@@ -8,7 +8,7 @@
 use super::{ChannelView, ContractState};
 use crate::api::outcome::Upstream;
 use crate::api::units::{Blocks, Height};
-use crate::channel::{SECOND_STAGE_MIN, ScriptsRequest, chain_height, claim_deadline, forget_height, give_up_height};
+use crate::channel::{SECOND_STAGE_MIN, ScriptsRequest, chain_height, forget_height, give_up_height, told_deadline};
 use crate::resolver::ContractStage;
 use alloc::vec::Vec;
 
@@ -48,7 +48,7 @@ impl ChannelView<'_> {
             return;
         }
         let htlcs = self.channel.htlcs.keys();
-        let deadlines = htlcs.filter_map(|htlc| claim_deadline(self.channel, *htlc, self.tip, self.policy));
+        let deadlines = htlcs.filter_map(|htlc| told_deadline(self.channel, *htlc, self.policy));
         heights.extend(deadlines.map(|deadline| deadline.before(SECOND_STAGE_MIN)));
     }
 

@@ -202,6 +202,29 @@ fn i17_what_is_not_worth_a_close_is_told_too() {
 }
 
 #[test]
+fn i17_a_payment_of_our_own_has_one_deadline_and_one_alert() {
+    for channel_type in TYPES {
+        for suspect in [false, true] {
+            let mut fixture = channel(1, channel_type);
+            let mut test = TestCourt::new();
+            test.open(&mut fixture, &[offered(0, 50_000, 1, START + 30, Link::Own)]);
+            if suspect {
+                test.start("restored", Freshness::Suspect, START);
+            }
+            test.hear(close(&fixture));
+            // Our commitment does not confirm, also long after the expiry and the policy's `own_delta` of 34 blocks.
+            test.blocks_to(START + 120);
+            let told = test.alerts(&fixture).into_iter();
+            let told: Vec<Alert> = told.filter(|alert| matches!(alert, Alert::CommitmentWaits { .. })).collect();
+            let why = if suspect { Held::Suspect } else { Held::Unconfirmed };
+            let deadline = Some(height(START + 64));
+            let alert = Alert::CommitmentWaits { number: 0, why, deadline, htlcs: 1, amount_sat: 50_000 };
+            assert_eq!(told, [alert], "{channel_type:?} {suspect}");
+        }
+    }
+}
+
+#[test]
 fn i17_outputs_without_a_claim_on_offer_are_told_a_block_before_their_deadline() {
     for channel_type in TYPES {
         for answered in [true, false] {
