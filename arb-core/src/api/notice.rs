@@ -275,7 +275,8 @@ pub enum Held {
     /// It is sent and does not confirm: its child needs coins, or more fee ([`Event::BumpRequested`](crate::Event::BumpRequested)).
     Unconfirmed,
     /// These HTLCs, which we could claim, are worth less than a close, so the channel stays open: ask the counterparty to take the
-    /// preimages off chain, or request a close ([`Event::CloseRequested`](crate::Event::CloseRequested)).
+    /// preimages off chain, or request a close ([`Event::CloseRequested`](crate::Event::CloseRequested)). Told once for each
+    /// deadline, whatever commitments follow.
     TooSmall,
 }
 
@@ -322,7 +323,21 @@ impl Notice {
     }
 }
 
+/// The tags of alerts about one HTLC.
+const RISK: &str = "alert risk";
+const LOSS: &str = "alert loss";
+const EXPIRES_FIRST: &str = "alert upstream expires first";
+const OTHER_HASH: &str = "alert upstream hash";
+
 impl Alert {
+    /// The alerts about one HTLC of an open channel alone, by their ids: an id of an HTLC is used once, so once it is gone none
+    /// of them is raised again.
+    pub(crate) fn of_htlc(channel: &ChannelId, htlc: HtlcRef) -> impl Iterator<Item = ActionId> {
+        [RISK, LOSS, EXPIRES_FIRST, OTHER_HASH]
+            .into_iter()
+            .map(move |tag| ActionId::of(tag, channel, &[&htlc_bytes(&htlc)]))
+    }
+
     fn id(&self, channel: &ChannelId) -> ActionId {
         let htlc = |tag, htlc: &HtlcRef| ActionId::of(tag, channel, &[&htlc_bytes(htlc)]);
         let txid = |tag, txid: &Txid| ActionId::of(tag, channel, &[&txid.to_byte_array()]);
@@ -335,8 +350,8 @@ impl Alert {
             Self::UpstreamAtRisk { upstream_expiry, .. } => {
                 ActionId::of("alert upstream", channel, &[&upstream_expiry.get().to_le_bytes()])
             }
-            Self::Risk { htlc: id, .. } => htlc("alert risk", id),
-            Self::Loss { htlc: id, .. } => htlc("alert loss", id),
+            Self::Risk { htlc: id, .. } => htlc(RISK, id),
+            Self::Loss { htlc: id, .. } => htlc(LOSS, id),
             Self::OutputLost { outpoint: id, .. } => outpoint("alert lost", id),
             Self::DeadlineMissed { outpoint: id, .. } => outpoint("alert deadline", id),
             Self::SigningRefused { request } => ActionId::of("alert signing", channel, &[&request.0]),
@@ -349,6 +364,7 @@ impl Alert {
             Self::AdoptionIncomplete { start, .. } => ActionId::of("alert adoption", channel, &[&start.to_le_bytes()]),
             Self::OutputWaits { output, .. } => outpoint("alert waits", &output.outpoint),
             Self::CommitmentWaits { number, why, deadline, .. } => {
+                let open = *why == Held::TooSmall;
                 let why = match why {
                     Held::Outdated => 0,
                     Held::Suspect => 1,
@@ -357,6 +373,8 @@ impl Alert {
                     Held::Unconfirmed => 4,
                     Held::TooSmall => 5,
                 };
+                // While the channel is open, every update brings a commitment, and the HTLCs stay what they are.
+                let number = if open { 0 } else { *number };
                 let deadline = deadline.map_or(0, Height::get).to_le_bytes();
                 ActionId::of("alert commitment", channel, &[&number.to_le_bytes(), &[why], &deadline])
             }
@@ -371,8 +389,8 @@ impl Alert {
                 ActionId::of("alert exposure", channel, &[&given_up_sat.to_le_bytes()])
             }
             Self::SupersededCommitment { txid: id, .. } => txid("alert superseded", id),
-            Self::UpstreamExpiresFirst { htlc: id, .. } => htlc("alert upstream expires first", id),
-            Self::UpstreamOfOtherHash { htlc: id, .. } => htlc("alert upstream hash", id),
+            Self::UpstreamExpiresFirst { htlc: id, .. } => htlc(EXPIRES_FIRST, id),
+            Self::UpstreamOfOtherHash { htlc: id, .. } => htlc(OTHER_HASH, id),
             Self::PointGivesNoOutput { txid: id, .. } => txid("alert point", id),
             Self::FundingUnconfirmed { number, .. } => ActionId::of("alert funding", channel, &[&number.to_le_bytes()]),
         }

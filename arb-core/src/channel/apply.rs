@@ -146,7 +146,12 @@ impl ChannelArbitrator {
             let released = &self.state.ratchet.released;
             let owed = |key: &HtlcRef| released.get(key).is_some_and(|released| released.acknowledged.is_none());
             let held = |key: &HtlcRef| set.all().any(|(_, commitment)| commitment.position(*key).is_some());
-            self.state.htlcs.retain(|key, _| held(key) || owed(key));
+            let gone: Vec<HtlcRef> = self.state.htlcs.keys().filter(|key| !held(key) && !owed(key)).copied().collect();
+            let gone: Vec<HtlcState> = gone.iter().filter_map(|key| self.state.htlcs.remove(key)).collect();
+            // While a channel joins, perhaps anew, they may still be told.
+            if self.state.adopted.is_some() {
+                self.forget_raised(&gone);
+            }
             self.forget_gone();
         }
     }

@@ -55,6 +55,10 @@ fn commitment_waits(bench: &Bench<'_>, view: &ChannelView<'_>, alerts: &mut Vec<
     }
     let number = local.unwrap_or(0);
     let open = ratchet.frozen.is_none();
+    // That an open channel holds it is a conclusion from absence (R11): the node may be telling that it is gone.
+    if open && !bench.told {
+        return;
+    }
     let suspect = bench.court.state().suspects(channel);
     let why = if open {
         Held::TooSmall

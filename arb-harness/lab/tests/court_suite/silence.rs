@@ -202,6 +202,42 @@ fn i17_what_is_not_worth_a_close_is_told_too() {
 }
 
 #[test]
+fn i17_what_is_not_worth_a_close_is_told_once_and_by_what_is_told() {
+    for channel_type in TYPES {
+        let mut fixture = channel(1, channel_type);
+        let mut test = TestCourt::new();
+        let small = [received(0, 3_000, 2, DEADLINE)];
+        test.open(&mut fixture, &small);
+        test.hear(learned(&fixture, HtlcRef::received(0), 2));
+        test.blocks_to(DEADLINE - 7);
+        // The node may be about to tell that it is gone (R11).
+        let mut untold = test.fork();
+        untold.hear(started("again", Freshness::Trusted, DEADLINE - 7));
+        untold.block(&[]);
+        assert_eq!(untold.alerts(&fixture), []);
+        untold.hear(arb_lab::process::all_told());
+        untold.settle();
+        assert_eq!(untold.alerts(&fixture).len(), 1);
+        // Every update brings a commitment; the HTLC is the same.
+        test.block(&[]);
+        for number in 1..4 {
+            test.update(&mut fixture, number, &small);
+            test.settle();
+        }
+        test.block(&[]);
+        assert_eq!(test.alerts(&fixture).len(), 1);
+        // It is gone, and another one comes with the same deadline: nothing is left of the first (R15).
+        test.update(&mut fixture, 4, &[]);
+        test.update(&mut fixture, 5, &[received(1, 4_000, 3, DEADLINE)]);
+        test.hear(learned(&fixture, HtlcRef::received(1), 3));
+        test.settle();
+        let (why, deadline) = (Held::TooSmall, Some(height(DEADLINE)));
+        let alert = Alert::CommitmentWaits { number: 5, why, deadline, htlcs: 1, amount_sat: 4_000 };
+        assert_eq!(test.alerts(&fixture)[1..], [alert]);
+    }
+}
+
+#[test]
 fn i17_a_payment_of_our_own_has_one_deadline_and_one_alert() {
     for channel_type in TYPES {
         for suspect in [false, true] {
