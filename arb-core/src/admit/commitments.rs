@@ -239,6 +239,10 @@ fn one_htlc(court: CourtView<'_>, channel: &ChannelArbitrator, htlc: &Htlc) -> R
 fn new_htlc(court: CourtView<'_>, channel: &ChannelArbitrator, htlc: &Htlc) -> Result<(), Rejected> {
     let bad = |why| Err(Rejected::BadHtlc { htlc: htlc.key, why });
     match (htlc.key.direction, htlc.link) {
+        // Of a channel that joins, what was forwarded is forwarded.
+        (Direction::Offered, Link::Relay { deadline }) if deadline < htlc.cltv_expiry && channel.adopted.is_some() => {
+            return bad("its upstream HTLC expires before it");
+        }
         (Direction::Offered, Link::Own | Link::Relay { .. }) | (Direction::Received, Link::Received) => {}
         (Direction::Offered, Link::Forward(upstream)) => {
             // Running channels are adopted one by one: the upstream HTLC may be heard later, its channel must be known.
@@ -250,7 +254,6 @@ fn new_htlc(court: CourtView<'_>, channel: &ChannelArbitrator, htlc: &Htlc) -> R
                 if incoming.htlc.payment_hash != htlc.payment_hash {
                     return bad("its upstream HTLC has another payment hash");
                 }
-                // Of a channel that joins, what was forwarded is forwarded.
                 if incoming.htlc.cltv_expiry < htlc.cltv_expiry && channel.adopted.is_some() {
                     return bad("its upstream HTLC expires before it");
                 }

@@ -135,6 +135,31 @@ fn a49_an_upstream_htlc_has_the_same_hash_and_does_not_expire_first() {
     test.open_states(&mut down, &[offered(0, 50_000, 1, START + 50, Link::Forward(key(&up, INCOMING)))]);
 }
 
+/// Of one that the court does not know, the deadline is what the node tells with the link.
+#[test]
+fn a49_a_relayed_htlc_does_not_expire_after_its_upstream() {
+    for (joins, deadline) in [(false, START + 49), (true, START + 49), (false, START + 50)] {
+        let (mut test, mut down) = (TestCourt::new(), channel(1, ANCHORS));
+        let htlcs = [offered(0, 50_000, 1, START + 50, Link::Relay { deadline: height(deadline) })];
+        if joins {
+            test.hear(down.opened(down.standing(0, 0).unwrap()));
+        } else {
+            test.open_bare(&down);
+        }
+        for event in [down.remote_signed(0, state(&htlcs)).unwrap(), down.local_signed(0, state(&htlcs)).unwrap()] {
+            if joins || deadline == START + 50 {
+                test.hear(event);
+            } else {
+                let why = "its upstream HTLC expires before it";
+                assert_eq!(test.refuse(&event), Rejected::BadHtlc { htlc: HTLC, why });
+            }
+        }
+        test.settle();
+        let warned = test.alerts(&down).iter().any(|alert| matches!(alert, Alert::UpstreamExpiresFirst { .. }));
+        assert_eq!(warned, joins);
+    }
+}
+
 #[test]
 fn a49_an_upstream_htlc_that_expires_first_is_told_where_it_cannot_be_refused() {
     // A channel joins with one, or the upstream HTLC is told later.
