@@ -294,9 +294,9 @@ pub enum Rejected {
 /// What the sender of a refused event should do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RejectedClass {
-    /// Something else must be heard first; told again after it, the event may be accepted.
+    /// It came too early: once something else has been heard, or is there, the same event may be accepted.
     NotYet,
-    /// The embedder, or its source, is wrong: told again, it is refused again.
+    /// The embedder, or its source, is wrong. Told again it is refused again, unless what it contradicts has changed.
     Mistake,
     /// The counterparty sent something invalid. The node must refuse that message.
     Hostile,

@@ -25,7 +25,8 @@ pub enum CloseKind {
     Superseded,
 }
 
-/// The stages of a channel. Never back to `Open` once left (R10).
+/// The stages of a channel. Back to `Open` leads only [`Event::ChannelAdoptedAnew`](crate::Event::ChannelAdoptedAnew), of a channel
+/// that nothing but its outdated state froze (R10). A reorg that takes the close leads back to the stage before it.
 ///
 /// ```text
 /// Open ──(HTLC deadline · operator · peer's error · peer went on chain)──► GoingToChain

@@ -1,7 +1,8 @@
 //! What stays of a channel that an irrevocable close resolved: enough to know it when the node tells it again (A52).
 //!
 //! A node that died before it noted the resolution tells the channel at its next start. Opened again, the channel would be a
-//! second one whose funding is spent. A forgotten channel leaves no tombstone, because its funding never held anything.
+//! second one whose funding is spent. A forgotten channel leaves no tombstone: its funding never confirmed, or nothing of it was
+//! ours, so that it may be opened again.
 //!
 //! Tests: `arb-harness/lab/tests/court_suite/resolved_again.rs`, `arb-log/tests/tombstones.rs`
 
