@@ -93,11 +93,13 @@ fn commitment_waits(bench: &Bench<'_>, view: &ChannelView<'_>, alerts: &mut Vec<
     }
 }
 
-/// The deadlines of the HTLCs that a commitment of the set has an output for, while none is confirmed.
+/// The deadlines of the HTLCs that a commitment of the set has an output for, while none is confirmed. In an open channel that of
+/// a received one without an output, too: no close brings it, but the peer can still settle it.
 fn deadlines<'a>(view: &'a ChannelView<'_>) -> impl Iterator<Item = (HtlcRef, Height)> + 'a {
     let channel = view.channel;
     let open = channel.htlcs.keys().filter(|htlc| !channel.ratchet.released.contains_key(htlc));
-    let open = open.filter(|htlc| channel.has_output_somewhere(**htlc));
+    let may_be_settled = |htlc: &HtlcRef| channel.ratchet.frozen.is_none() && !htlc.is_offered();
+    let open = open.filter(move |htlc| channel.has_output_somewhere(**htlc) || may_be_settled(htlc));
     open.filter_map(|htlc| Some((*htlc, told_deadline(channel, *htlc, view.policy)?)))
 }
 

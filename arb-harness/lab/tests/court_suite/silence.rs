@@ -188,16 +188,26 @@ fn a35_e_a_request_that_cannot_be_carried_out_is_answered_by_an_alert() {
 #[test]
 fn i17_what_is_not_worth_a_close_is_told_too() {
     for channel_type in TYPES {
-        let mut fixture = channel(1, channel_type);
-        let mut test = TestCourt::new();
-        test.open(&mut fixture, &[received(0, 3_000, 2, DEADLINE)]);
-        test.hear(learned(&fixture, HtlcRef::received(0), 2));
-        test.blocks_to(DEADLINE - 7);
-        assert_eq!((test.docket(&fixture).stage, test.alerts(&fixture)), (Stage::Open, Vec::new()));
-        test.block(&[]);
-        let (why, deadline) = (Held::TooSmall, Some(height(DEADLINE)));
-        let alert = Alert::CommitmentWaits { number: 0, why, deadline, htlcs: 1, amount_sat: 3_000 };
-        assert_eq!(test.alerts(&fixture), [alert]);
+        // No commitment has an output for 100 sat: no close brings it.
+        for amount_sat in [3_000, 100] {
+            let mut fixture = channel(1, channel_type);
+            let mut test = TestCourt::new();
+            test.open(&mut fixture, &[received(0, amount_sat, 2, DEADLINE)]);
+            test.hear(learned(&fixture, HtlcRef::received(0), 2));
+            test.blocks_to(DEADLINE - 7);
+            assert_eq!((test.docket(&fixture).stage, test.alerts(&fixture)), (Stage::Open, Vec::new()));
+            let mut closing = test.fork();
+            test.block(&[]);
+            let (why, deadline) = (Held::TooSmall, Some(height(DEADLINE)));
+            let alert = Alert::CommitmentWaits { number: 0, why, deadline, htlcs: 1, amount_sat };
+            assert_eq!(test.alerts(&fixture), [alert]);
+            // Once the channel goes to chain, dust is fee already.
+            closing.hear(close(&fixture));
+            closing.settle();
+            closing.blocks_to(DEADLINE);
+            let told = closing.alerts(&fixture).iter().any(|alert| matches!(alert, Alert::CommitmentWaits { .. }));
+            assert_eq!(told, amount_sat == 3_000, "{amount_sat}");
+        }
     }
 }
 
