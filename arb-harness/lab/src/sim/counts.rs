@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 /// Every name that is counted, so that names that were never seen are shown with zero.
-pub(crate) const NAMES: [&str; 133] = [
+pub(crate) const NAMES: [&str; 134] = [
     "channel/one",
     "channel/linked",
     "channel/adopted",
@@ -106,6 +106,7 @@ pub(crate) const NAMES: [&str; 133] = [
     "belief/old_node",
     "belief/shown",
     "belief/split",
+    "belief/split_paid_late",
     "belief/mutual_left",
     "belief/slow_search",
     "belief/late_acknowledgement",

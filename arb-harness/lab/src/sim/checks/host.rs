@@ -1,6 +1,6 @@
 //! The host of a simulated process. It carries actions out like any host, and checks each of them first (I5, I7, I10).
 
-use arb_core::{Action, BroadcastAnswer, ChannelId, Event, Policy, Rejected};
+use arb_core::{Action, Alert, BroadcastAnswer, ChannelId, Event, HtlcKey, Link, Policy, Rejected};
 use arb_harness::driver::Outside;
 use arb_harness::host::Host;
 
@@ -51,6 +51,9 @@ impl CheckedHost<'_> {
             }
             Action::FailUpstream { htlc, why, .. } => {
                 let Some(at) = channel_of(htlc.channel) else { return Ok(()) };
+                if !self.manners.was_asked(htlc) {
+                    self.suspect_others(htlc);
+                }
                 // What was released stays due until it is acknowledged, also in a reorg.
                 if !why.is_give_up() && !self.manners.was_asked(htlc) {
                     let heard = self.host.heard.height.get();
@@ -73,11 +76,29 @@ impl CheckedHost<'_> {
             | Action::AskForPreimage { .. }
             | Action::LoadRevoked { .. }
             | Action::LoadPoint { .. }
-            | Action::Alert { .. }
             | Action::ReportOutcome { .. }
             | Action::ChannelResolved { .. } => {}
+            Action::Alert { channel, alert, .. } => {
+                if let Alert::Risk { htlc, .. } = alert {
+                    self.actions.risks.insert(HtlcKey { channel: *channel, htlc: *htlc });
+                }
+            }
         }
         Ok(())
+    }
+
+    /// The upstream HTLC of this one is about to fail. The others that we sent for it must have failed, too, or were given up
+    /// with a risk on record (I5, A9).
+    fn suspect_others(&mut self, failed: &HtlcKey) {
+        let heard = self.host.heard.height.get();
+        let all = || self.channels.iter().flat_map(|at| at.htlcs().map(move |htlc| (at, htlc)));
+        let link = all().find(|(at, htlc)| at.key(htlc.key) == *failed).map(|(_, htlc)| htlc.link);
+        let Some(link @ Link::Forward(_)) = link else { return };
+        for (at, other) in all().filter(|(at, htlc)| htlc.link == link && at.key(htlc.key) != *failed) {
+            let (chain, policy) = (&*self.host.chain, self.policy);
+            let judged = outcomes::invariant_i5_no_failure_while_it_can_be_claimed(chain, heard, at, policy, other.key);
+            self.actions.suspected.extend(judged.err().map(|violation| (at.key(other.key), violation)));
+        }
     }
 
     fn carry_out(&mut self, action: Action, answers: &mut Vec<Event>) {

@@ -7,6 +7,9 @@ use crate::sim::world::World;
 use crate::sim::world::channel::Change;
 use crate::sim::world::payment::{Intent, Payment};
 
+/// Blocks after an expiry by which our claim of the HTLC has confirmed and is buried, if nothing goes wrong.
+const BURIED: u32 = 12;
+
 impl World {
     fn any_open_channel(&mut self) -> Option<usize> {
         let open: Vec<usize> = (0..self.channels.len()).filter(|channel| self.channels[*channel].is_open()).collect();
@@ -181,11 +184,18 @@ impl World {
             expiries.push(earlier.min(expiry));
         }
         let parts = u64::try_from(expiries.len()).unwrap_or(1);
-        for expiry in expiries {
-            let sent = self.add(to, Side::Local, (payment.preimage, amount_msat / parts), expiry, link);
+        for expiry in &expiries {
+            let sent = self.add(to, Side::Local, (payment.preimage, amount_msat / parts), *expiry, link);
             self.payments[index].forwarded.push((to, sent));
         }
-        self.peer_learns(to, payment.preimage, expiry);
+        let earliest = expiries.iter().copied().min().unwrap_or(expiry);
+        if earliest + BURIED <= expiry && self.rng.percent(60) {
+            self.counts.one("belief/split_paid_late");
+            let from = self.rng.blocks(earliest + BURIED, expiry);
+            self.channels[to].peer.plan_mut().preimages.entry(payment.preimage).or_insert(from);
+        } else {
+            self.peer_learns(to, payment.preimage, expiry);
+        }
     }
 
     /// Lets the counterparty fulfil or fail an HTLC of ours on some channel.

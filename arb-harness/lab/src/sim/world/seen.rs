@@ -34,6 +34,11 @@ pub(crate) struct Seen {
 pub(crate) struct SeenActions {
     /// The first violation by an action.
     pub(crate) violation: Option<Violation>,
+    /// HTLCs that could be claimed when their upstream HTLC was failed for another one that we sent for it, and what that
+    /// violates.
+    pub(crate) suspected: Vec<(HtlcKey, Violation)>,
+    /// HTLCs that were given up with a risk on record.
+    pub(crate) risks: BTreeSet<HtlcKey>,
     /// Commitments of ours that were broadcast: a miner may have kept any of them.
     pub(crate) public: BTreeSet<Txid>,
     /// Why the node will refuse batches without an explanation, each reason once (A3).
@@ -43,8 +48,10 @@ pub(crate) struct SeenActions {
 }
 
 impl SeenActions {
-    /// Fails with the first violation.
+    /// Fails with the first violation. The process is idle, so every risk that goes with a failure is on record.
     pub(crate) fn verdict(&mut self) -> Result<(), Violation> {
-        self.violation.take().map_or(Ok(()), Err)
+        let mut suspected = core::mem::take(&mut self.suspected).into_iter();
+        let wrong = suspected.find(|(htlc, _)| !self.risks.contains(htlc)).map(|(_, violation)| violation);
+        self.violation.take().or(wrong).map_or(Ok(()), Err)
     }
 }
