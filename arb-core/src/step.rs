@@ -114,6 +114,7 @@ impl<'a> Step<'a> {
 
     fn hear_with(&mut self, event: &Event, checked: Option<&Checked>) -> Result<Heard, Rejected> {
         let view = CourtView::new(self.court, &self.draft);
+        let was_untold = view.any_untold();
         let admission = admit::admit(view, event)?;
         let (heard, verify) = match admission {
             Admission::Duplicate => return Ok(Heard::Duplicate),
@@ -125,18 +126,24 @@ impl<'a> Step<'a> {
         };
         let proof = if verify { check::verify(view, event, checked)? } else { Proof::Nothing };
         let kept = self.draft.apply_heard(self.court, event, proof);
+        let view = CourtView::new(self.court, &self.draft);
+        // The node has told every channel: what waited for that is judged. Not in `apply`, for it looks at more than one channel,
+        // and the rows of those may be newer than the court's when the log is folded.
+        let woken = if was_untold && !view.any_untold() { view.failing() } else { BTreeSet::new() };
+        self.draft.woken.extend(woken.iter().copied());
         let mut entry = Entry { heard: kept, concluded: Vec::new() };
-        self.decide(&mut entry);
+        self.decide(woken, &mut entry);
         self.explain(&mut entry);
         self.entries.push(entry);
         Ok(heard)
     }
 
-    /// Decides each channel that was touched, lowest number first, until nothing more follows (R1).
-    fn decide(&mut self, entry: &mut Entry) {
+    /// Decides each channel that was touched or woken, lowest number first, until nothing more follows (R1).
+    fn decide(&mut self, woken: BTreeSet<ChannelIndex>, entry: &mut Entry) {
         let view = CourtView::new(self.court, &self.draft);
         self.conclude(decide::consequences(view, &entry.heard), entry);
-        let mut waiting: BTreeSet<ChannelIndex> = self.draft.touched().into_iter().collect();
+        let mut waiting = woken;
+        waiting.extend(self.draft.touched());
         let most = waiting.len().saturating_add(1).saturating_mul(ROUNDS);
         let mut rounds: BTreeMap<ChannelIndex, usize> = BTreeMap::new();
         while let Some(index) = waiting.pop_first() {
@@ -241,7 +248,8 @@ impl Pending<'_> {
         if self.frame.entries.is_empty() {
             return Vec::new();
         }
-        let touched: Vec<ChannelIndex> = self.draft.channels.keys().copied().collect();
+        let touched: BTreeSet<ChannelIndex> =
+            self.draft.channels.keys().copied().chain(self.draft.woken.iter().copied()).collect();
         let mut again = self.draft.state.resolved_again.clone();
         again.retain(|id| !self.court.state.resolved_again.contains(id));
         self.court.absorb(self.draft);

@@ -96,7 +96,8 @@ pub enum Alert {
         /// The height at which the upstream HTLCs expire.
         upstream_expiry: Height,
     },
-    /// The upstream HTLC is failed although the counterparty could still claim this one with a preimage.
+    /// The upstream HTLC is failed although the counterparty could still claim this one with a preimage; or although the node has
+    /// not told every channel, one of which may hold another HTLC for it (A9).
     Risk { htlc: HtlcRef, why: FailReason, amount_sat: u64 },
     /// The counterparty was paid for this HTLC with its preimage after the upstream HTLC had been failed.
     Loss { htlc: HtlcRef, payment_hash: PaymentHash, amount_sat: u64 },

@@ -31,6 +31,13 @@ pub(crate) fn forget_height(state: &HtlcState, policy: &Policy) -> Height {
     state.upstream_expiry.map_or(expiry, |upstream| upstream.max(expiry)).after(policy.irrevocable_depth)
 }
 
+/// The tip height until which a failure of an upstream HTLC waits while the node has not told every channel: another HTLC that we
+/// sent for it may be told (A9). `None` for an HTLC that shares its upstream HTLC with none.
+pub(crate) fn untold_until(state: &HtlcState, policy: &Policy) -> Option<Height> {
+    let is_forward = matches!(state.htlc.link, Link::Forward(_));
+    is_forward.then(|| give_up_height(state, policy).unwrap_or_else(|| forget_height(state, policy)))
+}
+
 /// The fewest blocks that are kept for the second stage.
 pub(crate) const SECOND_STAGE_MIN: Blocks = Blocks::new(6);
 

@@ -31,7 +31,7 @@ pub(crate) use close::Close;
 pub(crate) use commitments::{Commitment, LocalCommitment, Rebuilt};
 pub(crate) use deadlines::{
     SECOND_STAGE_MIN, THEIRS_FIRST, chain_height, claim_deadline, forget_height, give_up_height, outgoing_deadline,
-    theirs_first_until, told_deadline,
+    theirs_first_until, told_deadline, untold_until,
 };
 pub(crate) use requests::{ScriptsRequest, SignedTx, SweepState};
 pub(crate) use spends::{SpendOf, spends};
@@ -147,6 +147,13 @@ impl ChannelArbitrator {
     /// Whether a failure was released for the upstream of this HTLC.
     pub(crate) fn is_failed(&self, htlc: HtlcRef) -> bool {
         self.ratchet.released.get(&htlc).is_some_and(|released| matches!(released.outcome, Upstream::Failed(_)))
+    }
+
+    /// Whether a failure was released for the upstream HTLC of a forward.
+    pub(crate) fn is_failing_forwards(&self) -> bool {
+        let is_forward =
+            |htlc: &HtlcRef| self.htlcs.get(htlc).is_some_and(|state| matches!(state.htlc.link, Link::Forward(_)));
+        self.ratchet.released.keys().any(|htlc| self.is_failed(*htlc) && is_forward(htlc))
     }
 
     /// For each HTLC that we sent: the outcome that was released upstream, and the node's acknowledgement if there is one.

@@ -198,7 +198,12 @@ impl Draft {
             Event::Failed { .. } => {}
             Event::ChannelAdoptedAnew { channel, standing } => {
                 let (standing, suspicions) = ((**standing).clone(), self.state.suspicions);
-                self.with(base, channel, |channel| channel.hear_adopted_anew(standing, suspicions));
+                let mut before = None;
+                self.with(base, channel, |channel| {
+                    before = Some(channel.adopted);
+                    channel.hear_adopted_anew(standing, suspicions);
+                });
+                self.move_told(before, before.map(|_| None));
                 // Touched again, it waits for the node to tell everything.
                 self.with(base, channel, |_| {});
             }
@@ -230,6 +235,7 @@ impl Draft {
             self.parents.extend(channel.unconfirmed().map(|txid| (txid, index)));
             self.watched.extend(channel.watched().into_iter().map(|outpoint| (outpoint, index)));
             self.channels.insert(index, Some(Slot::new(channel)));
+            self.move_told(None, Some(None));
             self.touched.insert(index, Explained::default());
         }
         Some(index)
@@ -251,7 +257,9 @@ impl Draft {
         };
         for index in untold {
             if let Some(channel) = self.touch(base, index) {
+                let before = channel.adopted;
                 channel.hear_adopted(starts);
+                self.move_told(Some(before), Some(Some(starts)));
             }
             // Touched again, it waits for the node no more.
             let _touched = self.touch(base, index);
@@ -476,6 +484,7 @@ impl Draft {
             return;
         }
         channel.hear_performed(action);
+        let told_at = channel.adopted;
         // The outside knows that the channel is resolved: only now may its rows go (front page, Stages and resolvers).
         if let Some(sheet) = over {
             // Without a close it was forgotten, and may be opened again.
@@ -483,6 +492,7 @@ impl Draft {
             let tombstone = closed.then(|| Tombstone { channel: index, sequence, facts: channel.facts.clone(), sheet });
             self.tombstones.extend(tombstone.map(|tombstone| (*id, tombstone)));
             self.channels.insert(index, None);
+            self.move_told(Some(told_at), None);
         }
     }
 

@@ -31,6 +31,11 @@ pub(crate) struct Draft {
     pub(crate) watched: BTreeSet<(OutPoint, ChannelIndex)>,
     /// The unconfirmed funding transactions of the channels that this step opened, or whose block it disconnected.
     pub(crate) parents: BTreeSet<(Txid, ChannelIndex)>,
+    /// How many channels more, or fewer, than in the court were told at each count of starts; the count is `None` while they join.
+    pub(crate) told_at: BTreeMap<Option<u64>, i64>,
+    /// The channels that waited until the node had told every channel, and that are judged because it has. In a step only: what
+    /// they conclude is recorded.
+    pub(crate) woken: BTreeSet<ChannelIndex>,
     /// Rows of the counterparty's commitments that become durable with the frame (R15).
     pub(crate) commitments: Vec<StoredCommitment>,
     /// The channels that the current entry touched, with what followed from each before it.
@@ -53,6 +58,8 @@ impl Draft {
             ids: BTreeMap::new(),
             watched: BTreeSet::new(),
             parents: BTreeSet::new(),
+            told_at: BTreeMap::new(),
+            woken: BTreeSet::new(),
             commitments: Vec::new(),
             touched: BTreeMap::new(),
             explains,
@@ -72,6 +79,16 @@ impl Draft {
     pub(crate) fn derive(&mut self, index: ChannelIndex) {
         if let Some(Some(slot)) = self.channels.get_mut(&index) {
             slot.derived = slot.view(self.state.tip.height, &self.state.policy).keep();
+        }
+    }
+
+    /// A channel that was told at one count of starts is now told at another. The outer `None`: it is not in the court.
+    pub(super) fn move_told(&mut self, from: Option<Option<u64>>, to: Option<Option<u64>>) {
+        for (at, change) in [(from, -1), (to, 1)] {
+            if let Some(at) = at {
+                let sum = self.told_at.entry(at).or_default();
+                *sum = sum.saturating_add(change);
+            }
         }
     }
 
@@ -162,10 +179,25 @@ impl<'a> CourtView<'a> {
         all.filter(|index| self.channel(*index).is_some_and(|channel| channel.watches_parent(txid))).collect()
     }
 
-    /// Whether a channel waits for the node to tell everything of it.
+    /// Whether the node has not told everything of some channel since this start. The cost does not grow with the channels.
     pub(crate) fn any_untold(self) -> bool {
-        let drafted = self.draft.channels.values().flatten().any(|slot| slot.channel.untold);
-        drafted || self.base.indexes.untold().any(|index| !self.draft.channels.contains_key(&index))
+        let (base, draft) = (self.base.indexes.told_at(), &self.draft.told_at);
+        let count = |at: &Option<u64>| {
+            let count = base.get(at).copied().map_or(0, i64::from);
+            count.saturating_add(draft.get(at).copied().unwrap_or(0))
+        };
+        let untold = |at: &&Option<u64>| !self.state().is_told_at(**at);
+        // The later it was told, the sooner that suffices.
+        let mut all = base.keys().take_while(untold).chain(draft.keys().take_while(untold));
+        all.any(|at| count(at) > 0)
+    }
+
+    /// The channels with a failure for the upstream HTLC of a forward.
+    pub(crate) fn failing(self) -> BTreeSet<ChannelIndex> {
+        let drafted = self.draft.channels.keys().copied();
+        let mut all: BTreeSet<ChannelIndex> = self.base.indexes.failing().chain(drafted).collect();
+        all.retain(|index| self.channel(*index).is_some_and(ChannelArbitrator::is_failing_forwards));
+        all
     }
 
     /// The preimages that transactions show and that fit no HTLC that we sent, while the node is still telling: one that fits may

@@ -31,6 +31,9 @@ struct Row {
     deferred: bool,
     untold: bool,
     uneconomic: bool,
+    failing: bool,
+    /// The count of starts when it was told; the inner `None` while it joins.
+    told_at: Option<Option<u64>>,
 }
 
 impl Row {
@@ -53,6 +56,8 @@ impl Row {
             deferred: channel.deferred,
             untold: channel.untold,
             uneconomic: channel.waits_for_fees(),
+            failing: channel.is_failing_forwards(),
+            told_at: Some(channel.adopted),
         }
     }
 }
@@ -125,6 +130,9 @@ pub struct Indexes {
     deferred: BTreeSet<ChannelIndex>,
     untold: BTreeSet<ChannelIndex>,
     uneconomic: BTreeSet<ChannelIndex>,
+    failing: BTreeSet<ChannelIndex>,
+    /// How many channels were told at each count of starts.
+    told_at: BTreeMap<Option<u64>, u32>,
 }
 
 impl PartialEq for Indexes {
@@ -139,6 +147,8 @@ impl PartialEq for Indexes {
             && self.deferred == other.deferred
             && self.untold == other.untold
             && self.uneconomic == other.uneconomic
+            && self.failing == other.failing
+            && self.told_at == other.told_at
     }
 }
 
@@ -176,11 +186,26 @@ impl Indexes {
             (&mut self.deferred, new.deferred),
             (&mut self.untold, new.untold),
             (&mut self.uneconomic, new.uneconomic),
+            (&mut self.failing, new.failing),
         ] {
             if member {
                 set.insert(index);
             } else {
                 set.remove(&index);
+            }
+        }
+        if old.told_at != new.told_at {
+            if let Some(at) = old.told_at {
+                let left = self.told_at.get(&at).map_or(0, |count| count.saturating_sub(1));
+                if left == 0 {
+                    self.told_at.remove(&at);
+                } else {
+                    self.told_at.insert(at, left);
+                }
+            }
+            if let Some(at) = new.told_at {
+                let count = self.told_at.entry(at).or_default();
+                *count = count.saturating_add(1);
             }
         }
     }
@@ -232,6 +257,16 @@ impl Indexes {
     /// Channels of which the node had not told everything when they were touched last.
     pub(crate) fn untold(&self) -> impl Iterator<Item = ChannelIndex> {
         self.untold.iter().copied()
+    }
+
+    /// How many channels were told at each count of starts, those that join first.
+    pub(crate) fn told_at(&self) -> &BTreeMap<Option<u64>, u32> {
+        &self.told_at
+    }
+
+    /// Channels with a failure for the upstream HTLC of a forward.
+    pub(crate) fn failing(&self) -> impl Iterator<Item = ChannelIndex> {
+        self.failing.iter().copied()
     }
 
     pub(crate) fn uneconomic(&self) -> impl Iterator<Item = ChannelIndex> {

@@ -17,7 +17,7 @@ use crate::api::ids::{ChannelId, ChannelIndex, HtlcKey};
 use crate::api::policy::Policy;
 use crate::api::reject::Mismatch;
 use crate::api::units::Height;
-use crate::channel::ChannelArbitrator;
+use crate::channel::{ChannelArbitrator, untold_until};
 use crate::court::index::Indexes;
 use crate::court::snapshot::Snapshot;
 use crate::court::tombstone::Tombstone;
@@ -160,12 +160,25 @@ impl ChainArbitrator {
         self.indexes.id(id)
     }
 
-    /// Appends what is due for a channel now. An upstream HTLC is not failed while another HTLC may still be paid for it (A9).
+    /// Appends what is due for a channel now. An upstream HTLC is not failed while another HTLC may still be paid for it, or be
+    /// told (A9).
     pub(crate) fn due_of(&self, view: &ChannelView<'_>, out: &mut Vec<Action>) {
         let mut due = Vec::new();
         due::actions(&self.state, view, &mut due);
-        due.retain(|action| !matches!(action, Action::FailUpstream { htlc, .. } if self.may_be_paid(htlc)));
+        due.retain(|action| {
+            let Action::FailUpstream { htlc, .. } = action else { return true };
+            !self.waits_for_node(view, htlc) && !self.may_be_paid(htlc)
+        });
         out.append(&mut due);
+    }
+
+    /// Whether the failure of an upstream HTLC waits because the node has not told every channel (A9, R11).
+    fn waits_for_node(&self, view: &ChannelView<'_>, failed: &HtlcKey) -> bool {
+        let state = &self.state;
+        let untold = self.indexes.told_at().first_key_value().is_some_and(|(at, _)| !state.is_told_at(*at));
+        let htlc = view.channel.htlcs.get(&failed.htlc).filter(|_| untold);
+        let until = htlc.and_then(|htlc| untold_until(htlc, view.policy));
+        until.is_some_and(|until| state.tip.height < until || !state.is_caught_up())
     }
 
     /// Whether another HTLC that we sent for the same upstream HTLC has no failure: then the upstream HTLC is not failed yet (A9).

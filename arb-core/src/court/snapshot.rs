@@ -135,7 +135,12 @@ impl Snapshot {
     /// Whether the node has told all that it knows of a channel: once since that joined, and again since the last start
     /// (R11).
     pub(crate) fn is_told(&self, channel: &ChannelArbitrator) -> bool {
-        channel.adopted.is_some_and(|at| at.max(self.retold) >= self.starts)
+        self.is_told_at(channel.adopted)
+    }
+
+    /// Whether a channel of which the node told everything at this count of starts is told now; `None`: it joins.
+    pub(crate) fn is_told_at(&self, adopted: Option<u64>) -> bool {
+        adopted.is_some_and(|at| at.max(self.retold) >= self.starts)
     }
 
     pub(crate) fn hear_started(&mut self, started: &Started) {

@@ -2,7 +2,10 @@
 
 use crate::api::facts::Link;
 use crate::api::ids::{ChannelIndex, HtlcRef};
+use crate::api::units::Height;
+use crate::channel::{HtlcState, untold_until};
 use crate::court::draft::CourtView;
+use crate::view::ChannelView;
 
 /// The court around the channel that is judged.
 #[derive(Clone, Copy, Debug)]
@@ -18,6 +21,11 @@ impl Bench<'_> {
     /// Whether conclusions from absence are allowed (R11).
     pub(crate) const fn is_present(&self) -> bool {
         self.caught_up && self.told
+    }
+
+    /// The height until which a failure of an upstream HTLC waits for the node to tell every channel; `None` if it does not (A9).
+    pub(crate) fn untold_until(&self, view: &ChannelView<'_>, state: &HtlcState) -> Option<Height> {
+        untold_until(state, view.policy).filter(|_| self.court.any_untold())
     }
 }
 

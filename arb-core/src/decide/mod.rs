@@ -39,7 +39,8 @@ pub(crate) fn judge(court: CourtView<'_>, index: ChannelIndex) -> Vec<Record> {
     sweeps::plans(&bench, &view, &mut out);
     silence::alerts(&bench, &view, &mut out);
     notices::notices(&bench, &view, &mut out);
-    out.into_iter().map(|what| Record { channel: index, what }).collect()
+    let own = out.into_iter().map(|what| Record { channel: index, what });
+    own.chain(upstream_over(&bench, &view)).collect()
 }
 
 /// What follows from an event itself, also for channels that it does not name, before any channel is judged.
@@ -53,7 +54,6 @@ pub(crate) fn consequences(court: CourtView<'_>, event: &Event) -> Vec<Record> {
         Event::PreimageLearned { preimage, usable_for } => paid_by_another(court, usable_for, *preimage),
         Event::LocalCommitmentSigned(heard) | Event::LocalCommitmentSignedAgain(heard) => linked(court, &heard.update),
         Event::RemoteCommitmentSigned(heard) => linked(court, &heard.update),
-        Event::UpstreamAcknowledged { htlc, outcome } => downstream_over(court, htlc, *outcome),
         Event::JournalOpened(_)
         | Event::PolicySet(_)
         | Event::Started(_)
@@ -62,6 +62,7 @@ pub(crate) fn consequences(court: CourtView<'_>, event: &Event) -> Vec<Record> {
         | Event::ChannelSignals { .. }
         | Event::RemoteRevoked(_)
         | Event::HtlcGivenUp { .. }
+        | Event::UpstreamAcknowledged { .. }
         | Event::PeerStateSeen { .. }
         | Event::CloseRequested { .. }
         | Event::ClosingSigned(_)
@@ -107,20 +108,30 @@ fn revealed<'a>(court: CourtView<'_>, txs: impl IntoIterator<Item = &'a Transact
     out
 }
 
-/// The node has failed the upstream of an HTLC that we sent: no preimage will be used for that upstream HTLC any more.
-fn downstream_over(court: CourtView<'_>, key: &HtlcKey, outcome: Acknowledged) -> Vec<Record> {
-    match outcome {
-        Acknowledged::Settled => return Vec::new(),
-        Acknowledged::Failed => {}
+/// Upstream HTLCs that the node has failed with the last of the HTLCs that we sent for each: no preimage will be used for them any
+/// more. While the node has not told every channel, another one may be told (A9).
+fn upstream_over(bench: &Bench<'_>, view: &ChannelView<'_>) -> Vec<Record> {
+    let court = bench.court;
+    let mut out = Vec::new();
+    let released = view.channel.ratchet.released.iter();
+    for (sent, _) in released.filter(|(_, released)| released.acknowledged == Some(Acknowledged::Failed)) {
+        let key = HtlcKey { channel: view.channel.facts.id, htlc: *sent };
+        let upstream = court.index_of(&key.channel).and_then(|index| upstream_of(court, index, *sent));
+        let is_new = |(channel, htlc): &(ChannelIndex, HtlcRef)| {
+            court.channel(*channel).is_some_and(|channel| !channel.ratchet.given_up.contains(htlc))
+        };
+        let Some((channel, htlc)) = upstream.filter(is_new) else { continue };
+        let until = view.channel.htlcs.get(sent).and_then(|state| bench.untold_until(view, state));
+        let waits = until.is_some_and(|until| !bench.caught_up || view.tip < until);
+        let may_be_paid =
+            |(index, htlc): (ChannelIndex, HtlcRef)| court.channel(index).is_some_and(|of| !of.is_failed(htlc));
+        let is_again =
+            out.iter().any(|known: &Record| (known.channel, &known.what) == (channel, &Conclusion::GaveUp { htlc }));
+        if !waits && !is_again && !others(court, &key).into_iter().any(may_be_paid) {
+            out.push(Record { channel, what: Conclusion::GaveUp { htlc } });
+        }
     }
-    let upstream = court.index_of(&key.channel).and_then(|index| upstream_of(court, index, key.htlc));
-    let Some((channel, htlc)) = upstream else { return Vec::new() };
-    let mut others = others(court, key).into_iter();
-    if others.any(|(index, htlc)| court.channel(index).is_some_and(|channel| !channel.is_failed(htlc))) {
-        return Vec::new();
-    }
-    let is_new = court.channel(channel).is_some_and(|channel| !channel.ratchet.given_up.contains(&htlc));
-    if is_new { [Record { channel, what: Conclusion::GaveUp { htlc } }].into() } else { Vec::new() }
+    out
 }
 
 /// The other HTLCs that we sent for the upstream HTLC of this one (A9).

@@ -87,7 +87,14 @@ fn one(
         (None | Some((Upstream::Failed(_), None)), Some(preimage)) => {
             out.push(Conclusion::Released { htlc, outcome: Upstream::Settled(preimage) });
         }
-        (Some((Upstream::Failed(_), _)), None) => {}
+        // A channel that the node has not told in time may hold another HTLC for the same upstream HTLC (A9).
+        (Some((Upstream::Failed(why), None)), None) => {
+            let until = bench.untold_until(view, state);
+            if bench.caught_up && until.is_some_and(|until| view.tip >= until) {
+                raise(Alert::Risk { htlc, why, amount_sat }, out);
+            }
+        }
+        (Some((Upstream::Failed(_), Some(_))), None) => {}
         (None, None) => match failure(bench, view, htlc, state, *left_sat) {
             Some(why) => {
                 if why == FailReason::GivenUpForUpstream {

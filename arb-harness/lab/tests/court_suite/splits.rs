@@ -1,10 +1,14 @@
 //! Several HTLCs that we sent for one upstream HTLC, and upstream HTLCs that do not fit or are gone.
 
-use arb_core::{Acknowledged, Action, Alert, Conclusion, Event, FailReason, Htlc, HtlcRef, Link, Rejected, Upstream};
+use arb_core::{
+    Acknowledged, Action, Alert, Conclusion, Event, FailReason, Freshness, Htlc, HtlcRef, Link, Rejected, Upstream,
+};
 use arb_lab::fixture::ChannelFixture;
 
 use crate::incidents_outcomes::peer_takes;
-use crate::test_court::{ANCHORS, START, TestCourt, channel, height, key, learned, offered, preimage, received, state};
+use crate::test_court::{
+    ANCHORS, START, TestCourt, channel, height, key, learned, offered, preimage, received, started, state,
+};
 use arb_core::Side;
 
 const HTLC: HtlcRef = HtlcRef::offered(0);
@@ -76,6 +80,79 @@ fn two_links() -> (TestCourt, ChannelFixture, [(ChannelFixture, Htlc); 2]) {
         (fixture, offered(0, 50_000, 1, expiry, link))
     });
     (test, up, links)
+}
+
+/// Two channels, of which the first holds a part of an incoming HTLC that fails on chain while the node has not told everything of
+/// the second: because that joins, or after a start.
+fn untold(joins: bool) -> (TestCourt, ChannelFixture, ChannelFixture, (ChannelFixture, Htlc)) {
+    let (mut test, up, [(mut first, one), (second, two)]) = two_links();
+    test.open_states(&mut first, &[one]);
+    let second = if joins {
+        let third = channel(4, ANCHORS);
+        let setup = third.setup().clone();
+        test.signer.add_channel(setup.id, setup.funding, setup.local);
+        test.hear(third.opened(third.standing(0, 0).unwrap()));
+        third
+    } else {
+        test.hear(started("again", Freshness::Trusted, START));
+        test.hear(up.adopted());
+        test.hear(first.adopted());
+        second
+    };
+    test.block(&[first.remote_commitment_tx(0).unwrap()]);
+    test.mine_to(START + 40);
+    (test, up, first, (second, two))
+}
+
+#[test]
+fn a9_no_failure_leaves_before_every_channel_is_told() {
+    for joins in [true, false] {
+        let (mut test, up, first, (mut second, two)) = untold(joins);
+        assert_eq!(test.outcome(&first, HTLC), Some(Upstream::Failed(FailReason::TimedOut)));
+        assert_eq!((fails(&test), test.acknowledged(&first, HTLC)), (0, None), "{joins}");
+        // Nor does a word of the node that it has failed it end the waiting for a preimage.
+        let mut other = test.fork();
+        other.hear(Event::UpstreamAcknowledged { htlc: key(&first, HTLC), outcome: Acknowledged::Failed });
+        let given_up = Event::HtlcGivenUp { htlc: key(&up, INCOMING) };
+        other.fork().hear(given_up.clone());
+        other.hear(second.adopted());
+        other.again(&given_up);
+        // The second part is told, and paid.
+        let mut paid = test.fork();
+        paid.open_states(&mut second.clone(), &[two.clone()]);
+        paid.hear(second.adopted());
+        paid.settle();
+        assert_eq!((fails(&paid), paid.acknowledged(&first, HTLC)), (0, None), "it may be paid");
+        paid.hear(learned(&second, HTLC, 1));
+        paid.settle();
+        assert_eq!(paid.acknowledged(&first, HTLC), Some(Acknowledged::Settled));
+        assert_eq!(paid.alerts(&first), []);
+        // There is no second part: what waited is due with the word, and not only in the next block.
+        test.open_states(&mut second, &[]);
+        let due = test.hear(second.adopted());
+        let failed = |due: &Action| matches!(due, Action::FailUpstream { htlc, .. } if *htlc == key(&first, HTLC));
+        assert_eq!(due.iter().filter(|due| failed(due)).count(), 1, "{joins}");
+        assert_eq!(test.recovered(), test.court);
+        test.settle();
+        assert_eq!((test.acknowledged(&first, HTLC), test.alerts(&first)), (Some(Acknowledged::Failed), vec![]));
+        test.again(&given_up);
+    }
+}
+
+#[test]
+fn a9_a_node_that_never_tells_a_channel_holds_a_failure_until_it_would_be_given_up() {
+    for joins in [true, false] {
+        let (mut test, up, first, _) = untold(joins);
+        let giveup = START + 300 - test.court.policy().upstream_giveup.get();
+        test.mine_to(giveup - 1);
+        assert_eq!((fails(&test), test.alerts(&first)), (0, vec![]), "{joins}");
+        test.acknowledges = false;
+        test.mine();
+        let risk = Alert::Risk { htlc: HTLC, why: FailReason::TimedOut, amount_sat: 50_000 };
+        assert_eq!((fails(&test), test.alerts(&first)), (1, vec![risk]), "the risk is on record");
+        test.hear(Event::UpstreamAcknowledged { htlc: key(&first, HTLC), outcome: Acknowledged::Failed });
+        test.again(&Event::HtlcGivenUp { htlc: key(&up, INCOMING) });
+    }
 }
 
 #[test]
