@@ -114,7 +114,7 @@ impl<'a> Step<'a> {
 
     fn hear_with(&mut self, event: &Event, checked: Option<&Checked>) -> Result<Heard, Rejected> {
         let view = CourtView::new(self.court, &self.draft);
-        let was_untold = view.any_untold();
+        let (was_untold, was_telling) = (view.any_untold(), view.is_telling());
         let admission = admit::admit(view, event)?;
         let (heard, verify) = match admission {
             Admission::Duplicate => return Ok(Heard::Duplicate),
@@ -130,8 +130,10 @@ impl<'a> Step<'a> {
         // The node has told every channel: what waited for that is judged. Not in `apply`, for it looks at more than one channel,
         // and the rows of those may be newer than the court's when the log is folded.
         let woken = if was_untold && !view.any_untold() { view.failing() } else { BTreeSet::new() };
+        let forgotten = if was_telling && !view.is_telling() { decide::all_told(view) } else { Vec::new() };
         self.draft.woken.extend(woken.iter().copied());
         let mut entry = Entry { heard: kept, concluded: Vec::new() };
+        self.conclude(forgotten, &mut entry);
         self.decide(woken, &mut entry);
         self.explain(&mut entry);
         self.entries.push(entry);

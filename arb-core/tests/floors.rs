@@ -42,6 +42,7 @@ const IMPLS: &[(&str, &[&str])] = &[
             "channel/apply.rs",
             "channel/asked.rs",
             "channel/classify.rs",
+            "channel/early.rs",
             "channel/mod.rs",
             "channel/raised.rs",
             "channel/rebuild.rs",

@@ -1,10 +1,11 @@
 //! The answers of admission, and what every refusal looks up.
 
-use crate::api::ids::{ChannelId, HtlcKey};
+use crate::api::ids::{ChannelId, HtlcKey, HtlcRef};
 use crate::api::reject::Rejected;
 use crate::channel::{ChannelArbitrator, HtlcState};
 use crate::court::draft::CourtView;
 use crate::view::ChannelView;
+use alloc::collections::{BTreeMap, BTreeSet};
 use bitcoin::Script;
 
 /// What an admitted event is.
@@ -61,6 +62,23 @@ pub(crate) fn is_over(court: CourtView<'_>, key: &HtlcKey) -> bool {
         channel.adopted.is_some() && key.htlc.id < next && !channel.htlcs.contains_key(&key.htlc)
     };
     court.tombstone(&key.channel).is_some() || court.channel_of(&key.channel).is_some_and(of_channel)
+}
+
+/// The HTLCs of one event that are not told yet.
+#[derive(Default)]
+pub(crate) struct NotTold(BTreeMap<ChannelId, BTreeSet<HtlcRef>>);
+
+impl NotTold {
+    /// The channel that keeps what the node says of this HTLC, which it has not told yet; `None` if it is not kept.
+    pub(crate) fn keeps<'a>(&mut self, court: CourtView<'a>, key: &HtlcKey) -> Option<&'a ChannelArbitrator> {
+        let channel = court.channel_of(&key.channel)?;
+        let of_channel = self.0.entry(key.channel).or_default();
+        let keeps = of_channel.contains(&key.htlc) || channel.keeps_for(key.htlc, of_channel.len());
+        if keeps {
+            of_channel.insert(key.htlc);
+        }
+        keeps.then_some(channel)
+    }
 }
 
 /// Whether nodes relay payments to this script, and a wallet can own it (A34).

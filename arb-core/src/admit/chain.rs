@@ -104,10 +104,7 @@ pub(super) fn mempool(court: CourtView<'_>, tx: &Transaction) -> Admission {
         let mut offered = court.offered_with_any(&hashes).into_iter();
         offered.any(|(_, index, htlc)| court.channel(index).is_some_and(|channel| channel.usable(htlc).is_none()))
     };
-    let early = || {
-        let keeps = concerned.first().and_then(|index| court.channel(*index));
-        keeps.is_some_and(|channel| court.early([tx]).keys().any(|hash| channel.keeps_early(hash)))
-    };
+    let early = || !court.early(concerned.first().map(|index| (*index, tx))).is_empty();
     Admission::new_if(first_sight || reveals() || early())
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Tests: `arb-harness/lab/tests/court_suite/bad_input.rs`.
 
-use crate::admit::admission::{Admission, channel, htlc, is_over};
+use crate::admit::admission::{Admission, NotTold, channel, htlc, is_over};
 use crate::api::event::{Acknowledged, ClosingSigned, PeerState};
 use crate::api::facts::Link;
 use crate::api::ids::{ChannelId, HtlcKey};
@@ -110,14 +110,15 @@ pub(super) fn closing(court: CourtView<'_>, closing: &ClosingSigned) -> Result<A
     Ok(Admission::new_if(!known))
 }
 
-/// HTLCs that are over are ignored. One that is not known yet refuses the event by name, so that the preimage is told again
-/// after it (A15).
+/// HTLCs that are over are ignored. For one that its channel, which joins, has not told yet, the preimage is kept (A15). Any other
+/// unknown one refuses the event by name.
 pub(super) fn preimage_learned(
     court: CourtView<'_>,
     preimage: &Preimage,
     usable_for: &[HtlcKey],
 ) -> Result<Admission, Rejected> {
     let (mut new, mut known, mut over, mut unknown) = (false, false, false, None);
+    let mut not_told = NotTold::default();
     for key in usable_for {
         match htlc(court, key) {
             Ok((channel, state)) if state.htlc.payment_hash == preimage.hash() => {
@@ -126,7 +127,13 @@ pub(super) fn preimage_learned(
             }
             Ok(_) => return Err(Rejected::WrongPreimage(*key)),
             Err(_) if is_over(court, key) => over = true,
-            Err(why) => unknown = Some(why),
+            Err(why) => match not_told.keeps(court, key) {
+                Some(channel) => {
+                    known = true;
+                    new |= channel.told_early(key.htlc).preimage != Some(*preimage);
+                }
+                None => unknown = Some(why),
+            },
         }
     }
     match unknown {

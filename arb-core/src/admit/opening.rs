@@ -2,7 +2,7 @@
 //!
 //! Tests: `arb-harness/lab/tests/court_suite/bad_input.rs`, `arb-harness/lab/tests/court_suite/bad_commitments.rs`.
 
-use crate::admit::admission::{Admission, channel, htlc, is_over, is_payable, text};
+use crate::admit::admission::{Admission, NotTold, channel, htlc, is_over, is_payable, text};
 use crate::api::event::{ChannelOpened, Freshness, JournalIdentity, Started};
 use crate::api::facts::{ChannelFacts, SideFacts, Standing};
 use crate::api::ids::{ChannelId, HtlcKey};
@@ -63,13 +63,18 @@ pub(super) fn adopted(
         Some(id) => !court.state().is_told(channel(court, id)?),
         None => court.state().retold < court.state().starts || court.any_untold(),
     };
+    let mut not_told = NotTold::default();
     for key in committed {
         // Of an outdated channel not everything can be known.
         let is_outdated = || court.channel_of(&key.channel).is_some_and(|channel| channel.ratchet.outdated);
         match htlc(court, key) {
             Ok((_, state)) => new |= !state.irrevocable,
             Err(_) if is_over(court, key) || is_outdated() => {}
-            Err(why) => return Err(why),
+            // It counts once it is told (A7).
+            Err(why) => match not_told.keeps(court, key) {
+                Some(channel) => new |= !channel.told_early(key.htlc).is_committed,
+                None => return Err(why),
+            },
         }
         if id.is_some_and(|id| key.channel != *id) {
             return Err(Rejected::UnknownHtlc(key.htlc));

@@ -49,7 +49,7 @@ pub enum Event {
     RemoteCommitmentSigned(Box<RemoteCommitmentSigned>),
     /// The counterparty revoked its oldest commitment. Accepted: its consequences may be acted on.
     RemoteRevoked(Box<RemoteRevoked>),
-    /// A preimage, and the HTLCs that it may be used for (R8).
+    /// A preimage, and the HTLCs that it may be used for (R8). One that a joining channel has not told yet counts once it is told.
     PreimageLearned {
         preimage: Preimage,
         /// Received HTLCs that may be claimed with it, and offered ones that may be settled upstream.
@@ -157,7 +157,8 @@ pub enum Event {
         /// The channel; `None`: every channel of the court, as after a start.
         channel: Option<ChannelId>,
         /// HTLCs that are irrevocably committed on both sides, although one side's commitment has them no more: they are
-        /// being removed. Those that both sides' commitments have need not be named.
+        /// being removed. Those that both sides' commitments have need not be named. One that is not told yet counts once it is
+        /// told.
         committed: Vec<HtlcKey>,
     },
     /// An outdated channel is brought up to date: everything of it is told anew, as of one that joins, up to

@@ -55,6 +55,15 @@ pub enum Conclusion {
     },
     /// This preimage may be used for this HTLC from now on.
     PreimageUsable { htlc: HtlcRef, preimage: Preimage },
+    /// A transaction showed this preimage while the node is still telling. It fits no HTLC that we sent, but one may be told that it
+    /// fits (A15).
+    ShownEarly {
+        preimage: Preimage,
+        /// An input showed it that spends something watched.
+        is_watched: bool,
+    },
+    /// Everything is told, so the preimages that fitted no HTLC are kept no longer.
+    EarlyForgotten,
     /// This received HTLC will never have a preimage: what it was forwarded as failed for good.
     GaveUp { htlc: HtlcRef },
     /// The channel is frozen for ever (R10).

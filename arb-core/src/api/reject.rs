@@ -119,7 +119,7 @@ pub enum Rejected {
     /// The channel, or the commitment before, has no such HTLC.
     #[error("HTLC {0} is unknown")]
     UnknownHtlc(HtlcRef),
-    /// The channel joins, and no commitment that was told has this HTLC.
+    /// The channel joins, no commitment that was told has this HTLC, and what is said of it is not kept.
     #[error("HTLC {0} is not told yet: its channel joins, and a commitment that has it must come first")]
     HtlcNotTold(HtlcRef),
     /// The HTLC is invalid.

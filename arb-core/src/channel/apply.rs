@@ -18,7 +18,7 @@ use crate::api::plan::{FeeInputs, Sweep};
 use crate::api::policy::Policy;
 use crate::api::record::Conclusion;
 use crate::api::units::{Blocks, Height};
-use crate::bolt3::{CompactSig, PaymentHash, Point, Preimage};
+use crate::bolt3::{CompactSig, Point, Preimage};
 use crate::channel::age::Reading;
 use crate::channel::chain::Tier;
 use crate::channel::commitments::{Commitment, CommitmentSet, LocalCommitment};
@@ -26,7 +26,6 @@ use crate::channel::requests::{ScriptsRequest, SignedTx, SweepState};
 use crate::channel::state::{ChannelArbitrator, HtlcState, Released, Seen, Shown, Usable};
 use crate::sweep::Order;
 use alloc::boxed::Box;
-use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use bitcoin::secp256k1::Secp256k1;
 use bitcoin::{OutPoint, ScriptBuf, Transaction, Txid};
@@ -169,18 +168,12 @@ impl ChannelArbitrator {
     /// `shown`: by a transaction; else the node told it.
     pub(crate) fn hear_usable(&mut self, htlc: HtlcRef, preimage: Preimage, since: Height, shown: bool) {
         if !self.state.htlcs.contains_key(&htlc) {
+            if !shown {
+                self.hear_usable_early(htlc, preimage);
+            }
             return;
         }
         self.state.ratchet.usable.entry(htlc).or_insert(Usable { preimage, since, shown });
-    }
-
-    /// Preimages that a transaction showed and that fit no HTLC yet.
-    pub(crate) fn hear_shown_early(&mut self, preimages: &BTreeMap<PaymentHash, Preimage>) {
-        for (hash, preimage) in preimages {
-            if self.keeps_early(hash) {
-                self.state.ratchet.shown_early.insert(*hash, *preimage);
-            }
-        }
     }
 
     pub(crate) fn hear_acknowledged(&mut self, htlc: HtlcRef, outcome: Acknowledged) {
@@ -365,12 +358,18 @@ impl ChannelArbitrator {
     pub(crate) fn hear_adopted(&mut self, starts: u64) {
         self.state.adopted = Some(starts);
         self.forget_gone();
+        // What it said of an HTLC that it never told is void, but for the word that was just heard.
+        self.state.ratchet.told_early.retain(|_, said| {
+            said.preimage = None;
+            said.is_committed
+        });
     }
 
     /// An HTLC is irrevocably committed, although one side's commitment has it no more (A7).
     pub(crate) fn hear_committed(&mut self, htlc: HtlcRef) {
-        if let Some(state) = self.state.htlcs.get_mut(&htlc) {
-            state.irrevocable = true;
+        match self.state.htlcs.get_mut(&htlc) {
+            Some(state) => state.irrevocable = true,
+            None => self.hear_committed_early(htlc),
         }
     }
 
@@ -413,6 +412,7 @@ impl ChannelArbitrator {
         state.set = CommitmentSet::new(standing);
         state.adopted = None;
         let ratchet = &mut state.ratchet;
+        ratchet.told_early.clear();
         (ratchet.outdated, ratchet.claimed, ratchet.cleared) = (false, None, suspicions);
         ratchet.seen.clear();
         if ratchet.frozen == Some(FreezeReason::Outdated) {
@@ -473,6 +473,8 @@ impl ChannelArbitrator {
                 state.upstream_expiry = Some(*expiry);
             }
             Conclusion::PreimageUsable { htlc, preimage } => self.hear_usable(*htlc, *preimage, tip, true),
+            Conclusion::ShownEarly { preimage, is_watched } => self.hear_shown_early(*preimage, *is_watched),
+            Conclusion::EarlyForgotten => self.forget_shown_early(),
             Conclusion::GaveUp { htlc } => self.hear_given_up(*htlc),
             Conclusion::Frozen(why) => {
                 self.state.ratchet.frozen.get_or_insert(*why);

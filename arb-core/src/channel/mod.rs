@@ -12,6 +12,7 @@ mod classify;
 mod close;
 mod commitments;
 mod deadlines;
+mod early;
 mod raised;
 mod rebuild;
 mod replaced;
@@ -53,9 +54,6 @@ use bitcoin::{OutPoint, Transaction, TxIn, Txid};
 
 /// How many unconfirmed commitments are in view before only those count that can still confirm as the newest ones.
 const IN_VIEW_MAX: usize = 16;
-
-/// How many preimages are kept that fit no HTLC yet: as many as one commitment has HTLCs in one direction (BOLT 2).
-const EARLY_MAX: usize = 483;
 
 impl ChannelArbitrator {
     /// The channel's identity outside the court.
@@ -123,12 +121,6 @@ impl ChannelArbitrator {
         let released = self.ratchet.released.get(&htlc);
         let settled = || released.is_some_and(|released| released.acknowledged == Some(Acknowledged::Settled));
         htlc.is_offered() && self.ratchet.usable.get(&htlc).is_some_and(|known| !known.shown || settled())
-    }
-
-    /// Whether a preimage for this hash would be kept that fits no HTLC yet (A15).
-    pub(crate) fn keeps_early(&self, hash: &PaymentHash) -> bool {
-        let early = &self.ratchet.shown_early;
-        early.len() < EARLY_MAX && !early.contains_key(hash)
     }
 
     /// A preimage for this hash among what is kept of confirmed spends.

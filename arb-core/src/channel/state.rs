@@ -120,6 +120,22 @@ pub(crate) struct Usable {
     pub(crate) shown: bool,
 }
 
+/// A preimage that a transaction showed before an HTLC was told that it fits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ShownEarly {
+    pub(crate) preimage: Preimage,
+    /// An input showed it that spends something watched.
+    pub(crate) is_watched: bool,
+}
+
+/// What the node said of an HTLC before it told the HTLC.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ToldEarly {
+    pub(crate) preimage: Option<Preimage>,
+    /// It is irrevocably committed.
+    pub(crate) is_committed: bool,
+}
+
 /// The outcome that was released upstream, and the node's acknowledgement; `None` until it comes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Released {
@@ -165,7 +181,9 @@ pub(crate) struct Ratchet {
     pub(crate) usable: BTreeMap<HtlcRef, Usable>,
     /// Preimages that transactions which spend something watched showed while the node was still telling, and that fit no HTLC
     /// then: one that fits may be told later (A15). The mempool may never show them again.
-    pub(crate) shown_early: BTreeMap<PaymentHash, Preimage>,
+    pub(crate) shown_early: BTreeMap<PaymentHash, ShownEarly>,
+    /// What the node said of HTLCs before it told them, while the channel joins.
+    pub(crate) told_early: BTreeMap<HtlcRef, ToldEarly>,
     /// Received HTLCs whose preimage will not come, so that we stop contesting their outputs.
     pub(crate) given_up: BTreeSet<HtlcRef>,
     pub(crate) released: BTreeMap<HtlcRef, Released>,

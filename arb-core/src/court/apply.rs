@@ -13,7 +13,7 @@ use crate::api::past::StoredCommitment;
 use crate::api::record::{Conclusion, Record};
 use crate::api::reject::Mismatch;
 use crate::api::units::Height;
-use crate::bolt3::{CompactSig, revealed_by};
+use crate::bolt3::CompactSig;
 use crate::channel::{ChannelArbitrator, Shown, THEIRS_FIRST};
 use crate::claims::sign::{commitment_signature, complete_sweep};
 use crate::claims::wants::wants;
@@ -298,14 +298,20 @@ impl Draft {
         }
         let update = self.change(base, Side::Local, &heard.update);
         let heard = Box::new(LocalCommitmentSigned { update, signatures: heard.signatures.clone() });
-        self.with(base, &heard.update.channel, |channel| channel.hear_local_signed(&heard));
+        let tip = self.state.tip.height;
+        self.with(base, &heard.update.channel, |channel| {
+            channel.hear_local_signed(&heard);
+            channel.hear_what_was_told_early(tip);
+        });
         Some(heard)
     }
 
     fn remote_signed(&mut self, base: &ChainArbitrator, heard: &RemoteCommitmentSigned) {
         let Some(index) = CourtView::new(base, self).index_of(&heard.update.channel) else { return };
+        let tip = self.state.tip.height;
         if let Some(channel) = self.touch(base, index) {
             let row = channel.hear_remote_signed(heard);
+            channel.hear_what_was_told_early(tip);
             self.commitments.push(StoredCommitment { channel: index, number: heard.update.number, row });
         }
     }
@@ -321,8 +327,6 @@ impl Draft {
         for txid in &txids {
             self.note_outputs(index, txid);
         }
-        let spends: Vec<_> = heard.spends.iter().map(|spend| (index, &spend.tx)).collect();
-        self.keep_early(base, &spends);
     }
 
     /// Adds the watched outputs of one transaction to the draft's own index. Only these: a block may have thousands of spends of
@@ -336,14 +340,12 @@ impl Draft {
     fn connect(&mut self, base: &ChainArbitrator, block: &Block) -> Event {
         let best = self.state.best_height;
         self.state.connect(block);
-        let (mut kept, mut spends) = (Vec::new(), Vec::new());
+        let mut kept = Vec::new();
         for tx in &block.txs {
-            if let Some(first) = self.hear_tx(base, block.height, tx).first() {
+            if !self.hear_tx(base, block.height, tx).is_empty() {
                 kept.push(tx.clone());
-                spends.push((*first, tx));
             }
         }
-        self.keep_early(base, &spends);
         let due = self.undrafted(base.indexes.alarms(block.height));
         let policy = &self.state.policy;
         let is_due = |slot: &Slot| slot.view_as_judged(policy).alarm().is_some_and(|alarm| alarm <= block.height);
@@ -366,18 +368,6 @@ impl Draft {
         let is_due = |slot: &Slot| slot.view_as_judged(policy).alarm().is_some_and(|alarm| alarm <= best);
         let drafted = self.drafted(is_due);
         self.touch_all(base, due.into_iter().chain(drafted));
-    }
-
-    /// Keeps the preimages that these transactions show and that fit no HTLC yet, each in a channel that it concerns (A15).
-    fn keep_early(&mut self, base: &ChainArbitrator, spends: &[(ChannelIndex, &Transaction)]) {
-        let early = CourtView::new(base, self).early(spends.iter().map(|(_, tx)| *tx));
-        for (index, tx) in spends.iter().filter(|_| !early.is_empty()) {
-            let mut shown = revealed_by([*tx]);
-            shown.retain(|hash, _| early.contains_key(hash));
-            if let (Some(channel), false) = (self.touch(base, *index), shown.is_empty()) {
-                channel.hear_shown_early(&shown);
-            }
-        }
     }
 
     /// Gives a confirmed transaction to every channel that watches one of its inputs or has a funding output in it, which it
@@ -420,8 +410,6 @@ impl Draft {
     fn mempool(&mut self, base: &ChainArbitrator, tx: &Transaction) {
         let tip = self.state.tip.height;
         let concerned = CourtView::new(base, self).spent_by(tx);
-        let first: Vec<_> = concerned.first().map(|index| (*index, tx)).into_iter().collect();
-        self.keep_early(base, &first);
         let txid = tx.compute_txid();
         for index in concerned {
             let Some(channel) = CourtView::new(base, self).channel(index) else { continue };

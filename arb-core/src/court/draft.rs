@@ -6,7 +6,7 @@
 use crate::api::ids::{ChannelId, ChannelIndex, HtlcRef};
 use crate::api::past::StoredCommitment;
 use crate::api::policy::Policy;
-use crate::bolt3::{PaymentHash, Preimage, revealed_by};
+use crate::bolt3::{PaymentHash, Preimage};
 use crate::channel::ChannelArbitrator;
 use crate::court::snapshot::Snapshot;
 use crate::court::tombstone::Tombstone;
@@ -192,6 +192,14 @@ impl<'a> CourtView<'a> {
         all.any(|at| count(at) > 0)
     }
 
+    /// The channels that keep preimages that were shown before an HTLC was told that they fit.
+    pub(crate) fn early_kept(self) -> BTreeSet<ChannelIndex> {
+        let drafted = self.draft.channels.keys().copied();
+        let mut all: BTreeSet<ChannelIndex> = self.base.indexes.early().chain(drafted).collect();
+        all.retain(|index| self.channel(*index).is_some_and(|channel| !channel.ratchet.shown_early.is_empty()));
+        all
+    }
+
     /// The channels with a failure for the upstream HTLC of a forward.
     pub(crate) fn failing(self) -> BTreeSet<ChannelIndex> {
         let drafted = self.draft.channels.keys().copied();
@@ -200,24 +208,11 @@ impl<'a> CourtView<'a> {
         all
     }
 
-    /// The preimages that transactions show and that fit no HTLC that we sent, while the node is still telling: one that fits may
-    /// be told later (A15).
-    pub(crate) fn early<'b>(self, txs: impl IntoIterator<Item = &'b Transaction>) -> BTreeMap<PaymentHash, Preimage> {
-        let telling = self.state().retold < self.state().starts || self.any_untold();
-        let mut shown = if telling { revealed_by(txs) } else { BTreeMap::new() };
-        if !shown.is_empty() {
-            for (hash, ..) in self.offered_with_any(&shown.keys().copied().collect()) {
-                shown.remove(&hash);
-            }
-        }
-        shown
-    }
-
     /// A preimage for this hash that was shown before an HTLC was told that it fits.
     pub(crate) fn shown_early(self, hash: &PaymentHash) -> Option<Preimage> {
         let drafted = self.draft.channels.keys().copied();
         let mut channels = self.base.indexes.hash(hash).chain(drafted).filter_map(|index| self.channel(index));
-        channels.find_map(|channel| channel.ratchet.shown_early.get(hash).copied())
+        channels.find_map(|channel| channel.ratchet.shown_early.get(hash).map(|known| known.preimage))
     }
 
     /// Every HTLC that we sent with this hash, in any channel.

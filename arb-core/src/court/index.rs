@@ -32,6 +32,7 @@ struct Row {
     untold: bool,
     uneconomic: bool,
     failing: bool,
+    early: bool,
     /// The count of starts when it was told; the inner `None` while it joins.
     told_at: Option<Option<u64>>,
 }
@@ -57,6 +58,7 @@ impl Row {
             untold: channel.untold,
             uneconomic: channel.waits_for_fees(),
             failing: channel.is_failing_forwards(),
+            early: !channel.ratchet.shown_early.is_empty(),
             told_at: Some(channel.adopted),
         }
     }
@@ -131,6 +133,7 @@ pub struct Indexes {
     untold: BTreeSet<ChannelIndex>,
     uneconomic: BTreeSet<ChannelIndex>,
     failing: BTreeSet<ChannelIndex>,
+    early: BTreeSet<ChannelIndex>,
     /// How many channels were told at each count of starts.
     told_at: BTreeMap<Option<u64>, u32>,
 }
@@ -148,6 +151,7 @@ impl PartialEq for Indexes {
             && self.untold == other.untold
             && self.uneconomic == other.uneconomic
             && self.failing == other.failing
+            && self.early == other.early
             && self.told_at == other.told_at
     }
 }
@@ -187,6 +191,7 @@ impl Indexes {
             (&mut self.untold, new.untold),
             (&mut self.uneconomic, new.uneconomic),
             (&mut self.failing, new.failing),
+            (&mut self.early, new.early),
         ] {
             if member {
                 set.insert(index);
@@ -267,6 +272,11 @@ impl Indexes {
     /// Channels with a failure for the upstream HTLC of a forward.
     pub(crate) fn failing(&self) -> impl Iterator<Item = ChannelIndex> {
         self.failing.iter().copied()
+    }
+
+    /// Channels that keep preimages that fit no HTLC yet.
+    pub(crate) fn early(&self) -> impl Iterator<Item = ChannelIndex> {
+        self.early.iter().copied()
     }
 
     pub(crate) fn uneconomic(&self) -> impl Iterator<Item = ChannelIndex> {

@@ -6,6 +6,7 @@ pub(crate) mod apply;
 pub(crate) mod docket;
 pub(crate) mod draft;
 pub(crate) mod due;
+pub(crate) mod early;
 pub(crate) mod index;
 pub(crate) mod reserve;
 pub(crate) mod snapshot;

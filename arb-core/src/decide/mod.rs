@@ -21,6 +21,7 @@ use crate::api::record::{Conclusion, Record};
 use crate::bolt3::{Preimage, revealed_by};
 use crate::channel::HtlcState;
 use crate::court::draft::CourtView;
+use crate::court::early::ToKeep;
 use crate::decide::bench::{Bench, upstream_of};
 use crate::view::ChannelView;
 use alloc::collections::BTreeSet;
@@ -46,10 +47,11 @@ pub(crate) fn judge(court: CourtView<'_>, index: ChannelIndex) -> Vec<Record> {
 /// What follows from an event itself, also for channels that it does not name, before any channel is judged.
 pub(crate) fn consequences(court: CourtView<'_>, event: &Event) -> Vec<Record> {
     match event {
-        Event::BlockConnected(block) => revealed(court, &block.txs),
-        Event::MempoolSeen { tx } => revealed(court, [tx]),
+        Event::BlockConnected(block) => revealed(court, &block.txs, |tx| first_watcher(court, tx)),
+        Event::MempoolSeen { tx } => revealed(court, [tx], |tx| first_watcher(court, tx)),
         Event::Scanned(scanned) | Event::ScannedPart(scanned) => {
-            revealed(court, scanned.spends.iter().map(|spend| &spend.tx))
+            let channel = court.index_of(&scanned.channel);
+            revealed(court, scanned.spends.iter().map(|spend| &spend.tx), |_| channel)
         }
         Event::PreimageLearned { preimage, usable_for } => paid_by_another(court, usable_for, *preimage),
         Event::LocalCommitmentSigned(heard) | Event::LocalCommitmentSignedAgain(heard) => linked(court, &heard.update),
@@ -89,13 +91,23 @@ pub(crate) fn consequences(court: CourtView<'_>, event: &Event) -> Vec<Record> {
 }
 
 /// Makes preimages that transactions reveal usable: for every HTLC that we sent with that hash, in any channel, and for its
-/// upstream HTLC, and for nothing else (R8).
-fn revealed<'a>(court: CourtView<'_>, txs: impl IntoIterator<Item = &'a Transaction>) -> Vec<Record> {
-    let preimages = revealed_by(txs);
+/// upstream HTLC, and for nothing else (R8). While the node is still telling, one that fits no HTLC is kept in the channel that the
+/// transaction concerns (A15).
+fn revealed<'a>(
+    court: CourtView<'_>,
+    txs: impl IntoIterator<Item = &'a Transaction> + Clone,
+    concerns: impl Fn(&Transaction) -> Option<ChannelIndex>,
+) -> Vec<Record> {
+    let preimages = revealed_by(txs.clone());
     if preimages.is_empty() {
         return Vec::new();
     }
-    let (mut out, mut concluded) = (Vec::new(), BTreeSet::new());
+    let early = court.early(txs.into_iter().filter_map(|tx| Some((concerns(tx)?, tx))));
+    let early = early.into_iter().map(|ToKeep { channel, preimage, is_watched }| {
+        let what = Conclusion::ShownEarly { preimage, is_watched };
+        Record { channel, what }
+    });
+    let (mut out, mut concluded): (Vec<Record>, _) = (early.collect(), BTreeSet::new());
     for (hash, channel, htlc) in court.offered_with_any(&preimages.keys().copied().collect()) {
         let Some(preimage) = preimages.get(&hash).copied() else { continue };
         for (channel, htlc) in [Some((channel, htlc)), upstream_of(court, channel, htlc)].into_iter().flatten() {
@@ -106,6 +118,17 @@ fn revealed<'a>(court: CourtView<'_>, txs: impl IntoIterator<Item = &'a Transact
         }
     }
     out
+}
+
+/// The first channel that watches what a transaction spends.
+fn first_watcher(court: CourtView<'_>, tx: &Transaction) -> Option<ChannelIndex> {
+    court.spent_by(tx).first().copied()
+}
+
+/// Everything is told, so no HTLC will be told that a preimage was kept for (A15).
+pub(crate) fn all_told(court: CourtView<'_>) -> Vec<Record> {
+    let channels = court.early_kept().into_iter();
+    channels.map(|channel| Record { channel, what: Conclusion::EarlyForgotten }).collect()
 }
 
 /// Upstream HTLCs that the node has failed with the last of the HTLCs that we sent for each: no preimage will be used for them any
@@ -186,6 +209,10 @@ fn linked(court: CourtView<'_>, update: &CommitmentUpdate) -> Vec<Record> {
     }
     for sent in update.added.iter().filter(|htlc| htlc.key.is_offered()) {
         out.extend(shown_before(court, update, sent));
+        // The node told its preimage before it told the HTLC.
+        let key = HtlcKey { channel: update.channel, htlc: sent.key };
+        let known = court.channel_of(&update.channel).and_then(|channel| channel.usable(sent.key));
+        out.extend(known.into_iter().flat_map(|preimage| paid_by_another(court, &[key], preimage)));
     }
     out
 }

@@ -22,6 +22,8 @@ pub(crate) fn conclusion(conclusion: &Conclusion) -> String {
             format!("the upstream HTLC of {htlc} expires at height {expiry}")
         }
         Conclusion::PreimageUsable { htlc, .. } => format!("HTLC {htlc} has a usable preimage"),
+        Conclusion::ShownEarly { .. } => "a preimage is kept for an HTLC that may still be told".to_owned(),
+        Conclusion::EarlyForgotten => "everything is told; no preimage is kept for it any more".to_owned(),
         Conclusion::GaveUp { htlc } => format!("HTLC {htlc} will never have a preimage"),
         Conclusion::Frozen(why) => format!("frozen: {}", freeze(why)),
         Conclusion::WentToChain => "our commitment goes to chain".to_owned(),

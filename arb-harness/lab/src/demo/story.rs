@@ -64,6 +64,8 @@ impl Ending {
             },
             Conclusion::UpstreamLinked { .. }
             | Conclusion::PreimageUsable { .. }
+            | Conclusion::ShownEarly { .. }
+            | Conclusion::EarlyForgotten
             | Conclusion::GaveUp { .. }
             | Conclusion::Frozen(_)
             | Conclusion::WentToChain

@@ -36,6 +36,7 @@ mod breach_thief;
 mod builders;
 mod channel_policy;
 mod duplicates;
+mod early;
 mod exposure;
 mod going_to_chain;
 mod hostile;

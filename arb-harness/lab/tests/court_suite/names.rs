@@ -124,6 +124,8 @@ impl Names {
             Conclusion::Frozen(why) => format!("frozen: {why:?}"),
             Conclusion::WentToChain => "our commitment goes to chain".into(),
             Conclusion::PreimageUsable { htlc, .. } => format!("{htlc}: the preimage is usable"),
+            Conclusion::ShownEarly { .. } => "a preimage is kept for an HTLC that may be told".into(),
+            Conclusion::EarlyForgotten => "no preimage is kept any more".into(),
             Conclusion::GaveUp { htlc } => format!("{htlc}: no preimage will come"),
             Conclusion::Released { htlc, outcome } => format!("{htlc}: origin {}", upstream(outcome)),
             Conclusion::SweepPlanned(sweep) => {

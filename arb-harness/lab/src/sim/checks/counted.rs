@@ -64,6 +64,8 @@ impl World {
                 Conclusion::Frozen(_)
                 | Conclusion::UpstreamLinked { .. }
                 | Conclusion::PreimageUsable { .. }
+                | Conclusion::ShownEarly { .. }
+                | Conclusion::EarlyForgotten
                 | Conclusion::GaveUp { .. }
                 | Conclusion::WentToChain
                 | Conclusion::ScriptsRequested
