@@ -41,14 +41,14 @@ pub(crate) use state::{HtlcState, Ratchet, Seen, Shown};
 
 use crate::api::event::Acknowledged;
 use crate::api::facts::{ChannelFacts, Htlc, Link};
-use crate::api::ids::{ActionId, ChannelId, HtlcRef};
+use crate::api::ids::{ActionId, ChannelId, HtlcKey, HtlcRef};
 use crate::api::notice::{FreezeReason, Notice};
 use crate::api::outcome::Upstream;
 use crate::api::policy::Policy;
 use crate::api::stage::CloseKind;
 use crate::api::units::Height;
 use crate::bolt3::{PaymentHash, Preimage};
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use bitcoin::{OutPoint, Transaction, TxIn, Txid};
 
@@ -130,10 +130,11 @@ impl ChannelArbitrator {
         items.filter_map(|item| item.try_into().ok().map(Preimage)).find(|preimage| preimage.hash() == *hash)
     }
 
-    /// The HTLCs that we sent for this upstream HTLC of the court: several after a retry, or for one payment in parts.
-    pub(crate) fn linked_to(&self, link: Link) -> impl Iterator<Item = HtlcRef> {
-        let same = move |state: &&HtlcState| matches!(link, Link::Forward(_)) && state.htlc.link == link;
-        self.htlcs.values().filter(same).map(|state| state.htlc.key)
+    /// The upstream HTLCs of the court that an HTLC was sent for here, and that no failure of it was released for. Several are sent
+    /// for one after a retry, or for one payment in parts.
+    pub(crate) fn unfailed_upstreams(&self) -> BTreeSet<HtlcKey> {
+        let unfailed = self.htlcs.values().filter(|state| !self.is_failed(state.htlc.key));
+        unfailed.filter_map(|state| if let Link::Forward(key) = state.htlc.link { Some(key) } else { None }).collect()
     }
 
     /// Whether a failure was released for the upstream of this HTLC.

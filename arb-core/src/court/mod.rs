@@ -14,6 +14,7 @@ pub(crate) mod tombstone;
 
 use crate::api::action::Action;
 use crate::api::event::{JournalIdentity, Started, Tip};
+use crate::api::facts::Link;
 use crate::api::ids::{ChannelId, ChannelIndex, HtlcKey};
 use crate::api::policy::Policy;
 use crate::api::reject::Mismatch;
@@ -24,7 +25,7 @@ use crate::court::snapshot::Snapshot;
 use crate::court::tombstone::Tombstone;
 use crate::view::{ChannelView, Derived};
 use alloc::boxed::Box;
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -40,6 +41,9 @@ pub struct ChainArbitrator {
     pub(crate) tombstones: BTreeMap<ChannelId, Tombstone>,
     pub(crate) indexes: Indexes,
 }
+
+/// The upstream HTLCs that may still be paid for, by the channel of the HTLC that we sent.
+type Unfailed = BTreeMap<ChannelIndex, BTreeSet<HtlcKey>>;
 
 /// A channel's place in the court or in a draft.
 #[derive(Clone, Debug)]
@@ -164,11 +168,11 @@ impl ChainArbitrator {
     /// Appends what is due for a channel now. An upstream HTLC is not failed while another HTLC may still be paid for it, or be
     /// told (A9).
     pub(crate) fn due_of(&self, view: &ChannelView<'_>, out: &mut Vec<Action>) {
-        let mut due = Vec::new();
+        let (mut due, mut known) = (Vec::new(), Unfailed::new());
         due::actions(&self.state, view, &mut due);
         due.retain(|action| {
             let Action::FailUpstream { htlc, .. } = action else { return true };
-            !self.waits_for_node(view, htlc) && !self.may_be_paid(htlc)
+            !self.waits_for_node(view, htlc) && !self.may_be_paid(view, htlc, &mut known)
         });
         out.append(&mut due);
     }
@@ -183,13 +187,14 @@ impl ChainArbitrator {
     }
 
     /// Whether another HTLC that we sent for the same upstream HTLC has no failure: then the upstream HTLC is not failed yet (A9).
-    pub(crate) fn may_be_paid(&self, failed: &HtlcKey) -> bool {
-        let channel = self.index_of(&failed.channel).and_then(|index| self.channel(index));
-        let Some(state) = channel.and_then(|channel| channel.htlcs.get(&failed.htlc)) else { return false };
-        let channels = self.indexes.hash(&state.htlc.payment_hash).filter_map(|index| self.channel(index));
-        let is_it = |channel: &ChannelArbitrator, htlc| HtlcKey { channel: channel.facts.id, htlc } == *failed;
-        channels.into_iter().any(|channel| {
-            channel.linked_to(state.htlc.link).any(|htlc| !is_it(channel, htlc) && !channel.is_failed(htlc))
+    /// `known` keeps what was found of each channel, so that each is searched once, however many HTLCs fail.
+    fn may_be_paid(&self, view: &ChannelView<'_>, failed: &HtlcKey, known: &mut Unfailed) -> bool {
+        let Some(state) = view.channel.htlcs.get(&failed.htlc) else { return false };
+        let Link::Forward(upstream) = state.htlc.link else { return false };
+        let mut channels = self.indexes.hash(&state.htlc.payment_hash);
+        channels.any(|index| {
+            let of_channel = || self.channel(index).map(ChannelArbitrator::unfailed_upstreams).unwrap_or_default();
+            known.entry(index).or_insert_with(of_channel).contains(&upstream)
         })
     }
 
