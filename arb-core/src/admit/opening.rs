@@ -67,12 +67,13 @@ pub(super) fn adopted(
     for key in committed {
         // Of an outdated channel not everything can be known.
         let is_outdated = || court.channel_of(&key.channel).is_some_and(|channel| channel.ratchet.outdated);
+        let is_again = || court.channel_of(&key.channel).is_some_and(|of| of.told_early(key.htlc).is_committed);
         match htlc(court, key) {
             Ok((_, state)) => new |= !state.irrevocable,
-            Err(_) if is_over(court, key) || is_outdated() => {}
+            Err(_) if is_over(court, key) || is_outdated() || is_again() => {}
             // It counts once it is told (A7).
             Err(why) => match not_told.keeps(court, key) {
-                Some(channel) => new |= !channel.told_early(key.htlc).is_committed,
+                Some(_) => new = true,
                 None => return Err(why),
             },
         }

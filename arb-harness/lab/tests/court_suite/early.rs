@@ -228,7 +228,9 @@ fn a7_the_word_counts_for_the_htlcs_that_are_told_and_later_for_the_others() {
         };
         tell(&mut test, &mut all[0]);
         let committed = all.iter().map(|fixture| key(fixture, three)).collect();
-        test.hear(Event::AdoptionComplete { channel: None, committed });
+        let word = Event::AdoptionComplete { channel: None, committed };
+        test.hear(word.clone());
+        test.again(&word);
         tell(&mut test, &mut all[1]);
         let closes: Vec<Transaction> = all.iter().map(|fixture| fixture.local_commitment_tx(5).unwrap()).collect();
         test.block(&closes);
