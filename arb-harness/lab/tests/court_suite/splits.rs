@@ -119,7 +119,7 @@ fn a9_no_failure_leaves_before_every_channel_is_told() {
         other.again(&given_up);
         // The second part is told, and paid.
         let mut paid = test.fork();
-        paid.open_states(&mut second.clone(), &[two.clone()]);
+        paid.open_states(&mut second.clone(), std::slice::from_ref(&two));
         paid.hear(second.adopted());
         paid.settle();
         assert_eq!((fails(&paid), paid.acknowledged(&first, HTLC)), (0, None), "it may be paid");
