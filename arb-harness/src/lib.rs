@@ -12,7 +12,8 @@
 //!
 //! The [`driver`] is the run loop, readable as documentation. [`source::next_blocks`] brings it blocks and reorgs, and
 //! `redb_store` (feature `redb`, on by default) keeps its journal in one file. [`keys`] derives BOLT 3's keys from secrets,
-//! and [`names`] has one word for each kind of contract, resolver, outcome and close.
+//! [`watch`] warns of a silent source and of a wallet with too little, and [`names`] has one word for each kind of contract,
+//! resolver, outcome and close.
 //!
 //! The simulated world is another package, `arb-lab`: an embedded chain with Bitcoin Core's script interpreter, a
 //! counterparty, an adversary, fee markets, the demonstration and the simulator. Nothing here depends on it. The program
@@ -28,3 +29,4 @@ pub mod redb_store;
 pub mod signer;
 pub mod source;
 pub mod wallet;
+pub mod watch;

@@ -9,6 +9,7 @@
 //! - `faults_grid`: A1 and A31 over amounts and feerates, for both channel types, commitments and directions.
 //! - `operator`: outputs that are given up, bounds for fees.
 //! - `waiting`: what is told of outputs that wait (I12).
+//! - `watch`: what the harness warns of (I17).
 //! - `properties`: I7 and I8 over drawn claims, estimates, wallets and reorgs.
 //! - `closes`, `valid`: whole closes on the embedded chain (I9), children, coins, bumps and reserves.
 #![allow(clippy::unwrap_used, reason = "clippy does not know the helpers of tests as test code")]
@@ -33,4 +34,5 @@ mod refusals;
 mod test_sweeper;
 mod valid;
 mod waiting;
+mod watch;
 mod world;
