@@ -168,7 +168,7 @@ impl<'a> Round<'a> {
             let own = self.sweeper.unused.get(&terms.outpoint).cloned().unwrap_or_default();
             let fee_inputs = if terms.outpoint == successor.outpoint { &group.fee_inputs } else { &own };
             let single = self.bundle([*terms].into(), fee_inputs);
-            let cap = single.cap(terms, self.now);
+            let cap = self.cap(&single, terms);
             let least = if terms.outpoint == successor.outpoint {
                 self.replacement_sat(group, single.weight())
             } else {
@@ -239,7 +239,7 @@ impl<'a> Round<'a> {
             let borne = fee <= fee_sat(offer.0.weight(), self.now.policy.max_feerate_sat_per_kw)
                 && offer.0.members.iter().all(|terms| self.bears(&offer.0, terms, fee));
             if !borne {
-                let lowest = bundle.lowest_cap(self.now);
+                let lowest = self.lowest_cap(&bundle);
                 leave.clear();
                 fee = bundle.fee_sat(lowest);
                 offer = (bundle, lowest);
@@ -256,9 +256,19 @@ impl<'a> Round<'a> {
         }
     }
 
+    /// The highest feerate that one member's budget bears in a transaction.
+    fn cap(&self, bundle: &Bundle<'_>, terms: &Terms) -> u32 {
+        bundle.cap(terms, self.now.pressing(self.next_block()), self.now.policy)
+    }
+
+    /// The lowest of its members' caps.
+    fn lowest_cap(&self, bundle: &Bundle<'_>) -> u32 {
+        bundle.members.iter().map(|terms| self.cap(bundle, terms)).min().unwrap_or(0)
+    }
+
     /// Whether one member's part of a fee is within what its budget bears.
     fn bears(&self, bundle: &Bundle<'_>, terms: &Terms, fee: u64) -> bool {
-        let most = fee_sat(bundle.share(terms), bundle.cap(terms, self.now));
+        let most = fee_sat(bundle.share(terms), self.cap(bundle, terms));
         share_sat(bundle, terms, fee) <= most.min(terms.budget_sat())
     }
 
@@ -290,9 +300,9 @@ impl<'a> Round<'a> {
         let mut stay = bundle.clone();
         let mut leave = Vec::new();
         loop {
-            let offer = |terms: &&Terms| self.wanted(terms).max(least).min(stay.cap(terms, self.now));
+            let offer = |terms: &&Terms| self.wanted(terms).max(least).min(self.cap(&stay, terms));
             let feerate = stay.members.iter().map(offer).max().unwrap_or(0);
-            let can = |terms: &&Terms| stay.cap(terms, self.now) >= feerate;
+            let can = |terms: &&Terms| self.cap(&stay, terms) >= feerate;
             let (fit, out): (Vec<&Terms>, Vec<&Terms>) = stay.members.iter().copied().partition(can);
             if out.is_empty() {
                 return (stay, feerate, leave);
@@ -426,7 +436,7 @@ impl<'a> Round<'a> {
             first.fee_of(feerate, weight).saturating_add(CHANGE_MIN_SAT).saturating_sub(held).max(1)
         };
         let need = |feerate: u32| need_of(bundle, feerate);
-        let cap = bundle.lowest_cap(self.now).max(feerate);
+        let cap = self.lowest_cap(bundle).max(feerate);
         // A replacement may have to pay more than its feerate says (BIP 125).
         let short = match coins {
             0 => 0,

@@ -5,7 +5,6 @@
 use crate::api::plan::FeeInputs;
 use crate::api::policy::Policy;
 use crate::api::units::{Blocks, Height};
-use crate::sweep::curve::{NEXT, Now};
 use crate::sweep::price::{FRAME_WEIGHT, WALLET_INPUT_WEIGHT, WEIGHT_MAX, WIDEST_DUST_SAT, fee_sat};
 use alloc::vec::Vec;
 use bitcoin::OutPoint;
@@ -183,25 +182,15 @@ impl<'a> Bundle<'a> {
         terms.own_weight().saturating_add(self.shared_weight.div_ceil(count))
     }
 
-    /// The highest feerate that one member's own budget bears here. In a group a claim weighs less than alone, so what it may
-    /// spend for the next block would buy more than that.
-    pub(crate) fn cap(&self, terms: &Terms, now: &Now<'_>) -> u32 {
-        self.cap_at(terms, now.pressing(now.estimate(NEXT)), now.policy)
-    }
-
-    /// The same with another price for the next block, in satoshi per kiloweight.
-    pub(crate) fn cap_at(&self, terms: &Terms, next: u32, policy: &Policy) -> u32 {
+    /// The highest feerate that one member's own budget bears here, where `next` is what the next block costs, in satoshi per
+    /// kiloweight. In a group a claim weighs less than alone, so what it may spend for the next block would buy more than that.
+    pub(crate) fn cap(&self, terms: &Terms, next: u32, policy: &Policy) -> u32 {
         let share = self.share(terms);
         let whole = terms.feerate_of(terms.budget_sat(), share, policy);
         if terms.any_price_sat >= terms.budget_sat() {
             return whole;
         }
         terms.feerate_of(terms.any_price_sat, share, policy).max(next.min(whole))
-    }
-
-    /// The lowest of its members' caps.
-    pub(crate) fn lowest_cap(&self, now: &Now<'_>) -> u32 {
-        self.members.iter().map(|terms| self.cap(terms, now)).min().unwrap_or(0)
     }
 
     /// The fee at a feerate in satoshi: rounded up, but not above the budgets.

@@ -69,7 +69,7 @@ impl<'a> Round<'a> {
             members.push(terms);
             let more = with.of(members);
             let fee = first.fee_of(price, more.weight()).max(self.replacement_sat(group, more.weight()));
-            let bears = |terms: &&Terms| more.cap_at(terms, next, self.now.policy) >= price;
+            let bears = |terms: &&Terms| more.cap(terms, next, self.now.policy) >= price;
             if room_sat(&more, &group.fee_inputs) >= fee && more.members.iter().all(bears) {
                 with = more;
             }
