@@ -166,7 +166,7 @@ pub(crate) fn part_of(budget_sat: u64, policy: &Policy) -> u64 {
 }
 
 /// What a child may cost if no deadline is at stake, in sat: a small part of our main output, which we then get sooner.
-fn idle_budget_sat(policy: &Policy, main_sat: u64) -> u64 {
+pub(crate) fn idle_budget_sat(policy: &Policy, main_sat: u64) -> u64 {
     let part = main_sat.saturating_mul(u64::from(policy.idle_child_permille)).checked_div(1000).unwrap_or(0);
     part.min(policy.idle_child_sat)
 }

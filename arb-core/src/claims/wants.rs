@@ -16,7 +16,6 @@ use crate::sweep::price::{
 use crate::sweep::terms::{Parent, Pays, Stake, Terms};
 use crate::view::{ChannelView, Contract, ContractState};
 use alloc::collections::BTreeMap;
-use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 use bitcoin::{OutPoint, ScriptBuf};
 
@@ -154,7 +153,7 @@ fn budget(view: &ChannelView<'_>, claim: &Claim, spent: &ChildSpent, alone: &Alo
             Budget::at_any_price(if now.is_cheapest() { claim.amount_sat } else { part })
         }
         ClaimPath::HtlcTimeout | ClaimPath::HtlcSuccess | ClaimPath::DirectTimeout | ClaimPath::DirectPreimage => {
-            let gave = spent.part_of(claim.way.htlc(), claim.amount_sat);
+            let gave = spent.part_of(claim.way.htlc());
             contested(view, claim, part.saturating_sub(gave), alone, now)
         }
         // The cheat shall not save anything by making it expensive.
@@ -194,23 +193,22 @@ fn second_stage_sat(view: &ChannelView<'_>, now: &Now<'_>) -> u64 {
     Alone { weight, pays: Pays::FromValue, dust_sat: 0 }.fee_sat(now.lazy(), now)
 }
 
-/// What the child of the confirmed commitment was given: it came out of the budgets of the claims that it was made for.
+/// What the child of the confirmed commitment was given: it came out of the budgets of the claims that it was made for, and out of
+/// what our main output may pay to come back sooner.
 #[derive(Clone, Debug)]
 pub(crate) struct ChildSpent {
     fee_sat: u64,
-    /// The HTLCs that needed the commitment when its child was planned last.
-    stakes: BTreeSet<HtlcRef>,
-    /// What their outputs are worth together.
+    /// The HTLCs that needed the commitment when its child was planned last, each with the most that it gives.
+    stakes: BTreeMap<HtlcRef, u64>,
+    /// What all stakes give at most, that of the main output included.
     stakes_sat: u64,
 }
 
 impl ChildSpent {
-    /// One HTLC's part, by value; nothing for one that the child was not made for (A2).
-    fn part_of(&self, htlc: Option<HtlcRef>, amount_sat: u64) -> u64 {
-        if !htlc.is_some_and(|htlc| self.stakes.contains(&htlc)) {
-            return 0;
-        }
-        let part = u128::from(self.fee_sat).saturating_mul(u128::from(amount_sat));
+    /// One HTLC's part, by what each stake gives; nothing for one that the child was not made for (A2).
+    fn part_of(&self, htlc: Option<HtlcRef>) -> u64 {
+        let Some(gives_sat) = htlc.and_then(|htlc| self.stakes.get(&htlc)) else { return 0 };
+        let part = u128::from(self.fee_sat).saturating_mul(u128::from(*gives_sat));
         let part = part.div_ceil(u128::from(self.stakes_sat.max(1)));
         u64::try_from(part).unwrap_or(u64::MAX)
     }
@@ -241,10 +239,15 @@ impl ChannelView<'_> {
         // A received one with its preimage, or one that we sent and whose preimage was not known.
         let with_output = of_kind(ContractKind::Htlc).filter(|contract| outpoint(contract).is_some());
         let stakes = with_output.filter(|contract| contract.htlc.is_some_and(|htlc| htlc.is_offered() != known(&htlc)));
-        let (mut stakes_sat, mut htlcs) = (0_u64, BTreeSet::new());
+        let main = of_kind(ContractKind::ToLocal).chain(of_kind(ContractKind::ToRemote));
+        let main_sat = main.fold(0_u64, |sum, contract| sum.saturating_add(contract.amount_sat));
+        let (mut stakes_sat, mut htlcs) = (child::idle_budget_sat(self.policy, main_sat), BTreeMap::new());
         for contract in stakes {
-            stakes_sat = stakes_sat.saturating_add(contract.amount_sat);
-            htlcs.extend(contract.htlc);
+            let Some(htlc) = contract.htlc else { continue };
+            let part_sat = contract.amount_sat.checked_div(u64::from(self.policy.budget_divisor)).unwrap_or(0);
+            let gives_sat = child::part_of(part_sat, self.policy);
+            stakes_sat = stakes_sat.saturating_add(gives_sat);
+            htlcs.insert(htlc, gives_sat);
         }
         ChildSpent { fee_sat, stakes: htlcs, stakes_sat }
     }

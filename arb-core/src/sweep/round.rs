@@ -39,6 +39,8 @@ struct Round<'a> {
     wanted: BTreeMap<OutPoint, Wanted>,
     /// Claims that the wallet pays for, and that are in no group and have no coins.
     without_coins: BTreeSet<OutPoint>,
+    /// Those of them, and of the opened groups, for which the wallet had no coins at once, or whose coins others may take now.
+    waiting: BTreeSet<OutPoint>,
     loose: BTreeSet<OutPoint>,
     opened: Vec<Opened<'a>>,
     next: u32,
@@ -68,6 +70,7 @@ impl Sweeper {
                 .map(|terms| (terms.outpoint, now.wanted_with_reason(terms, self.price(&terms.outpoint))))
                 .collect(),
             without_coins: self.without_coins(terms),
+            waiting: BTreeSet::new(),
             loose: terms.keys().copied().collect(),
             opened: Vec::new(),
             next: self.next_group,
@@ -77,6 +80,7 @@ impl Sweeper {
         for (number, group) in &self.groups {
             round.look_at(*number, group, broken.contains(number));
         }
+        round.waiting = round.waiting_for_coins();
         for members in round.partition() {
             round.place(members);
         }
@@ -412,6 +416,9 @@ impl<'a> Round<'a> {
                     plan.limit = Some(Limit::Coins);
                 }
             }
+        }
+        for member in &plan.members {
+            self.waiting.remove(member);
         }
         self.orders.push(Order::Plan(plan));
     }

@@ -42,8 +42,9 @@ pub struct Sweeper {
     /// Coins that the network, or the signer, refused for a claim alone, and the tip then: not taken again for a while (A11,
     /// A36).
     pub(crate) bad_coins: BTreeMap<OutPoint, Height>,
-    /// Those of them that were refused together with others: the refusal may be about another one.
-    pub(crate) suspected_coins: BTreeSet<OutPoint>,
+    /// Those of them that were refused together with others, in the order in which they were left out: the refusal may be about
+    /// another one.
+    pub(crate) suspected_coins: Vec<OutPoint>,
     /// The tip when a claim's transaction was dropped because a coin was missing. It is planned again only in a later block, so
     /// that sweeper, wallet and network cannot loop.
     pub(crate) paused: BTreeMap<OutPoint, Height>,
@@ -224,15 +225,20 @@ impl Sweeper {
     fn blame(&mut self, coins: &[FeeInput], tip: Height) {
         let is_alone = coins.len() == 1;
         if is_alone {
-            let suspected = core::mem::take(&mut self.suspected_coins);
-            self.bad_coins.retain(|coin, _| !suspected.contains(coin));
+            self.clear_suspected();
         }
         if let Some(blamed) = coins.iter().max_by_key(|coin| (coin.value_sat, coin.outpoint)) {
             self.bad_coins.insert(blamed.outpoint, tip);
-            if !is_alone {
-                self.suspected_coins.insert(blamed.outpoint);
+            if !is_alone && !self.suspected_coins.contains(&blamed.outpoint) {
+                self.suspected_coins.push(blamed.outpoint);
             }
         }
+    }
+
+    /// The culprit is found: those that were only suspected are free.
+    fn clear_suspected(&mut self) {
+        let suspected = core::mem::take(&mut self.suspected_coins);
+        self.bad_coins.retain(|coin, _| !suspected.contains(coin));
     }
 
     /// Coins that are not to be offered for now: refused within the last `pause` blocks.
@@ -281,6 +287,10 @@ impl Sweeper {
             for member in &group.members {
                 self.suspects.remove(member);
                 self.kept_out.remove(member);
+            }
+            // Nothing is wrong with these coins. So it was the one that was left out last, and not those before it.
+            if !group.fee_inputs.coins.is_empty() && self.suspected_coins.pop().is_some() {
+                self.clear_suspected();
             }
         }
     }
@@ -352,9 +362,8 @@ mod tests {
         FeeInput { outpoint, value_sat, script: ScriptBuf::new() }
     }
 
-    /// A transaction with these coins is refused at this tip for a reason that only a coin can have.
-    fn refused(sweeper: &mut Sweeper, coins: &[&FeeInput], tip: u32) -> Vec<OutPoint> {
-        let tip = Height::new(tip);
+    /// Plans a transaction with these coins; its group.
+    fn plan(sweeper: &mut Sweeper, coins: &[&FeeInput], tip: Height) -> u32 {
         let fee_inputs =
             FeeInputs { coins: coins.iter().map(|coin| (*coin).clone()).collect(), change: ScriptBuf::new() };
         let (group, members) = (sweeper.next_group, [OutPoint::null()].into());
@@ -371,6 +380,13 @@ mod tests {
         let (fee_sat, limit) = (500, None);
         let plan = Plan { group, members, fee_inputs, wanted_sat_per_kw, feerate_sat_per_kw, fee_sat, limit, reason };
         sweeper.apply(&Order::Plan(plan), tip);
+        group
+    }
+
+    /// A transaction with these coins is refused at this tip for a reason that only a coin can have.
+    fn refused(sweeper: &mut Sweeper, coins: &[&FeeInput], tip: u32) -> Vec<OutPoint> {
+        let tip = Height::new(tip);
+        let group = plan(sweeper, coins, tip);
         sweeper.apply(&Order::Drop { group, pauses: true }, tip);
         sweeper.refused_coins(tip, PAUSE)
     }
@@ -386,5 +402,18 @@ mod tests {
         assert_eq!(refused(&mut sweeper, &[&large], 103), [small.outpoint, large.outpoint], "two are bad");
         assert_eq!(sweeper.refused_coins(Height::new(102 + 144), PAUSE), [large.outpoint]);
         assert!(sweeper.suspected_coins.is_empty(), "both are known to be bad");
+    }
+
+    /// A36: three coins, of which the signer refuses the middle one. The largest was left out for a day.
+    #[test]
+    fn a_transaction_that_is_taken_without_the_culprit_clears_those_that_were_left_out_before_it() {
+        let (small, middle, large) = (coin(1, 3_000), coin(2, 9_000), coin(3, 20_000));
+        let mut sweeper = Sweeper::default();
+        let tip = Height::new(100);
+        assert_eq!(refused(&mut sweeper, &[&small, &middle, &large], 100), [large.outpoint]);
+        assert_eq!(refused(&mut sweeper, &[&small, &middle], 100), [middle.outpoint, large.outpoint]);
+        let group = plan(&mut sweeper, &[&small], tip);
+        sweeper.accepted(group);
+        assert_eq!(sweeper.refused_coins(tip, PAUSE), [middle.outpoint]);
     }
 }

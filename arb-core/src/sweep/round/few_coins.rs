@@ -34,8 +34,25 @@ impl<'a> Round<'a> {
     /// Whether the wallet pays for these claims, and has too little for some claims of the channel. Then none of them begins
     /// above the price of the next block: what it does not spend pays for the next one.
     pub(super) fn is_short(&self, bundle: &Bundle<'_>) -> bool {
+        let here = bundle.members.iter().filter(|terms| self.waiting.contains(&terms.outpoint)).count();
         bundle.members.iter().all(|terms| terms.pays == Pays::FromWallet)
-            && self.sweeper.missing.keys().any(|outpoint| self.terms.contains_key(outpoint))
+            && (self.waiting.len() > here
+                || self.sweeper.missing.keys().any(|outpoint| self.terms.contains_key(outpoint)))
+    }
+
+    /// Loose claims that the wallet pays for, and that have no coins of their own although they asked in an earlier block or were
+    /// in a transaction before.
+    pub(super) fn waiting_for_coins(&self) -> BTreeSet<OutPoint> {
+        let asked = |outpoint: &OutPoint| self.sweeper.first_asked.get(outpoint).is_some_and(|at| *at < self.now.tip);
+        let waits = |terms: &&Terms| {
+            let outpoint = &terms.outpoint;
+            terms.pays == Pays::FromWallet
+                && terms.class != Class::Anchor
+                && !self.sweeper.unused.contains_key(outpoint)
+                && (asked(outpoint) || self.sweeper.price(outpoint).is_some())
+        };
+        let loose = self.loose.iter().filter_map(|outpoint| self.terms.get(outpoint));
+        loose.filter(waits).map(|terms| terms.outpoint).collect()
     }
 
     /// Adds claims that have no coins to a group whose coins pay for them, too, once the wallet has said that it has no more. Such

@@ -1,6 +1,6 @@
 //! What is offered and asked for: faults of this project by their ids (A…), on a sweeper alone.
 
-use arb_core::BroadcastRejection::{FeeTooLow, MissingInputs};
+use arb_core::BroadcastRejection::{ConflictInMempool, FeeTooLow, MissingInputs};
 use arb_core::sweep::{FeeInputs, WALLET_INPUT_WEIGHT};
 use arb_core::{Blocks, Fees, Height};
 
@@ -49,6 +49,24 @@ fn a3_claims_that_stood_alone_join_the_one_that_has_the_only_coin() {
     sweeper.next();
     let all: Vec<u32> = (1..=25).collect();
     assert_eq!(sweeper.partition(), parts(&[&all]));
+}
+
+#[test]
+fn a3_a_half_that_has_the_coins_leaves_what_the_next_block_does_not_cost_for_the_other() {
+    let mut sweeper = TestSweeper::new(1_000);
+    sweeper.wallet = Wallet::Silent;
+    sweeper.put((1..=8).map(|n| second(n, 100, 50_000)));
+    sweeper.settle();
+    let coin = sweeper.coin(60_000);
+    sweeper.sweeper.offered(&op(1), coin);
+    sweeper.settle();
+    sweeper.at(50);
+    assert_eq!(sweeper.partition(), parts(&[&[1, 2, 3, 4, 5, 6, 7, 8]]));
+    assert!(sweeper.offer(1) > 5_000, "half of the time has passed: {}", sweeper.offer(1));
+    sweeper.reject(1, ConflictInMempool);
+    sweeper.settle();
+    assert_eq!(sweeper.partition(), parts(&[&[1, 2, 3, 4]]));
+    assert_eq!(sweeper.offer(1), 1_000, "the other half needs the change");
 }
 
 #[test]

@@ -105,6 +105,33 @@ fn a2_a_child_that_was_not_made_for_an_htlc_costs_it_nothing() {
     }
 }
 
+#[test]
+fn a2_what_the_main_output_gave_a_child_is_not_taken_from_an_htlc() {
+    for side in [Side::Local, Side::Remote] {
+        // At this price the child takes all that its stakes give: 10,000 sat for the HTLC, and as much for our main output.
+        let mut world = World::new(ANCHORS, &[received(0, 40_000, 90)], &COINS, 30_000);
+        world.learn(HtlcRef::received(0));
+        match side {
+            Side::Local => world.close(),
+            Side::Remote => drop(world.see_theirs()),
+        }
+        let commitment = world.commitment(side);
+        let is_its = |(_, txs, _): &&&(u32, Vec<Transaction>, BroadcastAnswer)| {
+            txs[0].compute_txid() == commitment.compute_txid()
+        };
+        let child = world.packages().iter().rev().find(is_its).expect("a child").1[1].clone();
+        let fee_sat = world.chain.in_mempool(&child.compute_txid()).expect("nodes have it").1;
+        assert!(fee_sat > 15_000, "{side:?}: {fee_sat}");
+        world.confirm_all(vec![commitment, child]);
+        world.estimate(300);
+        let output = world.output(side, HtlcRef::received(0));
+        world.mine_empty_to(90);
+        let claim = world.last_spend(output).unwrap().compute_txid();
+        let offered_sat = world.chain.in_mempool(&claim).expect("nodes have it").1;
+        assert!(offered_sat >= 8_000, "{side:?}: {offered_sat}");
+    }
+}
+
 /// Waits 500 blocks at 80,000 sat/kw with an output of ours that is worth less than that, then 300 at 1,000.
 fn waits_for_its_price(mut world: World, output: OutPoint, case: &str) {
     world.estimate(80_000);

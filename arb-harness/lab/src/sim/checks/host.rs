@@ -118,6 +118,7 @@ impl CheckedHost<'_> {
         let claims = tx.input.iter().filter(|input| input.witness.len() > 2).count();
         let why = if claims > 1 { self.actions.whims.pop()? } else { return None };
         self.actions.refused_batches += 1;
+        self.actions.refused_at.insert(self.host.heard.height.get());
         let (txid, answer) = (tx.compute_txid(), BroadcastAnswer::Rejected(why));
         Some(Event::BroadcastAnswered { channel: *channel, txid, answer })
     }

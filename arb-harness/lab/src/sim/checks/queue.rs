@@ -81,6 +81,10 @@ impl World {
             .window(channel, closed, taken, htlc)
             .into_iter()
             .map(|(height, purse)| {
+                // The node refused a batch, without a reason.
+                if self.seen.actions.refused_at.contains(&height) {
+                    return (height, Vec::new());
+                }
                 let usable =
                     purse.iter().filter(|(_, owner)| self.use_of(commitment, *owner, taken, htlc) != Use::Held);
                 (height, usable.map(|(value, _)| *value).collect())

@@ -176,7 +176,7 @@ impl Queue {
 
 impl PoorWallet {
     fn draw(rng: &mut Rng) -> Self {
-        let sizes = [800, 800, 1_500, 1_500, 3_000, 6_000, 15_000, 100_000];
+        let sizes = [800, 800, 800, 1_500, 1_500, 3_000, 6_000, 15_000, 100_000];
         let size = |rng: &mut Rng| rng.pick(&sizes).unwrap_or(5_000) + rng.between(0, 999);
         let count = [1, 2, 3][rng.weighted(&[3, 2, 1])];
         let coins_sat: Vec<u64> = (0..count).map(|_| size(rng)).collect();

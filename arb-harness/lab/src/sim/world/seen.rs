@@ -45,6 +45,8 @@ pub(crate) struct SeenActions {
     pub(crate) whims: Vec<BroadcastRejection>,
     /// How many batches it has refused so.
     pub(crate) refused_batches: u64,
+    /// The heights at which it did. What a batch would have claimed in the next block, no policy could have.
+    pub(crate) refused_at: BTreeSet<u32>,
 }
 
 impl SeenActions {
