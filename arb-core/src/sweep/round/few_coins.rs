@@ -5,6 +5,7 @@
 use super::{Round, room_sat};
 use crate::api::plan::FeeInputs;
 use crate::api::units::Blocks;
+use crate::sweep::price::fee_sat;
 use crate::sweep::sweeper::{Group, Sweeper};
 use crate::sweep::terms::{Bundle, CHANGE_MIN_SAT, Class, Pays, Terms};
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -91,15 +92,19 @@ impl<'a> Round<'a> {
                 with = more;
             }
         }
-        if with.members.len() == bundle.members.len() {
+        let least = self.replacement_sat(group, with.weight());
+        let fee = with.fee_sat(price).max(least);
+        // To replace a large transaction for one more claim costs more than that claim alone, with the next coin.
+        let joined = with.members.iter().skip(bundle.members.len());
+        let alone = joined.map(|terms| fee_sat(self.bundle([*terms].into(), &FeeInputs::default()).weight(), price));
+        let is_dear = fee.saturating_sub(group.fee_sat) > alone.fold(0, u64::saturating_add);
+        if is_dear || with.members.len() == bundle.members.len() {
             return false;
         }
         for terms in &with.members {
             self.loose.remove(&terms.outpoint);
             self.without_coins.remove(&terms.outpoint);
         }
-        let least = self.replacement_sat(group, with.weight());
-        let fee = with.fee_sat(price).max(least);
         self.plan(number, &with, group.fee_inputs.clone(), price, fee, least);
         true
     }
