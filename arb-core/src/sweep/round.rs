@@ -39,7 +39,7 @@ struct Round<'a> {
     wanted: BTreeMap<OutPoint, Wanted>,
     /// Claims that the wallet pays for, and that are in no group and have no coins.
     without_coins: BTreeSet<OutPoint>,
-    /// Those of them, and of the opened groups, for which the wallet had no coins at once, or whose coins others may take now.
+    /// Loose claims that the wallet pays for and that are known to need its coins: they asked in vain, or had a transaction before.
     waiting: BTreeSet<OutPoint>,
     loose: BTreeSet<OutPoint>,
     opened: Vec<Opened<'a>>,

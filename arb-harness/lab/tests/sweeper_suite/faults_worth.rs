@@ -77,19 +77,24 @@ fn a1_what_the_first_stage_cost_is_no_argument_against_the_second() {
     }
 }
 
+/// Goes to chain, or sees theirs go there: the commitment, and the last child that was sent for it.
+fn close_with_child(world: &mut World, side: Side) -> (Transaction, Transaction) {
+    match side {
+        Side::Local => world.close(),
+        Side::Remote => drop(world.see_theirs()),
+    }
+    let commitment = world.commitment(side);
+    let is_its =
+        |(_, txs, _): &&&(u32, Vec<Transaction>, BroadcastAnswer)| txs[0].compute_txid() == commitment.compute_txid();
+    let child = world.packages().iter().rev().find(is_its).expect("a child").1[1].clone();
+    (commitment, child)
+}
+
 #[test]
 fn a2_a_child_that_was_not_made_for_an_htlc_costs_it_nothing() {
     for side in [Side::Local, Side::Remote] {
         let mut world = World::new(ANCHORS, &[received(0, 18_000, 90)], &COINS, 20_000);
-        match side {
-            Side::Local => world.close(),
-            Side::Remote => drop(world.see_theirs()),
-        }
-        let commitment = world.commitment(side);
-        let is_its = |(_, txs, _): &&&(u32, Vec<Transaction>, BroadcastAnswer)| {
-            txs[0].compute_txid() == commitment.compute_txid()
-        };
-        let child = world.packages().iter().rev().find(is_its).expect("an idle child").1[1].clone();
+        let (commitment, child) = close_with_child(&mut world, side);
         world.confirm_all(vec![commitment, child]);
         world.estimate(1_000);
         world.learn(HtlcRef::received(0));
@@ -111,15 +116,7 @@ fn a2_what_the_main_output_gave_a_child_is_not_taken_from_an_htlc() {
         // At this price the child takes all that its stakes give: 10,000 sat for the HTLC, and as much for our main output.
         let mut world = World::new(ANCHORS, &[received(0, 40_000, 90)], &COINS, 30_000);
         world.learn(HtlcRef::received(0));
-        match side {
-            Side::Local => world.close(),
-            Side::Remote => drop(world.see_theirs()),
-        }
-        let commitment = world.commitment(side);
-        let is_its = |(_, txs, _): &&&(u32, Vec<Transaction>, BroadcastAnswer)| {
-            txs[0].compute_txid() == commitment.compute_txid()
-        };
-        let child = world.packages().iter().rev().find(is_its).expect("a child").1[1].clone();
+        let (commitment, child) = close_with_child(&mut world, side);
         let fee_sat = world.chain.in_mempool(&child.compute_txid()).expect("nodes have it").1;
         assert!(fee_sat > 15_000, "{side:?}: {fee_sat}");
         world.confirm_all(vec![commitment, child]);

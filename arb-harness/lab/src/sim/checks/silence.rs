@@ -88,7 +88,7 @@ impl World {
     }
 }
 
-/// Whether no commitment has an output for an HTLC: for whoever publishes it, it is a timeout or a success transaction.
+/// Whether an HTLC is trimmed on both sides' commitments: for one side it is offered, for the other received (BOLT 3).
 fn is_trimmed_everywhere(plan: &ChannelPlan, htlc: &Htlc) -> bool {
     let (kind, feerate, dust_sat) = (plan.channel_type, plan.feerate_sat_per_kw, plan.dust_limit_sat);
     [true, false].into_iter().all(|offered| is_trimmed(kind, feerate, dust_sat, offered, htlc.amount_msat))
